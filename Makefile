@@ -1,0 +1,113 @@
+# Everything one does in this repository, by name. `make` alone lists it.
+#
+# PYTHON=/path/to/python3.12  picks the interpreter; otherwise the first of 3.11 or later that is found.
+# PYTEST_ARGS="-k geometry"   is handed on to pytest.
+
+SHELL := bash
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-builtin-rules
+
+VENV ?= .venv
+PYTHON ?=
+PYTEST_ARGS ?=
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+TORCH := requirements/torch.txt
+MODERN := import sys; sys.exit(sys.version_info < (3, 11))
+
+# Stamps lie in the environment, so that removing it removes what they claim.
+CREATED := $(VENV)/.created
+BASE := $(VENV)/.installed-base
+DEV := $(VENV)/.installed-dev
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: demo
+demo: $(BASE) ## install the light base (no torch) and segment two real images into demo-output/
+	@$(BIN)/python examples/demo.py
+
+.PHONY: test
+test: $(DEV) ## install all that development needs, then `make check`
+	@$(MAKE) --no-print-directory check
+
+.PHONY: check
+check: lint types unit ## ruff, mypy --strict and all tests with warnings as errors
+
+.PHONY: lint
+lint: $(DEV)
+	@echo "ruff"
+	@$(BIN)/python -m ruff check .
+	@$(BIN)/python -m ruff format --check .
+
+.PHONY: types
+types: $(DEV)
+	@echo "mypy --strict"
+	@$(BIN)/python -m mypy --strict
+
+# Last, so that the closing line is pytest's.
+.PHONY: unit
+unit: $(DEV) lint types
+	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+.PHONY: format
+format: $(DEV) ## put the code into its form and repair what ruff can
+	@$(BIN)/python -m ruff check --fix .
+	@$(BIN)/python -m ruff format .
+
+.PHONY: bench
+bench: $(BASE) ## measure start-up and large images on this machine, side by side
+	@$(BIN)/python benchmarks/startup.py
+	@$(BIN)/python benchmarks/large_image.py
+
+.PHONY: train-tools
+train-tools: $(DEV) ## what training on a CPU gains from: the allocator jemalloc, when it may be installed
+	@find_jemalloc() { { ldconfig -p 2>/dev/null || true; } | awk '/libjemalloc\.so\.2/ { print $$NF; exit }'; }; \
+	if [ -z "$$(find_jemalloc)" ] && command -v apt-get >/dev/null; then \
+		if [ "$$(id -u)" = 0 ]; then apt-get install -y -q libjemalloc2 || true; \
+		elif sudo -n true 2>/dev/null; then sudo -n apt-get install -y -q libjemalloc2 || true; fi; \
+	fi; \
+	library="$$(find_jemalloc)"; \
+	if [ -n "$$library" ]; then echo "Train with: LD_PRELOAD=$$library $(BIN)/bedside train ..."; \
+	else echo "jemalloc is missing and could not be installed; training works without it, somewhat slower"; fi
+
+.PHONY: clean
+clean: ## remove caches, builds and the demo's output, and keep the environment
+	@rm -rf build dist demo-output .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	@find . -name __pycache__ -not -path './$(VENV)/*' -not -path './.git/*' -prune -exec rm -rf {} +
+
+.PHONY: distclean
+distclean: clean ## remove the environment too
+	@rm -rf $(VENV)
+
+# An environment that works is kept; one that an interruption left half made is made again.
+$(CREATED):
+	@if $(BIN)/python -c '$(MODERN)' 2>/dev/null && $(BIN)/python -m pip --version >/dev/null 2>&1; then touch $@; exit; fi; \
+	chosen=; \
+	for candidate in $(if $(PYTHON),'$(PYTHON)',python3 python3.14 python3.13 python3.12 python3.11); do \
+		if "$$candidate" -c '$(MODERN)' 2>/dev/null; then chosen="$$candidate"; break; fi; \
+	done; \
+	if [ -z "$$chosen" ]; then \
+		found="$$($(if $(PYTHON),'$(PYTHON)',python3) --version 2>/dev/null || true)"; \
+		echo "Bedside needs Python 3.11 or later; found: $${found:-no $(or $(PYTHON),python3)}" >&2; \
+		echo "Install one, or name it: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)" >&2; \
+		exit 1; \
+	fi; \
+	echo "Creating $(VENV) with $$("$$chosen" --version)"; \
+	"$$chosen" -m venv $$([ -f $(VENV)/pyvenv.cfg ] && echo --clear) $(VENV) || { \
+		echo "Python could not create an environment; on Debian and Ubuntu install python3-venv" >&2; exit 1; }; \
+	touch $@
+
+$(BASE): $(CREATED) pyproject.toml
+	@echo "Installing Bedside's light base into $(VENV)"
+	@$(PIP) -e .
+	@touch $@
+
+# torch first and alone: whatever asks for it afterwards then takes the pinned one.
+$(DEV): $(CREATED) pyproject.toml $(TORCH)
+	@echo "Installing what development needs into $(VENV) (torch among it: some minutes the first time)"
+	@$(PIP) -r $(TORCH)
+	@$(PIP) -c $(TORCH) -e '.[dev]'
+	@touch $(BASE) $@

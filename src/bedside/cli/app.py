@@ -1,0 +1,110 @@
+"""The verbs of the command line as a Typer app that imports each of them only when it is asked for."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Sequence
+from difflib import get_close_matches
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from bedside import __version__
+from bedside.core.errors import InputError
+
+VERBS = {
+    "segment": "Segment objects of an image from boxes, points, scribbles, lassos or masks.",
+    "evaluate": "Measure models on labelled images: a prompt, then corrective clicks.",
+    "train": "Train a model.",
+    "models": "List the models that Bedside knows.",
+    "weights": "Look into the weights of models.",
+    "info": "Show this machine, the runtimes, models and formats.",
+}
+"""Each verb with its line in the help.
+
+A verb is a function of that name in ``bedside.cli.<verb>``, or a Typer app where it has verbs of its own.
+"""
+
+# Typer carries Click under a private name, and older ones import it: the base of usage errors has no stable home.
+_USAGE_ERROR: type[Any] = typer.BadParameter.__mro__[2]
+
+
+class LazyVerbs(TyperGroup):
+    """A group that imports a verb's module only to run it or to show its own help."""
+
+    def list_commands(self, ctx: typer.Context) -> list[str]:  # type: ignore[override]  # noqa: ARG002
+        """The verbs, in the order of the help."""
+        return list(VERBS)
+
+    def get_command(self, ctx: typer.Context, cmd_name: str) -> Any:  # type: ignore[override]  # noqa: ARG002
+        """The command of a verb, made from its function or app.
+
+        Raises:
+            InputError: There is no such verb.
+        """
+        if cmd_name not in VERBS:
+            close = get_close_matches(cmd_name, VERBS, n=1)
+            raise InputError(
+                "unknown command",
+                expected=f"one of {', '.join(VERBS)}",
+                got=f"'{cmd_name}'",
+                fix=f"did you mean '{close[0]}'?" if close else None,
+            )
+        function = getattr(importlib.import_module(f"bedside.cli.{cmd_name}"), cmd_name)
+        if isinstance(function, typer.Typer):
+            return typer.main.get_command(function)
+        single = typer.Typer(add_completion=False, rich_markup_mode=None)
+        single.command(cmd_name)(function)
+        return typer.main.get_command(single)
+
+    def format_commands(self, ctx: typer.Context, formatter: Any) -> None:  # type: ignore[override]  # noqa: ARG002
+        """Write the help's list of verbs without importing any."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(VERBS.items()))
+
+
+# Typer's rich help would cost a tenth of a second at every start.
+app = typer.Typer(cls=LazyVerbs, add_completion=False, rich_markup_mode=None, invoke_without_command=True)
+
+
+def show_version() -> None:
+    """Print the version."""
+    print(f"bedside {__version__}")
+
+
+def _version_wanted(wanted: bool) -> None:
+    if wanted:
+        show_version()
+        raise typer.Exit
+
+
+@app.callback()
+def bedside(
+    context: typer.Context,
+    version: Annotated[  # noqa: ARG001
+        bool, typer.Option("--version", callback=_version_wanted, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Promptable segmentation of medical images, 2D and 3D, on a laptop CPU. Not a medical device."""
+    if context.invoked_subcommand is None:
+        print(context.get_help())
+
+
+def invoke(arguments: Sequence[str]) -> int:
+    """Run the verb that ``arguments`` name.
+
+    Returns:
+        The exit status that the verb asks for.
+
+    Raises:
+        InputError: The arguments do not fit the verb's options.
+    """
+    try:
+        status = typer.main.get_command(app).main(list(arguments), prog_name="bedside", standalone_mode=False)
+    except _USAGE_ERROR as error:
+        context = getattr(error, "ctx", None)
+        path = context.command_path if context is not None else "bedside"
+        message = error.format_message().rstrip(".")
+        raise InputError(message[:1].lower() + message[1:], fix=f"see '{path} --help'") from error
+    return status if isinstance(status, int) else 0

@@ -1,0 +1,139 @@
+"""``bedside evaluate``: measure models and baselines on labelled images."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, TypeVar
+
+import typer
+
+from bedside.core.errors import InputError
+
+if TYPE_CHECKING:
+    from bedside.data.catalogue import DataSet
+    from bedside.evaluate.clicks_protocol import ClicksProtocol
+    from bedside.evaluate.runner import Entry
+
+Choice = TypeVar("Choice", bound=str)
+
+PIPE_WIDTH = 200
+DEFAULT_MODEL = "bedside-2d"
+NONE = "none"
+"""Given as the only model or baseline, it means that there is none."""
+
+
+def evaluate(
+    data: Annotated[Path, typer.Option("--data", help="Folder of data sets: a root, a split or a single set.")],
+    model: Annotated[
+        list[str] | None,
+        typer.Option("--model", help=f"Model, may be repeated; 'none' for baselines alone. [default: {DEFAULT_MODEL}]"),
+    ] = None,
+    baseline: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--baseline", help="Baseline, may be repeated; 'none' for none. [default: all that take the start]"
+        ),
+    ] = None,
+    start: Annotated[str, typer.Option("--start", help="First prompt: box, point or scribble.")] = "box",
+    clicks: Annotated[int, typer.Option("--clicks", help="Corrective clicks per object.")] = 5,
+    objects: Annotated[int, typer.Option("--objects", help="Most objects of a case.")] = 10,
+    sets: Annotated[list[str] | None, typer.Option("--set", help="Data set, may be repeated. [default: all]")] = None,
+    split: Annotated[
+        str | None, typer.Option("--split", help="Split, where the folder holds several. [default: val]")
+    ] = None,
+    tolerance: Annotated[float, typer.Option("--tolerance", help="Of the surface distance, in mm or pixels.")] = 2.0,
+    volumes: Annotated[
+        str, typer.Option("--volumes", help="Objects of volumes: in their largest slices, or whole.")
+    ] = "slices",
+    slice_axis: Annotated[
+        str, typer.Option("--slice-axis", help="Axis to slice volumes across: x, y, z, or auto (the coarsest).")
+    ] = "auto",
+    seed: Annotated[int, typer.Option("--seed", help="Seed of the simulated user.")] = 0,
+    device: Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")] = "auto",
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write all results as JSON.")] = None,
+    csv_file: Annotated[Path | None, typer.Option("--csv", help="Write one row per answer as CSV.")] = None,
+    report: Annotated[Path | None, typer.Option("--report", help="Write a report as one HTML file.")] = None,
+) -> None:
+    """Measure models on labelled images: a first prompt on each object, then corrective clicks."""
+    from rich.console import Console
+
+    from bedside.data.catalogue import select_data_sets
+    from bedside.evaluate.cases import ObjectSelection
+    from bedside.evaluate.clicks_protocol import ClicksProtocol
+    from bedside.evaluate.report import write_report
+    from bedside.evaluate.results import write_csv, write_json
+    from bedside.evaluate.runner import count_steps, evaluate_sets, progress_bar
+    from bedside.evaluate.table import create_table
+
+    _check_folders(json_file, csv_file, report)
+    protocol = ClicksProtocol(start=_one_of(start, "--start", ("box", "point", "scribble")), clicks=clicks,
+                              tolerance=tolerance, seed=seed)  # fmt: skip
+    chosen = select_data_sets(_one_split(data, split), sets or [])
+    selection = ObjectSelection(
+        limit=objects,
+        volumes=_one_of(volumes, "--volumes", ("slices", "whole")),
+        slice_axis=_one_of(slice_axis, "--slice-axis", ("auto", "x", "y", "z")),
+    )
+    # Last, because loading a model takes longest.
+    entries = [*_models(model, device), *_baselines(baseline, protocol)]
+    with progress_bar(Console(stderr=True), count_steps(chosen, entries)) as advance:
+        evaluation = evaluate_sets(chosen, entries, protocol, selection, advance)
+    console = Console()
+    if not console.is_terminal:
+        # A pipe has no width, and a guess of 80 would cost columns.
+        console = Console(width=PIPE_WIDTH)
+    console.print(create_table(evaluation, console.width))
+    if json_file is not None:
+        write_json(evaluation, json_file)
+    if csv_file is not None:
+        write_csv(evaluation, csv_file)
+    if report is not None:
+        write_report(evaluation, chosen, selection, report)
+
+
+def _check_folders(*files: Path | None) -> None:
+    """Refuse before the work what could not be written after it."""
+    for file in files:
+        if file is not None and file.is_dir():
+            raise InputError("output", expected="a file", got=f"the folder {file}")
+
+
+def _one_of(value: str, option: str, allowed: tuple[Choice, ...]) -> Choice:
+    for choice in allowed:
+        if choice == value:
+            return choice
+    raise InputError(option, expected=f"one of {', '.join(allowed)}", got=f"'{value}'")
+
+
+def _one_split(folder: Path, split: str | None) -> list[DataSet]:
+    """The sets of one split: the one asked for, else ``val`` where there are several."""
+    from bedside.data.catalogue import find_data_sets
+
+    found = find_data_sets(folder)
+    splits = sorted({s.split for s in found})
+    wanted = split if split is not None else ("val" if len(splits) > 1 else splits[0])
+    if wanted not in splits:
+        raise InputError("--split", expected=f"one of {', '.join(splits)}", got=f"'{wanted}'")
+    return [s for s in found if s.split == wanted]
+
+
+def _models(names: Sequence[str] | None, device: str) -> list[Entry]:
+    if names is not None and list(names) == [NONE]:
+        return []
+    from bedside.evaluate.runner import Entry
+    from bedside.segment import load_segmenter
+
+    return [Entry(n, "model", load_segmenter(n, device=device)) for n in names or [DEFAULT_MODEL]]
+
+
+def _baselines(names: Sequence[str] | None, protocol: ClicksProtocol) -> list[Entry]:
+    from bedside.evaluate.baselines import BASELINES
+    from bedside.evaluate.runner import Entry
+
+    if names is not None and list(names) == [NONE]:
+        return []
+    entries = [Entry(n, "baseline", BASELINES.get(n)()) for n in names or BASELINES.names()]
+    if names:
+        return entries
+    return [e for e in entries if protocol.start in e.segmenter.capabilities.starts_from]

@@ -1,0 +1,284 @@
+"""``bedside segment``: from an image and prompts to a mask file."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from bedside.core.errors import InputError
+
+if TYPE_CHECKING:
+    from bedside.cli.flags import PromptFlags
+    from bedside.cli.stages import Stages
+    from bedside.core.image import Image
+    from bedside.core.prompts import Prompt
+    from bedside.session import Session
+    from bedside.session.journal import Journal
+
+
+class Frame(StrEnum):
+    """Frames of coordinates."""
+
+    INDEX = "index"
+    WORLD = "world"
+
+
+class Device(StrEnum):
+    """Where the network runs."""
+
+    AUTO = "auto"
+    CPU = "cpu"
+    CUDA = "cuda"
+
+
+class Policy(StrEnum):
+    """Who gets a voxel that two objects claim."""
+
+    KEEP = "keep"
+    OVERWRITE = "overwrite"
+
+
+BoxOption = Annotated[
+    list[str],
+    typer.Option(
+        "--box", metavar="X0,Y0,X1,Y1", help="Box, the end exclusive; x0,y0,z0,x1,y1,z1 in a volume. Repeatable."
+    ),
+]
+PointOption = Annotated[list[str], typer.Option("--point", metavar="X,Y[,Z]", help="Click on the object. Repeatable.")]
+NegativePointOption = Annotated[
+    list[str], typer.Option("--negative-point", metavar="X,Y[,Z]", help="Click off the object. Repeatable.")
+]
+ScribbleOption = Annotated[
+    list[Path],
+    typer.Option("--scribble", metavar="FILE", help="Stroke on the object: JSON vertices or a mask image. Repeatable."),
+]
+NegativeScribbleOption = Annotated[
+    list[Path], typer.Option("--negative-scribble", metavar="FILE", help="Stroke off the object. Repeatable.")
+]
+LassoOption = Annotated[
+    list[Path], typer.Option("--lasso", metavar="FILE", help="Outline around the object: JSON vertices. Repeatable.")
+]
+
+
+@dataclass(frozen=True)
+class Job:
+    """What to segment, how, and where the results go; as the user wrote it."""
+
+    image: Path
+    output: Path
+    overlay: Path | None
+    flags: PromptFlags
+    prompts: Path | None
+    model: str | None
+    device: str
+    policy: Any
+    series: str | None
+    volume: int | None
+
+
+def segment(
+    image: Annotated[Path, typer.Argument(metavar="IMAGE", help="Image file, or a folder of DICOM files.")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="MASK", help="Mask to write; the suffix is the format.")
+    ],
+    box: BoxOption = [],  # noqa: B006
+    point: PointOption = [],  # noqa: B006
+    negative_point: NegativePointOption = [],  # noqa: B006
+    scribble: ScribbleOption = [],  # noqa: B006
+    negative_scribble: NegativeScribbleOption = [],  # noqa: B006
+    lasso: LassoOption = [],  # noqa: B006
+    initial_mask: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Mask to start from, on the image's grid.")
+    ] = None,
+    prompts: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Prompts of several objects: a session's journal (JSON).")
+    ] = None,
+    frame: Annotated[Frame, typer.Option(help="Coordinates are voxels (index) or mm in LPS (world).")] = Frame.INDEX,
+    model: Annotated[str | None, typer.Option(metavar="NAME", help="Model; by default bedside-2d.")] = None,
+    device: Annotated[Device, typer.Option(help="Where the network runs.")] = Device.AUTO,
+    policy: Annotated[
+        Policy, typer.Option(help="A voxel of two objects: the first keeps it, or the last takes it.")
+    ] = Policy.KEEP,
+    series: Annotated[
+        str | None, typer.Option(metavar="NAME", help="DICOM series: number, description or UID.")
+    ] = None,
+    volume: Annotated[int | None, typer.Option(metavar="N", help="Which volume of a 4D file, from 0.")] = None,
+    overlay: Annotated[
+        Path | None, typer.Option(metavar="FILE.png", help="Also write a picture of the result.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a manifest as JSON instead of a summary.")] = False,
+) -> None:
+    """Segment objects of an image from prompts and write their mask.
+
+    The boxes, points, scribbles and lassos given as options describe one object; --prompts describes several, which
+    become the labels 1, 2, ... of the mask.
+    """
+    from bedside.cli.flags import PromptFlags
+
+    flags = PromptFlags(box, point, negative_point, scribble, negative_scribble, lasso, initial_mask, frame.value)
+    job = Job(image, output, overlay, flags, prompts, model, device.value, policy.value, series, volume)
+    manifest = perform(job)
+    if as_json:
+        print(json.dumps(manifest, indent=2))
+    else:
+        from bedside.cli.manifest import summary
+
+        print("\n".join(summary(manifest)))
+
+
+def perform(job: Job) -> dict[str, Any]:
+    """Do the job and return its manifest; nothing is written unless everything could be computed.
+
+    Raises:
+        BedsideError: Whatever the user can put right.
+    """
+    from bedside.cli.manifest import build_manifest
+    from bedside.cli.stages import Stages
+    from bedside.io import read_image, write_mask
+    from bedside.segment import load_segmenter
+    from bedside.session import DEFAULT_MODEL, Session
+
+    stages = Stages()
+    check_outputs(job)
+    journal, typed = _check_prompts(job)
+    with stages.stage("read", f"reading {job.image}"):
+        image = read_image(job.image, series=job.series, volume=job.volume)
+    check_dimensions(job.output, image.ndim)
+    drawn = _check_against(job, image, journal, typed)
+    with stages.stage("load_model", "loading the model"):
+        name = job.model or (journal.model if journal else None) or DEFAULT_MODEL
+        segmenter = load_segmenter(name, device=job.device)
+    with stages.stage("set_image", "preparing the image"):
+        session = Session(image, segmenter=segmenter)
+    with stages.stage("predict", "segmenting"):
+        if journal is not None:
+            session.restore(journal)
+        else:
+            _answer(session, drawn)
+        labels = session.label_map(job.policy)
+    picture = _picture(job, session, labels, stages)
+    with stages.stage("write", f"writing {job.output}"):
+        write_mask(job.output, labels, image.geometry)
+        if job.overlay is not None:
+            _save_picture(picture, job.overlay)
+    for item in session.objects:
+        if item.voxels == 0:
+            print(f"bedside: warning: the mask of {item.name} is empty", file=sys.stderr)
+    return build_manifest(job, session, labels, stages)
+
+
+def check_outputs(job: Job) -> None:
+    """Make sure, before anything is computed, that the results could be written.
+
+    Raises:
+        InputError: A result would replace the image or another result, or the overlay is no PNG.
+        FormatError: No format has the mask's suffix.
+    """
+    from bedside.io.registry import find_writer
+
+    find_writer(job.output)
+    if job.overlay is not None and job.overlay.suffix.lower() != ".png":
+        raise InputError("--overlay", expected="a file that ends in .png", got=str(job.overlay))
+    for flag, path in (("-o", job.output), ("--overlay", job.overlay)):
+        if path is None:
+            continue
+        if path.resolve() == job.image.resolve():
+            raise InputError(
+                f"{flag} {path}", expected="another file than the image", fix="the image is never overwritten"
+            )
+        if path.is_dir():
+            raise InputError(f"{flag} {path}", expected="a file to write", got="a folder")
+        if not path.parent.is_dir():
+            raise InputError(
+                f"{flag} {path}", expected="an existing folder to write to", got=f"no folder {path.parent}"
+            )
+        if not os.access(path.parent, os.W_OK):
+            raise InputError(f"{flag} {path}", expected="a folder you may write to", got=str(path.parent))
+    if job.overlay is not None and job.overlay.resolve() == job.output.resolve():
+        raise InputError(f"--overlay {job.overlay}", expected="another file than -o")
+
+
+def check_dimensions(output: Path, dimensions: int) -> None:
+    """Make sure that the format of ``output`` holds masks of so many axes.
+
+    Raises:
+        InputError: It does not.
+    """
+    from bedside.io.registry import WRITERS, all_suffixes, find_writer
+
+    writer = find_writer(output)
+    if dimensions not in writer.dimensions:
+        able = all_suffixes([w for _, w in WRITERS.items() if dimensions in w.dimensions])
+        raise InputError(f"-o {output}", expected=f"a format that holds {dimensions} axes ({able})", got=writer.title)
+
+
+def _check_prompts(job: Job) -> tuple[Journal | None, list[Prompt]]:
+    """What can be known of the prompts before the image is read."""
+    from bedside.session.journal import Journal
+
+    if job.prompts is not None:
+        if job.flags.has_prompts or job.flags.initial_mask is not None:
+            raise InputError(
+                "--prompts cannot be combined with prompts as options", fix="put all of them into the file"
+            )
+        journal = Journal.load(job.prompts)
+        if not journal.objects:
+            raise InputError(f"--prompts {job.prompts}", expected="at least one object", got="none")
+        return journal, []
+    if not job.flags.has_prompts:
+        raise InputError(
+            "no prompt",
+            expected="--box, --point, --scribble, --lasso or --prompts",
+            got="an initial mask alone" if job.flags.initial_mask else "none of them",
+        )
+    return None, job.flags.typed()
+
+
+def _check_against(job: Job, image: Image, journal: Journal | None, typed: list[Prompt]) -> list[Prompt]:
+    """All prompts of the options, checked against the image before a model is loaded; a journal is checked too."""
+    from bedside.core.prompts import place_prompt
+    from bedside.session.journal import Prompted
+    from bedside.session.opening import check_journal
+
+    if journal is not None:
+        check_journal(journal, image)
+        for event in (event for item in journal.objects for event in item.events):
+            if isinstance(event, Prompted):
+                place_prompt(event.prompt, image.geometry)
+        return []
+    prompts = [*job.flags.drawn(image), *typed]
+    for prompt in prompts:
+        place_prompt(prompt, image.geometry)
+    return prompts
+
+
+def _answer(session: Session, prompts: list[Prompt]) -> None:
+    """All prompts as one object, answered together."""
+    for prompt in prompts[:-1]:
+        session.add(prompt, predict=False)
+    session.add(prompts[-1])
+
+
+def _picture(job: Job, session: Session, labels: Any, stages: Stages) -> Any:
+    if job.overlay is None:
+        return None
+    from bedside.cli.overlay import draw_overlay
+    from bedside.core.prompts import place_prompt
+
+    with stages.stage("overlay", "drawing the overlay"):
+        prompts = [place_prompt(p.prompt, session.image.geometry) for o in session.objects for p in o.prompts]
+        return draw_overlay(session.image, labels, prompts, {o.label: o.colour for o in session.objects if o.colour})
+
+
+def _save_picture(picture: Any, path: Path) -> None:
+    from bedside.core.files import atomic_path
+
+    with atomic_path(path) as temporary:
+        picture.save(temporary, format="PNG")

@@ -1,0 +1,53 @@
+"""Every error Bedside raises on purpose: one line that says what was expected, what came, and what to do."""
+
+from __future__ import annotations
+
+
+class BedsideError(Exception):
+    """Base of all errors that a caller may catch.
+
+    Args:
+        what: The thing that went wrong, as a short clause without a full stop.
+        expected: What would have been right.
+        got: What came instead.
+        fix: What the reader can do about it.
+    """
+
+    def __init__(self, what: str, *, expected: object = None, got: object = None, fix: str | None = None) -> None:
+        message = what
+        if expected is not None:
+            message += f": expected {expected}"
+        if got is not None:
+            message += f"{',' if expected is not None else ':'} got {got}"
+        if fix is not None:
+            message += f"; {fix}"
+        # One line always: the command line prints it as it is.
+        super().__init__(" ".join(message.split()))
+
+
+class InputError(BedsideError, ValueError):
+    """An argument or option that cannot be used."""
+
+
+class FormatError(BedsideError, ValueError):
+    """A file that cannot be read or written as what it claims to be."""
+
+
+class GeometryError(BedsideError, ValueError):
+    """A grid whose spacing, origin or direction is unusable, or two grids that do not match."""
+
+
+class PromptError(BedsideError, ValueError):
+    """A prompt that the image or the model cannot take."""
+
+
+class WeightsError(BedsideError):
+    """Weights that are missing, damaged, or not of the network they are loaded into."""
+
+
+class BackendError(BedsideError):
+    """A runtime that cannot load or run a graph."""
+
+
+class DependencyError(BedsideError, ImportError):
+    """An optional dependency that is not installed."""

@@ -1,0 +1,66 @@
+"""An image: its samples and where they lie."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bedside.core.errors import FormatError
+from bedside.core.geometry import Geometry
+
+
+@dataclass(frozen=True, eq=False)
+class Image:
+    """A 2D image or a volume with its geometry.
+
+    Attributes:
+        array: (y, x), (y, x, 3) or (z, y, x); any real dtype, kept as the file stores it.
+        geometry: Grid of the spatial axes.
+        modality: "CT", "MR", "PET", "US", ...; None where unknown.
+        source: Path that it was read from, for messages and manifests.
+        metadata: What a reader found worth keeping (series, description), plain values.
+    """
+
+    array: NDArray[Any]
+    geometry: Geometry
+    modality: str | None = None
+    source: str | None = None
+    metadata: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.array.shape[: self.geometry.ndim] != self.geometry.shape:
+            raise FormatError("image", expected=f"an array of shape {self.geometry.shape}", got=self.array.shape)
+        extra = self.array.shape[self.geometry.ndim :]
+        if extra not in ((), (3,)) or (extra and self.geometry.ndim == 3):
+            raise FormatError("image", expected="a grey image, an RGB image or a grey volume", got=self.array.shape)
+        if self.array.dtype.kind not in "buif":
+            raise FormatError("image", expected="real numbers", got=f"dtype {self.array.dtype}")
+
+    @classmethod
+    def from_array(
+        cls, array: NDArray[Any], spacing: tuple[float, ...] | None = None, modality: str | None = None
+    ) -> Image:
+        """An image from samples alone: (y, x), (y, x, 3) or (z, y, x); ``spacing`` in mm, (x, y, z) order.
+
+        An array whose last axis has three samples is taken for RGB.
+        """
+        spatial = array.shape[:2] if array.shape[2:] == (3,) else array.shape
+        return cls(np.asarray(array), Geometry.create(spatial, spacing), modality=modality)
+
+    @property
+    def ndim(self) -> int:
+        """Spatial axes, 2 or 3."""
+        return self.geometry.ndim
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Spatial shape, (z, y, x) or (y, x)."""
+        return self.geometry.shape
+
+    @property
+    def is_colour(self) -> bool:
+        """Whether the array has a last axis of three colour samples."""
+        return self.array.ndim > self.geometry.ndim

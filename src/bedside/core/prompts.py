@@ -1,0 +1,431 @@
+"""What a user points with: boxes, points, scribbles, lassos and masks, each carrying its frame.
+
+All coordinates are in (x, y) or (x, y, z) order. In the frame ``index`` they are continuous voxel coordinates with
+the centre of the first voxel at 0; in the frame ``world`` they are millimetres in LPS.
+"""
+
+from __future__ import annotations
+
+import base64
+import math
+import zlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bedside.core.errors import PromptError
+from bedside.core.geometry import Geometry
+
+Frame = Literal["index", "world"]
+Coordinates = tuple[float, ...]
+
+DEFAULT_THICKNESS = 2.0
+"""Width of a scribble's stroke in voxels (nnInteractive's preferred thickness)."""
+
+
+def _coordinates(values: Iterable[float], what: str) -> Coordinates:
+    result = tuple(float(v) for v in values)
+    if len(result) not in (2, 3):
+        raise PromptError(what, expected="2 or 3 coordinates", got=len(result))
+    if not np.all(np.isfinite(result)):
+        raise PromptError(what, expected="finite coordinates", got=result)
+    return result
+
+
+def _polyline(points: Iterable[Sequence[float]], what: str, at_least: int) -> tuple[Coordinates, ...]:
+    result = tuple(_coordinates(p, what) for p in points)
+    if len(result) < at_least:
+        raise PromptError(what, expected=f"at least {at_least} points", got=len(result))
+    if len({len(p) for p in result}) != 1:
+        raise PromptError(what, expected="points of equal dimension")
+    return result
+
+
+def _check_frame(frame: str) -> None:
+    # Anything but "index" would otherwise be converted as if it were millimetres.
+    if frame not in get_args(Frame):
+        raise PromptError("prompt", expected="the frame index or world", got=repr(frame))
+
+
+def _flag(data: Mapping[str, Any], name: str) -> bool:
+    # bool("false") is True, so text must not pass for a truth value.
+    value = data.get(name, True)
+    if not isinstance(value, bool):
+        raise PromptError(f"prompt's '{name}'", expected="true or false", got=repr(value))
+    return value
+
+
+@dataclass(frozen=True)
+class Point:
+    """A click.
+
+    Attributes:
+        position: (x, y) or (x, y, z).
+        positive: True on the object, False on what must not belong to it.
+    """
+
+    position: Coordinates
+    positive: bool = True
+    frame: Frame = "index"
+    kind: ClassVar[str] = "point"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "position", _coordinates(self.position, "point"))
+        _check_frame(self.frame)
+
+    @property
+    def ndim(self) -> int:
+        """Dimensions of its coordinates, 2 or 3."""
+        return len(self.position)
+
+    def vertices(self) -> NDArray[np.float64]:
+        """Every coordinate it holds, (1, n)."""
+        return np.array([self.position])
+
+    def to_index(self, geometry: Geometry) -> Point:
+        """The same point in the frame ``index`` of ``geometry``."""
+        if self.frame == "index":
+            return self
+        return replace(self, position=tuple(geometry.world_to_index(self.position)), frame="index")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        return {"kind": self.kind, "position": list(self.position), "positive": self.positive, "frame": self.frame}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Point:
+        """The inverse of ``to_dict``."""
+        return cls(tuple(data["position"]), _flag(data, "positive"), data.get("frame", "index"))
+
+
+@dataclass(frozen=True)
+class Box:
+    """An axis-aligned box, inclusive-exclusive.
+
+    In the frame ``index`` its faces lie at ``low - 0.5`` and ``high - 0.5`` in continuous coordinates, so that
+    with whole numbers it holds the voxels with ``low <= index < high``. In the frame ``world`` the two corners
+    are the positions of the faces themselves, in mm.
+
+    Attributes:
+        low: (x, y) or (x, y, z), the smaller corner.
+        high: The larger corner, greater than ``low`` on every axis (in the world frame in any order).
+        positive: False for a box around what must not belong to the object.
+    """
+
+    low: Coordinates
+    high: Coordinates
+    positive: bool = True
+    frame: Frame = "index"
+    kind: ClassVar[str] = "box"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "low", _coordinates(self.low, "box"))
+        object.__setattr__(self, "high", _coordinates(self.high, "box"))
+        _check_frame(self.frame)
+        if len(self.low) != len(self.high):
+            raise PromptError("box", expected="two corners of equal dimension", got=(self.low, self.high))
+        if self.frame == "index" and any(a >= b for a, b in zip(self.low, self.high, strict=True)):
+            raise PromptError(
+                "box",
+                expected="each end to be larger than its start",
+                got=f"{self.low} to {self.high}",
+                fix="give x0,y0,x1,y1 or x0,y0,z0,x1,y1,z1 with the end exclusive",
+            )
+
+    @property
+    def ndim(self) -> int:
+        """Dimensions of its coordinates, 2 or 3."""
+        return len(self.low)
+
+    def vertices(self) -> NDArray[np.float64]:
+        """Its two corners as coordinates of the faces, (2, n); in the frame ``index`` these are continuous."""
+        shift = 0.5 if self.frame == "index" else 0.0
+        return np.array([self.low, self.high]) - shift
+
+    def to_index(self, geometry: Geometry) -> Box:
+        """The same box in the frame ``index``: the bounding box of its corners where the axes are oblique."""
+        if self.frame == "index":
+            return self
+        corners = np.array(np.meshgrid(*zip(self.low, self.high, strict=True))).reshape(self.ndim, -1).T
+        index = geometry.world_to_index(corners) + 0.5
+        # Rounding to a thousandth of a voxel keeps a box that was made from voxels from gaining one.
+        low, high = np.round(index.min(axis=0), 3), np.round(index.max(axis=0), 3)
+        return Box(tuple(low), tuple(high), self.positive, "index")
+
+    def to_world(self, geometry: Geometry) -> Box:
+        """The same box in the frame ``world``; exact where the axes are those of the world."""
+        if self.frame == "world":
+            return self
+        corners = geometry.index_to_world(self.vertices())
+        return Box(tuple(corners.min(axis=0)), tuple(corners.max(axis=0)), self.positive, "world")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        return {
+            "kind": self.kind,
+            "low": list(self.low),
+            "high": list(self.high),
+            "positive": self.positive,
+            "frame": self.frame,
+        }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Box:
+        """The inverse of ``to_dict``."""
+        return cls(tuple(data["low"]), tuple(data["high"]), _flag(data, "positive"), data.get("frame", "index"))
+
+
+@dataclass(frozen=True)
+class Scribble:
+    """A stroke drawn freehand, on one slice of a volume or across several.
+
+    Attributes:
+        points: Vertices of the stroke, each (x, y) or (x, y, z).
+        positive: False for a stroke on what must not belong to the object.
+        connected: Whether consecutive vertices are joined; False for a set of separate voxels (a mask's).
+        thickness: Width of the stroke in voxels.
+    """
+
+    points: tuple[Coordinates, ...]
+    positive: bool = True
+    frame: Frame = "index"
+    connected: bool = True
+    thickness: float = DEFAULT_THICKNESS
+    kind: ClassVar[str] = "scribble"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "points", _polyline(self.points, "scribble", 1))
+        _check_frame(self.frame)
+        if not 0 < self.thickness < 1000:
+            raise PromptError("scribble", expected="a thickness in voxels above 0", got=self.thickness)
+
+    @classmethod
+    def from_mask(cls, mask: NDArray[Any], positive: bool = True) -> Scribble:
+        """The voxels of ``mask`` (z, y, x) or (y, x) that are not zero, as a stroke one voxel wide.
+
+        Raises:
+            PromptError: The mask is empty.
+        """
+        index = np.argwhere(mask)[:, ::-1]
+        if len(index) == 0:
+            raise PromptError("scribble", expected="at least one marked voxel", got="an empty mask")
+        return cls(tuple(tuple(map(float, p)) for p in index), positive, "index", connected=False, thickness=1.0)
+
+    @property
+    def ndim(self) -> int:
+        """Dimensions of its coordinates, 2 or 3."""
+        return len(self.points[0])
+
+    def vertices(self) -> NDArray[np.float64]:
+        """Every coordinate it holds, (m, n)."""
+        return np.array(self.points)
+
+    def to_index(self, geometry: Geometry) -> Scribble:
+        """The same stroke in the frame ``index`` of ``geometry``."""
+        if self.frame == "index":
+            return self
+        index = geometry.world_to_index(self.points)
+        return replace(self, points=tuple(tuple(p) for p in index), frame="index")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        return {
+            "kind": self.kind,
+            "points": [list(p) for p in self.points],
+            "positive": self.positive,
+            "frame": self.frame,
+            "connected": self.connected,
+            "thickness": self.thickness,
+        }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Scribble:
+        """The inverse of ``to_dict``."""
+        return cls(
+            tuple(tuple(p) for p in data["points"]),
+            _flag(data, "positive"),
+            data.get("frame", "index"),
+            _flag(data, "connected"),
+            float(data.get("thickness", DEFAULT_THICKNESS)),
+        )
+
+
+@dataclass(frozen=True)
+class Lasso:
+    """A closed outline drawn around the object, filled; in a volume it lies on one slice of any plane.
+
+    Attributes:
+        points: Vertices of the outline, each (x, y) or (x, y, z); the last is joined to the first.
+        positive: False for an outline around what must not belong to the object.
+    """
+
+    points: tuple[Coordinates, ...]
+    positive: bool = True
+    frame: Frame = "index"
+    kind: ClassVar[str] = "lasso"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "points", _polyline(self.points, "lasso", 3))
+        _check_frame(self.frame)
+
+    @property
+    def ndim(self) -> int:
+        """Dimensions of its coordinates, 2 or 3."""
+        return len(self.points[0])
+
+    def vertices(self) -> NDArray[np.float64]:
+        """Every coordinate it holds, (m, n)."""
+        return np.array(self.points)
+
+    def to_index(self, geometry: Geometry) -> Lasso:
+        """The same outline in the frame ``index`` of ``geometry``."""
+        if self.frame == "index":
+            return self
+        index = geometry.world_to_index(self.points)
+        return replace(self, points=tuple(tuple(p) for p in index), frame="index")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        return {
+            "kind": self.kind,
+            "points": [list(p) for p in self.points],
+            "positive": self.positive,
+            "frame": self.frame,
+        }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Lasso:
+        """The inverse of ``to_dict``."""
+        return cls(tuple(tuple(p) for p in data["points"]), _flag(data, "positive"), data.get("frame", "index"))
+
+
+@dataclass(frozen=True, eq=False)
+class InitialMask:
+    """A mask of the object to start from, made earlier or by another tool; it replaces the current mask.
+
+    Attributes:
+        mask: bool (z, y, x) or (y, x), on the image's grid.
+    """
+
+    mask: NDArray[np.bool_]
+    frame: ClassVar[Frame] = "index"
+    positive: ClassVar[bool] = True
+    kind: ClassVar[str] = "mask"
+
+    def __post_init__(self) -> None:
+        mask = np.asarray(self.mask) != 0
+        if mask.ndim not in (2, 3):
+            raise PromptError("initial mask", expected="2 or 3 axes", got=mask.ndim)
+        mask.flags.writeable = False
+        object.__setattr__(self, "mask", mask)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, InitialMask) and np.array_equal(self.mask, other.mask)
+
+    def __hash__(self) -> int:
+        return hash((self.mask.shape, np.packbits(self.mask).tobytes()))
+
+    @property
+    def ndim(self) -> int:
+        """Dimensions of the mask, 2 or 3."""
+        return self.mask.ndim
+
+    def vertices(self) -> NDArray[np.float64]:
+        """First and last voxel of the grid, (2, n)."""
+        return np.array([(0.0,) * self.ndim, tuple(float(s - 1) for s in self.mask.shape[::-1])])
+
+    def to_index(self, geometry: Geometry) -> InitialMask:
+        """Itself: a mask lies on the image's grid already.
+
+        Raises:
+            PromptError: The mask has another shape than the image.
+        """
+        if self.mask.shape != geometry.shape:
+            raise PromptError("initial mask", expected=f"the image's shape {geometry.shape}", got=self.mask.shape)
+        return self
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON: the bits, packed, deflated and base64-encoded."""
+        packed = zlib.compress(np.packbits(self.mask).tobytes(), 9)
+        return {"kind": self.kind, "shape": list(self.mask.shape), "bits": base64.b64encode(packed).decode("ascii")}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> InitialMask:
+        """The inverse of ``to_dict``."""
+        shape = tuple(int(s) for s in data["shape"])
+        voxels = math.prod(shape)
+        # Inflated no further than the shape needs: a hostile file may hold a short text that becomes gigabytes.
+        limit = max(1, min(voxels, 2**40) // 8 + 2)
+        inflater = zlib.decompressobj()
+        inflated = inflater.decompress(base64.b64decode(data["bits"]), limit)
+        if not inflater.eof:
+            raise ValueError(f"the bits of a mask of shape {shape} end too early or go on too long")
+        packed = np.frombuffer(inflated, dtype=np.uint8)
+        # unpackbits would fill what is missing with zeros.
+        if any(s < 1 for s in shape) or len(packed) != -(-voxels // 8):
+            raise PromptError(
+                "initial mask", expected=f"the bits of a mask of shape {shape}", got=f"{len(packed)} bytes"
+            )
+        bits = np.unpackbits(packed, count=voxels)
+        return cls(bits.reshape(shape).astype(bool))
+
+
+Prompt = Point | Box | Scribble | Lasso | InitialMask
+
+PROMPT_KINDS: dict[str, type[Point] | type[Box] | type[Scribble] | type[Lasso] | type[InitialMask]] = {
+    kind.kind: kind for kind in (Point, Box, Scribble, Lasso, InitialMask)
+}
+
+
+def prompt_from_dict(data: Mapping[str, Any]) -> Prompt:
+    """The prompt that ``to_dict`` of any kind wrote.
+
+    Raises:
+        PromptError: The kind is unknown or a field is missing or unusable.
+    """
+    if not isinstance(data, Mapping):
+        raise PromptError("prompt", expected="an object with the field 'kind'", got=type(data).__name__)
+    kind = data.get("kind")
+    if not isinstance(kind, str) or kind not in PROMPT_KINDS:
+        raise PromptError("prompt", expected=f"a kind of {', '.join(PROMPT_KINDS)}", got=repr(kind))
+    try:
+        return PROMPT_KINDS[kind].from_dict(data)
+    except (KeyError, TypeError, ValueError, zlib.error) as error:
+        if isinstance(error, PromptError):
+            raise
+        cause = f"{type(error).__name__}: {error}"
+        raise PromptError(f"{kind} prompt", expected="its fields complete", got=cause) from error
+
+
+def place_prompt(prompt: Prompt, geometry: Geometry) -> Prompt:
+    """The prompt in the frame ``index`` of ``geometry``, checked to touch the image.
+
+    Raises:
+        PromptError: It has another number of dimensions than the image, or lies wholly outside it.
+    """
+    if prompt.ndim != geometry.ndim:
+        raise PromptError(
+            f"{prompt.kind}",
+            expected=f"{geometry.ndim} coordinates for an image of shape {geometry.shape}",
+            got=prompt.ndim,
+        )
+    placed = prompt.to_index(geometry)
+    vertices = placed.vertices()
+    size = np.asarray(geometry.shape[::-1])
+    outside = (vertices.max(axis=0) < -0.5) | (vertices.min(axis=0) >= size - 0.5)
+    # A box whose face merely touches the first voxel's edge holds no voxel.
+    if placed.kind == "box":
+        outside |= vertices.max(axis=0) <= -0.5
+    if outside.any():
+        axis = "xyz"[int(np.flatnonzero(outside)[0])]
+        extent = f"{vertices.min(axis=0).round(2).tolist()} to {vertices.max(axis=0).round(2).tolist()}"
+        raise PromptError(
+            f"{prompt.kind} lies outside the image on axis {axis}",
+            expected=f"coordinates within 0 to {(size - 1).tolist()} (x, y{', z' if geometry.ndim == 3 else ''})",
+            got=extent if len(vertices) > 1 else vertices[0].round(2).tolist(),
+            fix="check the order x, y, z and the frame (index or world)",
+        )
+    return placed

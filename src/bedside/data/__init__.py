@@ -1,0 +1,1 @@
+"""Training data: catalogue, packed store, sampling and augmentation."""

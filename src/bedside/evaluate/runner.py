@@ -1,0 +1,212 @@
+"""Runs segmenters over data sets: the same objects for each, and for each its own corrections."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bedside.core.errors import InputError
+from bedside.data.catalogue import DataSet
+from bedside.evaluate.cases import EvaluationCase, ObjectSelection, prepare_case
+from bedside.evaluate.clicks_protocol import ClicksProtocol
+from bedside.evaluate.manifest import create_manifest, set_digest
+from bedside.evaluate.metrics import Sampling
+from bedside.evaluate.results import (
+    Candidate,
+    CandidateKind,
+    Evaluation,
+    ObjectResult,
+    SetInfo,
+    Summary,
+    summarise_overall,
+    summarise_set,
+)
+from bedside.segment.protocol import Segmenter
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+Advance = Callable[[str], None]
+"""Called with the set's name after each case of each candidate."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A segmenter that takes part."""
+
+    name: str
+    kind: CandidateKind
+    segmenter: Segmenter
+
+    def candidate(self) -> Candidate:
+        """What the results keep of it."""
+        details: dict[str, Any] = {"capabilities": self.segmenter.capabilities.to_dict()}
+        # A model may tell more of itself; the protocol does not ask for it.
+        for name in ("weights_sha256", "runtime", "device", "precision"):
+            value = getattr(self.segmenter, name, None)
+            if value is not None:
+                details[name] = str(value)
+        return Candidate(self.name, self.kind, details)
+
+
+def evaluate_sets(
+    sets: Sequence[DataSet],
+    entries: Sequence[Entry],
+    protocol: ClicksProtocol,
+    selection: ObjectSelection,
+    advance: Advance | None = None,
+) -> Evaluation:
+    """Evaluate ``entries`` on ``sets``.
+
+    Nothing is kept of an evaluation that ends early: an error or Ctrl+C leaves by its exception.
+
+    Args:
+        sets: With one name each.
+        entries: Models and baselines, with one name each.
+        protocol: How objects are prompted and scored.
+        selection: Which objects, and how volumes are taken.
+        advance: Called after each case of each entry, ``count_steps`` times in all.
+
+    Raises:
+        InputError: Nothing to evaluate, a name given twice, or an entry that cannot take the start or the images.
+    """
+    _check(sets, entries, protocol, selection)
+    manifest = create_manifest(sets, protocol.seed)
+    results: list[ObjectResult] = []
+    infos: list[SetInfo] = []
+    for data_set in sets:
+        cases: list[EvaluationCase] = []
+        for case in data_set.cases:
+            prepared = prepare_case(data_set, case, selection)
+            for entry in entries:
+                results += _run_case(entry, prepared, protocol)
+                if advance:
+                    advance(data_set.name)
+            # Its images are done with; keeping them would hold a whole data folder in memory.
+            cases.append(EvaluationCase(data_set.name, case.id, (), prepared.tiny, prepared.left_out))
+        infos.append(_describe(data_set, cases, results, manifest))
+    if not results:
+        raise InputError("evaluation", expected=f"objects of at least {selection.smallest} voxels", got="none")
+    summaries, overall = _summarise(results, entries, infos, protocol)
+    return Evaluation(
+        manifest=manifest,
+        protocol={**protocol.to_dict(), "objects": asdict(selection)},
+        candidates=tuple(entry.candidate() for entry in entries),
+        sets=tuple(infos),
+        objects=tuple(results),
+        summaries=tuple(summaries),
+        overall=tuple(overall),
+    )
+
+
+def count_steps(sets: Iterable[DataSet], entries: Sequence[Entry]) -> int:
+    """How often ``evaluate_sets`` calls ``advance``."""
+    return len(entries) * sum(len(s.cases) for s in sets)
+
+
+def _check(
+    sets: Sequence[DataSet], entries: Sequence[Entry], protocol: ClicksProtocol, selection: ObjectSelection
+) -> None:
+    if not sets or not entries:
+        raise InputError("evaluation", expected="at least one data set and one model or baseline", got="none")
+    for what, names in (("data set", [s.name for s in sets]), ("model or baseline", [e.name for e in entries])):
+        twice = sorted({n for n in names if names.count(n) > 1})
+        if twice:
+            raise InputError(what, expected="each name once", got=", ".join(twice))
+    needed = {2 if selection.volumes == "slices" else s.dimensions for s in sets}
+    for entry in entries:
+        capabilities = entry.segmenter.capabilities
+        if protocol.start not in capabilities.starts_from:
+            raise InputError(
+                f"'{entry.name}' cannot start from a {protocol.start}",
+                expected=f"a start of {', '.join(sorted(capabilities.starts_from))}",
+                fix="leave it out or choose another start",
+            )
+        if not needed <= set(capabilities.dimensions):
+            raise InputError(
+                f"'{entry.name}' cannot take these images",
+                expected=f"images of {sorted(capabilities.dimensions)} dimensions",
+                got=sorted(needed),
+                fix="evaluate volumes as slices, or choose other sets",
+            )
+
+
+def _run_case(entry: Entry, case: EvaluationCase, protocol: ClicksProtocol) -> Iterator[ObjectResult]:
+    for view in case.views:
+        begin = time.perf_counter()
+        entry.segmenter.set_image(view.image)
+        image_seconds = time.perf_counter() - begin
+        sampling = Sampling.of(view.image.geometry, protocol.tolerance)
+        buffer = np.zeros(view.image.shape, dtype=np.uint8)
+        for target in view.objects:
+            key = (case.set_name, case.case_id, target.name)
+            rounds, trace = protocol.run(entry.segmenter, target, buffer, sampling, key)
+            yield ObjectResult(
+                candidate=entry.name,
+                set_name=case.set_name,
+                case_id=case.case_id,
+                object_name=target.name,
+                label=target.label,
+                size=target.size,
+                unit=sampling.unit,
+                image_seconds=image_seconds,
+                rounds=rounds,
+                trace=trace,
+            )
+
+
+def _describe(
+    data_set: DataSet, cases: Sequence[EvaluationCase], results: Sequence[ObjectResult], manifest: dict[str, Any]
+) -> SetInfo:
+    mine = {(r.case_id, r.object_name) for r in results if r.set_name == data_set.name}
+    key = f"{data_set.split}/{data_set.name}" if data_set.split else data_set.name
+    return SetInfo(
+        name=data_set.name,
+        split=data_set.split,
+        dimensions=data_set.dimensions,
+        modality=data_set.modality,
+        licence=data_set.licence,
+        cases=len({case_id for case_id, _ in mine}),
+        objects=len(mine),
+        tiny=sum(c.tiny for c in cases),
+        left_out=sum(c.left_out for c in cases),
+        digest=set_digest(manifest["data"][key]),
+    )
+
+
+def _summarise(
+    results: Sequence[ObjectResult], entries: Sequence[Entry], infos: Sequence[SetInfo], protocol: ClicksProtocol
+) -> tuple[list[Summary], list[Summary]]:
+    summaries, overall = [], []
+    for entry in entries:
+        mine = [
+            summarise_set(chosen, protocol.metrics, protocol.seed)
+            for info in infos
+            if (chosen := [r for r in results if r.candidate == entry.name and r.set_name == info.name])
+        ]
+        summaries += mine
+        overall.append(summarise_overall(mine))
+    return summaries, overall
+
+
+@contextmanager
+def progress_bar(console: Console, total: int) -> Iterator[Advance]:
+    """A bar over ``total`` steps, or nothing at all where ``console`` is not a terminal."""
+    if not console.is_terminal:
+        yield lambda _: None
+        return
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task("evaluating", total=total)
+
+        def advance(name: str) -> None:
+            progress.update(task, advance=1, description=name)
+
+        yield advance

@@ -1,0 +1,43 @@
+"""The challenges' NumPy archives: ``imgs`` to read, ``segs`` to write."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from bedside.core.errors import FormatError
+from bedside.core.image import Image
+from bedside.io.challenge import IMAGE_KEYS, LABEL_KEYS, geometry_of, image_of, modality_of
+from bedside.io.npz import load_members, member_names
+from bedside.io.registry import READERS, WRITERS, Reader, ReadOptions, Writer
+from bedside.io.samples import pick_volume, storable
+
+_SUFFIXES = (".npz",)
+
+
+def _read(path: Path, options: ReadOptions) -> Image:
+    pick_volume(path, 1, options.volume)
+    if not options.labels:
+        return image_of(path, load_members(path, IMAGE_KEYS))
+    names = member_names(path)
+    key = next((k for k in LABEL_KEYS if k in names), None)
+    if key is None:
+        raise FormatError(
+            f"{path}", expected=f"an array called {', '.join(LABEL_KEYS)}", got=", ".join(names) or "none"
+        )
+    members = load_members(path, (key, "spacing"))
+    return Image(members[key], geometry_of(members[key].shape, members.get("spacing")), modality_of(path.stem))
+
+
+def _write(path: Path, image: Image, labels: bool) -> None:
+    if labels:
+        np.savez_compressed(path, segs=image.array)
+    elif image.geometry.spacing_known:
+        np.savez_compressed(path, imgs=storable(image.array), spacing=np.asarray(image.geometry.spacing))
+    else:
+        np.savez_compressed(path, imgs=storable(image.array))
+
+
+READERS.register("npz")(Reader("challenge NPZ", _SUFFIXES, _read))
+WRITERS.register("npz")(Writer("challenge NPZ", _SUFFIXES, _write))

@@ -1,0 +1,125 @@
+"""TIFF: one page is an image, several pages are a volume."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bedside.core.errors import FormatError
+from bedside.core.geometry import Geometry
+from bedside.core.image import Image
+from bedside.io.itk import read_itk
+from bedside.io.raster import on_black, samples_of
+from bedside.io.registry import READERS, WRITERS, Reader, ReadOptions, Writer
+from bedside.io.samples import native, pick_volume, storable
+
+_SUFFIXES = (".tif", ".tiff")
+_UNASSOCIATED_ALPHA = 2
+
+
+def _read(path: Path, options: ReadOptions) -> Image:
+    import tifffile
+
+    with tifffile.TiffFile(path) as file:
+        series = file.series[0]
+        try:
+            array, axes = _samples(path, series, options.labels)
+        except ValueError as error:
+            # LZW, JPEG and the fax codes need a codec package that is large and not otherwise needed.
+            if "imagecodecs" not in str(error):
+                raise
+            if "S" in series.axes and series.dtype.itemsize > 1:
+                return _read_deep_colour(path, options)
+            return _read_with_pillow(path, options)
+    return _choose(path, native(array), axes, options)
+
+
+def _samples(path: Path, series: Any, labels: bool) -> tuple[NDArray[Any], str]:
+    """Samples (..., y, x) or (..., y, x, 3) as they should look, and the axes before y."""
+    # Files of our own kind say their shape, and one slice of a volume then remains a volume.
+    squeeze = series.kind != "shaped"
+    axes = series.get_axes(squeeze)
+    array = series.asarray().reshape(series.get_shape(squeeze))
+    if "S" in axes:
+        array = np.moveaxis(array, axes.index("S"), -1)
+        axes = axes.replace("S", "")
+        array = _colour(path, array, series.keyframe)
+    return array if labels else _display_values(array, series.keyframe), axes[:-2]
+
+
+def _colour(path: Path, array: NDArray[Any], page: Any) -> NDArray[Any]:
+    """Samples with the channel last as grey or RGB."""
+    channels = array.shape[-1]
+    if channels == 1:
+        return array[..., 0]
+    if channels not in (2, 3, 4) or page.photometric.name == "SEPARATED":
+        raise FormatError(f"{path}", expected="grey, RGB or RGBA", got=f"{channels} samples in a pixel")
+    if channels == 3:
+        return array
+    if _UNASSOCIATED_ALPHA in tuple(page.extrasamples) and array.dtype.kind == "u":
+        return on_black(array)
+    return array[..., 0] if channels == 2 else array[..., :3]
+
+
+def _display_values(array: NDArray[Any], page: Any) -> NDArray[Any]:
+    """Palette indices as colours, white-is-zero as black-is-zero, bits as 0 and 255."""
+    if page.photometric.name == "PALETTE" and page.colormap is not None:
+        return np.asarray((page.colormap.T >> 8).astype(np.uint8)[array])
+    if array.dtype.kind == "b":
+        array = array.astype(np.uint8) * np.uint8(255)
+    if page.photometric.name == "MINISWHITE" and array.dtype.kind == "u":
+        array = np.bitwise_not(array)
+    return array
+
+
+def _choose(path: Path, array: NDArray[Any], axes: str, options: ReadOptions) -> Image:
+    """One image or volume of an array with the leading ``axes``.
+
+    Its spacing is unknown: a resolution in a TIFF mostly speaks of printing.
+    """
+    colour = array.ndim == len(axes) + 3
+    depth = None if colour else next((a for a in "ZQI" if a in axes), "T" if axes == "T" else None)
+    if depth is not None:
+        array = np.moveaxis(array, axes.index(depth), len(axes) - 1)
+    kept = array.shape[len(axes) - (depth is not None) :]
+    count = array.size // int(np.prod(kept))
+    index = pick_volume(path, count, options.volume, f"images (axes {axes}YX)")
+    chosen = array.reshape(count, *kept)[index]
+    # A copy of the one lets go of the others.
+    return Image(chosen.copy() if count > 1 else chosen, Geometry.create(kept[:2] if colour else kept))
+
+
+def _read_deep_colour(path: Path, options: ReadOptions) -> Image:
+    """Colour of 16 bits, of which Pillow would keep 8."""
+    image = read_itk(path, options, "TIFFImageIO", r"(?!)")
+    return Image(image.array, Geometry.create(image.shape))
+
+
+def _read_with_pillow(path: Path, options: ReadOptions) -> Image:
+    import PIL.Image
+    import PIL.ImageSequence
+
+    with PIL.Image.open(path) as picture:
+        pages = [samples_of(page, options.labels) for page in PIL.ImageSequence.Iterator(picture)]
+    if any(page.shape != pages[0].shape for page in pages):
+        raise FormatError(f"{path}", expected="pages of equal size", got=sorted({page.shape for page in pages}))
+    return _choose(path, np.stack(pages), "Q", options) if len(pages) > 1 else _choose(path, pages[0], "", options)
+
+
+def _write(path: Path, image: Image, labels: bool) -> None:  # noqa: ARG001 - masks and images are stored alike
+    import tifffile
+
+    tifffile.imwrite(
+        path,
+        storable(image.array),
+        photometric="rgb" if image.is_colour else "minisblack",
+        compression="zlib",
+        metadata={"axes": ("ZYX" if image.ndim == 3 else "YX") + ("S" if image.is_colour else "")},
+    )
+
+
+READERS.register("tiff")(Reader("TIFF", _SUFFIXES, _read))
+WRITERS.register("tiff")(Writer("TIFF", _SUFFIXES, _write))

@@ -1,0 +1,96 @@
+"""Pictures read through Pillow, which several formats share: modes, palettes, transparency and orientation."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bedside.core.errors import FormatError
+from bedside.core.geometry import Geometry
+from bedside.core.image import Image
+from bedside.io.registry import ReadOptions
+from bedside.io.samples import native, pick_volume, storable
+
+if TYPE_CHECKING:
+    from PIL.Image import Image as Picture
+
+_INDEXED = ("P", "PA")
+_TRANSPARENT = ("LA", "La", "RGBA", "RGBa")
+_AS_THEY_ARE = ("L", "RGB", "F", "I", "I;16", "I;16L", "I;16B", "I;16N")
+
+
+def read_picture(path: Path, options: ReadOptions) -> Image:
+    """A PNG, JPEG or BMP, turned upright by its EXIF orientation; its spacing is unknown.
+
+    A resolution in such a file speaks of printing or of a screen, so it is not taken for millimetres.
+
+    Raises:
+        FormatError: Too many pixels for the library's guard against decompression bombs.
+    """
+    import PIL.Image
+    import PIL.ImageOps
+
+    pick_volume(path, 1, options.volume)
+    try:
+        with PIL.Image.open(path) as picture:
+            return from_samples(samples_of(PIL.ImageOps.exif_transpose(picture), options.labels))
+    except PIL.Image.DecompressionBombError as error:
+        raise FormatError(f"{path}: too many pixels for this format", fix="save it as .tif") from error
+
+
+def from_samples(array: NDArray[Any]) -> Image:
+    """An image (y, x) or (y, x, 3) of unknown spacing."""
+    return Image(array, Geometry.create(array.shape[:2]))
+
+
+def samples_of(picture: Picture, labels: bool) -> NDArray[Any]:
+    """The samples of an opened picture, (y, x) or (y, x, 3), at their bit depth.
+
+    Args:
+        picture: One frame.
+        labels: An indexed picture gives its indices instead of its colours, and a bilevel one 0 and 1.
+    """
+    if picture.mode == "1":
+        return np.asarray(picture).astype(np.uint8) * np.uint8(1 if labels else 255)
+    if picture.mode in _INDEXED and labels:
+        return np.asarray(picture)[..., 0] if picture.mode == "PA" else np.asarray(picture)
+    if picture.mode in _INDEXED:
+        picture = picture.convert("RGBA" if picture.mode == "PA" or "transparency" in picture.info else "RGB")
+    if picture.mode in _TRANSPARENT:
+        # The modes in lower case hold colours that are multiplied by their opacity.
+        return on_black(np.asarray(picture.convert("LA" if picture.mode.startswith("L") else "RGBA")))
+    if picture.mode not in _AS_THEY_ARE:
+        picture = picture.convert("RGB")
+    return native(np.asarray(picture))
+
+
+def on_black(array: NDArray[Any]) -> NDArray[Any]:
+    """Samples (y, x, 2) or (y, x, 4) with their opacity last, laid on black: (y, x) or (y, x, 3).
+
+    Where all is opaque the samples are as they were.
+    """
+    colour = array[..., 0] if array.shape[-1] == 2 else array[..., :-1]
+    opacity = array[..., -1]
+    opaque = np.iinfo(array.dtype).max
+    if (opacity == opaque).all():
+        return np.ascontiguousarray(colour)
+    weight = (opacity if colour.ndim == opacity.ndim else opacity[..., None]).astype(np.float32) / opaque
+    return np.rint(colour * weight).astype(array.dtype)
+
+
+def write_png(path: Path, image: Image, labels: bool) -> None:  # noqa: ARG001 - masks and images are stored alike
+    """Write grey of 8 or 16 bits or colour of 8.
+
+    Raises:
+        FormatError: Other samples.
+    """
+    import PIL.Image
+
+    array = storable(image.array)
+    if array.dtype != np.uint8 and (array.dtype != np.uint16 or image.is_colour):
+        expected = "uint8" if image.is_colour else "uint8 or uint16"
+        raise FormatError("PNG samples", expected=expected, got=str(array.dtype), fix="convert them, or use .tif")
+    PIL.Image.fromarray(np.ascontiguousarray(array)).save(path, format="PNG")

@@ -1,0 +1,73 @@
+"""Reading any format: one function for images, one for masks, one clear error for whatever is wrong."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from bedside.core.errors import BedsideError, FormatError, GeometryError, InputError
+from bedside.core.image import Image
+from bedside.io.quiet import quiet, reason
+from bedside.io.registry import READERS, ReadOptions, find_reader
+from bedside.io.samples import as_labels, single_channel
+
+
+def read_image(path: str | Path, *, series: str | int | None = None, volume: int | None = None) -> Image:
+    """The image in a file, or in a folder of DICOM files.
+
+    Args:
+        path: NIfTI, NRRD, MHA/MHD, PNG, JPEG, BMP, TIFF, challenge NPZ, a DICOM file, or a folder of them.
+        series: For DICOM, the series to read: its number, description or SeriesInstanceUID.
+        volume: Which volume, from 0, of a file that holds several (a time series, echoes).
+
+    Returns:
+        Array (z, y, x), (y, x) or (y, x, 3); integers stay integers unless the file has a scale factor.
+
+    Raises:
+        FormatError: The file is missing, damaged, not what its name says, or ambiguous.
+        InputError: ``series`` is given for a format that has none.
+    """
+    return _read(Path(path), ReadOptions(None if series is None else str(series), volume))
+
+
+def read_mask(path: str | Path, *, series: str | int | None = None, volume: int | None = None) -> Image:
+    """The label map in a file, in the formats of ``read_image``.
+
+    Returns:
+        Array uint8 or uint16, (z, y, x) or (y, x); the values of an indexed picture are its indices.
+
+    Raises:
+        FormatError: As ``read_image``, or values that are no labels (colours, fractions, negative).
+        InputError: ``series`` is given for a format that has none.
+    """
+    image = _read(Path(path), ReadOptions(None if series is None else str(series), volume, labels=True))
+    array = single_channel(image.array, str(path)) if image.is_colour else image.array
+    return replace(image, array=as_labels(array, str(path)))
+
+
+def readers() -> dict[str, tuple[str, ...]]:
+    """The formats that can be read, each with its suffixes."""
+    return {name: reader.suffixes for name, reader in READERS.items()}
+
+
+def _read(path: Path, options: ReadOptions) -> Image:
+    if not path.exists():
+        raise FormatError(f"{path}", expected="an existing file or folder", got="nothing there")
+    reader = find_reader(path)
+    if options.series is not None and not reader.takes_series:
+        raise InputError("--series", expected="a DICOM folder or file", got=f"{path} ({reader.title})")
+    try:
+        with quiet():
+            image = reader.read(path, options)
+    except GeometryError as error:
+        raise FormatError(f"{path}: {error}") from error
+    except BedsideError:
+        raise
+    # Six libraries raise whatever they like on damaged files, some of it derived from Exception alone.
+    except Exception as error:
+        raise FormatError(
+            f"{path} cannot be read as {reader.title}",
+            got=reason(error),
+            fix="the file is damaged, incomplete or not what its name says",
+        ) from error
+    return replace(image, source=str(path))

@@ -1,0 +1,111 @@
+"""Which format reads or writes a file: by its suffix, else by its content."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from bedside.core.errors import FormatError
+from bedside.core.image import Image
+from bedside.core.registry import Registry
+
+
+@dataclass(frozen=True)
+class ReadOptions:
+    """What the caller asked for.
+
+    Attributes:
+        series: Number, description or UID of a DICOM series.
+        volume: Which of several volumes in a file, from 0.
+        labels: The file is read as a label map: values are names and are neither converted nor inverted.
+    """
+
+    series: str | None = None
+    volume: int | None = None
+    labels: bool = False
+
+
+@dataclass(frozen=True)
+class Reader:
+    """A format that can be read.
+
+    Attributes:
+        title: Its name for people.
+        suffixes: Lower case, with the dot; the longest that fits a name wins.
+        read: Makes an image of a path. Errors of the library behind it are translated by the caller.
+        recognises: Whether a file of unknown suffix is of this format, by a look at its first bytes.
+        folders: Whether it reads folders.
+        takes_series: Whether ``ReadOptions.series`` means something to it.
+    """
+
+    title: str
+    suffixes: tuple[str, ...]
+    read: Callable[[Path, ReadOptions], Image]
+    recognises: Callable[[Path], bool] | None = None
+    folders: bool = False
+    takes_series: bool = False
+
+
+@dataclass(frozen=True)
+class Writer:
+    """A format that can be written.
+
+    Attributes:
+        title: Its name for people.
+        suffixes: Lower case, with the dot.
+        write: Writes an image to a path, which is a temporary one; the flag says that it is a label map.
+        dimensions: Spatial axes that it can hold.
+    """
+
+    title: str
+    suffixes: tuple[str, ...]
+    write: Callable[[Path, Image, bool], None]
+    dimensions: tuple[int, ...] = (2, 3)
+
+
+READERS: Registry[Reader] = Registry("reader", "bedside.io.formats")
+WRITERS: Registry[Writer] = Registry("writer", "bedside.io.formats")
+
+Format = TypeVar("Format", Reader, Writer)
+
+
+def _by_suffix(path: Path, formats: Iterable[Format]) -> Format | None:
+    name = path.name.lower()
+    fitting = [(len(s), f) for f in formats for s in f.suffixes if name.endswith(s)]
+    return max(fitting, key=lambda pair: pair[0])[1] if fitting else None
+
+
+def all_suffixes(formats: Iterable[Reader] | Iterable[Writer]) -> str:
+    """The suffixes of several formats as a list for a message."""
+    return ", ".join(dict.fromkeys(s for f in formats for s in f.suffixes))
+
+
+def find_reader(path: Path) -> Reader:
+    """The format of an existing file or folder.
+
+    Raises:
+        FormatError: No format knows it.
+    """
+    formats = [reader for _, reader in READERS.items()]
+    if path.is_dir():
+        found = next((r for r in formats if r.folders), None)
+    else:
+        found = _by_suffix(path, formats) or next((r for r in formats if r.recognises and r.recognises(path)), None)
+    if found is None:
+        raise FormatError(f"{path}: unknown format", expected=f"one of {all_suffixes(formats)}, or a DICOM file")
+    return found
+
+
+def find_writer(path: Path) -> Writer:
+    """The format that a file's suffix names.
+
+    Raises:
+        FormatError: No format that can be written has that suffix.
+    """
+    formats = [writer for _, writer in WRITERS.items()]
+    found = _by_suffix(path, formats)
+    if found is None:
+        raise FormatError(f"{path}: cannot write this format", expected=f"one of {all_suffixes(formats)}")
+    return found

@@ -1,0 +1,1 @@
+"""The networks, one module per system, listed without importing torch (see ``registry``)."""

@@ -1,0 +1,129 @@
+"""Residual U-Net in two or three dimensions, without batch statistics."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+CONVOLUTION = {2: nn.Conv2d, 3: nn.Conv3d}
+INTERPOLATION = {2: "bilinear", 3: "trilinear"}
+
+
+def group_norm(channels: int, group_size: int = 8) -> nn.GroupNorm:
+    """Group normalisation with groups of ``group_size`` channels.
+
+    Inputs with and without a previous mask differ too much to share a batch's statistics, so that a network with
+    batch normalisation loses accuracy at the first correction; statistics of the sample itself do not.
+    """
+    return nn.GroupNorm(max(1, channels // group_size), channels)
+
+
+class ResidualBlock(nn.Module):
+    """Two 3x3(x3) convolutions, each after normalisation and activation, added to their input.
+
+    Args:
+        dimensions: 2 or 3.
+        channels_in: Channels of the input.
+        channels_out: Channels of the output; where they differ from the input's the skip is a 1x1(x1) convolution.
+    """
+
+    def __init__(self, dimensions: int, channels_in: int, channels_out: int) -> None:
+        super().__init__()
+        convolution = CONVOLUTION[dimensions]
+        self.norm1 = group_norm(channels_in)
+        self.conv1 = convolution(channels_in, channels_out, 3, padding=1, bias=False)
+        self.norm2 = group_norm(channels_out)
+        self.conv2 = convolution(channels_out, channels_out, 3, padding=1)
+        # The block starts as its skip: training of deep residual networks is then stable without warm-up tricks.
+        nn.init.zeros_(self.conv2.weight)
+        self.skip = nn.Identity() if channels_in == channels_out else convolution(channels_in, channels_out, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(batch, channels_in, ...) to (batch, channels_out, ...)."""
+        out: Tensor = self.conv2(F.silu(self.norm2(self.conv1(F.silu(self.norm1(x))))))
+        skip: Tensor = self.skip(x)
+        return out.add(skip)
+
+
+def space_to_depth(x: Tensor) -> Tensor:
+    """Fold every 2x2(x2) block of neighbours into channels: (b, c, 2y, 2x) to (b, 4c, y, x).
+
+    Keeps all samples, so that half the resolution costs the network no detail of its input.
+    """
+    if x.ndim == 4:
+        return F.pixel_unshuffle(x, 2)
+    b, c, z, y, w = x.shape
+    x = x.reshape(b, c, z // 2, 2, y // 2, 2, w // 2, 2)
+    return x.permute(0, 1, 3, 5, 7, 2, 4, 6).reshape(b, c * 8, z // 2, y // 2, w // 2)
+
+
+class ResidualUNet(nn.Module):
+    """An encoder-decoder that works at half the input's resolution and draws its answer at the full one.
+
+    The input is folded to half resolution (``space_to_depth``), encoded in stages of residual blocks, decoded with
+    one block a stage, and unfolded by a last, thin stage that sees the input again at full resolution. Input sides
+    must be multiples of ``2 ** len(widths)``.
+
+    Args:
+        dimensions: 2 or 3.
+        channels_in: Channels of the input.
+        widths: Channels of each stage, finest first.
+        depths: Residual blocks of each encoder stage.
+        head_width: Channels of the last stage at full resolution.
+    """
+
+    def __init__(
+        self,
+        dimensions: int,
+        channels_in: int,
+        widths: Sequence[int],
+        depths: Sequence[int],
+        head_width: int = 16,
+    ) -> None:
+        super().__init__()
+        convolution = CONVOLUTION[dimensions]
+        self.dimensions = dimensions
+        self.stem = convolution(channels_in * 2**dimensions, widths[0], 3, padding=1)
+        self.encoder = nn.ModuleList()
+        self.down = nn.ModuleList()
+        for stage, (width, depth) in enumerate(zip(widths, depths, strict=True)):
+            if stage > 0:
+                self.down.append(convolution(widths[stage - 1], width, 2, stride=2))
+            self.encoder.append(nn.Sequential(*[ResidualBlock(dimensions, width, width) for _ in range(depth)]))
+        self.up = nn.ModuleList()
+        self.decoder = nn.ModuleList()
+        for coarse, fine in zip(widths[:0:-1], widths[-2::-1], strict=True):
+            self.up.append(convolution(coarse, fine, 1))
+            self.decoder.append(ResidualBlock(dimensions, fine, fine))
+        self.head_norm = group_norm(widths[0])
+        self.head_features = convolution(widths[0], head_width, 1)
+        self.head_input = convolution(channels_in, head_width, 3, padding=1)
+        self.head_conv = convolution(head_width, head_width, 3, padding=1)
+        self.head_out = convolution(head_width, 1, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(batch, channels_in, [z,] y, x) to logits (batch, 1, [z,] y, x); above 0 is the object."""
+        interpolation = INTERPOLATION[self.dimensions]
+        features = self.stem(space_to_depth(x))
+        skips = []
+        for stage, blocks in enumerate(self.encoder):
+            if stage > 0:
+                features = self.down[stage - 1](features)
+            features = blocks(features)
+            skips.append(features)
+        skips.pop()
+        for up, block in zip(self.up, self.decoder, strict=True):
+            coarse = F.interpolate(up(features), scale_factor=2.0, mode=interpolation, align_corners=False)
+            features = block(coarse + skips.pop())
+        features = self.head_features(F.silu(self.head_norm(features)))
+        features = F.interpolate(features, scale_factor=2.0, mode=interpolation, align_corners=False)
+        features = F.silu(features + self.head_input(x))
+        out: Tensor = self.head_out(F.silu(self.head_conv(features)))
+        return out
+
+
+def count_parameters(module: nn.Module) -> int:
+    """Number of parameters, trainable or not."""
+    return sum(p.numel() for p in module.parameters())

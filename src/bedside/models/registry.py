@@ -1,0 +1,122 @@
+"""The models Bedside knows, listed without importing torch.
+
+Every module of this package that holds a model begins with a literal ``CARD`` (or ``CARDS``, where one module builds
+several) that says what the model is, and has a function ``build(name)`` that returns the network. The cards are read
+from the source by ``ast``, so that listing models neither needs torch nor waits for it; the module itself is imported
+only to build the network.
+"""
+
+from __future__ import annotations
+
+import ast
+import functools
+import importlib
+from dataclasses import asdict, dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bedside.core.errors import DependencyError, InputError
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """What a model is and takes.
+
+    Attributes:
+        name: Name in the registry and on the command line.
+        family: "window" (prompts as input channels, one window at a time) or "sam" (encode once, decode per prompt).
+        summary: One line for the listing.
+        parameters: Number of parameters.
+        dimensions: Spatial axes of the network's input, 2 or 3.
+        grid: Samples along each side of the network's input.
+        prompt_kinds: Prompts that the model understands.
+        negative_kinds: Prompts that may be negative.
+        licence: SPDX identifier of the weights.
+        source: Paper or project.
+        channels: What each input channel holds, in order; of the family "window" only.
+        variants: Sets of weights that this network serves with, the default first; empty where there is but one.
+    """
+
+    name: str
+    family: str
+    summary: str
+    parameters: int
+    dimensions: int
+    grid: int
+    prompt_kinds: tuple[str, ...]
+    negative_kinds: tuple[str, ...]
+    licence: str
+    source: str
+    channels: tuple[str, ...] = ()
+    variants: tuple[str, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        return asdict(self)
+
+
+@functools.cache
+def _found() -> dict[str, tuple[ModelCard, str]]:
+    found: dict[str, tuple[ModelCard, str]] = {}
+    for path in sorted(Path(__file__).parent.glob("*.py")):
+        for card in _cards_in(path):
+            if card.name in found:
+                raise InputError(f"model '{card.name}' has two cards", got=f"{path.stem} and {found[card.name][1]}")
+            found[card.name] = (card, path.stem)
+    return found
+
+
+def _cards_in(path: Path) -> list[ModelCard]:
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+            if node.targets[0].id == "CARD":
+                return [ModelCard(**ast.literal_eval(node.value))]
+            if node.targets[0].id == "CARDS":
+                return [ModelCard(**card) for card in ast.literal_eval(node.value)]
+    return []
+
+
+def model_cards() -> list[ModelCard]:
+    """The cards of all models, sorted by name."""
+    return [card for _, (card, _) in sorted(_found().items())]
+
+
+def model_card(name: str) -> ModelCard:
+    """The card of the model called ``name``.
+
+    Raises:
+        InputError: No model has that name.
+    """
+    if name not in _found():
+        close = get_close_matches(name, _found(), n=1)
+        raise InputError(
+            "unknown model",
+            expected=f"one of {', '.join(sorted(_found()))}",
+            got=f"'{name}'",
+            fix=f"did you mean '{close[0]}'?" if close else None,
+        )
+    return _found()[name][0]
+
+
+def build_model(name: str) -> nn.Module:
+    """The network of the model called ``name``, with initial weights.
+
+    Raises:
+        InputError: No model has that name.
+        DependencyError: torch is not installed.
+    """
+    model_card(name)
+    try:
+        module = importlib.import_module(f"bedside.models.{_found()[name][1]}")
+    except ModuleNotFoundError as error:
+        if error.name != "torch":
+            raise
+        raise DependencyError(
+            f"building the network of '{name}' needs torch", fix="install it with: pip install 'bedside[train]'"
+        ) from error
+    network: nn.Module = module.build(name)
+    return network

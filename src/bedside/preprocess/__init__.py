@@ -1,0 +1,1 @@
+"""From image and prompts to the network's input, one code for training and inference."""

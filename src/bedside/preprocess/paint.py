@@ -1,0 +1,164 @@
+"""Prompts to channels: the one encoding that training and inference share.
+
+Prompts are painted on the network's grid. There are four channels: box or lasso, positive and negative; click or
+scribble, positive and negative. All values are in 0..1 and combine by maximum.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bedside.core.prompts import Box, InitialMask, Lasso, Point, Prompt, Scribble
+
+CHANNELS = (
+    "box or lasso, positive",
+    "box or lasso, negative",
+    "click or scribble, positive",
+    "click or scribble, negative",
+)
+CLICK_RADIUS = 3.0
+"""Radius of a painted click in cells of the grid; the value falls from 1 at the click to 0 one cell beyond it."""
+
+Array = TypeVar("Array")
+
+
+def click_values(squared_distance: Array) -> Array:
+    """Value of a click at cells whose squared distance from it (in cells) is given; NumPy array or torch tensor."""
+    values: Any = squared_distance
+    return (1.0 - values**0.5 / (CLICK_RADIUS + 1.0)).clip(0.0)  # type: ignore[no-any-return]
+
+
+def stroke_values(distance: NDArray[Any], thickness: float) -> NDArray[Any]:
+    """Value of a stroke at cells ``distance`` cells from its centre line: 1 inside, falling to 0 within a cell."""
+    return np.clip(max(thickness, 1.0) / 2 + 0.5 - distance, 0.0, 1.0)
+
+
+def paint_prompts(prompts: Sequence[Prompt], grid: Sequence[int]) -> NDArray[np.float32]:
+    """Paint prompts that are given in the grid's own coordinates.
+
+    Args:
+        prompts: Prompts in the frame ``index`` of the grid, (x, y[, z]) order. Initial masks are not painted: they
+            enter by the channel of the previous mask.
+        grid: Cells along each axis, array order.
+
+    Returns:
+        float32 (4, *grid), see ``CHANNELS``.
+    """
+    channels = np.zeros((len(CHANNELS), *grid), dtype=np.float32)
+    for prompt in prompts:
+        if isinstance(prompt, InitialMask):
+            continue
+        offset = 0 if prompt.positive else 1
+        if isinstance(prompt, Box):
+            _paint_box(channels[offset], prompt)
+        elif isinstance(prompt, Lasso):
+            _paint_lasso(channels[offset], prompt)
+        elif isinstance(prompt, Point):
+            paint_click(channels[2 + offset], prompt.position[::-1])
+        else:
+            _paint_scribble(channels[2 + offset], prompt)
+    return channels
+
+
+def paint_click(channel: NDArray[np.float32], position: Sequence[float]) -> None:
+    """Paint a click at ``position`` (array order, centre of the first cell at 0) into ``channel``, in place."""
+    block = _block(channel.shape, np.asarray(position) - CLICK_RADIUS - 1, np.asarray(position) + CLICK_RADIUS + 1)
+    squared = _squared_distances(block, position)
+    target = channel[block]
+    np.maximum(target, click_values(squared), out=target)
+
+
+def _block(shape: Sequence[int], low: NDArray[Any], high: NDArray[Any]) -> tuple[slice, ...]:
+    """The cells whose centres lie between ``low`` and ``high``, clipped to the grid."""
+    return tuple(
+        slice(min(max(0, int(np.ceil(a))), n), max(0, min(n, int(np.floor(b)) + 1)))
+        for a, b, n in zip(low, high, shape, strict=True)
+    )
+
+
+def _squared_distances(block: tuple[slice, ...], position: Sequence[float]) -> NDArray[np.float32]:
+    axes = [np.arange(s.start, s.stop, dtype=np.float32) - np.float32(c) for s, c in zip(block, position, strict=True)]
+    total = np.zeros((1,) * len(axes), dtype=np.float32)
+    for axis, offsets in enumerate(axes):
+        total = total + offsets.reshape([-1 if a == axis else 1 for a in range(len(axes))]) ** 2
+    return total
+
+
+def _paint_box(channel: NDArray[np.float32], box: Box) -> None:
+    """Every cell gets the share of it that the box covers."""
+    covered = np.ones((1,) * channel.ndim, dtype=np.float32)
+    for axis, (low, high) in enumerate(zip(box.low[::-1], box.high[::-1], strict=True)):
+        # A box thinner than a cell (a 2D box in a zoomed-out volume) would fade away: it keeps one cell.
+        if high - low < 1.0:
+            low, high = (low + high) / 2 - 0.5, (low + high) / 2 + 0.5  # noqa: PLW2901
+        cells = np.arange(channel.shape[axis], dtype=np.float32)
+        share = np.clip(np.minimum(cells + 1, high) - np.maximum(cells, low), 0.0, 1.0)
+        covered = covered * share.reshape([-1 if a == axis else 1 for a in range(channel.ndim)])
+    np.maximum(channel, covered.astype(np.float32), out=channel)
+
+
+def _paint_scribble(channel: NDArray[np.float32], scribble: Scribble) -> None:
+    points = np.array(scribble.points)[:, ::-1]
+    if not scribble.connected or len(points) == 1:
+        for point in points:
+            _paint_segment(channel, point, point, scribble.thickness)
+        return
+    for start, stop in pairwise(points):
+        _paint_segment(channel, start, stop, scribble.thickness)
+
+
+def _paint_segment(
+    channel: NDArray[np.float32], start: NDArray[np.float64], stop: NDArray[np.float64], thickness: float
+) -> None:
+    reach = max(thickness, 1.0) / 2 + 0.5
+    block = _block(channel.shape, np.minimum(start, stop) - reach, np.maximum(start, stop) + reach)
+    if any(s.start >= s.stop for s in block):
+        return
+    cells = np.stack(np.meshgrid(*[np.arange(s.start, s.stop) for s in block], indexing="ij"), axis=-1) - start
+    along = stop - start
+    length = float(along @ along)
+    share = np.clip(cells @ along / length, 0.0, 1.0) if length > 0 else np.zeros(cells.shape[:-1])
+    distance = np.sqrt(((cells - share[..., None] * along) ** 2).sum(axis=-1))
+    target = channel[block]
+    np.maximum(target, stroke_values(distance, thickness).astype(np.float32), out=target)
+
+
+def _paint_lasso(channel: NDArray[np.float32], lasso: Lasso) -> None:
+    """Fill the outline; in three dimensions on the plane that it lies on."""
+    points = np.array(lasso.points)[:, ::-1]
+    if channel.ndim == 2:
+        np.maximum(channel, fill_polygon(points, channel.shape), out=channel)
+        return
+    axis = int(np.argmin(np.ptp(points, axis=0)))
+    plane = round(float(points[:, axis].mean()))
+    if not 0 <= plane < channel.shape[axis]:
+        return
+    others = [a for a in range(channel.ndim) if a != axis]
+    target = np.moveaxis(channel, axis, 0)[plane]
+    np.maximum(target, fill_polygon(points[:, others], target.shape), out=target)
+
+
+def fill_polygon(points: NDArray[Any], shape: Sequence[int]) -> NDArray[np.float32]:
+    """Cells whose centres lie inside a closed outline, by the even-odd rule.
+
+    Args:
+        points: Vertices (m, 2) in array order, centre of the first cell at 0.
+        shape: Cells along the two axes.
+
+    Returns:
+        float32 0/1 of ``shape``.
+    """
+    rows = np.arange(shape[0], dtype=np.float64)
+    columns = np.arange(shape[1], dtype=np.float64)
+    inside = np.zeros(tuple(shape), dtype=bool)
+    for (y0, x0), (y1, x1) in zip(points, np.roll(points, -1, axis=0), strict=True):
+        crossed = (y0 <= rows) != (y1 <= rows)
+        if crossed.any():
+            at = x0 + (rows[crossed] - y0) / (y1 - y0) * (x1 - x0)
+            inside[crossed] ^= columns[None, :] >= at[:, None]
+    return inside.astype(np.float32)

@@ -1,0 +1,1 @@
+"""Backends that run an exported graph: OpenVINO, ONNX Runtime, torch."""

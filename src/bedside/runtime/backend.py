@@ -1,0 +1,88 @@
+"""The protocol of a runtime, and the choice of one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal, Protocol
+
+from numpy.typing import NDArray
+
+from bedside.core.errors import BackendError, DependencyError
+from bedside.core.registry import Registry
+from bedside.weights.store import WeightsFiles
+
+Device = Literal["auto", "cpu", "cuda"]
+Precision = Literal["auto", "fp32", "bf16"]
+
+
+class Graph(Protocol):
+    """A loaded network.
+
+    Attributes:
+        device: Where it runs ("CPU", "CUDA").
+        precision: What it computes in ("fp32", "bf16").
+    """
+
+    device: str
+    precision: str
+
+    def run(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        """Outputs by name for inputs by name; float32 both."""
+
+
+class Backend(Protocol):
+    """A runtime that loads graphs."""
+
+    name: str
+
+    def version(self) -> str | None:
+        """Version of the library, None where it is not installed; must not import it."""
+
+    def supports(self, device: Device) -> bool:
+        """Whether it can run on ``device`` as installed."""
+
+    def load(
+        self, weights: WeightsFiles, *, shape: tuple[int, ...], device: Device = "auto", precision: Precision = "auto"
+    ) -> Graph:
+        """Load the network of ``weights`` for inputs of ``shape``.
+
+        Raises:
+            BackendError: The runtime cannot load it or lacks the device.
+        """
+
+
+backends: Registry[Backend] = Registry("runtime", "bedside.runtime")
+
+PREFERENCE = ("openvino", "onnxruntime", "torch")
+"""Order in which runtimes are tried when none is named."""
+
+
+def choose_backend(name: str = "auto", device: Device = "auto") -> Backend:
+    """The runtime called ``name``, or the first installed one that supports ``device``.
+
+    Raises:
+        DependencyError: The runtime, or any runtime at all, is not installed.
+        BackendError: No installed runtime supports the device.
+    """
+    if name != "auto":
+        backend = backends.get(name)
+        if backend.version() is None:
+            raise DependencyError(f"runtime '{name}' is not installed", fix=f"install it with: pip install {name}")
+        if not backend.supports(device):
+            raise BackendError(
+                f"runtime '{name}' on device '{device}'", expected="a supported device", got="none found"
+            )
+        return backend
+    installed = [backends.get(n) for n in PREFERENCE if backends.get(n).version() is not None]
+    if not installed:
+        raise DependencyError("no runtime is installed", fix="install one with: pip install openvino")
+    for backend in installed:
+        if backend.supports(device):
+            return backend
+    names = ", ".join(b.name for b in installed)
+    raise BackendError(
+        f"device '{device}'",
+        expected=f"a runtime that supports it (installed: {names})",
+        got="none",
+        fix="use --device cpu",
+    )

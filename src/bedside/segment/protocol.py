@@ -1,0 +1,93 @@
+"""What every segmenter promises: an image once, prompts many times, a mask with the window it came from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bedside.core.image import Image
+from bedside.core.prompts import Prompt
+from bedside.core.region import Region
+
+
+@dataclass(frozen=True)
+class Capabilities:
+    """What a segmenter can take; clients read this instead of guessing.
+
+    Attributes:
+        dimensions: Spatial axes of the images it takes; a 2D model takes volumes slice by slice.
+        prompt_kinds: Kinds of prompts ("box", "point", "scribble", "lasso", "mask").
+        negative_kinds: Kinds that may be negative.
+        colour: Whether colour is used (otherwise it is averaged to grey).
+        starts_from: Kinds that can begin an object.
+    """
+
+    dimensions: tuple[int, ...]
+    prompt_kinds: frozenset[str]
+    negative_kinds: frozenset[str]
+    colour: bool
+    starts_from: frozenset[str]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        return {
+            "dimensions": list(self.dimensions),
+            "prompt_kinds": sorted(self.prompt_kinds),
+            "negative_kinds": sorted(self.negative_kinds),
+            "colour": self.colour,
+            "starts_from": sorted(self.starts_from),
+        }
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """An answer to prompts, as large as the window it was made in and not as the image.
+
+    Attributes:
+        mask: uint8 0/1 of ``region``'s shape, the object's whole mask within that region.
+        region: Where ``mask`` lies in the image; outside it the object is as it was before.
+        logits: float32 on the network's grid, of the last window; above 0 is the object.
+        window: That window in continuous array-order voxel coordinates, ((start, stop), ...) per axis.
+        changed: The smallest region in which the object's mask differs from the one before.
+        seconds: Wall time of each stage ("window", "network", "paste").
+        passes: Times that the network ran.
+    """
+
+    mask: NDArray[np.uint8]
+    region: Region
+    logits: NDArray[np.float32]
+    window: tuple[tuple[float, float], ...]
+    changed: Region
+    seconds: dict[str, float] = field(default_factory=dict)
+    passes: int = 1
+
+    def paste(self, mask: NDArray[np.uint8]) -> None:
+        """Write the answer into ``mask``, the object's mask of the whole image (uint8, in place)."""
+        if not self.region.is_empty:
+            mask[self.region.slices] = self.mask
+
+
+class Segmenter(Protocol):
+    """A model behind one interface, whatever its family."""
+
+    name: str
+    capabilities: Capabilities
+
+    def set_image(self, image: Image) -> None:
+        """Prepare ``image``; prompts that follow refer to it. Replaces the image before."""
+
+    def predict(self, prompts: Sequence[Prompt], previous: NDArray[np.uint8] | None = None) -> Prediction:
+        """Answer all prompts of one object together.
+
+        Args:
+            prompts: The object's prompts so far, oldest first, in either frame; at least one.
+            previous: uint8 0/1 mask of the object before the last prompt, in the image's spatial shape; None
+                or all zero where there is none yet.
+
+        Raises:
+            PromptError: A prompt lies outside the image or is of a kind the segmenter cannot take.
+        """

@@ -1,0 +1,308 @@
+"""The window engine: choose a window by the prompts, resample, ask the network, grow, refine, paste.
+
+One engine for two and three dimensions. Everything is done on the window; of the image only the voxels that the window
+covers are read, and of the mask only those are written.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bedside.core.errors import InputError, PromptError
+from bedside.core.image import Image
+from bedside.core.prompts import InitialMask, Prompt, place_prompt
+from bedside.core.region import Region, mask_region
+from bedside.preprocess.intensity import normalise_window
+from bedside.preprocess.paint import paint_prompts
+from bedside.preprocess.window import Window
+from bedside.runtime.backend import Graph
+from bedside.segment.evidence import Bounds, Evidence, gather_evidence
+from bedside.segment.policy import WindowPolicy
+from bedside.segment.protocol import Capabilities, Prediction
+from bedside.segment.refine import refinement_windows
+
+INPUT, OUTPUT = "input", "logits"
+
+
+@dataclass
+class Clock:
+    """Seconds per stage of one prediction."""
+
+    seconds: dict[str, float] = field(default_factory=lambda: {"window": 0.0, "network": 0.0, "paste": 0.0})
+    passes: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """The network's logits on one window."""
+
+    window: Window
+    logits: NDArray[np.float32]
+    inside: NDArray[np.bool_]
+
+
+@dataclass(frozen=True, eq=False)
+class PlacedMask:
+    """A mask of one region of the image; outside it there is nothing.
+
+    Attributes:
+        mask: uint8 0/1 of the region's shape.
+        start: First voxel of the region.
+    """
+
+    mask: NDArray[np.uint8]
+    start: tuple[int, ...]
+
+    def sample(self, window: Window) -> NDArray[np.float32]:
+        """The mask on the window's grid, float32 0/1 (1, *grid)."""
+        values, _ = window.shifted([-s for s in self.start]).sample(self.mask)
+        return (values > 0.5).astype(np.float32)
+
+
+class WindowSegmenter:
+    """A network of the window family on images of its own number of dimensions.
+
+    Args:
+        name: Model in the registry.
+        graph: The loaded network.
+        dimensions: 2 or 3.
+        grid: Cells along each side of the network's input.
+        capabilities: What prompts it takes.
+        policy: How windows are chosen.
+    """
+
+    def __init__(
+        self, name: str, graph: Graph, dimensions: int, grid: int, capabilities: Capabilities, policy: WindowPolicy
+    ) -> None:
+        self.name = name
+        self.capabilities = capabilities
+        self.policy = policy
+        self._graph = graph
+        self._grid = (grid,) * dimensions
+        self._image: Image | None = None
+
+    def set_image(self, image: Image) -> None:
+        """Take an image of the network's dimensions.
+
+        Raises:
+            InputError: It has another number of dimensions.
+        """
+        if image.ndim != len(self._grid):
+            raise InputError(f"image for '{self.name}'", expected=f"{len(self._grid)} axes", got=image.ndim)
+        self._image = image
+
+    def predict(self, prompts: Sequence[Prompt], previous: NDArray[np.uint8] | None = None) -> Prediction:
+        """Answer the prompts; see ``protocol.Segmenter``."""
+        image = self._require_image()
+        placed = check_prompts(prompts, image, self.capabilities)
+        previous = starting_mask(placed, previous)
+        before = PlacedMask(previous, (0,) * image.ndim) if previous is not None else None
+        clock = Clock()
+        evidence = gather_evidence(placed, previous)
+        if evidence.extent is not None:
+            window = self._window_around(evidence.bounds, self.policy.object_zoom)
+            answer = self._ask(window, placed, before, clock)
+        else:
+            answer = self._search(evidence, placed, clock)
+        answer = self._grow(answer, placed, before, evidence, clock)
+        return self._paste(answer, placed, previous, clock)
+
+    def _require_image(self) -> Image:
+        if self._image is None:
+            raise InputError("prediction", expected="an image first", got="none", fix="call set_image before predict")
+        return self._image
+
+    def _sides(self, extent: NDArray[np.float64]) -> tuple[float, ...]:
+        """Sides in voxels of a window of equal millimetres that holds ``extent`` voxels."""
+        spacing = np.array(self._require_image().geometry.array_spacing)
+        longest = max(float((extent * spacing).max()), self.policy.least_side * float(spacing.min()))
+        return tuple(longest / spacing)
+
+    def _window_around(self, bounds: Bounds, zoom: float) -> Window:
+        return Window.centred(
+            tuple((bounds[0] + bounds[1]) / 2), self._sides((bounds[1] - bounds[0]) * zoom), self._grid
+        )
+
+    def _ask(self, window: Window, prompts: Sequence[Prompt], before: PlacedMask | None, clock: Clock) -> Answer:
+        """Run the network on one window."""
+        began = time.perf_counter()
+        samples, inside = window.sample(self._require_image().array)
+        colours = normalise_window(samples, inside)
+        if colours.shape[0] == 1 and len(self._grid) == 2:
+            colours = np.repeat(colours, 3, axis=0)
+        mask = before.sample(window) if before is not None else np.zeros((1, *self._grid), dtype=np.float32)
+        painted = paint_prompts([window.to_grid(p) for p in prompts], self._grid)
+        stacked = np.concatenate([colours, mask, painted])[None]
+        clock.seconds["window"] += time.perf_counter() - began
+        began = time.perf_counter()
+        logits = self._graph.run({INPUT: stacked})[OUTPUT][0, 0]
+        clock.seconds["network"] += time.perf_counter() - began
+        clock.passes += 1
+        return Answer(window, logits, inside)
+
+    def _search(self, evidence: Evidence, prompts: Sequence[Prompt], clock: Clock) -> Answer:
+        """Try windows of growing size around marks that do not tell the object's extent; keep the best answer."""
+        image = self._require_image()
+        low, high = evidence.bounds
+        spacing = np.array(image.geometry.array_spacing)
+        finest = float(spacing.min())
+        longest = float((np.array(image.shape) * spacing).max()) / finest
+        side = max(self.policy.search_start, 1.5 * float(((high - low) * spacing).max()) / finest)
+        best: tuple[float, Answer] | None = None
+        while True:
+            side = min(side, longest)
+            window = Window.centred(tuple((low + high) / 2), tuple(side * finest / spacing), self._grid)
+            answer = self._ask(window, prompts, None, clock)
+            score = answer_score(answer)
+            if best is None or score > best[0]:
+                best = (score, answer)
+            if side >= longest:
+                break
+            side *= self.policy.search_ratio
+        return self._settle(best[1], prompts, clock)
+
+    def _settle(self, answer: Answer, prompts: Sequence[Prompt], clock: Clock) -> Answer:
+        """Ask once more in the window that suits the object found."""
+        bounds = answer_bounds(answer)
+        if bounds is None:
+            return answer
+        window = self._window_around(bounds, self.policy.object_zoom)
+        ratio = max(window.sides) / max(answer.window.sides)
+        if 0.75 < ratio < 1.33:
+            return answer
+        following = self._ask(window, prompts, None, clock)
+        return following if answer_score(following) >= answer_score(answer) else answer
+
+    def _grow(
+        self,
+        answer: Answer,
+        prompts: Sequence[Prompt],
+        before: PlacedMask | None,
+        evidence: Evidence,
+        clock: Clock,
+    ) -> Answer:
+        """Enlarge the window while the answer runs into a border behind which the image goes on."""
+        for _ in range(self.policy.grow_limit):
+            if not touches_border(answer, self._require_image().shape, self.policy.border_share):
+                break
+            larger = self._ask(answer.window.enlarged(self.policy.grow_factor), prompts, before, clock)
+            # A box bounds the object: past it the answer may not grow without end.
+            if evidence.extent is not None and answer_score(larger) < 0.5 * answer_score(answer):
+                break
+            answer = larger
+        return answer
+
+    def _paste(
+        self, answer: Answer, prompts: Sequence[Prompt], previous: NDArray[np.uint8] | None, clock: Clock
+    ) -> Prediction:
+        """The mask at full resolution within the window, its border refined where cells are much larger than voxels."""
+        shape = self._require_image().shape
+        began = time.perf_counter()
+        region = answer.window.region(shape)
+        mask = (answer.window.expand(answer.logits, region) > 0).astype(np.uint8)
+        clock.seconds["paste"] += time.perf_counter() - began
+        if max(answer.window.scale) > self.policy.refine_scale and self.policy.refine_limit and mask.any():
+            self._refine(mask, region, answer, prompts, clock)
+        before = previous[region.slices] if previous is not None else np.zeros_like(mask)
+        changed = mask_region(mask != before).shift(region.start)
+        window = tuple(zip(answer.window.start, answer.window.stop, strict=True))
+        return Prediction(mask, region, answer.logits, window, changed, clock.seconds, clock.passes)
+
+    def _refine(
+        self, mask: NDArray[np.uint8], region: Region, answer: Answer, prompts: Sequence[Prompt], clock: Clock
+    ) -> None:
+        """Draw the border again in smaller windows, each starting from the mask as it is, in place."""
+        shape = self._require_image().shape
+        coarse = PlacedMask(mask, region.start)
+        for window in refinement_windows(mask, region, answer.window, self.policy):
+            inner = window.region(shape).intersection(region)
+            if inner.is_empty:
+                continue
+            finer = self._ask(window, prompts, coarse, clock)
+            began = time.perf_counter()
+            values = window.expand(finer.logits, inner) > 0
+            mask[inner.shift([-s for s in region.start]).slices] = values
+            clock.seconds["paste"] += time.perf_counter() - began
+
+
+def check_prompts(prompts: Sequence[Prompt], image: Image, capabilities: Capabilities) -> list[Prompt]:
+    """The prompts in the frame ``index``, each checked against the image and the segmenter.
+
+    Raises:
+        PromptError: There is none, or one lies outside the image or is of a kind the segmenter cannot take.
+    """
+    if not prompts:
+        raise PromptError("prediction", expected="at least one prompt", got="none")
+    for prompt in prompts:
+        kinds = capabilities.prompt_kinds if prompt.positive else capabilities.negative_kinds
+        if prompt.kind not in kinds:
+            sign = "" if prompt.positive else "negative "
+            raise PromptError(
+                f"{sign}{prompt.kind} prompt", expected=f"one of {', '.join(sorted(kinds))}", got=prompt.kind
+            )
+    placed = [place_prompt(prompt, image.geometry) for prompt in prompts]
+    if not any(p.positive for p in placed):
+        raise PromptError("prediction", expected="at least one positive prompt", got="negative ones only")
+    return placed
+
+
+def starting_mask(prompts: Sequence[Prompt], previous: NDArray[np.uint8] | None) -> NDArray[np.uint8] | None:
+    """The mask to start from: ``previous`` where it holds anything, else the newest initial mask."""
+    if previous is not None and previous.any():
+        return previous
+    for prompt in reversed(prompts):
+        if isinstance(prompt, InitialMask):
+            return prompt.mask.astype(np.uint8)
+    return None
+
+
+def answer_bounds(answer: Answer) -> Bounds | None:
+    """Bounds of the answer's mask in the image, None where it is empty."""
+    region = mask_region((answer.logits > 0) & answer.inside)
+    if region.is_empty:
+        return None
+    start, scale = np.array(answer.window.start), np.array(answer.window.scale)
+    return start + np.array(region.start) * scale, start + np.array(region.stop) * scale
+
+
+def touches_border(answer: Answer, shape: Sequence[int], share: float) -> bool:
+    """Whether the mask runs into a face of the window behind which the image goes on.
+
+    A face counts when the mask covers there more than ``share`` of its own extent across.
+    """
+    mask = (answer.logits > 0) & answer.inside
+    extent = mask_region(mask).shape
+    if min(extent) == 0:
+        return False
+    for axis in range(mask.ndim):
+        across = float(np.prod([n for a, n in enumerate(extent) if a != axis]))
+        for face, open_end in (
+            (0, answer.window.start[axis] > 0.5),
+            (-1, answer.window.stop[axis] < shape[axis] - 0.5),
+        ):
+            if open_end and np.count_nonzero(np.take(mask, face, axis=axis)) > share * across:
+                return True
+    return False
+
+
+def answer_score(answer: Answer) -> float:
+    """How well an answer suits its window, 0 to 1: sure of itself, neither cut off nor lost in the window.
+
+    The first factor is the expected overlap of the mask with the truth under the network's own probabilities; the
+    second falls where the mask reaches the window's border or fills little of it.
+    """
+    mask = (answer.logits > 0) & answer.inside
+    count = int(np.count_nonzero(mask))
+    if count == 0:
+        return 0.0
+    # Clipped before the exponential, which would overflow in float32.
+    probability = 1 / (1 + np.exp(-np.clip(answer.logits, -30, 30)))
+    sure = float(probability[mask].sum()) / float(count + probability[~mask & answer.inside].sum())
+    extent = max(mask_region(mask).shape[a] / mask.shape[a] for a in range(mask.ndim))
+    fit = min(1.0, extent / 0.25) * (1.0 if extent < 0.95 else 0.5)
+    return float(sure * fit)

@@ -1,0 +1,106 @@
+"""The mask that prompts make: a pure function of image, model and prompts, with a memory of its steps."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from bedside.core.errors import PromptError
+from bedside.core.prompts import InitialMask, Prompt
+from bedside.core.region import Region
+from bedside.segment.protocol import Segmenter
+from bedside.session.journal import Prompted
+from bedside.session.masks import Canvas, MaskCache, PackedMask
+
+CACHE_BYTES = 128 * 2**20
+"""Memory for the masks of earlier steps. A dropped one is made again when undo asks for it."""
+
+
+class Answers:
+    """Masks of one image and one model, by the prompts that made them.
+
+    Args:
+        segmenter: Holds the image already.
+        canvas: Dense mask of the image's shape to work in.
+        placed: Prompts known from the start, by number, on the image's grid.
+        cache_bytes: Memory for the masks of earlier steps.
+
+    Attributes:
+        placed: Every prompt by its number, on the image's grid; the owner fills it before asking for a mask.
+        seconds: Wall time of the answers so far, by the segmenter's stages.
+        passes: Times that the network has run.
+    """
+
+    def __init__(
+        self,
+        segmenter: Segmenter,
+        canvas: Canvas,
+        placed: dict[int, Prompt] | None = None,
+        cache_bytes: int = CACHE_BYTES,
+    ) -> None:
+        self.placed: dict[int, Prompt] = {} if placed is None else placed
+        self.seconds: dict[str, float] = {}
+        self.passes = 0
+        self._segmenter = segmenter
+        self._canvas = canvas
+        self._cache = MaskCache(cache_bytes)
+
+    def mask(self, prompts: Sequence[Prompted]) -> PackedMask:
+        """The mask that ``prompts`` of one object make, oldest first.
+
+        Every prompt that is to be predicted is answered with all prompts so far and the mask before it; one that
+        waits changes nothing until then. An initial mask takes the place of the mask before it, unchanged. Where
+        the prompts so far cannot begin an object (what began it was removed) the mask stays empty.
+
+        Raises:
+            PromptError: The segmenter refuses a prompt.
+        """
+        steps = [i + 1 for i, entry in enumerate(prompts) if entry.predict or isinstance(entry.prompt, InitialMask)]
+        numbers = tuple(entry.id for entry in prompts)
+        # Back to the last step that is remembered, then forward again from there.
+        done, mask = 0, PackedMask.empty(self._canvas.ndim)
+        for position in range(len(steps), 0, -1):
+            remembered = self._cache.get(numbers[: steps[position - 1]])
+            if remembered is not None:
+                done, mask = position, remembered
+                break
+        for end in steps[done:]:
+            mask = self._step(prompts[:end], mask)
+            self._cache.put(numbers[:end], mask)
+        return mask
+
+    def check_start(self, prompts: Sequence[Prompted], mask: PackedMask) -> None:
+        """Make sure that ``prompts``, the last of which is to be answered, can begin an object or have begun one.
+
+        Raises:
+            PromptError: The object is empty and none of them can begin it.
+        """
+        if not isinstance(prompts[-1].prompt, InitialMask) and not self._starts(prompts, mask):
+            kinds = sorted(self._segmenter.capabilities.starts_from)
+            raise PromptError(
+                f"{self._segmenter.name} cannot start from this prompt",
+                expected=f"a positive {' or '.join(kinds)} first",
+                got=f"a {'positive' if prompts[-1].prompt.positive else 'negative'} {prompts[-1].prompt.kind}",
+            )
+
+    def _starts(self, prompts: Sequence[Prompted], mask: PackedMask) -> bool:
+        starters = self._segmenter.capabilities.starts_from
+        return not mask.region.is_empty or any(e.prompt.positive and e.prompt.kind in starters for e in prompts)
+
+    def _step(self, prompts: Sequence[Prompted], before: PackedMask) -> PackedMask:
+        last = prompts[-1].prompt
+        if isinstance(last, InitialMask):
+            return PackedMask.of_patch(last.mask, Region.whole(last.mask.shape))
+        if not self._starts(prompts, before):
+            return before
+        kinds = self._segmenter.capabilities.prompt_kinds
+        # A segmenter that does not know initial masks sees them as the previous mask all the same.
+        asked = [self.placed[e.id] for e in prompts if e.prompt.kind in kinds]
+        prediction = self._segmenter.predict(asked, self._canvas.show(before))
+        for stage, seconds in prediction.seconds.items():
+            self.seconds[stage] = self.seconds.get(stage, 0.0) + seconds
+        self.passes += prediction.passes
+        union = before.region.union(prediction.region)
+        patch = before.patch(union)
+        if not prediction.region.is_empty:
+            patch[prediction.region.shift([-a for a in union.start]).slices] = prediction.mask
+        return PackedMask.of_patch(patch, union)

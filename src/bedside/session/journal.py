@@ -1,0 +1,351 @@
+"""The prompt journal: an append-only list of events per object, from which everything else follows."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, ClassVar
+
+from bedside.core.errors import BedsideError, FormatError, InputError
+from bedside.core.files import write_text_atomically
+from bedside.core.prompts import Prompt, prompt_from_dict
+from bedside.session.stamp import ImageStamp
+
+FORMAT = "bedside-journal"
+VERSION = 1
+
+MAX_EVENTS = 1_000_000
+"""Events that a journal file may hold: far more than hands can make, so that a hostile file ends early."""
+
+
+@dataclass(frozen=True)
+class Prompted:
+    """A prompt was given.
+
+    Attributes:
+        id: Number of the prompt, unique within the session.
+        prompt: What was drawn, in the frame it was drawn in.
+        predict: Whether the model answered at once; False for a prompt that waits for the next one.
+    """
+
+    id: int
+    prompt: Prompt
+    predict: bool = True
+    event: ClassVar[str] = "prompt"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        return {"event": self.event, "id": self.id, "predict": self.predict, "prompt": self.prompt.to_dict()}
+
+
+@dataclass(frozen=True)
+class Removed:
+    """The prompt numbered ``id`` was taken away, wherever it stood."""
+
+    id: int
+    event: ClassVar[str] = "remove"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        return {"event": self.event, "id": self.id}
+
+
+@dataclass(frozen=True)
+class Undone:
+    """The last prompt or removal in force was undone."""
+
+    event: ClassVar[str] = "undo"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        return {"event": self.event}
+
+
+@dataclass(frozen=True)
+class Redone:
+    """The last undone prompt or removal was put back in force."""
+
+    event: ClassVar[str] = "redo"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        return {"event": self.event}
+
+
+Event = Prompted | Removed | Undone | Redone
+
+
+@dataclass(frozen=True)
+class History:
+    """What a list of events amounts to.
+
+    Attributes:
+        actions: Prompts and removals in force, oldest first.
+        undone: Prompts and removals that ``redo`` would put back, the next one last.
+    """
+
+    actions: tuple[Prompted | Removed, ...] = ()
+    undone: tuple[Prompted | Removed, ...] = ()
+
+    @property
+    def prompts(self) -> tuple[Prompted, ...]:
+        """The effective prompts, oldest first."""
+        removed = {action.id for action in self.actions if isinstance(action, Removed)}
+        return tuple(a for a in self.actions if isinstance(a, Prompted) and a.id not in removed)
+
+    def after(self, event: Event) -> History:
+        """The history once ``event`` has happened.
+
+        Raises:
+            InputError: There is nothing to undo, redo or remove, or a prompt's number is taken.
+        """
+        match event:
+            case Undone():
+                if not self.actions:
+                    raise InputError("nothing to undo")
+                return History(self.actions[:-1], (*self.undone, self.actions[-1]))
+            case Redone():
+                if not self.undone:
+                    raise InputError("nothing to redo")
+                return History((*self.actions, self.undone[-1]), self.undone[:-1])
+            case Removed():
+                if event.id not in {p.id for p in self.prompts}:
+                    raise InputError(
+                        "prompt to remove", expected=f"one of {[p.id for p in self.prompts]}", got=event.id
+                    )
+            case Prompted():
+                if any(isinstance(a, Prompted) and a.id == event.id for a in self.actions):
+                    raise InputError("prompt number", expected="each used once", got=f"{event.id} twice")
+        return History((*self.actions, event))
+
+
+def history(events: Sequence[Event]) -> History:
+    """What ``events`` amount to, oldest first.
+
+    Undo steps back over prompts and removals alike, redo steps forward again, and a new prompt or removal
+    forgets what was undone.
+
+    Raises:
+        InputError: An event that could not have happened (see ``History.after``).
+    """
+    state = History()
+    for event in events:
+        state = state.after(event)
+    return state
+
+
+def effective_prompts(events: Sequence[Event]) -> tuple[Prompted, ...]:
+    """The prompts that ``events`` leave in force, oldest first: a pure function of the events."""
+    return history(events).prompts
+
+
+@dataclass(frozen=True)
+class ObjectJournal:
+    """One object and everything that happened to it.
+
+    Attributes:
+        id: Number of the object, from 1, unique within the session.
+        name: What the user calls it.
+        colour: "#rrggbb" for drawing; None leaves it to the viewer.
+        events: Oldest first.
+    """
+
+    id: int
+    name: str
+    colour: str | None = None
+    events: tuple[Event, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.colour is not None and not re.fullmatch("#[0-9a-fA-F]{6}", self.colour):
+            raise InputError("colour", expected="#rrggbb", got=repr(self.colour)[:80])
+
+    def append(self, event: Event) -> ObjectJournal:
+        """The same object with one event more."""
+        return replace(self, events=(*self.events, event))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        return {"id": self.id, "name": self.name, "colour": self.colour, "events": [e.to_dict() for e in self.events]}
+
+
+@dataclass(frozen=True)
+class Journal:
+    """A whole session as it is saved.
+
+    Attributes:
+        objects: In the order they were added, which is the order of the labels.
+        model: Name of the model that answered; None leaves it to whoever opens the journal.
+        image: What identifies the image; None (a journal written by hand) fits any image.
+        current: Number of the object that prompts go to; None where there is no object.
+    """
+
+    objects: tuple[ObjectJournal, ...] = ()
+    model: str | None = None
+    image: ImageStamp | None = None
+    current: int | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON, with the name and version of the format."""
+        return {
+            "format": FORMAT,
+            "version": VERSION,
+            "model": self.model,
+            "image": self.image.to_dict() if self.image else None,
+            "current": self.current,
+            "objects": [o.to_dict() for o in self.objects],
+        }
+
+    @classmethod
+    def from_dict(cls, data: object) -> Journal:
+        """The inverse of ``to_dict``, which trusts nothing in ``data``.
+
+        A journal written by hand may leave out everything but ``format``, ``version``, ``objects`` and in each
+        object ``events``: objects and prompts are then numbered in order and every prompt is answered at once.
+
+        Raises:
+            FormatError: A field is missing or of the wrong kind, or the events could not have happened.
+        """
+        fields = _mapping(data, "journal")
+        if fields.get("format") != FORMAT:
+            raise FormatError("journal", expected=f"the format '{FORMAT}'", got=repr(fields.get("format")))
+        if fields.get("version") != VERSION:
+            raise FormatError(
+                "journal",
+                expected=f"version {VERSION}",
+                got=repr(fields.get("version")),
+                fix="a newer Bedside may have written it",
+            )
+        stamp = fields.get("image")
+        image = None if stamp is None else ImageStamp.from_dict(_mapping(stamp, "journal image"))
+        objects = _objects_from_list(_list(fields.get("objects"), "journal objects"), image)
+        current = fields.get("current")
+        if current is None:
+            current = objects[-1].id if objects else None
+        elif current not in {o.id for o in objects}:
+            raise FormatError(
+                "journal's current object", expected="the number of one of its objects", got=repr(current)
+            )
+        return cls(objects, _optional_text(fields.get("model"), "journal model"), image, current)
+
+    def save(self, path: str | Path) -> None:
+        """Write the journal to ``path`` as JSON, atomically."""
+        write_text_atomically(path, json.dumps(self.to_dict(), indent=1) + "\n")
+
+    @classmethod
+    def load(cls, path: str | Path) -> Journal:
+        """The journal in the JSON file ``path``.
+
+        Raises:
+            FormatError: The file cannot be read, is not JSON, or is no journal.
+        """
+        try:
+            data = json.loads(Path(path).read_text(encoding="utf-8"))
+        except OSError as error:
+            raise FormatError(f"cannot read the journal '{path}'", got=error.strerror or str(error)) from error
+        except (ValueError, RecursionError) as error:
+            raise FormatError(f"journal '{path}'", expected="JSON", got=str(error)) from error
+        try:
+            return cls.from_dict(data)
+        except FormatError as error:
+            raise FormatError(f"journal '{path}': {error}") from error
+
+
+def _objects_from_list(items: list[Any], image: ImageStamp | None) -> tuple[ObjectJournal, ...]:
+    objects: list[ObjectJournal] = []
+    used: set[int] = set()
+    for position, item in enumerate(items, start=1):
+        where = f"object {position}"
+        fields = _mapping(item, where)
+        number = _number(fields.get("id", position), f"{where}: id")
+        if number in {o.id for o in objects}:
+            raise FormatError(f"{where}: id", expected="each used once", got=f"{number} twice")
+        name = _optional_text(fields.get("name"), f"{where}: name") or f"object {number}"
+        colour = _optional_text(fields.get("colour"), f"{where}: colour")
+        events = _events_from_list(_list(fields.get("events"), f"{where}: events"), where, image, used)
+        try:
+            objects.append(ObjectJournal(number, name, colour, events))
+        except InputError as error:
+            raise FormatError(f"{where}: {error}") from error
+    return tuple(objects)
+
+
+def _events_from_list(items: list[Any], where: str, image: ImageStamp | None, used: set[int]) -> tuple[Event, ...]:
+    """Checked events of one object; ``used`` holds the session's prompt numbers so far and grows."""
+    if len(items) > MAX_EVENTS:
+        raise FormatError(f"{where}: events", expected=f"at most {MAX_EVENTS}", got=len(items))
+    events: list[Event] = []
+    state = History()
+    for position, item in enumerate(items, start=1):
+        place = f"{where}, event {position}"
+        event = _event_from_dict(_mapping(item, place), place, image, max(used, default=0) + 1)
+        if isinstance(event, Prompted):
+            if event.id in used:
+                raise FormatError(f"{place}: id", expected="each used once", got=f"{event.id} twice")
+            used.add(event.id)
+        try:
+            state = state.after(event)
+        except InputError as error:
+            raise FormatError(f"{place}: {error}") from error
+        events.append(event)
+    return tuple(events)
+
+
+def _event_from_dict(fields: Mapping[str, Any], place: str, image: ImageStamp | None, next_id: int) -> Event:
+    match fields.get("event"):
+        case "prompt":
+            predict = fields.get("predict", True)
+            if not isinstance(predict, bool):
+                raise FormatError(f"{place}: predict", expected="true or false", got=repr(predict))
+            prompt = _prompt(_mapping(fields.get("prompt"), f"{place}: prompt"), place, image)
+            return Prompted(_number(fields.get("id", next_id), f"{place}: id"), prompt, predict)
+        case "remove":
+            return Removed(_number(fields.get("id"), f"{place}: id"))
+        case "undo":
+            return Undone()
+        case "redo":
+            return Redone()
+        case other:
+            raise FormatError(f"{place}", expected="an event prompt, undo, redo or remove", got=repr(other))
+
+
+def _prompt(fields: Mapping[str, Any], place: str, image: ImageStamp | None) -> Prompt:
+    # Text is a sequence, too: "12" would pass for the coordinates 1 and 2.
+    for name in ("position", "low", "high"):
+        if name in fields:
+            _list(fields[name], f"{place}: {name}")
+    # Checked before the mask is decoded: a shape made up by a hostile file could ask for any amount of memory.
+    if fields.get("kind") == "mask" and image is not None and fields.get("shape") != list(image.shape):
+        raise FormatError(
+            f"{place}: mask", expected=f"the shape {list(image.shape)}", got=repr(fields.get("shape"))[:80]
+        )
+    try:
+        return prompt_from_dict(fields)
+    except (BedsideError, ArithmeticError, AttributeError, MemoryError) as error:
+        raise FormatError(f"{place}: {error}") from error
+
+
+def _mapping(value: object, what: str) -> Mapping[str, Any]:
+    if not isinstance(value, dict):
+        raise FormatError(what, expected="a JSON object", got=type(value).__name__)
+    return value
+
+
+def _list(value: object, what: str) -> list[Any]:
+    if not isinstance(value, list):
+        raise FormatError(what, expected="a list", got=type(value).__name__)
+    return value
+
+
+def _number(value: object, what: str) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value < 2**53:
+        raise FormatError(what, expected="a whole number from 1", got=repr(value)[:80])
+    return value
+
+
+def _optional_text(value: object, what: str) -> str | None:
+    if value is not None and not isinstance(value, str):
+        raise FormatError(what, expected="text", got=repr(value)[:80])
+    return value

@@ -1,0 +1,56 @@
+"""The objects of a session: as clients see them, and as the session keeps them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from bedside.session.journal import History, ObjectJournal, Prompted
+from bedside.session.masks import PackedMask
+
+
+@dataclass(frozen=True)
+class SessionObject:
+    """One object of a session, as clients see it.
+
+    Attributes:
+        id: Number of the object, from 1.
+        name: What the user calls it.
+        colour: "#rrggbb", or None where the viewer chooses.
+        label: Its value in the label map.
+        prompts: Prompts in force, oldest first, with their numbers.
+        can_undo: Whether there is something to undo.
+        can_redo: Whether there is something to redo.
+        voxels: Voxels of its mask.
+    """
+
+    id: int
+    name: str
+    colour: str | None
+    label: int
+    prompts: tuple[Prompted, ...]
+    can_undo: bool
+    can_redo: bool
+    voxels: int
+
+
+@dataclass(frozen=True)
+class ObjectState:
+    """An object's journal with what follows from it."""
+
+    journal: ObjectJournal
+    history: History
+    mask: PackedMask
+
+    def view(self, label: int) -> SessionObject:
+        """The object as clients see it, with its value in the label map."""
+        journal, past = self.journal, self.history
+        return SessionObject(
+            journal.id,
+            journal.name,
+            journal.colour,
+            label,
+            past.prompts,
+            bool(past.actions),
+            bool(past.undone),
+            self.mask.voxels,
+        )

@@ -1,0 +1,442 @@
+"""A session: one image, its objects, and the prompts that made their masks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bedside.core.errors import InputError, PromptError
+from bedside.core.image import Image
+from bedside.core.labels import OverlapPolicy, merge_masks
+from bedside.core.prompts import (
+    DEFAULT_THICKNESS,
+    Box,
+    Frame,
+    InitialMask,
+    Lasso,
+    Point,
+    Prompt,
+    Scribble,
+    place_prompt,
+)
+from bedside.core.region import Region
+from bedside.segment.protocol import Capabilities, Segmenter
+from bedside.session.answers import Answers
+from bedside.session.journal import Event, History, Journal, ObjectJournal, Prompted, Redone, Removed, Undone, history
+from bedside.session.masks import Canvas, PackedMask
+from bedside.session.objects import ObjectState, SessionObject
+from bedside.session.opening import check_journal, open_image, open_segmenter
+from bedside.session.stamp import ImageStamp
+
+DEFAULT_MODEL = "bedside-2d"
+
+
+class Session:
+    """Objects on one image, each made from prompts, with undo, redo and a journal that can be saved.
+
+    The journal is the truth: an object's mask is a function of the image, the model and the prompts in force, so
+    a session that is saved, reloaded and replayed gives the identical masks. A call that raises changes nothing.
+
+    Args:
+        image: An image, an array (y, x), (y, x, 3) or (z, y, x), or a file to read.
+        model: Name of a model in the registry.
+        device: "auto", "cpu" or "cuda".
+        segmenter: Answers instead of a model that is loaded by name. It serves this session alone, because it
+            holds the session's image.
+
+    Raises:
+        InputError: The model is unknown.
+        FormatError: The file cannot be read as an image.
+    """
+
+    def __init__(
+        self,
+        image: Image | NDArray[Any] | str | Path,
+        model: str = DEFAULT_MODEL,
+        device: str = "auto",
+        segmenter: Segmenter | None = None,
+    ) -> None:
+        self.image = open_image(image)
+        self._device = device
+        self._segmenter = segmenter if segmenter is not None else open_segmenter(model, device)
+        self._segmenter.set_image(self.image)
+        self._answers = Answers(self._segmenter, Canvas(self.image.shape))
+        self._states: dict[int, ObjectState] = {}
+        self._current: int | None = None
+        self._last_prompt = 0
+
+    # Objects
+
+    @property
+    def model(self) -> str:
+        """Name of the model that answers."""
+        return self._segmenter.name
+
+    @property
+    def segmenter(self) -> Segmenter:
+        """What answers the prompts."""
+        return self._segmenter
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What prompts the model takes."""
+        return self._segmenter.capabilities
+
+    @property
+    def objects(self) -> tuple[SessionObject, ...]:
+        """All objects, in the order of their labels."""
+        return tuple(state.view(label) for label, state in enumerate(self._states.values(), start=1))
+
+    @property
+    def current(self) -> SessionObject | None:
+        """The object that prompts go to; None before the first."""
+        return next((o for o in self.objects if o.id == self._current), None)
+
+    def add_object(self, name: str | None = None, colour: str | None = None) -> SessionObject:
+        """Begin a new object, which becomes the current one.
+
+        Args:
+            name: What to call it; "object N" by default.
+            colour: "#rrggbb" for drawing.
+
+        Raises:
+            InputError: The colour is not of that form.
+        """
+        number = max(self._states, default=0) + 1
+        journal = ObjectJournal(number, name or f"object {number}", colour)
+        self._states[number] = ObjectState(journal, History(), PackedMask.empty(self.image.ndim))
+        self._current = number
+        return self.objects[-1]
+
+    def select(self, object_id: int) -> None:
+        """Make an object the current one.
+
+        Raises:
+            InputError: There is no such object.
+        """
+        self._current = self._state(object_id).journal.id
+
+    # Prompts
+
+    def add_box(
+        self,
+        low: Sequence[float],
+        high: Sequence[float],
+        *,
+        positive: bool = True,
+        frame: Frame = "index",
+        predict: bool = True,
+        object_id: int | None = None,
+    ) -> Region | None:
+        """Add a box with the corners ``low`` and ``high``, (x, y) or (x, y, z), the end exclusive; see ``add``."""
+        return self.add(Box(tuple(low), tuple(high), bool(positive), frame), predict=predict, object_id=object_id)
+
+    def add_point(
+        self,
+        position: Sequence[float],
+        *,
+        positive: bool = True,
+        frame: Frame = "index",
+        predict: bool = True,
+        object_id: int | None = None,
+    ) -> Region | None:
+        """Add a click at ``position``, (x, y) or (x, y, z); see ``add``."""
+        return self.add(Point(tuple(position), bool(positive), frame), predict=predict, object_id=object_id)
+
+    def add_scribble(
+        self,
+        points: Iterable[Sequence[float]],
+        *,
+        positive: bool = True,
+        frame: Frame = "index",
+        thickness: float = DEFAULT_THICKNESS,
+        predict: bool = True,
+        object_id: int | None = None,
+    ) -> Region | None:
+        """Add a stroke through ``points``, each (x, y) or (x, y, z), ``thickness`` voxels wide; see ``add``."""
+        stroke = Scribble(tuple(tuple(p) for p in points), bool(positive), frame, thickness=float(thickness))
+        return self.add(stroke, predict=predict, object_id=object_id)
+
+    def add_lasso(
+        self,
+        points: Iterable[Sequence[float]],
+        *,
+        positive: bool = True,
+        frame: Frame = "index",
+        predict: bool = True,
+        object_id: int | None = None,
+    ) -> Region | None:
+        """Add a closed outline through ``points``, each (x, y) or (x, y, z); see ``add``."""
+        outline = Lasso(tuple(tuple(p) for p in points), bool(positive), frame)
+        return self.add(outline, predict=predict, object_id=object_id)
+
+    def set_mask(self, mask: NDArray[Any], *, object_id: int | None = None) -> Region | None:
+        """Replace the object's mask by ``mask``, as it is, for prompts that follow to correct.
+
+        Args:
+            mask: (z, y, x) or (y, x) of the image's spatial shape; the object where it is not zero.
+            object_id: The object; the current one by default.
+
+        Returns:
+            The region in which the object's mask changed.
+
+        Raises:
+            PromptError: The mask has another shape than the image.
+        """
+        return self.add(InitialMask(mask), object_id=object_id)
+
+    def add(self, prompt: Prompt, *, predict: bool = True, object_id: int | None = None) -> Region | None:
+        """Add a prompt of any kind to an object and have the model answer.
+
+        Args:
+            prompt: The prompt, in either frame.
+            predict: False keeps the prompt back, to be answered together with the next one that is predicted.
+            object_id: The object; the current one by default, which is begun where there is none yet.
+
+        Returns:
+            The region in which the object's mask changed (empty where nothing did); None where no answer was asked.
+
+        Raises:
+            PromptError: The prompt lies outside the image, or the model cannot take it or start from it.
+            InputError: There is no such object.
+        """
+        placed = self._place(prompt)
+        state = self._state(object_id) if object_id is not None or self._states else None
+        event = Prompted(self._last_prompt + 1, prompt, bool(predict))
+        if event.predict:
+            before = state.history.prompts if state else ()
+            self._answers.check_start([*before, event], state.mask if state else PackedMask.empty(self.image.ndim))
+        if state is None:
+            state = ObjectState(ObjectJournal(1, "object 1"), History(), PackedMask.empty(self.image.ndim))
+        self._answers.placed[event.id] = placed
+        changed = self._happen(state, event)
+        self._last_prompt = event.id
+        # An object that was begun for this prompt is kept only now that the prompt was answered.
+        if self._current is None:
+            self._current = state.journal.id
+        return changed if event.predict or isinstance(prompt, InitialMask) else None
+
+    def undo(self, object_id: int | None = None) -> Region | None:
+        """Undo the last prompt or removal of an object.
+
+        Returns:
+            The region in which its mask changed; None where there was nothing to undo.
+        """
+        state = self._existing(object_id)
+        return self._happen(state, Undone()) if state and state.history.actions else None
+
+    def redo(self, object_id: int | None = None) -> Region | None:
+        """Put back what was last undone.
+
+        Returns:
+            The region in which the mask changed; None where there was nothing to redo.
+        """
+        state = self._existing(object_id)
+        return self._happen(state, Redone()) if state and state.history.undone else None
+
+    def remove_prompt(self, prompt_id: int) -> Region:
+        """Take one prompt away, wherever it stands; those after it are answered anew.
+
+        Returns:
+            The region in which the mask of its object changed.
+
+        Raises:
+            InputError: No prompt in force has that number.
+        """
+        for state in self._states.values():
+            if any(p.id == prompt_id for p in state.history.prompts):
+                return self._happen(state, Removed(prompt_id))
+        numbers = [p.id for state in self._states.values() for p in state.history.prompts]
+        raise InputError("prompt to remove", expected=f"one of {numbers}", got=prompt_id)
+
+    # Masks
+
+    @property
+    def mask(self) -> NDArray[np.uint8]:
+        """The current object's mask: uint8 0/1 of the image's spatial shape, a copy; all zero without an object."""
+        return self.mask_of(self._current) if self._current is not None else np.zeros(self.image.shape, np.uint8)
+
+    @property
+    def masks(self) -> dict[int, NDArray[np.uint8]]:
+        """Every object's mask (see ``mask``) by the object's number."""
+        return {number: self.mask_of(number) for number in self._states}
+
+    def mask_of(self, object_id: int, within: Region | None = None) -> NDArray[np.uint8]:
+        """An object's mask, uint8 0/1: the part in the region ``within``, by default of the whole image.
+
+        Raises:
+            InputError: There is no such object.
+        """
+        state = self._state(object_id)
+        wanted = Region.whole(self.image.shape) if within is None else within.clip(self.image.shape)
+        if wanted.is_empty:
+            return np.zeros(wanted.shape, dtype=np.uint8)
+        union = wanted.union(state.mask.region)
+        return state.mask.patch(union)[wanted.shift([-a for a in union.start]).slices]
+
+    def label_map(self, policy: OverlapPolicy = "keep") -> NDArray[Any]:
+        """All objects in one map of the image's spatial shape; the i-th object has the value i + 1.
+
+        Args:
+            policy: Who gets a voxel that several objects claim (see ``bedside.core.labels.merge_masks``).
+
+        Raises:
+            InputError: There is no object, or the policy is unknown.
+        """
+        packed = [state.mask for state in self._states.values()]
+        union = Region.empty(self.image.ndim)
+        for mask in packed:
+            union = union.union(mask.region)
+        # Merged within the region that holds all objects: dense masks of a whole volume would not fit many objects.
+        labels = merge_masks([mask.patch(union) for mask in packed], policy)
+        stack = labels.shape[: labels.ndim - self.image.ndim]
+        result = np.zeros((*stack, *self.image.shape), dtype=labels.dtype)
+        inside: tuple[Any, ...] = (..., *union.slices)
+        result[inside] = labels
+        return result
+
+    # The journal
+
+    @property
+    def journal(self) -> Journal:
+        """The session's journal; reads the image once to identify it."""
+        objects = tuple(state.journal for state in self._states.values())
+        return Journal(objects, self.model, self._stamp, self._current)
+
+    @property
+    def seconds(self) -> dict[str, float]:
+        """Wall time of the model's answers so far, by stage."""
+        return dict(self._answers.seconds)
+
+    @property
+    def passes(self) -> int:
+        """Times that the network has run."""
+        return self._answers.passes
+
+    def save(self, path: str | Path) -> None:
+        """Write the journal to ``path`` as JSON, atomically."""
+        self.journal.save(path)
+
+    @classmethod
+    def load(
+        cls,
+        path: str | Path,
+        image: Image | NDArray[Any] | str | Path,
+        model: str | None = None,
+        device: str = "auto",
+        segmenter: Segmenter | None = None,
+    ) -> Session:
+        """The session saved at ``path``, replayed on ``image``.
+
+        Args:
+            path: A journal.
+            image: The image that the journal was made on.
+            model: Another model than the journal's.
+            device: "auto", "cpu" or "cuda".
+            segmenter: Answers instead of a model that is loaded by name.
+
+        Raises:
+            FormatError: The file is no journal.
+            InputError: The journal was made on another image.
+            PromptError: The model cannot take one of its prompts.
+        """
+        return cls.from_journal(Journal.load(path), image, model, device, segmenter)
+
+    @classmethod
+    def from_journal(
+        cls,
+        journal: Journal,
+        image: Image | NDArray[Any] | str | Path,
+        model: str | None = None,
+        device: str = "auto",
+        segmenter: Segmenter | None = None,
+    ) -> Session:
+        """The session that ``journal`` describes, replayed on ``image``; see ``load``."""
+        opened = open_image(image)
+        stamp = check_journal(journal, opened)
+        session = cls(opened, model or journal.model or DEFAULT_MODEL, device, segmenter)
+        if stamp is not None:
+            session._stamp = stamp
+        session.restore(journal)
+        return session
+
+    def restore(self, journal: Journal) -> None:
+        """Take over the objects of ``journal`` in place of this session's own, and answer their prompts.
+
+        Args:
+            journal: One made on this image (``bedside.session.opening.check_journal`` makes sure of it).
+
+        Raises:
+            PromptError: The model cannot take one of its prompts. The session stays as it was.
+        """
+        placed: dict[int, Prompt] = {}
+        for item in journal.objects:
+            for event in item.events:
+                if isinstance(event, Prompted):
+                    placed[event.id] = self._place(event.prompt)
+        # Prompt numbers of the two journals mean different prompts, so nothing remembered may be used.
+        answers = Answers(self._segmenter, Canvas(self.image.shape), placed=placed)
+        states: dict[int, ObjectState] = {}
+        for item in journal.objects:
+            past = history(item.events)
+            states[item.id] = ObjectState(item, past, answers.mask(past.prompts))
+        self._answers, self._states, self._current = answers, states, journal.current
+        self._last_prompt = max(placed, default=0)
+
+    def replay(self, model: str | None = None, device: str | None = None, segmenter: Segmenter | None = None) -> None:
+        """Answer every prompt in force anew, on another model where one is given.
+
+        Args:
+            model: Name of a model; by default the one in use.
+            device: "auto", "cpu" or "cuda"; by default the one in use.
+            segmenter: Answers instead of a model that is loaded by name.
+
+        Raises:
+            PromptError: The model cannot take one of the prompts. The session stays as it was.
+        """
+        if segmenter is None:
+            segmenter = self._segmenter if model is None else open_segmenter(model, device or self._device)
+        fresh = Session(self.image, segmenter=segmenter)
+        fresh.restore(Journal(tuple(state.journal for state in self._states.values()), current=self._current))
+        self._segmenter, self._answers, self._states = fresh._segmenter, fresh._answers, fresh._states
+
+    # Inside
+
+    @cached_property
+    def _stamp(self) -> ImageStamp:
+        return ImageStamp.of(self.image)
+
+    def _place(self, prompt: Prompt) -> Prompt:
+        """The prompt on the image's grid, checked against the image and the model."""
+        can = self._segmenter.capabilities
+        kinds = can.prompt_kinds if prompt.positive else can.negative_kinds
+        # A mask needs no leave of the model: it takes the place of the current one without asking it.
+        if prompt.kind != InitialMask.kind and prompt.kind not in kinds:
+            sign = "" if prompt.positive else "negative "
+            raise PromptError(
+                f"{self.model} takes no {sign}{prompt.kind} prompts", expected=f"{sign}{', '.join(sorted(kinds))}"
+            )
+        return place_prompt(prompt, self.image.geometry)
+
+    def _happen(self, state: ObjectState, event: Event) -> Region:
+        """Let ``event`` happen to an object: nothing is kept unless the mask that follows could be made."""
+        past = state.history.after(event)
+        mask = self._answers.mask(past.prompts)
+        journal = state.journal.append(event)
+        self._states[journal.id] = replace(state, journal=journal, history=past, mask=mask)
+        return state.mask.changed(mask)
+
+    def _existing(self, object_id: int | None) -> ObjectState | None:
+        return self._state(object_id) if object_id is not None or self._current is not None else None
+
+    def _state(self, object_id: int | None) -> ObjectState:
+        number = self._current if object_id is None else object_id
+        if number is None or number not in self._states:
+            raise InputError("object", expected=f"one of {sorted(self._states)}", got=number)
+        return self._states[number]

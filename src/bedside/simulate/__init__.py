@@ -1,0 +1,1 @@
+"""Simulated users: boxes, clicks, scribbles and lassos, shared by training and evaluation."""

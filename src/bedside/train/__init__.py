@@ -1,0 +1,1 @@
+"""Training: losses, trainer and recipes. Imports torch and numpy, nothing heavier."""

@@ -1,0 +1,163 @@
+"""The settings of a training run: one frozen dataclass behind the YAML file, the command line and Python."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import math
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from bedside.core.errors import InputError
+from bedside.data.sampling import SamplingConfig
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """Settings of a run of the window family's trainer.
+
+    Attributes:
+        model: Name in the model registry.
+        steps: Optimiser steps.
+        batch: Samples a step.
+        learning_rate: Highest learning rate of AdamW.
+        weight_decay: Of AdamW, on weights of convolutions only.
+        warmup_steps: Steps over which the learning rate rises from 0.
+        cooldown: Last share of the steps, over which the learning rate falls to 0 on a cosine.
+        gradient_clip: Largest norm of the gradient.
+        ema_decay: Decay of the moving average of the weights, which is what is kept in the end.
+        round_probabilities: Probability of 0, 1, 2, ... correction rounds without gradient before the one with it.
+        dice_weight: Weight of the soft Dice loss.
+        bce_weight: Weight of the binary cross-entropy.
+        precision: "bf16" for autocast, "fp32" for none.
+        seed: Of everything random.
+        workers: Processes that draw samples.
+        held_out: Data sets that are never trained on and by which the run is followed.
+        log_every: Steps between lines of the log.
+        validate_every: Steps between validations and checkpoints.
+        validation_samples: Samples of a validation.
+        sampling: How samples are drawn.
+    """
+
+    model: str
+    steps: int = 20_000
+    batch: int = 16
+    learning_rate: float = 1e-3
+    weight_decay: float = 0.01
+    warmup_steps: int = 200
+    cooldown: float = 0.5
+    gradient_clip: float = 1.0
+    ema_decay: float = 0.999
+    round_probabilities: tuple[float, ...] = (0.4, 0.25, 0.2, 0.15)
+    dice_weight: float = 1.0
+    bce_weight: float = 1.0
+    precision: Literal["bf16", "fp32"] = "bf16"
+    seed: int = 0
+    workers: int = 1
+    held_out: tuple[str, ...] = ()
+    log_every: int = 50
+    validate_every: int = 1000
+    validation_samples: int = 200
+    sampling: SamplingConfig = field(default_factory=SamplingConfig)
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "batch", "log_every", "validate_every", "validation_samples"):
+            _check(self, name, getattr(self, name) >= 1, "at least 1")
+        for name in ("seed", "workers", "warmup_steps", "weight_decay", "dice_weight", "bce_weight"):
+            _check(self, name, 0 <= getattr(self, name) < math.inf, "0 or more")
+        for name in ("learning_rate", "gradient_clip"):
+            _check(self, name, 0 < getattr(self, name) < math.inf, "more than 0")
+        _check(self, "cooldown", 0 <= self.cooldown <= 1, "between 0 and 1")
+        _check(self, "ema_decay", 0 <= self.ema_decay < 1, "at least 0 and below 1")
+        chances = self.round_probabilities
+        sound = bool(chances) and min(chances) >= 0 and abs(sum(chances) - 1) <= 1e-6
+        _check(self, "round_probabilities", sound, "probabilities that add up to 1")
+        _check(self, "precision", self.precision in ("bf16", "fp32"), "bf16 or fp32")
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> TrainingConfig:
+        """Settings from plain values, as in a YAML file; unknown names are refused.
+
+        Raises:
+            InputError: A name is unknown or a value has the wrong type.
+        """
+        config: TrainingConfig = _build(cls, data, "")
+        return config
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON and YAML."""
+        return dataclasses.asdict(self)
+
+    def with_overrides(self, overrides: Mapping[str, Any]) -> TrainingConfig:
+        """A copy with settings replaced; names of nested settings are dotted ("sampling.grid").
+
+        Raises:
+            InputError: A name is unknown or a value has the wrong type.
+        """
+        values = self.to_dict()
+        for name, value in overrides.items():
+            outer, dot, inner = name.partition(".")
+            if not dot:
+                values[outer] = value
+            elif isinstance(values.get(outer), dict):
+                values[outer][inner] = value
+            else:
+                raise InputError("unknown training setting", expected=_names(type(self)), got=name)
+        return TrainingConfig.from_dict(values)
+
+
+def _check(config: TrainingConfig, name: str, sound: bool, expected: str) -> None:
+    if not sound:
+        raise InputError(f"training setting {name}", expected=expected, got=getattr(config, name))
+
+
+def _names(kind: Any) -> str:
+    return f"one of {', '.join(sorted(typing.get_type_hints(kind)))}"
+
+
+def _build(kind: Any, values: Any, prefix: str) -> Any:
+    """An instance of a dataclass from plain values, as ``_convert`` takes them."""
+    if not isinstance(values, Mapping):
+        raise InputError(
+            f"training setting {prefix.rstrip('.')}".rstrip(), expected="names with values", got=repr(values)
+        )
+    hints = typing.get_type_hints(kind)
+    unknown = [name for name in values if name not in hints]
+    if unknown:
+        raise InputError("unknown training setting", expected=_names(kind), got=f"{prefix}{unknown[0]}")
+    for entry in dataclasses.fields(kind):
+        required = entry.default is dataclasses.MISSING and entry.default_factory is dataclasses.MISSING
+        if required and entry.name not in values:
+            raise InputError(f"training setting {prefix}{entry.name}", expected="a value", got="none")
+    return kind(**{name: _convert(value, hints[name], f"{prefix}{name}") for name, value in values.items()})
+
+
+def _convert(value: Any, hint: Any, name: str) -> Any:
+    """A plain value as its type says: whole numbers and text like "1e-3" become floats, lists become tuples.
+
+    Raises:
+        InputError: The value is of another type.
+    """
+    if dataclasses.is_dataclass(hint):
+        return value if isinstance(value, typing.cast("type[Any]", hint)) else _build(hint, value, f"{name}.")
+    if typing.get_origin(hint) is tuple:
+        return _convert_tuple(value, typing.get_args(hint), name)
+    if hint is float and isinstance(value, int | str) and not isinstance(value, bool):
+        # YAML takes 1e-3, without a point, for text.
+        with contextlib.suppress(ValueError):
+            return float(value)
+    if hint in (int, float, bool, str) and type(value) is not hint:
+        raise InputError(f"training setting {name}", expected=hint.__name__, got=repr(value))
+    return value
+
+
+def _convert_tuple(value: Any, hints: tuple[Any, ...], name: str) -> tuple[Any, ...]:
+    if not isinstance(value, list | tuple):
+        raise InputError(f"training setting {name}", expected="a list", got=repr(value))
+    if hints[-1] is Ellipsis:
+        hints = (hints[0],) * len(value)
+    if len(value) != len(hints):
+        raise InputError(f"training setting {name}", expected=f"{len(hints)} values", got=repr(value))
+    return tuple(_convert(v, hint, name) for v, hint in zip(value, hints, strict=True))

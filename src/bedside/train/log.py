@@ -1,0 +1,70 @@
+"""What a run tells while it goes on: lines, a table of validations, and TensorBoard where it is installed."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from bedside.train.config import TrainingConfig
+
+VALIDATION = "validation.csv"
+"""Table in a run's folder with a row for every validation."""
+
+
+class RunLog:
+    """Collects a run's figures in its folder.
+
+    Args:
+        folder: The run's folder; gets the table of validations and TensorBoard's event files.
+        report: Called with each line.
+    """
+
+    def __init__(self, folder: Path, report: Callable[[str], None]) -> None:
+        self._folder = folder
+        self._report = report
+        self._losses: list[float] = []
+        self._last: tuple[int, float] | None = None
+        self._writer: Any = None
+
+    def step(self, step: int, config: TrainingConfig, *, loss: float, rate: float, norm: float, seconds: float) -> None:
+        """Record one optimiser step."""
+        self._losses.append(loss)
+        if self._last is None:
+            self._last = (step, seconds)
+        if step % config.log_every:
+            return
+        mean = sum(self._losses) / len(self._losses)
+        speed = (step - self._last[0]) * config.batch / max(seconds - self._last[1], 1e-9)
+        self._report(f"step {step}/{config.steps}  loss {mean:.4f}  rate {rate:.2e}  {speed:.1f} samples/s")
+        self._scalar({"loss": mean, "learning rate": rate, "gradient norm": norm, "samples per second": speed}, step)
+        self._losses, self._last = [], (step, seconds)
+
+    def validation(self, step: int, means: list[float]) -> None:
+        """Record the mean DSC per correction round."""
+        self._report(f"step {step}  held-out DSC by round: " + "  ".join(f"{m:.4f}" for m in means))
+        path = self._folder / VALIDATION
+        new = not path.exists()
+        with path.open("a", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file)
+            if new:
+                writer.writerow(["step", *[f"dsc_round_{r}" for r in range(len(means))]])
+            writer.writerow([step, *[f"{m:.5f}" for m in means]])
+        self._scalar({f"held-out DSC/round {r}": m for r, m in enumerate(means)}, step)
+
+    def close(self) -> None:
+        """Flush TensorBoard's events."""
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None
+
+    def _scalar(self, values: dict[str, float], step: int) -> None:
+        if self._writer is None:
+            try:
+                from torch.utils.tensorboard import SummaryWriter
+            except ModuleNotFoundError:
+                return
+            self._writer = SummaryWriter(str(self._folder))
+        for name, value in values.items():
+            self._writer.add_scalar(name, value, step)

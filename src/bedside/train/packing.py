@@ -1,0 +1,128 @@
+"""The training store of a run: packed from a folder of data sets, or one that was packed before."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bedside.core.errors import InputError
+from bedside.core.files import write_text_atomically
+from bedside.data.catalogue import DataSet
+from bedside.data.prepare import prepare_store, training_sets
+from bedside.data.store import FORMAT_VERSION, Store
+
+PARTS = "part-*.npz"
+RECORD = "source.json"
+"""File in a store that says what it was packed from; it is written last, so that a store without one may be torn."""
+PACKING_VERSION = 1
+"""Raised whenever the same files would be packed to something else."""
+
+
+@dataclass(frozen=True)
+class SetSummary:
+    """What a store holds of one data set.
+
+    Attributes:
+        name: Of the set.
+        licence: As the set states it.
+        cases: Images or volumes.
+        objects: Labelled objects, counting a label's parts beside the label itself.
+        superpixels: Superpixels that serve as objects.
+    """
+
+    name: str
+    licence: str
+    cases: int
+    objects: int
+    superpixels: int
+
+
+def open_store(data: Path, folder: Path, report: Callable[[str], None]) -> Store:
+    """The store that ``data`` is, or the one packed from it into ``folder`` where that is not done yet.
+
+    Args:
+        data: A packed store, or a folder of data sets, see ``training_sets``.
+        folder: Where a store is packed.
+        report: Called with a line for every set that is packed.
+
+    Raises:
+        InputError: ``data`` does not exist, holds no set, or one that must not be trained on.
+        FormatError: A file cannot be read.
+    """
+    if is_store(data):
+        return Store(data)
+    sets = training_sets(data)
+    record = _record(sets)
+    if _read_record(folder) == record and is_store(folder):
+        report(f"using the store packed before in {folder}")
+        return Store(folder)
+    report(f"packing {len(sets)} data sets into {folder}")
+    (folder / RECORD).unlink(missing_ok=True)
+    prepare_store(data, folder, report=report)
+    write_text_atomically(folder / RECORD, json.dumps(record, indent=1) + "\n")
+    return Store(folder)
+
+
+def is_store(folder: Path) -> bool:
+    """Whether ``folder`` holds a packed store."""
+    return next(folder.glob(PARTS), None) is not None
+
+
+def summarise(store: Store, folder: Path) -> list[SetSummary]:
+    """What ``store``, which lies in ``folder``, holds of each data set, sorted by name."""
+    licences = {entry["name"]: entry["licence"] for entry in _read_record(folder).get("sets", [])}
+    cases, objects, superpixels = Counter[str](), Counter[str](), Counter[str]()
+    for item in store.items:
+        name = item.info.set_name
+        if item.info.variant == "image":
+            cases[name] += 1
+            objects[name] += len(item.objects)
+        else:
+            superpixels[name] += len(item.objects)
+    return [
+        SetSummary(name, licences.get(name, "not stated"), cases[name], objects[name], superpixels[name])
+        for name in sorted(cases)
+    ]
+
+
+def _record(sets: Sequence[DataSet]) -> dict[str, Any]:
+    """What tells whether a store is up to date: the files with their sizes and times, and how they are packed."""
+    files = {}
+    for data_set in sets:
+        paths = [data_set.folder / "set.json"]
+        paths += [path for case in data_set.cases for path in (case.image_path, case.labels_path)]
+        for path in paths:
+            status = path.stat()
+            files[f"{data_set.name}/{path.name}"] = [status.st_size, status.st_mtime_ns]
+    return {
+        "format": "bedside-store-source",
+        "versions": [FORMAT_VERSION, PACKING_VERSION],
+        "sets": [{"name": s.name, "licence": s.licence, "split": s.split} for s in sets],
+        "files": files,
+    }
+
+
+def _read_record(folder: Path) -> dict[str, Any]:
+    try:
+        record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return record if isinstance(record, dict) else {}
+
+
+def check_held_out(names: Sequence[str], sets: Sequence[SetSummary], report: Callable[[str], None]) -> None:
+    """Say which held-out sets the data lack.
+
+    Raises:
+        InputError: Every set is held out.
+    """
+    known = {s.name for s in sets}
+    missing = sorted(set(names) - known)
+    if missing:
+        report(f"held-out sets that the data do not have: {', '.join(missing)}")
+    if known <= set(names):
+        raise InputError("training data", expected="a set that is not held out", got=", ".join(sorted(known)))

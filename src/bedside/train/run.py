@@ -1,0 +1,217 @@
+"""A whole training from one call: data, store, trainer, manifest and weights."""
+
+from __future__ import annotations
+
+import copy
+import csv
+import importlib.util
+import json
+import os
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from bedside.core.errors import InputError
+from bedside.core.files import write_text_atomically
+from bedside.train.config import TrainingConfig
+from bedside.train.initial import NONE, initial_path, read_tensors
+from bedside.train.log import VALIDATION
+from bedside.train.manifest import MANIFEST, create_card, create_manifest, describe_start
+from bedside.train.packing import check_held_out, is_store, open_store, summarise
+from bedside.train.recipes import load_recipe, parse_overrides, recipe_names
+from bedside.train.trainer import CHECKPOINT, Trainer
+
+__all__ = ["TrainingResult", "load_recipe", "parse_overrides", "recipe_names", "resolve_device", "run_training"]
+
+STORE, WEIGHTS = "store", "weights"
+"""Folders within that of the run."""
+DEVICES = ("auto", "cpu", "cuda")
+
+
+@dataclass(frozen=True)
+class TrainingResult:
+    """How far a run came.
+
+    Attributes:
+        step: Steps done, of ``steps``.
+        steps: Steps of the recipe.
+        seconds: Spent in steps, over all starts.
+        held_out: The last validation: "step", and mean DSC on the held-out sets after each correction round; empty
+            where there was none.
+        weights: Folder of the exported weights, None where they could not be exported.
+    """
+
+    step: int
+    steps: int
+    seconds: float
+    held_out: Mapping[str, float]
+    weights: Path | None
+
+
+def run_training(
+    recipe: str | Path | TrainingConfig,
+    data: str | Path,
+    out: str | Path,
+    *,
+    overrides: Mapping[str, Any] | None = None,
+    device: str = "auto",
+    minutes: float | None = None,
+    memory_gb: float | None = None,
+    threads: int | None = None,
+    initial: str = NONE,
+    restart: bool = False,
+    report: Callable[[str], None] = print,
+    advance: Callable[[int, int], None] = lambda _step, _steps: None,
+) -> TrainingResult:
+    """Train by a recipe, or go on from the checkpoint in ``out``.
+
+    Args:
+        recipe: Name of a recipe, a YAML file, or settings.
+        data: Folder of data sets (its ``train`` alone where it has one), or a packed store.
+        out: Folder of the run: checkpoint, log, manifest, the packed store and the exported weights.
+        overrides: Settings that replace the recipe's, by dotted name.
+        device: "auto" (CUDA where there is any), "cpu" or "cuda".
+        minutes: Time after which to stop with a checkpoint, packing not counted.
+        memory_gb: Memory that a step may take; batches are split to stay below it.
+        threads: Threads of torch in this process, by default torch's own choice.
+        initial: Starting weights: "none", "bundled" or a safetensors file. Not used when going on.
+        restart: Remove the checkpoint and the log in ``out`` and begin anew.
+        report: Called with each line of the log.
+        advance: Called after each step with the steps done and their total.
+
+    Raises:
+        InputError: A name or a value cannot be used, or the data must not be trained on.
+        FormatError: A file cannot be read.
+        WeightsError: Starting weights or checkpoint do not fit the model.
+        DependencyError: Something that the recipe or the packing needs is not installed.
+        KeyboardInterrupt: Ctrl+C was pressed; checkpoint, manifest and weights were written first.
+    """
+    config = recipe if isinstance(recipe, TrainingConfig) else load_recipe(recipe)
+    config = config.with_overrides(overrides or {})
+    name = config.model if isinstance(recipe, TrainingConfig) else Path(recipe).stem
+    data, out = Path(data), Path(out)
+    _check_numbers(minutes, threads)
+    if out.exists() and not out.is_dir():
+        raise InputError("folder of the run", expected="a folder", got=f"the file {out}")
+    where = resolve_device(device)
+    start = initial_path(initial, config.model)
+    if threads is not None:
+        torch.set_num_threads(threads)
+    if restart:
+        _clear(out)
+    if where.type == "cpu" and sys.platform == "linux" and (hint := cpu_hint(os.environ)):
+        report(hint)
+    store = open_store(data, out / STORE, report)
+    sets = summarise(store, data if is_store(data) else out / STORE)
+    check_held_out(config.held_out, sets, report)
+    trainer = Trainer(
+        config,
+        store,
+        out,
+        where,
+        initial=read_tensors(start) if start else None,
+        memory_gb=memory_gb,
+        report=report,
+        advance=lambda step: advance(step, config.steps),
+    )
+    if trainer.micro_batch < config.batch:
+        report(f"each step takes its {config.batch} samples {trainer.micro_batch} at a time to stay below the memory")
+    if trainer.resume():
+        report(f"going on from step {trainer.progress.step} of {config.steps}")
+    manifest = create_manifest(name, config, store.sha256, sets, start)
+    _carry_over(manifest, out, trainer.progress.step)
+    manifest["starts"].append(describe_start(trainer.progress.step, where))
+    _write_manifest(manifest, out)
+    try:
+        trainer.run(minutes)
+    except KeyboardInterrupt:
+        _finish(trainer, manifest, report)
+        report(f"stopped at step {trainer.progress.step} of {config.steps}; the same command goes on from there")
+        raise
+    return _finish(trainer, manifest, report)
+
+
+def resolve_device(name: str) -> torch.device:
+    """The device called ``name``.
+
+    Raises:
+        InputError: There is no such device.
+    """
+    if name not in DEVICES:
+        raise InputError("device", expected=f"one of {', '.join(DEVICES)}", got=f"'{name}'")
+    available = torch.cuda.is_available()
+    if name == "cuda" and not available:
+        raise InputError("device cuda", expected="a GPU that torch can use", got="none", fix="use --device cpu")
+    return torch.device("cuda" if available and name != "cpu" else "cpu")
+
+
+def cpu_hint(environment: Mapping[str, str]) -> str | None:
+    """Advice for faster steps on a CPU, None where it is followed already."""
+    advice = []
+    if "jemalloc" not in environment.get("LD_PRELOAD", ""):
+        advice.append("LD_PRELOAD=/path/to/libjemalloc.so.2")
+    if environment.get("OMP_WAIT_POLICY", "").lower() != "passive":
+        advice.append("OMP_WAIT_POLICY=passive")
+    return f"hint: steps on a CPU are faster with {' and '.join(advice)} in the environment" if advice else None
+
+
+def _check_numbers(minutes: float | None, threads: int | None) -> None:
+    if minutes is not None and not minutes > 0:
+        raise InputError("minutes", expected="more than 0", got=minutes)
+    if threads is not None and threads < 1:
+        raise InputError("threads", expected="at least 1", got=threads)
+
+
+def _clear(out: Path) -> None:
+    """Remove what an earlier run left in ``out``, but not its store and its weights."""
+    for path in [out / CHECKPOINT, out / VALIDATION, out / MANIFEST, *out.glob("events.out.tfevents.*")]:
+        path.unlink(missing_ok=True)
+
+
+def _carry_over(manifest: dict[str, Any], out: Path, step: int) -> None:
+    """Take from the manifest of a run that goes on what only its beginning knows."""
+    if step == 0:
+        return
+    try:
+        before = json.loads((out / MANIFEST).read_text(encoding="utf-8"))
+        manifest.update({name: before[name] for name in ("initial", "starts")})
+    except (OSError, ValueError, KeyError, TypeError):
+        # Without the old manifest nobody knows what the run began with.
+        manifest["initial"] = "unknown"
+
+
+def _write_manifest(manifest: Mapping[str, Any], out: Path) -> None:
+    write_text_atomically(out / MANIFEST, json.dumps(manifest, indent=2) + "\n")
+
+
+def _finish(trainer: Trainer, manifest: dict[str, Any], report: Callable[[str], None]) -> TrainingResult:
+    """Complete the manifest and export the averaged weights."""
+    progress, out = trainer.progress, trainer.folder
+    held_out = _last_validation(out / VALIDATION)
+    manifest["result"] = {"step": progress.step, "seconds": progress.seconds, "held_out": held_out}
+    _write_manifest(manifest, out)
+    weights = None
+    if importlib.util.find_spec("onnx") is None:
+        report("weights are in the checkpoint only: exporting them needs onnx (pip install 'bedside[train]')")
+    else:
+        from bedside.runtime.export import export_weights
+
+        # The export rounds the weights in place, and the run may go on with them.
+        network = copy.deepcopy(trainer.average).cpu()
+        weights = out / WEIGHTS
+        export_weights(network, weights, create_card(manifest, trainer.config))
+        report(f"weights of step {progress.step} are in {weights}")
+    return TrainingResult(progress.step, trainer.config.steps, progress.seconds, held_out, weights)
+
+
+def _last_validation(path: Path) -> dict[str, float]:
+    """The last row of the table of validations, empty where there is none."""
+    if not path.is_file():
+        return {}
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    return {name: float(value) for name, value in rows[-1].items()} if rows else {}

@@ -1,0 +1,1 @@
+"""Bundled and downloaded weights, each with its card."""

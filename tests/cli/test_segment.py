@@ -1,0 +1,234 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image as Picture
+
+from bedside.core.geometry import Geometry
+from bedside.io import read_image, read_mask, write_mask
+from bedside.session import Session
+
+Cli = Callable[..., Any]
+
+
+def test_a_box_becomes_a_mask(cli: Cli, grower: Any, picture: Path, squares: NDArray[np.uint8], tmp_path: Path) -> None:
+    output = tmp_path / "mask.png"
+    status, out, err = cli("segment", picture, "-o", output, "--box", "8,3,22,17")
+    assert (status, err) == (0, "")
+    assert "100 pixels" in out
+    assert str(output) in out
+    assert np.array_equal(read_mask(output).array, (squares == 200).astype(np.uint8))
+
+
+def test_all_prompts_of_the_options_make_one_object(cli: Cli, grower: Any, picture: Path, tmp_path: Path) -> None:
+    stroke = tmp_path / "stroke.json"
+    stroke.write_text("[[11, 12], [12, 12]]")
+    output = tmp_path / "mask.png"
+    options = ["--box", "8,3,22,17", "--point", "44,28", "--negative-point", "17,8", "--scribble", stroke]
+    status, out, _ = cli("segment", picture, "-o", output, *options, "--json")
+    assert status == 0
+    assert grower.calls == [4]
+    found = json.loads(out)["objects"]
+    assert [(o["label"], o["prompts"]) for o in found] == [(1, 4)]
+    mask = read_mask(output).array
+    assert mask[28, 44] == 1
+    assert mask[8, 17] == 0
+
+
+def test_a_volume_with_world_coordinates_and_a_manifest(cli: Cli, grower: Any, scan: Path, tmp_path: Path) -> None:
+    output = tmp_path / "mask.nii.gz"
+    # Voxel (8, 7, 6) of spacing 0.5, 0.5, 3 from the origin -10, 20, 5.
+    options = ["--point", "-6,23.5,23", "--frame", "world", "--device", "cpu", "--json"]
+    status, out, err = cli("segment", scan, "-o", output, *options)
+    assert (status, err) == (0, "")
+    manifest = json.loads(out)
+    item = manifest["objects"][0]
+    assert (item["voxels"], item["volume_mm3"], item["volume_ml"], item["area_mm2"]) == (150, 112.5, 0.1125, None)
+    assert manifest["image"]["shape"] == [12, 16, 20]
+    assert manifest["image"]["spacing"] == [0.5, 0.5, 3.0]
+    assert manifest["model"]["name"] == "bedside-2d"
+    assert manifest["model"]["device"] == "cpu"
+    assert manifest["model"]["weights_sha256"] is None
+    assert manifest["versions"]["bedside"]
+    assert manifest["passes"] == 1
+    assert manifest["seconds"]["answers"] == {"window": 0.25, "network": 0.5, "paste": 0.125}
+    assert {"read", "load_model", "set_image", "predict", "write", "total"} <= set(manifest["seconds"])
+    written = read_mask(output)
+    assert written.array.sum() == 150
+    assert written.geometry.matches(read_image(scan).geometry)
+
+
+def test_an_image_without_spacing_has_no_lengths(cli: Cli, grower: Any, picture: Path, tmp_path: Path) -> None:
+    _, out, _ = cli("segment", picture, "-o", tmp_path / "m.png", "--point", "12,7", "--json")
+    manifest = json.loads(out)
+    assert manifest["image"]["spacing"] is None
+    assert {k: manifest["objects"][0][k] for k in ("volume_mm3", "volume_ml", "area_mm2")} == {
+        "volume_mm3": None,
+        "volume_ml": None,
+        "area_mm2": None,
+    }
+
+
+def test_a_journal_makes_a_label_map(
+    cli: Cli, grower: Any, picture: Path, squares: NDArray[np.uint8], tmp_path: Path
+) -> None:
+    session = Session(read_image(picture), segmenter=type(grower)())
+    session.add_object("first")
+    session.add_box((8, 3), (22, 17))
+    session.add_point((12, 7), positive=False)
+    session.add_object("second")
+    session.set_mask(squares > 100)
+    journal, output = tmp_path / "journal.json", tmp_path / "labels.png"
+    session.save(journal)
+    for policy in ("keep", "overwrite"):
+        options = ["--prompts", journal, "--policy", policy, "--model", "bedside-2d", "--json"]
+        status, out, _ = cli("segment", picture, "-o", output, *options)
+        assert status == 0
+        labels = read_mask(output).array
+        assert np.array_equal(labels, session.label_map(policy))  # type: ignore[arg-type]
+        found = json.loads(out)["objects"]
+        assert [o["name"] for o in found] == ["first", "second"]
+        assert [o["voxels"] for o in found] == np.bincount(labels.ravel(), minlength=3)[1:].tolist()
+
+
+def test_an_initial_mask_is_corrected(cli: Cli, grower: Any, scan: Path, tmp_path: Path) -> None:
+    start, output = tmp_path / "start.nrrd", tmp_path / "mask.nii"
+    mask = np.zeros((12, 16, 20), np.uint8)
+    mask[0:2, 0:3, 0:3] = 1
+    write_mask(start, mask, Geometry.create(mask.shape, (0.5, 0.5, 3.0), (-10.0, 20.0, 5.0)))
+    status, _, _ = cli("segment", scan, "-o", output, "--initial-mask", start, "--point", "8,7,6")
+    assert status == 0
+    assert read_mask(output).array.sum() == 150 + 18
+
+
+def test_the_overlay_shows_the_object(cli: Cli, grower: Any, scan: Path, tmp_path: Path) -> None:
+    overlay = tmp_path / "overlay.png"
+    status, out, _ = cli("segment", scan, "-o", tmp_path / "m.nii", "--point", "8,7,6", "--overlay", overlay)
+    assert status == 0
+    assert "overlay.png" in out
+    with Picture.open(overlay) as picture:
+        assert picture.mode == "RGB"
+        assert max(picture.size) == 512
+
+
+def test_an_empty_mask_is_written_with_a_warning(cli: Cli, grower: Any, picture: Path, tmp_path: Path) -> None:
+    output = tmp_path / "mask.png"
+    status, _, err = cli("segment", picture, "-o", output, "--point", "2,2", "--negative-point", "2,2", "--json")
+    assert status == 0
+    assert err == ""
+    journal = tmp_path / "queued.json"
+    prompt = {"kind": "point", "position": [12, 7]}
+    event = {"event": "prompt", "predict": False, "prompt": prompt}
+    journal.write_text(json.dumps({"format": "bedside-journal", "version": 1, "objects": [{"events": [event]}]}))
+    status, _, err = cli("segment", picture, "-o", output, "--prompts", journal)
+    assert status == 0
+    assert err == "bedside: warning: the mask of object 1 is empty\n"
+    assert not read_mask(output).array.any()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ([], "no prompt: expected --box"),
+        (["--box", "1,2,3"], "--box: expected"),
+        (["--box", "5,5,1,1"], "larger than its start"),
+        (["--box", "100,100,120,120"], "outside the image"),
+        (["--box", "-30,3,-2,9"], "outside the image"),
+        (["--box", "1,2,3,4,5,6"], "box: expected 2 coordinates"),
+        (["--point", "-5,3"], "point lies outside the image on axis x"),
+        (["--point", "1,2,3"], "point: expected 2 coordinates"),
+        (["--negative-point", "1,2"], "cannot start"),
+        (["--point", "1,2", "--model", "bedside-3e"], "unknown model"),
+        (["--point", "1,2", "--scribble", "nowhere.json"], "nowhere.json"),
+        (["--point", "1,2", "--scribble", "nowhere.png"], "nowhere.png"),
+        (["--initial-mask", "start.png"], "an initial mask alone"),
+        (["--prompts", "nowhere.json"], "nowhere.json"),
+        (["--prompts", "nowhere.json", "--point", "1,2"], "cannot be combined"),
+        (["--point", "1,2", "--series", "2"], "--series"),
+        (["--point", "1,2", "--volume", "2"], "volume"),
+        (["--point", "1,2", "--overlay", "overlay.jpg"], "ends in .png"),
+    ],
+)
+def test_bad_input_is_one_line_and_leaves_the_older_output(
+    cli: Cli, grower: Any, picture: Path, tmp_path: Path, options: list[str], message: str
+) -> None:
+    output = tmp_path / "mask.png"
+    output.write_bytes(b"older")
+    before = sorted(p.name for p in tmp_path.iterdir())
+    status, out, err = cli("segment", picture, "-o", output, *options)
+    assert (status, out) == (2, "")
+    assert err.startswith("bedside: error: ")
+    assert err.count("\n") == 1
+    assert message in err
+    assert output.read_bytes() == b"older"
+    assert sorted(p.name for p in tmp_path.iterdir()) == before
+    assert grower.calls == []
+
+
+def test_outputs_that_cannot_be_written_are_refused_before_anything_is_read(
+    cli: Cli, grower: Any, picture: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "file"
+    file.write_text("")
+    content = picture.read_bytes()
+    cases = {
+        "mask.xyz": "cannot write this format",
+        "mask": "cannot write this format",
+        picture.name: "another file than the image",
+        "missing/mask.png": "no folder",
+        "file/mask.png": "no folder",
+    }
+    for name, message in cases.items():
+        status, _, err = cli("segment", picture, "-o", tmp_path / name, "--point", "nonsense")
+        assert (status, err.count("\n")) == (2, 1)
+        assert message in err, name
+    (tmp_path / "folder.png").mkdir()
+    assert "got a folder" in cli("segment", picture, "-o", tmp_path / "folder.png", "--point", "1,2").err
+    output = tmp_path / "m.png"
+    for overlay in (picture, output):
+        assert "another file than" in cli("segment", picture, "-o", output, "--point", "1,2", "--overlay", overlay).err
+    assert picture.read_bytes() == content
+
+
+def test_a_format_without_a_third_axis_is_refused_before_the_model_is_loaded(
+    cli: Cli, grower: Any, scan: Path, tmp_path: Path
+) -> None:
+    status, _, err = cli("segment", scan, "-o", tmp_path / "mask.png", "--point", "8,7,6")
+    assert status == 2
+    assert "holds 3 axes" in err
+    assert not hasattr(grower, "image")
+
+
+def test_a_missing_or_damaged_image_is_named(cli: Cli, grower: Any, tmp_path: Path) -> None:
+    damaged = tmp_path / "damaged.png"
+    damaged.write_bytes(b"\x89PNG\r\n\x1a\nnothing")
+    for name in ("missing.nii.gz", "damaged.png"):
+        status, _, err = cli("segment", tmp_path / name, "-o", tmp_path / "mask.png", "--point", "1,2")
+        assert (status, err.count("\n")) == (2, 1)
+        assert name in err
+    assert not (tmp_path / "mask.png").exists()
+
+
+def test_a_journal_of_another_image_is_refused(
+    cli: Cli, grower: Any, picture: Path, squares: NDArray[np.uint8], tmp_path: Path
+) -> None:
+    session = Session(squares + 1, segmenter=type(grower)())
+    session.add_point((12, 7))
+    session.save(tmp_path / "journal.json")
+    options = ["--prompts", tmp_path / "journal.json", "--model", "bedside-2d"]
+    status, _, err = cli("segment", picture, "-o", tmp_path / "mask.png", *options)
+    assert status == 2
+    assert "journal of another image" in err
+
+
+def test_a_failing_network_leaves_no_file(cli: Cli, grower: Any, picture: Path, tmp_path: Path) -> None:
+    grower.fail = True
+    with pytest.raises(RuntimeError):
+        cli("segment", picture, "-o", tmp_path / "mask.png", "--point", "12,7")
+    assert [p.name for p in tmp_path.iterdir()] == [picture.name]

@@ -1,0 +1,100 @@
+"""The command ``bedside evaluate``, with a segmenter that stands in for a model."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import typer
+from tests.evaluate.conftest import DiscSegmenter, write_image_set
+from typer.testing import CliRunner
+
+from bedside.cli.evaluate import evaluate
+from bedside.core.errors import InputError
+
+
+@pytest.fixture
+def call(data, monkeypatch):
+    loaded = []
+
+    def load(name, device="auto"):
+        loaded.append((name, device))
+        return DiscSegmenter()
+
+    monkeypatch.setattr("bedside.segment.load_segmenter", load)
+    app = typer.Typer()
+    app.command()(evaluate)
+
+    def run(*arguments):
+        result = CliRunner().invoke(app, ["--data", str(data), *map(str, arguments)])
+        result.loaded = loaded
+        return result
+
+    return run
+
+
+def test_all_outputs_at_once(call, tmp_path):
+    files = [tmp_path / f"out/e.{suffix}" for suffix in ("json", "csv", "html")]
+    result = call("--baseline", "box", "--clicks", 2, "--json", files[0], "--csv", files[1], "--report", files[2],
+                  "--device", "cpu", "--set", "images", "--tolerance", 3)  # fmt: skip
+    assert result.exit_code == 0, result.output
+    assert result.loaded == [("bedside-2d", "cpu")]
+    assert "mean over sets" in result.output
+    assert all(f.stat().st_size > 500 for f in files)
+    document = json.loads(files[0].read_text())
+    assert [c["name"] for c in document["candidates"]] == ["bedside-2d", "box"]
+    assert [s["name"] for s in document["sets"]] == ["images"]
+    assert document["protocol"]["tolerance"] == 3
+    assert document["protocol"]["clicks"] == 2
+
+
+def test_models_and_baselines_can_be_left_out(call):
+    result = call("--model", "none", "--baseline", "box", "--clicks", 1)
+    assert result.exit_code == 0, result.output
+    assert result.loaded == []
+    result = call("--model", "one", "--model", "two", "--baseline", "none", "--clicks", 1, "--start", "scribble")
+    assert result.exit_code == 0, result.output
+    assert [name for name, _ in result.loaded] == ["one", "two"]
+    assert "box" not in result.output
+
+
+def test_the_default_baselines_are_those_that_take_the_start(call):
+    pytest.importorskip("skimage")
+    result = call("--start", "point", "--clicks", 1, "--set", "volumes")
+    assert result.exit_code == 0, result.output
+    assert "random-walker" in result.output
+    assert " box " not in result.output
+
+
+def test_val_is_taken_where_there_are_several_splits(call, data):
+    folder = write_image_set(data, "other")
+    card = json.loads((folder / "set.json").read_text())
+    (folder / "set.json").write_text(json.dumps(card | {"split": "train"}))
+    arguments = ("--model", "none", "--baseline", "box", "--clicks", 0)
+    assert "other" not in call(*arguments).output
+    result = call(*arguments, "--split", "train")
+    assert "other" in result.output
+    assert "images" not in result.output
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        ("--start", "lasso"), ("--clicks", -1), ("--objects", 0), ("--set", "nothing"), ("--split", "test"),
+        ("--volumes", "some"), ("--slice-axis", "t"), ("--baseline", "boxx"), ("--tolerance", -2),
+        ("--start", "point", "--baseline", "box"), ("--json", "."),
+    ],
+)  # fmt: skip
+def test_bad_input_is_named(call, wrong):
+    result = call(*wrong)
+    assert isinstance(result.exception, InputError)
+
+
+def test_an_interruption_leaves_nothing(call, tmp_path, monkeypatch):
+    def interrupt(self, prompts, previous=None):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(DiscSegmenter, "predict", interrupt)
+    result = call("--baseline", "none", "--json", tmp_path / "e.json")
+    assert result.exit_code == 130
+    assert not (tmp_path / "e.json").exists()

@@ -1,0 +1,362 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from bedside.core.errors import FormatError, InputError, PromptError
+from bedside.core.image import Image
+from bedside.core.region import Region
+from bedside.session import Session
+from bedside.session.answers import Answers
+from bedside.session.journal import Undone
+from bedside.session.masks import Canvas
+
+
+def box_and_click(session: Session) -> None:
+    session.add_box((8, 3), (22, 17))
+    session.add_point((12, 7), positive=False)
+
+
+def test_a_box_fills_the_object_and_says_where(squares: NDArray[np.uint8], grower: Any) -> None:
+    session = Session(squares, segmenter=grower)
+    assert session.mask.shape == (40, 60)
+    assert not session.mask.any()
+    assert session.add_box((8, 3), (22, 17)) == Region((5, 10), (15, 20))
+    assert np.array_equal(session.mask, (squares == 200).astype(np.uint8))
+    assert session.mask.dtype == np.uint8
+    assert session.seconds == {"window": 0.25, "network": 0.5, "paste": 0.125}
+    assert session.passes == 1
+
+
+def test_a_mask_handed_out_is_the_callers_own(squares: NDArray[np.uint8], grower: Any) -> None:
+    session = Session(squares, segmenter=grower)
+    session.add_box((8, 3), (22, 17))
+    session.mask[:] = 1
+    assert session.mask.sum() == 100
+
+
+def test_undo_and_redo_are_remembered_and_not_predicted_anew(squares: NDArray[np.uint8], grower: Any) -> None:
+    session = Session(squares, segmenter=grower)
+    box_and_click(session)
+    corrected, calls = session.mask, len(grower.calls)
+    changed = session.undo()
+    assert session.mask.sum() == 100
+    assert changed is not None
+    assert not changed.is_empty
+    assert session.undo() == Region((5, 10), (15, 20))
+    assert not session.mask.any()
+    assert session.undo() is None
+    session.redo()
+    assert session.redo() == changed
+    assert session.redo() is None
+    assert np.array_equal(session.mask, corrected)
+    assert len(grower.calls) == calls
+
+
+def test_a_new_prompt_after_undo_forgets_what_was_undone(squares: NDArray[np.uint8], grower: Any) -> None:
+    session = Session(squares, segmenter=grower)
+    box_and_click(session)
+    session.undo()
+    session.add_point((44, 28))
+    assert session.redo() is None
+    assert session.mask.sum() == 164
+
+
+def test_a_forgotten_step_is_predicted_anew(squares: NDArray[np.uint8], grower: Any) -> None:
+    session = Session(squares, segmenter=grower)
+    session._answers = Answers(grower, Canvas(squares.shape), cache_bytes=0)
+    box_and_click(session)
+    corrected = session.mask
+    session.undo()
+    session.redo()
+    assert np.array_equal(session.mask, corrected)
+    assert len(grower.calls) > 2
+
+
+def test_a_queued_prompt_is_answered_together_with_the_next(squares: NDArray[np.uint8], grower: Any) -> None:
+    session = Session(squares, segmenter=grower)
+    assert session.add_box((8, 3), (22, 17), predict=False) is None
+    assert not session.mask.any()
+    session.add_point((12, 7), positive=False)
+    assert grower.calls == [2]
+    assert 0 < session.mask.sum() < 100
+
+
+def test_removing_a_prompt_replays_those_after_it(squares: NDArray[np.uint8], grower: Any) -> None:
+    session = Session(squares, segmenter=grower)
+    session.add_box((8, 3), (22, 17))
+    session.add_point((12, 7), positive=False)
+    session.add_point((44, 28))
+    assert session.current is not None
+    wrong = session.current.prompts[1].id
+    assert not session.remove_prompt(wrong).is_empty
+    expected = Session(squares, segmenter=type(grower)())
+    expected.add_box((8, 3), (22, 17))
+    expected.add_point((44, 28))
+    assert np.array_equal(session.mask, expected.mask)
+    session.undo()
+    assert session.mask.sum() < expected.mask.sum()
+    with pytest.raises(InputError, match="expected one of"):
+        session.remove_prompt(99)
+
+
+def test_removing_what_began_the_object_leaves_it_empty(squares: NDArray[np.uint8], grower: Any) -> None:
+    session = Session(squares, segmenter=grower)
+    box_and_click(session)
+    session.remove_prompt(1)
+    assert not session.mask.any()
+    session.undo()
+    assert session.mask.any()
+
+
+def test_an_initial_mask_stands_as_it_is_and_is_corrected(squares: NDArray[np.uint8], grower: Any) -> None:
+    session = Session(squares, segmenter=grower)
+    session.add_box((8, 3), (22, 17))
+    drawn = np.zeros((40, 60), dtype=np.int32)
+    drawn[20:35, 30:50] = 7
+    assert session.set_mask(drawn) == Region((5, 10), (35, 50))
+    assert np.array_equal(session.mask, (drawn != 0).astype(np.uint8))
+    assert grower.calls == [1]
+    session.add_point((32, 22), positive=False)
+    assert session.mask[22, 32] == 0
+    session.undo()
+    session.undo()
+    assert session.mask.sum() == 100
+
+
+def test_a_mask_can_begin_an_object_for_a_negative_click(squares: NDArray[np.uint8], grower: Any) -> None:
+    session = Session(squares, segmenter=grower)
+    session.set_mask(squares == 200)
+    session.add_point((12, 7), positive=False)
+    assert 0 < session.mask.sum() < 100
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda s: s.add_point((100, 5)), "outside the image on axis x"),
+        (lambda s: s.add_point((5, 5, 5)), "2 coordinates"),
+        (lambda s: s.add_point((5, 5), frame="moon"), "index or world"),
+        (lambda s: s.add_box((5, 5), (5, 9)), "larger than its start"),
+        (lambda s: s.add_box((5, 5), (9, 9), positive=False), "no negative box"),
+        (lambda s: s.add_lasso([(5, 5), (9, 5), (9, 9)]), "takes no lasso"),
+        (lambda s: s.set_mask(np.ones((3, 3))), "image's shape"),
+    ],
+)
+def test_a_refused_prompt_changes_nothing(squares: NDArray[np.uint8], grower: Any, call: Any, message: str) -> None:
+    for prepare in (lambda s: None, lambda s: s.add_box((8, 3), (22, 17))):
+        session = Session(squares, segmenter=grower)
+        prepare(session)
+        before, mask = session.journal, session.mask
+        with pytest.raises(PromptError, match=message):
+            call(session)
+        assert session.journal == before
+        assert np.array_equal(session.mask, mask)
+
+
+def test_a_negative_prompt_cannot_begin_an_object(squares: NDArray[np.uint8], grower: Any) -> None:
+    session = Session(squares, segmenter=grower)
+    with pytest.raises(PromptError, match="cannot start"):
+        session.add_point((12, 7), positive=False)
+    assert session.objects == ()
+    session.add_point((12, 7), positive=False, predict=False)
+    session.add_box((8, 3), (22, 17))
+    assert grower.calls == [2]
+
+
+def test_a_prediction_that_fails_changes_nothing(squares: NDArray[np.uint8], grower: Any) -> None:
+    session = Session(squares, segmenter=grower)
+    session.add_box((8, 3), (22, 17))
+    session.add_point((44, 28))
+    before, mask = session.journal, session.mask
+    grower.fail = True
+    for call in (lambda: session.add_point((2, 2)), lambda: session.remove_prompt(1), session.replay):
+        with pytest.raises(RuntimeError):
+            call()
+        assert session.journal == before
+        assert np.array_equal(session.mask, mask)
+    grower.fail = False
+    session.add_point((12, 7), positive=False)
+    assert session.mask[7, 12] == 0
+
+
+def test_objects_are_apart_and_share_one_label_map(squares: NDArray[np.uint8], grower: Any) -> None:
+    session = Session(squares, segmenter=grower)
+    first = session.add_object("kidney", "#ff0000")
+    session.add_box((8, 3), (22, 17))
+    second = session.add_object("spleen")
+    session.add_point((44, 28))
+    session.set_mask(session.mask | session.masks[first.id])
+    assert [o.name for o in session.objects] == ["kidney", "spleen"]
+    assert [o.label for o in session.objects] == [1, 2]
+    assert [o.voxels for o in session.objects] == [100, 164]
+    keep, overwrite = session.label_map(), session.label_map("overwrite")
+    assert keep.shape == (40, 60)
+    assert np.bincount(keep.ravel()).tolist() == [2236, 100, 64]
+    assert np.bincount(overwrite.ravel()).tolist() == [2236, 0, 164]
+    assert session.label_map("overlap").shape == (2, 40, 60)
+    session.add_point((12, 7), positive=False, object_id=first.id)
+    assert session.current is not None
+    assert session.current.id == second.id
+    session.select(first.id)
+    assert session.mask.sum() < 100
+    assert session.masks[second.id].sum() == 164
+    assert np.array_equal(session.mask_of(second.id, Region((20, 30), (99, 99))), session.masks[second.id][20:, 30:])
+    with pytest.raises(InputError, match=r"one of \[1, 2\]"):
+        session.select(3)
+
+
+def test_a_label_map_needs_an_object(squares: NDArray[np.uint8], grower: Any) -> None:
+    session = Session(squares, segmenter=grower)
+    with pytest.raises(InputError, match="at least one object"):
+        session.label_map()
+    session.add_object()
+    assert not session.label_map().any()
+    assert session.label_map().shape == (40, 60)
+
+
+def test_a_saved_session_comes_back_bit_for_bit(
+    tmp_path: Path, squares: NDArray[np.uint8], grower: Any, grower_class: Any
+) -> None:
+    session = Session(squares, segmenter=grower)
+    session.add_object("a", "#112233")
+    box_and_click(session)
+    session.undo()
+    session.add_point((44, 28), predict=False)
+    session.add_scribble([(15, 12), (18, 12)], positive=False, thickness=3)
+    session.add_object("b")
+    session.set_mask(squares > 100)
+    session.add_point((12, 7), positive=False)
+    session.select(1)
+    session.remove_prompt(3)
+    session.undo()
+    session.save(tmp_path / "journal.json")
+    loaded = Session.load(tmp_path / "journal.json", squares, segmenter=grower_class())
+    assert loaded.journal == session.journal
+    assert loaded.objects == session.objects
+    for number, mask in session.masks.items():
+        assert np.array_equal(loaded.masks[number], mask)
+    loaded.replay()
+    assert np.array_equal(loaded.label_map(), session.label_map())
+    loaded.redo()
+    session.redo()
+    assert np.array_equal(loaded.mask, session.mask)
+    loaded.add_point((44, 28))
+    assert loaded.objects[0].prompts[-1].id == 7
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=40)
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(["point", "negative", "box", "queue", "undo", "redo", "remove", "mask"]),
+            st.integers(0, 39),
+        ),
+        max_size=14,
+    )
+)
+def test_any_course_of_events_replays_to_the_same_mask(
+    squares: NDArray[np.uint8], grower_class: Any, course: list[tuple[str, int]]
+) -> None:
+    session = Session(squares, segmenter=grower_class())
+    session.add_object()
+    for action, n in course:
+        if action == "point":
+            session.add_point((n, 7))
+        elif action == "negative":
+            session.add_point((n, 7), positive=False, predict=bool(session.mask.any()))
+        elif action == "queue":
+            session.add_point((n, 28), predict=False)
+        elif action == "box":
+            session.add_box((n, 3), (n + 12, 30))
+        elif action == "mask":
+            session.set_mask(np.arange(2400).reshape(40, 60) % (n + 2) == 0)
+        elif action == "undo":
+            session.undo()
+        elif action == "redo":
+            session.redo()
+        elif session.objects[0].prompts:
+            session.remove_prompt(session.objects[0].prompts[n % len(session.objects[0].prompts)].id)
+    journal = type(session.journal).from_dict(json.loads(json.dumps(session.journal.to_dict())))
+    again = Session.from_journal(journal, squares, segmenter=grower_class())
+    assert np.array_equal(again.mask, session.mask)
+
+
+def test_a_replay_on_another_model_answers_every_prompt(
+    squares: NDArray[np.uint8], grower: Any, grower_class: Any
+) -> None:
+    session = Session(squares, segmenter=grower)
+    box_and_click(session)
+    other = grower_class("wide", tolerance=250.0)
+    session.replay(segmenter=other)
+    assert session.model == "wide"
+    assert other.calls == [1, 2]
+    assert session.mask.sum() > 100
+    assert session.journal.model == "wide"
+
+
+def test_a_replay_that_the_model_refuses_leaves_the_session(
+    squares: NDArray[np.uint8], grower: Any, grower_class: Any
+) -> None:
+    session = Session(squares, segmenter=grower)
+    box_and_click(session)
+    before = session.mask
+    poor = grower_class("poor")
+    poor.capabilities = type(poor.capabilities)(
+        (2,), frozenset({"point"}), frozenset({"point"}), False, frozenset({"point"})
+    )
+    with pytest.raises(PromptError, match="poor takes no box"):
+        session.replay(segmenter=poor)
+    assert session.model == "region-grower"
+    assert np.array_equal(session.mask, before)
+
+
+def test_a_journal_is_not_loaded_onto_another_image(tmp_path: Path, squares: NDArray[np.uint8], grower: Any) -> None:
+    session = Session(squares, segmenter=grower)
+    box_and_click(session)
+    path = tmp_path / "journal.json"
+    session.save(path)
+    with pytest.raises(InputError, match="another image: expected shape"):
+        Session.load(path, squares[:30], segmenter=grower)
+    changed = squares.copy()
+    changed[0, 0] += 1
+    with pytest.raises(InputError, match="another image: expected content"):
+        Session.load(path, changed, segmenter=grower)
+
+
+def test_a_journal_with_a_prompt_outside_is_refused(tmp_path: Path, squares: NDArray[np.uint8], grower: Any) -> None:
+    session = Session(squares, segmenter=grower)
+    box_and_click(session)
+    data = session.journal.to_dict()
+    data["objects"][0]["events"][1]["prompt"]["position"] = [500, 5]
+    path = tmp_path / "journal.json"
+    path.write_text(json.dumps(data))
+    with pytest.raises(PromptError, match="outside"):
+        Session.load(path, squares, segmenter=grower)
+    path.write_text("[]")
+    with pytest.raises(FormatError, match=r"journal\.json"):
+        Session.load(path, squares, segmenter=grower)
+
+
+def test_a_volume_with_world_prompts(grower: Any) -> None:
+    array = np.zeros((12, 16, 20), dtype=np.int16)
+    array[4:9, 5:10, 6:12] = 300
+    session = Session(Image.from_array(array, (0.5, 0.5, 3.0)), segmenter=grower)
+    session.add_point((4.0, 3.5, 18.0), frame="world")
+    assert np.array_equal(session.mask, (array > 0).astype(np.uint8))
+    assert session.journal.objects[0].events[0].prompt.frame == "world"  # type: ignore[union-attr]
+    session.undo()
+    assert isinstance(session.journal.objects[0].events[-1], Undone)
+    assert not session.mask.any()
+
+
+def test_what_is_no_image_is_refused(grower: Any) -> None:
+    with pytest.raises(InputError, match="a path"):
+        Session(3, segmenter=grower)  # type: ignore[arg-type]

@@ -1,0 +1,81 @@
+"""Cards: what is written comes back, and what is no card is refused in one line."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import pytest
+
+from bedside.core.errors import WeightsError
+from bedside.weights.card import CARD_FORMAT, WeightsCard, file_sha256
+
+CARD = WeightsCard(
+    name="bedside-2d",
+    version="1.2",
+    sha256="ab" * 32,
+    licence="Apache-2.0",
+    source="trained here; größer",
+    data=({"name": "a", "licence": "CC0-1.0", "cases": 12}, {"name": "b", "licence": "CC-BY-4.0", "cases": 3}),
+    training={"seed": 7, "steps": 1000, "rates": [0.1, 0.2]},
+    metrics={"DSC": 0.81},
+)
+
+
+def test_a_card_comes_back_as_it_was(tmp_path: Path) -> None:
+    path = tmp_path / "card.json"
+    CARD.save(path)
+    assert WeightsCard.load(path) == CARD
+    fields = json.loads(path.read_text(encoding="utf-8"))
+    assert fields["format"] == CARD_FORMAT
+
+
+def test_a_short_card_comes_back_too(tmp_path: Path) -> None:
+    card = WeightsCard("m", "0", "", "MIT", "somewhere")
+    card.save(tmp_path / "card.json")
+    assert WeightsCard.load(tmp_path / "card.json") == card
+
+
+def _without(name: str) -> str:
+    fields = {"format": CARD_FORMAT, "name": "m", "version": "0", "sha256": "", "licence": "MIT", "source": "s"}
+    del fields[name]
+    return json.dumps(fields)
+
+
+DAMAGED = {
+    "empty": b"",
+    "cut": b'{"format": "bedside-weights", "name": ',
+    "binary": b"\xff\xfe\x00",
+    "number": b"3",
+    "text": b'"bedside-weights"',
+    "null": b"null",
+    "list": b"[]",
+    "other format": b'{"format": "elsewhere"}',
+    "no format": _without("format").encode(),
+    "no name": _without("name").encode(),
+    "no checksum": _without("sha256").encode(),
+    "unknown field": json.dumps({**json.loads(_without("name")), "name": "m", "colour": 1}).encode(),
+    "data null": json.dumps({**json.loads(_without("name")), "name": "m", "data": None}).encode(),
+    "too deep": b"[" * 200_000,
+}
+
+
+@pytest.mark.parametrize("content", DAMAGED.values(), ids=DAMAGED.keys())
+def test_a_damaged_card_is_refused_in_one_line(content: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "bedside-2d.json"
+    path.write_bytes(content)
+    with pytest.raises(WeightsError, match=r"card of weights bedside-2d\.json") as error:
+        WeightsCard.load(path)
+    assert "\n" not in str(error.value)
+
+
+def test_a_missing_card_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(WeightsError, match=r"none\.json"):
+        WeightsCard.load(tmp_path / "none.json")
+
+
+def test_the_checksum_is_sha256(tmp_path: Path) -> None:
+    content = bytes(range(256)) * 9001
+    (tmp_path / "file").write_bytes(content)
+    assert file_sha256(tmp_path / "file") == hashlib.sha256(content).hexdigest()
