@@ -16,9 +16,7 @@ from bedside.preprocess.intensity import normalise_window
     offset=st.floats(-1e4, 1e4),
     share=st.floats(0.05, 1.0),
 )
-def test_mean_0_and_deviation_1_inside_and_zeros_outside(
-    seed: int, gain: float, offset: float, share: float
-) -> None:
+def test_mean_0_and_deviation_1_inside_and_zeros_outside(seed: int, gain: float, offset: float, share: float) -> None:
     generator = np.random.default_rng(seed)
     # An offset far larger than the contrast costs float32 its digits, in any formula.
     samples = (generator.normal(size=(1, 40, 44)) + offset / 1e3) * gain

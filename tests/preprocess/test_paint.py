@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bedside.core.prompts import Box, InitialMask, Lasso, Point, Prompt, Scribble
+from bedside.core.prompts import Box, InitialMask, Lasso, Point, Prompt, Scribble, prompt_from_dict
 from bedside.preprocess.paint import (
     CHANNELS,
     CLICK_RADIUS,
@@ -37,9 +37,7 @@ def test_a_click_is_1_at_its_centre_and_0_beyond_its_radius(grid: tuple[int, ...
     np.testing.assert_allclose(painted, click_values(distance**2), atol=1e-6)
 
 
-@given(
-    position=st.tuples(st.floats(-8, 30), st.floats(-8, 30), st.floats(-8, 30)), axes=st.integers(2, 3)
-)
+@given(position=st.tuples(st.floats(-8, 30), st.floats(-8, 30), st.floats(-8, 30)), axes=st.integers(2, 3))
 def test_a_click_anywhere_equals_its_formula_on_the_whole_grid(position: tuple[float, ...], axes: int) -> None:
     grid, position = (20, 24, 9)[:axes], position[:axes]
     painted = paint_prompts([Point(position)], grid)[2]
@@ -71,17 +69,17 @@ def test_clicks_equal_those_that_training_paints(axes: int) -> None:
 def test_each_kind_and_sign_has_its_channel() -> None:
     grid = (20, 24)
     square = ((5.0, 5.0), (15.0, 5.0), (15.0, 15.0), (5.0, 15.0))
-    kinds: list[tuple[type[Box] | type[Lasso] | type[Point] | type[Scribble], tuple[object, ...], int]] = [
-        (Box, ((5.0, 5.0), (15.0, 15.0)), 0),
-        (Lasso, (square,), 0),
-        (Point, ((10.0, 10.0),), 2),
-        (Scribble, (square[:2],), 2),
+    kinds: list[tuple[Prompt, int]] = [
+        (Box((5.0, 5.0), (15.0, 15.0)), 0),
+        (Lasso(square), 0),
+        (Point((10.0, 10.0)), 2),
+        (Scribble(square[:2]), 2),
     ]
     assert len(CHANNELS) == 4
-    for kind, arguments, channel in kinds:
+    for prompt, channel in kinds:
         for positive in (True, False):
-            prompt: Prompt = kind(*arguments, positive=positive)  # type: ignore[arg-type]
-            used = paint_prompts([prompt], grid).any(axis=(1, 2))
+            signed = prompt_from_dict({**prompt.to_dict(), "positive": positive})
+            used = paint_prompts([signed], grid).any(axis=(1, 2))
             np.testing.assert_array_equal(np.flatnonzero(used), [channel + (not positive)])
 
 
@@ -107,9 +105,7 @@ def test_an_initial_mask_is_not_painted() -> None:
     assert not paint_prompts([InitialMask(np.ones((9, 9), bool))], (9, 9)).any()
 
 
-@given(
-    low=st.tuples(st.floats(-9, 18), st.floats(-9, 18)), side=st.tuples(st.floats(1, 20), st.floats(1, 20))
-)
+@given(low=st.tuples(st.floats(-9, 18), st.floats(-9, 18)), side=st.tuples(st.floats(1, 20), st.floats(1, 20)))
 def test_a_box_gives_every_cell_the_share_it_covers(low: tuple[float, float], side: tuple[float, float]) -> None:
     high = (low[0] + side[0], low[1] + side[1])
     painted = paint_prompts([Box(low, high)], (12, 14))[0]

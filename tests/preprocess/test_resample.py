@@ -50,9 +50,7 @@ def test_a_linear_ramp_stays_itself_where_the_grid_is_finer_or_a_whole_factor_co
     weights = axis_weights(start, start + scale * cells, cells, 300, exact=True)
     ramp = 3.0 * (np.arange(300) + 0.5) - 7.0
     sampled = weights.matrix @ ramp[weights.start : weights.stop]
-    np.testing.assert_allclose(
-        sampled, 3.0 * centres(start, start + scale * cells, cells) - 7.0, rtol=1e-4, atol=1e-3
-    )
+    np.testing.assert_allclose(sampled, 3.0 * centres(start, start + scale * cells, cells) - 7.0, rtol=1e-4, atol=1e-3)
 
 
 @given(start=st.floats(60, 90), scale=st.floats(1.0, 30.0), exact=st.booleans())
@@ -134,9 +132,7 @@ def test_a_grid_away_from_the_image_reads_nothing() -> None:
     np.testing.assert_array_equal(apply_weights(np.ones((20, 20)), [weights, weights]), np.zeros((8, 8)))
 
 
-@given(
-    start=st.floats(-20, 20), side=st.floats(1, 300), cells=st.integers(1, 30), first=st.integers(-20, 200)
-)
+@given(start=st.floats(-20, 20), side=st.floats(1, 300), cells=st.integers(1, 30), first=st.integers(-20, 200))
 def test_voxel_weights_interpolate_linearly_and_hold_the_outer_cells(
     start: float, side: float, cells: int, first: int
 ) -> None:

@@ -30,9 +30,7 @@ def windows(draw: st.DrawFn) -> Pair:
 
 def cell_centres(window: Window) -> list[np.ndarray]:
     """Centres of the cells along each axis, in edge coordinates."""
-    return [
-        a + (np.arange(g) + 0.5) * s for a, s, g in zip(window.start, window.scale, window.grid, strict=True)
-    ]
+    return [a + (np.arange(g) + 0.5) * s for a, s, g in zip(window.start, window.scale, window.grid, strict=True)]
 
 
 @given(windows())
@@ -90,16 +88,12 @@ def test_inside_means_that_the_cells_centre_lies_in_the_image(pair: Pair) -> Non
     scale=st.tuples(*[st.one_of(st.floats(0.1, 1.0), st.integers(1, 3).map(float))] * 3),
     axes=st.integers(2, 3),
 )
-def test_sampling_a_ramp_gives_the_ramp(
-    start: tuple[float, ...], scale: tuple[float, ...], axes: int
-) -> None:
+def test_sampling_a_ramp_gives_the_ramp(start: tuple[float, ...], scale: tuple[float, ...], axes: int) -> None:
     start, scale, grid, slope = start[:axes], scale[:axes], (5, 4, 6)[:axes], (0.5, -2.0, 3.0)[:axes]
     window = Window(start, tuple(a + s * g for a, s, g in zip(start, scale, grid, strict=True)), grid)
     shape = (40, 38, 36)[:axes]
     image = sum(c * (i + 0.5) for c, i in zip(slope, np.indices(shape), strict=True)) + 11.0
-    expected = sum(
-        c * m for c, m in zip(slope, np.meshgrid(*cell_centres(window), indexing="ij"), strict=True)
-    )
+    expected = sum(c * m for c, m in zip(slope, np.meshgrid(*cell_centres(window), indexing="ij"), strict=True))
     samples, inside = window.sample(np.asarray(image), exact=True)
     assert inside.all()
     np.testing.assert_allclose(samples[0], expected + 11.0, atol=2e-3)
@@ -167,9 +161,7 @@ def test_expand_interpolates_between_cell_centres(pair: Pair, seed: int) -> None
     np.testing.assert_allclose(expanded, expected, atol=2e-4)
 
 
-@pytest.mark.parametrize(
-    ("shape", "grid"), [((90, 120), (48, 48)), ((40, 50), (64, 64)), ((30, 36, 42), (24, 24, 24))]
-)
+@pytest.mark.parametrize(("shape", "grid"), [((90, 120), (48, 48)), ((40, 50), (64, 64)), ((30, 36, 42), (24, 24, 24))])
 def test_a_smooth_field_survives_the_way_to_the_grid_and_back(shape: tuple[int, ...], grid: tuple[int, ...]) -> None:
     axes = [np.sin(np.arange(n) * 2 * np.pi / n) for n in shape]
     field = np.asarray(sum(np.ix_(*axes)))

@@ -57,7 +57,7 @@ def test_a_runtime_is_taken_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_an_unknown_runtime_is_refused_with_the_names_there_are() -> None:
-    with pytest.raises(InputError, match="openvino.*got 'openvin'.*did you mean 'openvino'"):
+    with pytest.raises(InputError, match=r"openvino.*got 'openvin'.*did you mean 'openvino'"):
         choose_backend("openvin")
 
 

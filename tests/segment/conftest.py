@@ -21,18 +21,18 @@ KINDS = ("box", "point", "scribble", "lasso", "mask")
 def bright(stacked: Array) -> Array:
     """Whatever is brighter than halfway between the darkest and the brightest sample."""
     image = stacked[0]
-    return 8 * (image - (image.min() + image.max()) / 2)
+    return np.asarray(8 * (image - (image.min() + image.max()) / 2))
 
 
 def boxed(stacked: Array) -> Array:
     """The positive box or lasso."""
-    return 8 * (stacked[-4] - 0.5)
+    return np.asarray(8 * (stacked[-4] - 0.5))
 
 
 def corrected(stacked: Array) -> Array:
     """The previous mask or else the box, with the positive clicks and without the negative ones."""
     start = stacked[-5] if stacked[-5].any() else stacked[-4]
-    return 8 * (np.maximum(start, stacked[-2]) - 2 * stacked[-1] - 2 * stacked[-3] - 0.5)
+    return np.asarray(8 * (np.maximum(start, stacked[-2]) - 2 * stacked[-1] - 2 * stacked[-3] - 0.5))
 
 
 def everything(stacked: Array) -> Array:
@@ -45,7 +45,12 @@ def nothing(stacked: Array) -> Array:
     return np.full(stacked.shape[1:], -8, np.float32)
 
 
-ANSWERS = {f.__name__: f for f in (bright, boxed, corrected, everything, nothing)}
+def short_sighted(stacked: Array) -> Array:
+    """The whole window where the box fills much of it, and nothing otherwise."""
+    return everything(stacked) if stacked[-4].mean() > 0.3 else nothing(stacked)
+
+
+ANSWERS = {f.__name__: f for f in (bright, boxed, corrected, everything, nothing, short_sighted)}
 
 
 class FakeGraph:

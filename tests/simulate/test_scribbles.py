@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import copy
+import pickle
 
 import numpy as np
 import pytest
@@ -34,9 +34,7 @@ seeds = st.integers(0, 2**32 - 1)
 def objects(draw: st.DrawFn) -> Mask:
     """Random masks with at least one pixel: scattered pixels, lines, single pixels, full images."""
     shape = draw(st.tuples(st.integers(1, 14), st.integers(1, 14)))
-    mask = draw(
-        st.one_of(npst.arrays(np.bool_, shape), st.just(np.ones(shape, bool)), st.just(np.zeros(shape, bool)))
-    )
+    mask = draw(st.one_of(npst.arrays(np.bool_, shape), st.just(np.ones(shape, bool)), st.just(np.zeros(shape, bool))))
     if not mask.any():
         mask[draw(st.integers(0, shape[0] - 1)), draw(st.integers(0, shape[1] - 1))] = True
     return mask
@@ -57,7 +55,7 @@ def share_on(mask: Mask, scribble: Scribble) -> float:
     """Share of a one-pixel stroke that lies on the mask or beside it: a line's pixels stand half out of it."""
     thin = Scribble(scribble.points, connected=scribble.connected, thickness=1.0)
     painted = paint_prompts([thin], mask.shape)[2] > 0.4
-    near = ndimage.binary_dilation(mask, np.ones((3, 3)))
+    near = ndimage.binary_dilation(mask, np.ones((3, 3), bool))
     return float(painted[near].sum() / max(1, painted.sum()))
 
 
@@ -140,13 +138,11 @@ def test_a_lasso_around_a_thin_object_holds_most_of_it() -> None:
 def test_only_the_generator_that_is_passed_in_is_used() -> None:
     y, x = np.indices((40, 40))
     mask = (y - 20) ** 2 + (x - 18) ** 2 <= 12**2
-    before = copy.deepcopy(np.random.get_state())  # noqa: NPY002
+    before = pickle.dumps(np.random.get_state())  # noqa: NPY002
     generator = np.random.default_rng(0)
     for stroke in (*STROKES, lasso_region):
-        stroke(mask, generator)  # type: ignore[operator]
+        stroke(mask, generator)
     first_click(mask, generator)
     next_click(mask, np.zeros_like(mask), generator, 8.0)
     jittered_box(tight_box(mask), generator)
-    after = np.random.get_state()  # noqa: NPY002
-    np.testing.assert_array_equal(before[1], after[1])
-    assert before[2:] == after[2:]
+    assert pickle.dumps(np.random.get_state()) == before  # noqa: NPY002

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import random
 import signal
 from collections.abc import Callable
@@ -212,7 +213,7 @@ class TestStep:
         before = [p.clone() for p in made.average.parameters()]
         with torch.no_grad():
             for parameter in made.network.parameters():
-                parameter += 1
+                parameter.add_(1)
         made._update_average()
         for old, new in zip(before, made.average.parameters(), strict=True):
             torch.testing.assert_close(new, old + (1 - decay))
@@ -305,7 +306,7 @@ def test_learning_rate_rises_stays_and_falls_to_zero(config: TrainingConfig) -> 
     assert rates[9:51] == [1.0] * 42
     assert rates[75] == pytest.approx(0.5)
     assert rates[100] == pytest.approx(0.0)
-    assert all(a >= b for a, b in zip(rates[50:], rates[51:], strict=False))
+    assert all(a >= b for a, b in itertools.pairwise(rates[50:]))
 
 
 def test_starting_weights_must_fit(config: TrainingConfig, store: Store, tmp_path: Path) -> None:

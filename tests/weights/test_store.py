@@ -57,7 +57,7 @@ def test_missing_weights_say_where_they_belong_and_what_is_bundled(folders: tupl
         find_weights("m")
     put(bundled, "b")
     put(bundled, "a")
-    with pytest.raises(WeightsError, match="weights of 'm'.*bundled are: a, b") as error:
+    with pytest.raises(WeightsError, match=r"weights of 'm'.*bundled are: a, b") as error:
         find_weights("m")
     assert str(mine) in str(error.value)
     assert "\n" not in str(error.value)

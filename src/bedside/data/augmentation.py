@@ -116,7 +116,7 @@ def augment_intensity(image: Tensor, generator: np.random.Generator, *, colour: 
         float32 (3, grid, grid), roughly 0 to 1.
     """
     low_rank, high_rank = (0.005, 0.995)
-    if generator.random() < 0.25:
+    if generator.random() < 0.15:
         low_rank, high_rank = generator.uniform(0.0, 0.2), generator.uniform(0.8, 1.0)
     flat = image.reshape(-1)[::3]
     low, high = torch.quantile(flat, torch.tensor([low_rank, high_rank], dtype=torch.float32))
@@ -127,15 +127,15 @@ def augment_intensity(image: Tensor, generator: np.random.Generator, *, colour: 
         image = 1 - image
     if generator.random() < 0.5:
         image = image ** float(np.exp(generator.uniform(-0.6, 0.6)))
-    if generator.random() < 0.1:
+    if generator.random() < 0.06:
         image = _random_curve(image, generator)
-    if generator.random() < 0.2:
-        image = image * _smooth_field(generator, image.shape[-1], 0.4)
-    if generator.random() < 0.2:
-        image = _blur(image, generator.uniform(0.4, 1.6))
     if generator.random() < 0.15:
+        image = image * _smooth_field(generator, image.shape[-1], 0.4)
+    if generator.random() < 0.15:
+        image = _blur(image, generator.uniform(0.4, 1.6))
+    if generator.random() < 0.1:
         image = _coarsen(image, generator.uniform(1.5, 4.0))
-    if generator.random() < 0.35:
+    if generator.random() < 0.25:
         image = _add_noise(image, generator, colour=colour)
     return image
 
@@ -189,7 +189,7 @@ def _coarsen(image: Tensor, factor: float) -> Tensor:
 def _add_noise(image: Tensor, generator: np.random.Generator, *, colour: bool) -> Tensor:
     shape = tuple(image.shape) if colour else (1, *image.shape[1:])
     noise = torch.from_numpy(generator.standard_normal(shape, dtype=np.float32))
-    strength = float(generator.uniform(0.0, 0.12))
+    strength = float(generator.uniform(0.0, 0.1))
     if generator.random() < 0.4:
         # Speckle: noise in proportion to the signal, as in ultrasound.
         return image * (1 + 2 * strength * noise)

@@ -241,10 +241,11 @@ def _draw_start(
     else:
         box = tight_box(truth)
         kind = generator.random()
-        if kind > 0.8:
-            box = jittered_box(box, generator, 0.0, 0.3)
-        elif kind > 0.35:
-            box = jittered_box(box, generator, 0.04, 0.08)
+        # A tight box alone already explains most of a mask; loose ones make the network look at the image.
+        if kind > 0.65:
+            box = jittered_box(box, generator, 0.0, 0.35)
+        elif kind > 0.25:
+            box = jittered_box(box, generator, 0.05, 0.1)
         prompts.append(box)
         if generator.random() < 0.1:
             prompts.append(simulate_scribble(truth, generator))

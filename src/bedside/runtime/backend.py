@@ -47,6 +47,7 @@ class Backend(Protocol):
         """Load the network of ``weights`` for inputs of ``shape``.
 
         Raises:
+            WeightsError: The files are missing or damaged.
             BackendError: The runtime cannot load it or lacks the device.
         """
 

@@ -59,5 +59,7 @@ def _tensor(content: memoryview, entry: dict[str, Any]) -> Tensor:
     first, last = (int(n) for n in entry["data_offsets"])
     if not 0 <= first <= last <= len(content) or last - first != math.prod(shape) * kind.itemsize:
         raise ValueError("a tensor lies outside the file or has another size than its shape")
+    if first == last:
+        return torch.empty(shape, dtype=kind)
     # A copy, because torch warns of memory that cannot be written to.
     return torch.frombuffer(bytearray(content[first:last]), dtype=kind).reshape(shape).clone()

@@ -41,25 +41,31 @@ class SetSummary:
     superpixels: int
 
 
-def open_store(data: Path, folder: Path, report: Callable[[str], None]) -> Store:
+def open_store(data: Path, folder: Path, report: Callable[[str], None], *, keep: bool = False) -> Store:
     """The store that ``data`` is, or the one packed from it into ``folder`` where that is not done yet.
 
     Args:
         data: A packed store, or a folder of data sets, see ``training_sets``.
         folder: Where a store is packed.
         report: Called with a line for every set that is packed.
+        keep: Refuse to replace a store that was packed from other files, because a run depends on it.
 
     Raises:
-        InputError: ``data`` does not exist, holds no set, or one that must not be trained on.
+        InputError: ``data`` does not exist, holds no set, or one that must not be trained on; or the store is kept.
         FormatError: A file cannot be read.
     """
     if is_store(data):
         return Store(data)
     sets = training_sets(data)
     record = _record(sets)
-    if _read_record(folder) == record and is_store(folder):
+    before = _read_record(folder)
+    if before == record and is_store(folder):
         report(f"using the store packed before in {folder}")
         return Store(folder)
+    if keep and before and _sizes(before) != _sizes(record):
+        raise InputError(
+            "data differ from those the run began with", fix="use another --out, the same data, or --restart"
+        )
     report(f"packing {len(sets)} data sets into {folder}")
     (folder / RECORD).unlink(missing_ok=True)
     prepare_store(data, folder, report=report)
@@ -112,6 +118,11 @@ def _read_record(folder: Path) -> dict[str, Any]:
     except (OSError, ValueError):
         return {}
     return record if isinstance(record, dict) else {}
+
+
+def _sizes(record: dict[str, Any]) -> dict[str, int]:
+    """Names and sizes alone: a copy of the same files has other times, and is packed to the same store."""
+    return {name: size for name, (size, _) in record.get("files", {}).items()}
 
 
 def check_held_out(names: Sequence[str], sets: Sequence[SetSummary], report: Callable[[str], None]) -> None:

@@ -105,7 +105,7 @@ def run_training(
         _clear(out)
     if where.type == "cpu" and sys.platform == "linux" and (hint := cpu_hint(os.environ)):
         report(hint)
-    store = open_store(data, out / STORE, report)
+    store = open_store(data, out / STORE, report, keep=(out / CHECKPOINT).exists())
     sets = summarise(store, data if is_store(data) else out / STORE)
     check_held_out(config.held_out, sets, report)
     trainer = Trainer(

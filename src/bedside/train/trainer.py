@@ -7,7 +7,6 @@ import math
 import pickle
 import signal
 import time
-import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +21,7 @@ from bedside.core.errors import BedsideError, InputError, WeightsError
 from bedside.core.files import atomic_path
 from bedside.data.sampling import Sampler, SamplingConfig
 from bedside.data.store import Store
-from bedside.models.registry import build_model
+from bedside.models.registry import build_model, model_card
 from bedside.train.config import TrainingConfig
 from bedside.train.interrupt import deferred_interrupt
 from bedside.train.log import RunLog
@@ -66,7 +65,8 @@ class Trainer:
         advance: Called after every step with the steps done.
 
     Raises:
-        InputError: The store has no object to train on, or the memory does not hold one sample.
+        InputError: The store has no object to train on, the memory does not hold one sample, or the model is not one
+            that this trainer can train.
         WeightsError: ``initial`` is not of the model.
     """
 
@@ -82,6 +82,13 @@ class Trainer:
         report: Callable[[str], None] = print,
         advance: Callable[[int], None] = lambda _: None,
     ) -> None:
+        card = model_card(config.model)
+        if card.family != "window" or card.dimensions != 2:
+            raise InputError(
+                f"model '{card.name}'",
+                expected="one of the window family in 2D",
+                got=f"{card.family} {card.dimensions}D",
+            )
         self.config = config
         self.folder = folder
         self.device = device
@@ -279,11 +286,15 @@ def read_checkpoint(path: Path, device: torch.device) -> dict[str, Any]:
     Raises:
         WeightsError: The file is damaged or holds something else.
     """
-    try:
-        state = torch.load(path, map_location=device, weights_only=True)
-    except (RuntimeError, ValueError, EOFError, pickle.UnpicklingError, zipfile.BadZipFile) as error:
-        message = str(error).partition("\n")[0]
-        raise WeightsError(str(path), expected="a checkpoint", got=message, fix="start over with --restart") from error
+    with path.open("rb") as file:
+        try:
+            state = torch.load(file, map_location=device, weights_only=True)
+        # Of a file that was cut short, torch says "invalid argument", as the system would.
+        except (RuntimeError, ValueError, OSError, EOFError, pickle.UnpicklingError) as error:
+            message = str(error).partition("\n")[0]
+            raise WeightsError(
+                str(path), expected="a checkpoint", got=message, fix="start over with --restart"
+            ) from error
     if not isinstance(state, dict) or state.get("format") != "bedside-checkpoint":
         raise WeightsError(str(path), expected="a checkpoint", got="something else", fix="start over with --restart")
     return state

@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from scipy import ndimage
+
+from bedside.preprocess.paint import paint_click
+from bedside.train.clicks import MAXIMUM_DEPTH, correction_clicks, erosion_depth, paint_clicks
+
+
+def blobs(shape: tuple[int, ...], seed: int, threshold: float = 0.5) -> torch.Tensor:
+    """Smooth random masks (batch, *grid)."""
+    noise = np.random.default_rng(seed).standard_normal(shape)
+    smooth = np.stack([ndimage.gaussian_filter(n, 3) for n in noise])
+    return torch.from_numpy(smooth > threshold * smooth.std())
+
+
+@pytest.mark.parametrize("shape", [(3, 40, 33), (2, 16, 20, 24)])
+def test_depth_is_the_chessboard_distance_to_the_outside(shape: tuple[int, ...]) -> None:
+    mask = blobs(shape, 0)
+    for sample, depth in zip(mask.numpy(), erosion_depth(mask).numpy(), strict=True):
+        distance = ndimage.distance_transform_cdt(np.pad(sample, 1), "chessboard")
+        inner = (slice(1, -1),) * sample.ndim
+        np.testing.assert_array_equal(depth, distance[inner])
+        assert depth.max() > 2
+
+
+def test_depth_ends_at_its_maximum() -> None:
+    depth = erosion_depth(torch.ones(1, 80, 80))
+    assert float(depth.max()) == MAXIMUM_DEPTH
+    assert float(depth[0, 0, 0]) == 1
+    assert float(depth[0, 3, 40]) == 4
+
+
+@pytest.mark.parametrize("shape", [(8, 40, 33), (8, 12, 20, 16)])
+def test_clicks_lie_inside_the_error(shape: tuple[int, ...]) -> None:
+    generator = torch.Generator().manual_seed(0)
+    error = blobs(shape, 1)
+    error[2] = False
+    found = set()
+    for _ in range(20):
+        positions, active = correction_clicks(error, generator)
+        assert positions.shape == (len(error), error.ndim - 1)
+        assert active.tolist() == [n != 2 for n in range(len(error))]
+        for sample, position, counts in zip(error, positions, active, strict=True):
+            assert not counts or bool(sample[tuple(position)])
+        found.add(tuple(positions[0].tolist()))
+    assert len(found) > 5
+
+
+def test_clicks_prefer_the_deep_inside() -> None:
+    error = torch.zeros(400, 32, 32, dtype=torch.bool)
+    error[:, 2:4, 2:30] = True
+    error[:, 12:29, 8:25] = True
+    positions, _ = correction_clicks(error, torch.Generator().manual_seed(0))
+    depth = erosion_depth(error)[(torch.arange(400), *positions.T)]
+    assert float((depth == 9).float().mean()) > 0.3
+    assert float((depth >= 4).float().mean()) > 0.8
+    assert len(depth.unique()) > 3
+
+
+def test_a_whole_grid_of_error_takes_a_click() -> None:
+    positions, active = correction_clicks(torch.ones(2, 9, 9, dtype=torch.bool), torch.Generator().manual_seed(0))
+    assert active.all()
+    assert positions.min() >= 0
+    assert positions.max() < 9
+
+
+@pytest.mark.parametrize("grid", [(20, 24), (10, 12, 14)])
+def test_clicks_are_painted_as_in_inference(grid: tuple[int, ...]) -> None:
+    positions = torch.tensor([[5, 6, 7][: len(grid)], [0, 1, 2][: len(grid)], [3, 3, 3][: len(grid)]])
+    before = torch.rand((3, *grid), generator=torch.Generator().manual_seed(0)) * 0.5
+    painted = paint_clicks(before, positions, torch.tensor([True, True, False]))
+    for sample in range(2):
+        expected = before[sample].numpy().copy()
+        paint_click(expected, positions[sample].tolist())
+        np.testing.assert_allclose(painted[sample].numpy(), expected, atol=1e-6)
+    assert torch.equal(painted[2], before[2])
