@@ -38,7 +38,10 @@ def test_every_verb_shows_its_own_help(cli: Callable[..., Any], verb: str) -> No
     ("arguments", "message"),
     [
         (["segmnt"], "did you mean 'segment'?"),
-        (["frobnicate"], "unknown command: expected one of segment, evaluate, train, models, weights, info, got 'frobnicate'"),
+        (
+            ["frobnicate"],
+            "unknown command: expected one of segment, evaluate, train, models, weights, info, got 'frobnicate'",
+        ),
         (["--frobnicate"], "no such option: --frobnicate"),
         (["segment"], "missing argument 'IMAGE'; see 'bedside segment --help'"),
         (["segment", "a.png"], "missing option"),

@@ -85,7 +85,7 @@ class DiscSegmenter:
         self.images += 1
         self.image = image
 
-    def predict(self, prompts, previous=None):
+    def predict(self, prompts, previous=None, fresh=1):
         self.calls.append((list(prompts), None if previous is None else previous.copy()))
         shape = self.image.shape
         mask = np.zeros(shape, np.uint8)

@@ -62,7 +62,7 @@ def test_clicks_lie_on_errors_in_image_coordinates():
 
 def test_a_perfect_answer_needs_no_more_clicks():
     class Perfect(DiscSegmenter):
-        def predict(self, prompts, previous=None):
+        def predict(self, prompts, previous=None, fresh=1):
             answer = super().predict(prompts, previous)
             return type(answer)(**{**vars(answer), "mask": mask.astype(np.uint8)})
 
@@ -102,7 +102,7 @@ def test_volumes_work_and_the_buffer_is_left_empty_after_an_error():
     assert rounds[0].scores["nsd"] > 0
 
     class Failing(DiscSegmenter):
-        def predict(self, prompts, previous=None):
+        def predict(self, prompts, previous=None, fresh=1):
             if len(prompts) > 1:
                 raise InputError("fails")
             return super().predict(prompts, previous)

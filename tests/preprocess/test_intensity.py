@@ -95,3 +95,10 @@ def test_the_input_is_left_as_it_was() -> None:
     normalise_window(samples, np.zeros((16, 16), bool))
     normalise_window(samples, np.tri(16, dtype=bool))
     np.testing.assert_array_equal(samples, before)
+
+
+def test_a_speck_in_a_flat_window_is_still_seen() -> None:
+    samples = np.zeros((1, 64, 64), np.float32)
+    samples[0, 30:32, 30:32] = 9.0
+    result = normalise_window(samples)
+    assert result[0, 30, 30] > result[0, 0, 0] + 1

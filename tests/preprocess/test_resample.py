@@ -32,8 +32,10 @@ def test_rows_are_averages_inside_the_image_and_empty_outside(
     assert weights.matrix.shape == (cells, len(range(weights.start, weights.stop, weights.step)))
     assert (weights.matrix >= 0).all()
     middle = centres(start, start + side, cells)
-    within = (middle > 1e-6) & (middle < size - 1e-6)
-    without = (middle < -1e-6) | (middle > size + 1e-6)
+    half = side / cells / 2
+    covered = np.minimum(middle + half, size) - np.maximum(middle - half, 0)
+    within = covered > min(half, size / 2) + 1e-6
+    without = covered < min(half, size / 2) - 1e-6
     np.testing.assert_allclose(weights.matrix.sum(axis=1)[within], 1.0, atol=1e-5)
     assert weights.inside[within].all()
     assert not weights.inside[without].any()

@@ -104,3 +104,18 @@ def test_a_prediction_needs_neither_torch_nor_onnx(weights: WeightsFiles) -> Non
 def test_a_network_that_encodes_images_once_is_refused_until_slices_can_run_it() -> None:
     with pytest.raises(InputError, match=r"'lite-medsam': expected .* window, got family sam, .*slices\.py"):
         load_segmenter("lite-medsam")
+
+
+def test_damaged_tensors_are_refused_by_their_checksum(weights: WeightsFiles, tmp_path: Path) -> None:
+    copies = WeightsFiles.in_folder(weights.name, tmp_path)
+    for source, target in (
+        (weights.graph, copies.graph),
+        (weights.tensors, copies.tensors),
+        (weights.card_path, copies.card_path),
+    ):
+        target.write_bytes(source.read_bytes())
+    content = bytearray(copies.tensors.read_bytes())
+    content[-1] ^= 1
+    copies.tensors.write_bytes(content)
+    with pytest.raises(WeightsError, match="sha256"):
+        load_segmenter("bedside-2d", weights=copies)

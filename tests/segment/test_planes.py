@@ -222,14 +222,12 @@ def test_an_empty_prediction_pastes_nothing() -> None:
     assert mask.all()
 
 
-@pytest.mark.xfail(strict=True, reason="a box between two slice indices is answered nowhere, without a word")
 def test_a_box_thinner_than_a_slice_is_not_lost(plane_segmenter: Make) -> None:
     segmenter = plane_segmenter("boxed")
     segmenter.set_image(volume())
     assert whole(segmenter.predict([Box((20.0, 15.0, 3.2), (36.0, 31.0, 3.9))]))[3].any()
 
 
-@pytest.mark.xfail(strict=True, reason="a slice of which the box covers 0.8 is left out")
 def test_a_box_with_fractional_faces_holds_the_slices_whose_centres_it_holds(plane_segmenter: Make) -> None:
     segmenter = plane_segmenter("boxed")
     segmenter.set_image(volume())
@@ -237,7 +235,6 @@ def test_a_box_with_fractional_faces_holds_the_slices_whose_centres_it_holds(pla
     np.testing.assert_array_equal(np.flatnonzero(mask.any(axis=(1, 2))), [2, 3, 4, 5])
 
 
-@pytest.mark.xfail(strict=True, reason="only the slices that hold a vertex of the stroke are asked")
 def test_a_stroke_through_slices_is_answered_on_each(plane_segmenter: Make) -> None:
     segmenter = plane_segmenter("corrected")
     segmenter.set_image(volume())
@@ -245,7 +242,6 @@ def test_a_stroke_through_slices_is_answered_on_each(plane_segmenter: Make) -> N
     np.testing.assert_array_equal(np.flatnonzero(mask.any(axis=(1, 2))), [2, 3, 4, 5, 6])
 
 
-@pytest.mark.xfail(strict=True, reason="a slice that has a mask is asked for clicks and not for a negative box")
 def test_a_negative_box_takes_away_from_the_mask(plane_segmenter: Make) -> None:
     segmenter = plane_segmenter("corrected", refine_limit=0)
     segmenter.set_image(volume())
@@ -256,7 +252,6 @@ def test_a_negative_box_takes_away_from_the_mask(plane_segmenter: Make) -> None:
     np.testing.assert_array_equal(after[3], before[3])
 
 
-@pytest.mark.xfail(strict=True, reason="slices of earlier clicks are asked again at every later one")
 def test_a_correction_costs_one_slice(plane_segmenter: Make) -> None:
     segmenter = plane_segmenter("corrected")
     segmenter.set_image(volume())
@@ -265,7 +260,6 @@ def test_a_correction_costs_one_slice(plane_segmenter: Make) -> None:
     assert segmenter.predict([BOX, *clicks], before).passes == 1
 
 
-@pytest.mark.xfail(strict=True, reason="an initial mask alone is answered on no slice")
 def test_an_initial_mask_alone_is_answered(plane_segmenter: Make) -> None:
     segmenter = plane_segmenter("corrected")
     segmenter.set_image(volume())

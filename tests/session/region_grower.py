@@ -43,7 +43,9 @@ class RegionGrower:
         if image.is_colour:
             self.grey = self.grey.mean(axis=-1)
 
-    def predict(self, prompts: Sequence[Prompt], previous: NDArray[np.uint8] | None = None) -> Prediction:
+    def predict(
+        self, prompts: Sequence[Prompt], previous: NDArray[np.uint8] | None = None, fresh: int = 1
+    ) -> Prediction:
         if self.fail:
             raise RuntimeError("the runtime failed")
         self.calls.append(len(prompts))

@@ -360,3 +360,19 @@ def test_a_volume_with_world_prompts(grower: Any) -> None:
 def test_what_is_no_image_is_refused(grower: Any) -> None:
     with pytest.raises(InputError, match="a path"):
         Session(3, segmenter=grower)  # type: ignore[arg-type]
+
+
+def test_the_segmenter_hears_how_many_prompts_are_new(squares: NDArray[np.uint8], grower: Any) -> None:
+    heard: list[int] = []
+    predict = grower.predict
+
+    def listening(prompts: Any, previous: Any = None, fresh: int = 1) -> Any:
+        heard.append(fresh)
+        return predict(prompts, previous, fresh)
+
+    grower.predict = listening
+    session = Session(squares, segmenter=grower)
+    session.add_box((8, 3), (22, 17))
+    session.add_point((12, 7), positive=False, predict=False)
+    session.add_point((13, 8), positive=False)
+    assert heard == [1, 2]

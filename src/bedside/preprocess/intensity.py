@@ -32,6 +32,9 @@ def normalise_window(samples: NDArray[Any], inside: NDArray[np.bool_] | None = N
     # Every fourth sample is enough for a percentile, and sorting is what costs here.
     subset = known.reshape(-1)[:: 4 if known.size > 4096 else 1]
     low, high = np.percentile(subset, (LOW_PERCENTILE, HIGH_PERCENTILE))
+    if high <= low:
+        # All but a speck is of one value, and the speck is what there is to see.
+        low, high = known.min(), known.max()
     clipped = np.clip(values, low, high)
     reference = np.clip(known, low, high)
     deviation = float(reference.std())

@@ -55,8 +55,10 @@ def axis_weights(start: float, stop: float, cells: int, size: int, *, exact: boo
     voxels = np.arange(first, last, step) + 0.5
     centres = start + (np.arange(cells) + 0.5) * scale
     weights = np.clip(1.0 - np.abs(voxels[None, :] - centres[:, None]) / support, 0.0, None)
-    # A cell whose centre lies beyond the image's edge is outside, though the filter may reach a voxel.
-    weights[(centres < 0) | (centres > size)] = 0.0
+    # A cell of which less than half lies within the image is outside, though the filter may reach a voxel; where the
+    # image is thinner than a cell, half of the image must do.
+    covered = np.minimum(centres + scale / 2, size) - np.maximum(centres - scale / 2, 0)
+    weights[covered < 0.5 * min(scale, size)] = 0.0
     total = weights.sum(axis=1, keepdims=True)
     weights = np.divide(weights, total, out=np.zeros_like(weights), where=total > 1e-6)
     return AxisWeights(first, last, step, weights.astype(np.float32))
@@ -86,6 +88,9 @@ def apply_weights(array: NDArray[Any], weights: list[AxisWeights]) -> NDArray[np
         moved = np.moveaxis(result, axis, 0)
         # The second length is given in full: -1 is refused where the window sees no voxel on this axis.
         flat = moved.reshape(moved.shape[0], math.prod(moved.shape[1:])).astype(np.float32, copy=False)
+        if block.dtype.kind == "f" and result is block:
+            # One sample that is not a number would spread over the whole window.
+            flat = np.nan_to_num(flat, nan=0.0, posinf=0.0, neginf=0.0)
         product = weights[axis].matrix @ flat
         result = np.moveaxis(product.reshape(weights[axis].matrix.shape[0], *moved.shape[1:]), 0, axis)
     return np.ascontiguousarray(result, dtype=np.float32)

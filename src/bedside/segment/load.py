@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any, get_args
 
-from bedside.core.errors import InputError
+from bedside.core.errors import InputError, WeightsError
 from bedside.models.registry import ModelCard, model_card
 from bedside.runtime.backend import Device, Precision, choose_backend
 from bedside.segment.planes import PlaneSegmenter
 from bedside.segment.policy import WindowPolicy
 from bedside.segment.protocol import Capabilities
 from bedside.segment.window import WindowSegmenter
+from bedside.weights.card import file_sha256
 from bedside.weights.store import WeightsFiles, find_weights
 
 
@@ -66,6 +67,7 @@ def load_segmenter(
             fix="use bedside-2d",
         )
     files = weights or find_weights(name)
+    check_weights(files)
     backend = choose_backend(runtime, chosen_device)
     shape = (1, len(card.channels), *(card.grid,) * card.dimensions)
     graph = backend.load(files, shape=shape, device=chosen_device, precision=chosen_precision)
@@ -78,6 +80,22 @@ def load_segmenter(
     segmenter.precision = graph.precision
     segmenter.weights_sha256 = files.card.sha256
     return segmenter
+
+
+def check_weights(files: WeightsFiles) -> None:
+    """Make sure that the tensors are those that their card names.
+
+    Raises:
+        WeightsError: The checksum differs.
+    """
+    found = file_sha256(files.tensors)
+    if found != files.card.sha256:
+        raise WeightsError(
+            f"{files.tensors} is damaged or of another version",
+            expected=f"sha256 {files.card.sha256[:12]}...",
+            got=f"{found[:12]}...",
+            fix="install the package or the weights again",
+        )
 
 
 def check_choice(what: str, value: str, choices: tuple[str, ...]) -> Any:

@@ -4,24 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import pairwise
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bedside.core.geometry import Geometry
 from bedside.core.image import Image
-from bedside.core.prompts import Box, InitialMask, Lasso, Point, Prompt, Scribble
+from bedside.core.prompts import Box, Coordinates, InitialMask, Lasso, Point, Prompt, Scribble
 from bedside.core.region import Region, mask_region
 from bedside.segment.protocol import Capabilities, Prediction, Segmenter
 from bedside.segment.window import check_prompts, starting_mask
+
+T = TypeVar("T")
 
 
 class PlaneSegmenter:
     """Takes images as they are and volumes slice by slice.
 
-    The slices are cut across the axis of the largest spacing. A box is answered on every slice it holds, a point,
-    scribble or lasso on the slices it touches. A slice that has a mask already and only a box keeps it, so that a
-    correction costs one slice.
+    The slices are cut across the axis of the largest spacing. A prompt is answered on every slice that it touches, and
+    once there is a mask only the slices of the newest prompts are asked again: a correction costs one slice and leaves
+    the others alone.
 
     Args:
         plane: The segmenter of a single plane.
@@ -43,73 +47,85 @@ class PlaneSegmenter:
         else:
             self._axis = int(np.argmax(image.geometry.array_spacing))
 
-    def predict(self, prompts: Sequence[Prompt], previous: NDArray[np.uint8] | None = None) -> Prediction:
+    def predict(
+        self, prompts: Sequence[Prompt], previous: NDArray[np.uint8] | None = None, fresh: int = 1
+    ) -> Prediction:
         """Answer the prompts; see ``protocol.Segmenter``."""
         if self._image is None or self._image.ndim == 2:
-            return self._plane.predict(prompts, previous)
+            return self._plane.predict(prompts, previous, fresh)
         placed = check_prompts(prompts, self._image, self.capabilities)
         before = starting_mask(placed, previous)
-        by_slice = self._slices(placed, before)
         answers: list[tuple[int, Prediction]] = []
-        seconds: dict[str, float] = {}
-        for index, flat in sorted(by_slice.items()):
+        for index, flat in self._asked(placed, before, fresh):
             self._plane.set_image(slice_image(self._image, self._axis, index))
             mask = np.take(before, index, axis=self._axis) if before is not None else None
-            answer = self._plane.predict(flat, mask)
-            answers.append((index, answer))
-            for stage, value in answer.seconds.items():
-                seconds[stage] = seconds.get(stage, 0.0) + value
-        return self._combine(answers, before, seconds)
+            answers.append((index, self._plane.predict(flat, mask, len(flat))))
+        # An initial mask that nothing corrects is the answer, though it was not the mask before.
+        shown = previous if previous is not None and previous.any() else None
+        return self._combine(answers, before, shown)
 
-    def _slices(self, prompts: Sequence[Prompt], before: NDArray[np.uint8] | None) -> dict[int, list[Prompt]]:
-        """Prompts of each slice that must be asked, flattened to two dimensions."""
+    def _asked(
+        self, prompts: Sequence[Prompt], before: NDArray[np.uint8] | None, fresh: int
+    ) -> list[tuple[int, list[Prompt]]]:
+        """The slices to ask, in order, each with its prompts in two dimensions."""
         assert self._image is not None
         depth = self._image.shape[self._axis]
-        by_slice: dict[int, list[Prompt]] = {}
-        for prompt in prompts:
-            for index in range(depth):
-                flat = flatten_prompt(prompt, self._axis, index)
-                if flat is not None:
-                    by_slice.setdefault(index, []).append(flat)
-        asked = {}
-        for index, flats in by_slice.items():
-            has_mask = before is not None and bool(np.take(before, index, axis=self._axis).any())
-            marked = any(not isinstance(p, Box) for p in flats)
-            startable = has_mask or any(p.positive for p in flats)
-            if startable and (marked or not has_mask):
-                # A slice whose only positive evidence is its mask still needs one for the check of a prediction.
-                asked[index] = (
-                    flats if any(p.positive for p in flats) else [_mask_prompt(before, self._axis, index), *flats]
-                )
+        newest = prompts if before is None else prompts[max(0, len(prompts) - fresh) :]
+        indices = sorted({i for prompt in newest for i in touched_slices(prompt, self._axis, depth)})
+        asked = []
+        for index in indices:
+            flats = [f for p in prompts if (f := flatten_prompt(p, self._axis, index, depth)) is not None]
+            mask = np.take(before, index, axis=self._axis) if before is not None else None
+            if mask is not None and mask.any():
+                # The slice's mask is positive evidence of its own, where the prompts on it are negative ones.
+                flats = [InitialMask(mask != 0), *flats]
+            if any(p.positive for p in flats):
+                asked.append((index, flats))
         return asked
 
     def _combine(
-        self, answers: list[tuple[int, Prediction]], before: NDArray[np.uint8] | None, seconds: dict[str, float]
+        self,
+        answers: list[tuple[int, Prediction]],
+        before: NDArray[np.uint8] | None,
+        shown: NDArray[np.uint8] | None,
     ) -> Prediction:
-        assert self._image is not None
-        shape = self._image.shape
-        region = Region.empty(3)
+        """One answer for the volume from those of its slices.
+
+        Args:
+            answers: Slices and their answers.
+            before: The mask that was started from.
+            shown: The mask that the caller knows, from which the change is counted.
+        """
+        region = Region.empty(3) if before is None or shown is not None else mask_region(before)
         for index, answer in answers:
-            start, stop = list(answer.region.start), list(answer.region.stop)
-            start.insert(self._axis, index)
-            stop.insert(self._axis, index + 1)
-            region = region.union(Region(tuple(start), tuple(stop)))
-        if not answers:
-            empty = np.zeros((0, 0, 0), dtype=np.uint8)
-            return Prediction(empty, region, np.zeros((0, 0), np.float32), (), Region.empty(3), seconds, 0)
+            region = region.union(
+                Region(
+                    insert(answer.region.start, self._axis, index), insert(answer.region.stop, self._axis, index + 1)
+                )
+            )
         mask = np.zeros(region.shape, dtype=np.uint8) if before is None else before[region.slices].copy()
+        offset = tuple(-s for a, s in enumerate(region.start) if a != self._axis)
         for index, answer in answers:
-            flat_start = [s for a, s in enumerate(region.start) if a != self._axis]
-            target = np.moveaxis(mask, self._axis, 0)[index - region.start[self._axis]]
-            target[answer.region.shift([-s for s in flat_start]).slices] = answer.mask
-        old = np.zeros_like(mask) if before is None else before[region.slices]
+            if not answer.region.is_empty:
+                target = np.moveaxis(mask, self._axis, 0)[index - region.start[self._axis]]
+                target[answer.region.shift(offset).slices] = answer.mask
+        old = np.zeros_like(mask) if shown is None else shown[region.slices]
+        seconds: dict[str, float] = {}
+        for _, answer in answers:
+            for stage, value in answer.seconds.items():
+                seconds[stage] = seconds.get(stage, 0.0) + value
         changed = mask_region(mask != old).shift(region.start)
-        last_index, last = answers[-1]
-        window = list(last.window)
-        window.insert(self._axis, (float(last_index), float(last_index + 1)))
         passes = sum(answer.passes for _, answer in answers)
-        del shape
-        return Prediction(mask, region, last.logits, tuple(window), changed, seconds, passes)
+        if not answers:
+            return Prediction(mask, region, np.zeros((0, 0), np.float32), (), changed, seconds, 0)
+        index, last = answers[-1]
+        window = insert(last.window, self._axis, (float(index), float(index + 1)))
+        return Prediction(mask, region, last.logits, window, changed, seconds, passes)
+
+
+def insert(values: tuple[T, ...], axis: int, value: T) -> tuple[T, ...]:
+    """``values`` with ``value`` put in at ``axis``."""
+    return (*values[:axis], value, *values[axis:])
 
 
 def slice_image(image: Image, axis: int, index: int) -> Image:
@@ -120,28 +136,78 @@ def slice_image(image: Image, axis: int, index: int) -> Image:
     return Image(plane, Geometry.create(plane.shape, spacing), modality=image.modality)
 
 
-def flatten_prompt(prompt: Prompt, axis: int, index: int) -> Prompt | None:
-    """The part of a 3D prompt (frame ``index``) on one slice, in two dimensions; None where it does not touch it."""
+def touched_slices(prompt: Prompt, axis: int, depth: int) -> range | list[int]:
+    """Slices across ``axis`` (array order) that a 3D prompt in the frame ``index`` lies on.
+
+    A box lies on the slices whose centres are between its faces, or on the nearest one where it is thinner than that;
+    a stroke on all that it passes through.
+    """
     drop = 2 - axis
     if isinstance(prompt, InitialMask):
+        return []
+    if isinstance(prompt, Box):
+        low, high = prompt.low[drop] - 0.5, prompt.high[drop] - 0.5
+        first, last = int(np.ceil(low)), int(np.ceil(high))
+        if first >= last:
+            first = round((low + high) / 2)
+            last = first + 1
+        return range(max(0, first), min(depth, last))
+    heights = prompt.vertices()[:, drop]
+    if isinstance(prompt, Scribble) and prompt.connected:
+        return range(max(0, nearest(heights.min())), min(depth, nearest(heights.max()) + 1))
+    return sorted({nearest(h) for h in heights if 0 <= nearest(h) < depth})
+
+
+def nearest(height: float) -> int:
+    """The slice that a height lies on; one half way between two lies on the upper, as voxels are half open."""
+    return int(np.floor(height + 0.5))
+
+
+def flatten_prompt(prompt: Prompt, axis: int, index: int, depth: int | None = None) -> Prompt | None:
+    """The part of a 3D prompt (frame ``index``) on one slice, in two dimensions; None where it does not touch it.
+
+    Args:
+        prompt: The prompt.
+        axis: Axis (array order) across which the slices lie.
+        index: The slice.
+        depth: Number of slices, where the prompt may reach beyond them.
+    """
+    drop = 2 - axis
+    if index not in touched_slices(prompt, axis, index + 1 if depth is None else depth):
         return None
 
-    def flat(p: Sequence[float]) -> tuple[float, ...]:
+    def flat(p: Sequence[float]) -> Coordinates:
         return tuple(c for a, c in enumerate(p) if a != drop)
 
     if isinstance(prompt, Box):
-        if not prompt.low[drop] <= index < prompt.high[drop]:
-            return None
         return replace(prompt, low=flat(prompt.low), high=flat(prompt.high))
     if isinstance(prompt, Point):
-        return replace(prompt, position=flat(prompt.position)) if round(prompt.position[drop]) == index else None
-    near = tuple(flat(p) for p in prompt.points if round(p[drop]) == index)
+        return replace(prompt, position=flat(prompt.position))
+    assert isinstance(prompt, Scribble | Lasso)
     if isinstance(prompt, Lasso):
-        return replace(prompt, points=near) if len(near) >= 3 else None
-    assert isinstance(prompt, Scribble)
-    return replace(prompt, points=near) if near else None
+        outline = tuple(flat(p) for p in prompt.points if nearest(p[drop]) == index)
+        return replace(prompt, points=outline) if len(outline) >= 3 else None
+    stroke = tuple(flat(p) for p in _stroke_on_slice(prompt, drop, index))
+    return replace(prompt, points=stroke) if stroke else None
 
 
-def _mask_prompt(before: NDArray[np.uint8] | None, axis: int, index: int) -> InitialMask:
-    assert before is not None
-    return InitialMask(np.take(before, index, axis=axis) != 0)
+def _stroke_on_slice(scribble: Scribble, drop: int, index: int) -> list[Coordinates]:
+    """Vertices of a stroke on a slice, with the points at which its segments enter and leave it."""
+    points = scribble.points
+    if not scribble.connected or len(points) == 1:
+        return [p for p in points if nearest(p[drop]) == index]
+    kept: list[Coordinates] = []
+    for start, stop in pairwise(points):
+        rise = stop[drop] - start[drop]
+        if rise == 0:
+            shares: tuple[float, ...] = (0.0, 1.0) if nearest(start[drop]) == index else ()
+        else:
+            # Where the segment crosses the slice's two faces, cut to the segment itself.
+            faces = sorted(((index - 0.5 - start[drop]) / rise, (index + 0.5 - start[drop]) / rise))
+            low, high = max(0.0, faces[0]), min(1.0, faces[1])
+            shares = (low, high) if low < high else ()
+        for share in shares:
+            point = tuple(a + share * (b - a) for a, b in zip(start, stop, strict=True))
+            if not kept or kept[-1] != point:
+                kept.append(point)
+    return kept

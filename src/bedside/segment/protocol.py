@@ -80,13 +80,16 @@ class Segmenter(Protocol):
     def set_image(self, image: Image) -> None:
         """Prepare ``image``; prompts that follow refer to it. Replaces the image before."""
 
-    def predict(self, prompts: Sequence[Prompt], previous: NDArray[np.uint8] | None = None) -> Prediction:
+    def predict(
+        self, prompts: Sequence[Prompt], previous: NDArray[np.uint8] | None = None, fresh: int = 1
+    ) -> Prediction:
         """Answer all prompts of one object together.
 
         Args:
             prompts: The object's prompts so far, oldest first, in either frame; at least one.
             previous: uint8 0/1 mask of the object before the last prompt, in the image's spatial shape; None
                 or all zero where there is none yet.
+            fresh: How many of the last prompts were given since ``previous`` was made. Without a mask all are.
 
         Raises:
             PromptError: A prompt lies outside the image or is of a kind the segmenter cannot take.

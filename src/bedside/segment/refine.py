@@ -12,6 +12,9 @@ from bedside.core.region import Region
 from bedside.preprocess.window import Window
 from bedside.segment.policy import WindowPolicy
 
+SMALLEST_GAIN = 1.4
+"""Ratio of coarse to fine cells below which looking again is not worth a pass of the network."""
+
 
 def refinement_windows(mask: NDArray[Any], region: Region, coarse: Window, policy: WindowPolicy) -> Iterator[Window]:
     """Smaller windows that cover the border of a coarse mask, those with most of it first.
@@ -31,15 +34,15 @@ def refinement_windows(mask: NDArray[Any], region: Region, coarse: Window, polic
     scale = np.array(coarse.scale)
     grid = np.array(coarse.grid)
     finest = float(scale.max())
-    for divisor in (finest, finest / 2, finest / 4):
-        if divisor < 1.4:
-            break
+    divisor = finest
+    while divisor >= SMALLEST_GAIN:
         sides = grid * scale / divisor
         centres = cover(border, sides * 0.75, policy.refine_limit)
         if centres is not None:
             for centre in centres:
-                yield Window.centred(centre + 0.5 + np.array(region.start), tuple(sides), coarse.grid)
+                yield Window.centred(tuple(centre + 0.5 + np.array(region.start)), tuple(sides), coarse.grid)
             return
+        divisor /= 2
 
 
 def border_voxels(mask: NDArray[Any]) -> NDArray[np.int64]:

@@ -96,8 +96,11 @@ class WindowSegmenter:
             raise InputError(f"image for '{self.name}'", expected=f"{len(self._grid)} axes", got=image.ndim)
         self._image = image
 
-    def predict(self, prompts: Sequence[Prompt], previous: NDArray[np.uint8] | None = None) -> Prediction:
+    def predict(
+        self, prompts: Sequence[Prompt], previous: NDArray[np.uint8] | None = None, fresh: int = 1
+    ) -> Prediction:
         """Answer the prompts; see ``protocol.Segmenter``."""
+        del fresh
         image = self._require_image()
         placed = check_prompts(prompts, image, self.capabilities)
         previous = starting_mask(placed, previous)

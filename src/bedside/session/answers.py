@@ -63,8 +63,9 @@ class Answers:
             if remembered is not None:
                 done, mask = position, remembered
                 break
-        for end in steps[done:]:
-            mask = self._step(prompts[:end], mask)
+        answered = [0, *steps]
+        for end, before in zip(steps[done:], answered[done:], strict=False):
+            mask = self._step(prompts[:end], mask, end - before)
             self._cache.put(numbers[:end], mask)
         return mask
 
@@ -86,7 +87,7 @@ class Answers:
         starters = self._segmenter.capabilities.starts_from
         return not mask.region.is_empty or any(e.prompt.positive and e.prompt.kind in starters for e in prompts)
 
-    def _step(self, prompts: Sequence[Prompted], before: PackedMask) -> PackedMask:
+    def _step(self, prompts: Sequence[Prompted], before: PackedMask, fresh: int) -> PackedMask:
         last = prompts[-1].prompt
         if isinstance(last, InitialMask):
             return PackedMask.of_patch(last.mask, Region.whole(last.mask.shape))
@@ -95,7 +96,7 @@ class Answers:
         kinds = self._segmenter.capabilities.prompt_kinds
         # A segmenter that does not know initial masks sees them as the previous mask all the same.
         asked = [self.placed[e.id] for e in prompts if e.prompt.kind in kinds]
-        prediction = self._segmenter.predict(asked, self._canvas.show(before))
+        prediction = self._segmenter.predict(asked, self._canvas.show(before), fresh)
         for stage, seconds in prediction.seconds.items():
             self.seconds[stage] = self.seconds.get(stage, 0.0) + seconds
         self.passes += prediction.passes

@@ -36,8 +36,11 @@ class BoxBaseline:
         """Prompts that follow refer to ``image``."""
         self._image = image
 
-    def predict(self, prompts: Sequence[Prompt], previous: NDArray[np.uint8] | None = None) -> Prediction:
+    def predict(
+        self, prompts: Sequence[Prompt], previous: NDArray[np.uint8] | None = None, fresh: int = 1
+    ) -> Prediction:
         """The union of the positive boxes' extent."""
+        del fresh
         begin = time.perf_counter()
         if self._image is None:
             raise PromptError("prompt", expected="an image to be set first")

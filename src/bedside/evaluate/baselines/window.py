@@ -67,8 +67,11 @@ class WindowBaseline:
         """Prompts that follow refer to ``image``."""
         self._image = image
 
-    def predict(self, prompts: Sequence[Prompt], previous: NDArray[np.uint8] | None = None) -> Prediction:
+    def predict(
+        self, prompts: Sequence[Prompt], previous: NDArray[np.uint8] | None = None, fresh: int = 1
+    ) -> Prediction:
         """Decide anew from all prompts; ``previous`` only serves to say what changed."""
+        del fresh
         begin = time.perf_counter()
         if self._image is None:
             raise PromptError("prompt", expected="an image to be set first")
