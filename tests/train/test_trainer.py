@@ -69,11 +69,13 @@ def interrupt_after(step: int) -> Callable[[int], None]:
 
 
 class TestResume:
-    @pytest.mark.parametrize("workers", [0, 1])
+    @pytest.mark.parametrize(("workers", "coarse_share"), [(0, 0.0), (1, 0.0), (0, 0.7)])
     @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
     def test_a_run_that_was_stopped_ends_bit_for_bit_as_one_that_was_not(
-        self, config: TrainingConfig, store: Store, tmp_path: Path, workers: int
+        self, config: TrainingConfig, store: Store, tmp_path: Path, workers: int, coarse_share: float
     ) -> None:
+        sampling = dataclasses.replace(config.sampling, grid=64)
+        config = dataclasses.replace(config, coarse_share=coarse_share, sampling=sampling)
         whole = trainer(config, store, tmp_path / "whole")
         whole.run()
         config = dataclasses.replace(config, workers=workers)

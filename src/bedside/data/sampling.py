@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import copy
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -104,6 +105,12 @@ class Sampler:
                 self._pools[item.info.variant].setdefault(item.info.set_name, []).append(item)
         if not self._pools["image"]:
             raise InputError("training store", expected="at least one object", got="none")
+
+    def on_grid(self, grid: int) -> Sampler:
+        """The same sampler for another grid."""
+        other = copy.copy(self)
+        other._config = replace(self._config, grid=grid)
+        return other
 
     def sample(self, index: int) -> Sample:
         """The sample with number ``index``."""

@@ -7,7 +7,7 @@ import dataclasses
 import math
 import typing
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from bedside.core.errors import InputError
@@ -26,6 +26,7 @@ class TrainingConfig:
         weight_decay: Of AdamW, on weights of convolutions only.
         warmup_steps: Steps over which the learning rate rises from 0.
         cooldown: Last share of the steps, over which the learning rate falls to 0 on a cosine.
+        coarse_share: First share of the steps, which see samples of half the grid and twice as many at a time.
         gradient_clip: Largest norm of the gradient.
         ema_decay: Decay of the moving average of the weights, which is what is kept in the end.
         round_probabilities: Probability of 0, 1, 2, ... correction rounds without gradient before the one with it.
@@ -48,6 +49,7 @@ class TrainingConfig:
     weight_decay: float = 0.01
     warmup_steps: int = 200
     cooldown: float = 0.5
+    coarse_share: float = 0.0
     gradient_clip: float = 1.0
     ema_decay: float = 0.999
     round_probabilities: tuple[float, ...] = (0.4, 0.25, 0.2, 0.15)
@@ -70,6 +72,10 @@ class TrainingConfig:
         for name in ("learning_rate", "gradient_clip"):
             _check(self, name, 0 < getattr(self, name) < math.inf, "more than 0")
         _check(self, "cooldown", 0 <= self.cooldown <= 1, "between 0 and 1")
+        _check(self, "coarse_share", 0 <= self.coarse_share < 1, "from 0 to below 1")
+        if self.coarse_share:
+            # Refuses here, and not hours later, a grid that cannot be halved.
+            replace(self.sampling, grid=self.sampling.grid // 2)
         _check(self, "ema_decay", 0 <= self.ema_decay < 1, "at least 0 and below 1")
         chances = self.round_probabilities
         sound = bool(chances) and min(chances) >= 0 and abs(sum(chances) - 1) <= 1e-6

@@ -25,21 +25,35 @@ class RunLog:
         self._folder = folder
         self._report = report
         self._losses: list[float] = []
-        self._last: tuple[int, float] | None = None
+        self._samples = 0
+        self._last: float | None = None
         self._writer: Any = None
 
-    def step(self, step: int, config: TrainingConfig, *, loss: float, rate: float, norm: float, seconds: float) -> None:
-        """Record one optimiser step."""
+    def step(
+        self,
+        step: int,
+        config: TrainingConfig,
+        *,
+        loss: float,
+        rate: float,
+        norm: float,
+        seconds: float,
+        samples: int,
+    ) -> None:
+        """Record one optimiser step of ``samples`` samples, ``seconds`` into the run."""
         self._losses.append(loss)
         if self._last is None:
-            self._last = (step, seconds)
+            # The first step only starts the clock: it also pays for starting up.
+            self._last = seconds
+        else:
+            self._samples += samples
         if step % config.log_every:
             return
         mean = sum(self._losses) / len(self._losses)
-        speed = (step - self._last[0]) * config.batch / max(seconds - self._last[1], 1e-9)
+        speed = self._samples / max(seconds - self._last, 1e-9)
         self._report(f"step {step}/{config.steps}  loss {mean:.4f}  rate {rate:.2e}  {speed:.1f} samples/s")
         self._scalar({"loss": mean, "learning rate": rate, "gradient norm": norm, "samples per second": speed}, step)
-        self._losses, self._last = [], (step, seconds)
+        self._losses, self._samples, self._last = [], 0, seconds
 
     def validation(self, step: int, means: list[float]) -> None:
         """Record the mean DSC per correction round."""

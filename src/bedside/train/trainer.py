@@ -28,6 +28,7 @@ from bedside.train.log import RunLog
 from bedside.train.losses import segmentation_loss
 from bedside.train.memory import largest_micro_batch
 from bedside.train.rounds import assemble_input, autocast, play_rounds
+from bedside.train.stages import Stage, plan_stages
 
 CHECKPOINT = "checkpoint.pt"
 VALIDATION_ROUNDS = 4
@@ -108,6 +109,7 @@ class Trainer:
             _parameter_groups(self.network, config.weight_decay), lr=config.learning_rate
         )
         self.micro_batch = largest_micro_batch(self.network, config, device, memory_gb)
+        self._part = self.micro_batch
         self._report, self._advance = report, advance
         self._log = RunLog(folder, report)
         self._train_sampler, self._validation_sampler = _samplers(store, config)
@@ -141,12 +143,19 @@ class Trainer:
             raise KeyboardInterrupt
 
     def _batches(self) -> Iterator[dict[str, Tensor]]:
+        for stage in plan_stages(self.config):
+            if self.progress.step < stage.last_step:
+                yield from self._stage_batches(stage)
+
+    def _stage_batches(self, stage: Stage) -> Iterator[dict[str, Tensor]]:
         config = self.config
-        numbers = range(self.progress.step * config.batch, config.steps * config.batch)
+        # What fits of a sample shrinks with its cells.
+        cells = (config.sampling.grid // stage.grid) ** 2
+        self._part = min(stage.batch, self.micro_batch * cells)
         loader = DataLoader(
-            SampleDataset(self._train_sampler),
-            batch_size=config.batch,
-            sampler=numbers,
+            SampleDataset(self._train_sampler.on_grid(stage.grid)),
+            batch_size=stage.batch,
+            sampler=stage.samples_from(self.progress.step),
             num_workers=config.workers,
             prefetch_factor=4 if config.workers else None,
             # Without one the loader would draw a number from the global generator.
@@ -182,7 +191,15 @@ class Trainer:
         self._update_average()
         self.progress.step += 1
         self.progress.seconds += time.monotonic() - began
-        self._log.step(self.progress.step, config, loss=total, rate=rate, norm=norm, seconds=self.progress.seconds)
+        self._log.step(
+            self.progress.step,
+            config,
+            loss=total,
+            rate=rate,
+            norm=norm,
+            seconds=self.progress.seconds,
+            samples=len(batch["image"]),
+        )
 
     def _backward(self, batch: dict[str, Tensor]) -> float:
         """Add the gradient of a batch, part by part, and return its loss; the parts' size changes neither."""
@@ -190,13 +207,13 @@ class Trainer:
         probabilities = torch.tensor(config.round_probabilities)
         rounds = int(torch.multinomial(probabilities, 1, generator=self._generator))
         inputs, _ = play_rounds(
-            self.network, assemble_input(batch), batch, rounds, config.precision, self._generator, self.micro_batch
+            self.network, assemble_input(batch), batch, rounds, config.precision, self._generator, self._part
         )
         truth, inside = batch["truth"].float(), batch["inside"].float()
         cells = inside.sum().clamp(min=1)
         total = 0.0
-        for first in range(0, len(inputs), self.micro_batch):
-            part = slice(first, first + self.micro_batch)
+        for first in range(0, len(inputs), self._part):
+            part = slice(first, first + self._part)
             with autocast(self.device, config.precision):
                 logits = self.network(inputs[part])[:, 0].float()
             samples_share = len(logits) / len(inputs)

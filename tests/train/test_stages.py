@@ -1,0 +1,45 @@
+"""The stages of a run: every step once, every sample once, whatever step it is resumed at."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bedside.core.errors import InputError
+from bedside.data.sampling import SamplingConfig
+from bedside.train.config import TrainingConfig
+from bedside.train.stages import plan_stages
+
+
+@given(steps=st.integers(1, 400), share=st.floats(0, 0.99), batch=st.integers(1, 8))
+def test_steps_and_samples_follow_on_without_gap_or_repeat(steps: int, share: float, batch: int) -> None:
+    config = TrainingConfig("bedside-2d", steps=steps, batch=batch, coarse_share=share)
+    stages = plan_stages(config)
+    seen = [n for stage in stages for n in stage.samples_from(0)]
+    assert seen == list(range(len(seen)))
+    assert [stage.first_step for stage in stages] == [0, *[stage.last_step for stage in stages[:-1]]]
+    assert stages[-1].last_step == steps
+
+
+@given(steps=st.integers(4, 200), share=st.floats(0.1, 0.9), data=st.data())
+def test_resuming_goes_on_with_the_next_sample(steps: int, share: float, data: st.DataObject) -> None:
+    stages = plan_stages(TrainingConfig("bedside-2d", steps=steps, batch=3, coarse_share=share))
+    whole = [n for stage in stages for n in stage.samples_from(0)]
+    step = data.draw(st.integers(0, steps - 1))
+    rest = [n for stage in stages if step < stage.last_step for n in stage.samples_from(step)]
+    assert rest == whole[len(whole) - len(rest) :]
+    assert len(rest) == sum(
+        stage.batch * (stage.last_step - max(step, stage.first_step)) for stage in stages if step < stage.last_step
+    )
+
+
+def test_a_coarse_stage_has_half_the_grid_and_twice_the_batch() -> None:
+    coarse, fine = plan_stages(TrainingConfig("bedside-2d", steps=10, batch=4, coarse_share=0.3))
+    assert (coarse.grid, coarse.batch, coarse.last_step) == (64, 8, 3)
+    assert (fine.grid, fine.batch, fine.last_step) == (128, 4, 10)
+
+
+def test_a_grid_that_cannot_be_halved_is_refused_at_once() -> None:
+    with pytest.raises(InputError, match=r"sampling\.grid"):
+        TrainingConfig("bedside-2d", coarse_share=0.5, sampling=SamplingConfig(grid=32))
