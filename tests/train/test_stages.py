@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from bedside.core.errors import InputError
 from bedside.data.sampling import SamplingConfig
 from bedside.train.config import TrainingConfig
-from bedside.train.stages import plan_stages
+from bedside.train.stages import count_samples, plan_stages
 
 
 @given(steps=st.integers(1, 400), share=st.floats(0, 0.99), batch=st.integers(1, 8))
@@ -43,3 +43,11 @@ def test_a_coarse_stage_has_half_the_grid_and_twice_the_batch() -> None:
 def test_a_grid_that_cannot_be_halved_is_refused_at_once() -> None:
     with pytest.raises(InputError, match=r"sampling\.grid"):
         TrainingConfig("bedside-2d", coarse_share=0.5, sampling=SamplingConfig(grid=32))
+
+
+@given(steps=st.integers(1, 100), share=st.floats(0, 0.9), data=st.data())
+def test_samples_are_counted_over_the_stages(steps: int, share: float, data: st.DataObject) -> None:
+    config = TrainingConfig("bedside-2d", steps=steps, batch=5, coarse_share=share)
+    done = data.draw(st.integers(0, steps))
+    rest = sum(len(s.samples_from(done)) for s in plan_stages(config) if done < s.last_step)
+    assert count_samples(config, done) + rest == count_samples(config, steps)

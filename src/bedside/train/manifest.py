@@ -19,6 +19,7 @@ import bedside
 from bedside.models.registry import model_card
 from bedside.train.config import TrainingConfig
 from bedside.train.packing import SetSummary
+from bedside.train.stages import count_samples
 from bedside.weights.card import WeightsCard, file_sha256
 
 MANIFEST = "manifest.json"
@@ -88,7 +89,7 @@ def create_card(manifest: Mapping[str, Any], config: TrainingConfig) -> WeightsC
         training={
             "seed": config.seed,
             "steps": result["step"],
-            "samples": result["step"] * config.batch,
+            "samples": count_samples(config, result["step"]),
             "seconds": round(result["seconds"], 1),
             "device": manifest["starts"][-1]["device"],
             "versions": manifest["starts"][-1]["versions"],

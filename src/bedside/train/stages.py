@@ -42,3 +42,8 @@ def plan_stages(config: TrainingConfig) -> list[Stage]:
         first_sample = coarse_steps * 2 * config.batch
         stages.append(Stage(coarse_steps, config.steps, config.sampling.grid, config.batch, first_sample))
     return stages
+
+
+def count_samples(config: TrainingConfig, steps: int) -> int:
+    """Samples that the first ``steps`` steps of a run see."""
+    return sum(stage.batch * max(0, min(steps, stage.last_step) - stage.first_step) for stage in plan_stages(config))
