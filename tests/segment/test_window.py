@@ -82,7 +82,7 @@ def test_an_answer_in_the_box_is_pasted_to_the_pixel(window_segmenter: Make, cas
 @given(case=placed_boxes(dimensions=3, side=10))
 def test_the_same_in_a_volume(window_segmenter: Make, case: tuple[tuple[int, ...], Box]) -> None:
     shape, box = case
-    segmenter = window_segmenter("boxed", dimensions=3, grid=16)
+    segmenter = window_segmenter("boxed", dimensions=3, grid=16, object_zoom=1.6)
     segmenter.set_image(Image.from_array(np.zeros(shape, np.int16)) if 3 not in shape[2:] else volume(shape))
     prediction = segmenter.predict([box])
     np.testing.assert_array_equal(whole(prediction, shape), box_mask(shape, box))
@@ -164,7 +164,7 @@ def test_the_window_stays_where_the_object_ends_at_the_images_edge(window_segmen
 
 
 def test_a_window_as_large_as_the_image_does_not_grow(window_segmenter: Make) -> None:
-    segmenter = window_segmenter("everything")
+    segmenter = window_segmenter("everything", object_zoom=1.6)
     segmenter.set_image(Image.from_array(np.zeros((32, 32), np.uint8)))
     prediction = segmenter.predict([Box((6.0, 6.0), (26.0, 26.0))])
     assert prediction.window == ((0.0, 32.0), (0.0, 32.0))
@@ -172,7 +172,7 @@ def test_a_window_as_large_as_the_image_does_not_grow(window_segmenter: Make) ->
 
 
 def test_a_larger_window_that_loses_the_object_is_not_taken(window_segmenter: Make) -> None:
-    segmenter = window_segmenter("short_sighted")
+    segmenter = window_segmenter("short_sighted", object_zoom=1.6)
     segmenter.set_image(Image.from_array(np.zeros((300, 300), np.uint8)))
     prediction = segmenter.predict([Box((100.0, 100.0), (120.0, 120.0))])
     assert prediction.passes == 2

@@ -6,6 +6,7 @@ from typing import Any, get_args
 
 from bedside.core.errors import InputError, WeightsError
 from bedside.models.registry import ModelCard, model_card
+from bedside.preprocess.paint import CHANNELS
 from bedside.runtime.backend import Device, Precision, choose_backend
 from bedside.segment.planes import PlaneSegmenter
 from bedside.segment.policy import WindowPolicy
@@ -64,6 +65,13 @@ def load_segmenter(
             f"model '{name}'",
             expected="a model of the family window",
             got=f"family {card.family}, which can be built but not run yet: that comes with segment/slices.py",
+            fix="use bedside-2d",
+        )
+    if card.channels[-len(CHANNELS) :] != CHANNELS:
+        raise InputError(
+            f"model '{name}'",
+            expected="a model that takes prompts as bedside-2d does",
+            got="one with channels of its own, which can be imported and built but not run yet",
             fix="use bedside-2d",
         )
     files = weights or find_weights(name)

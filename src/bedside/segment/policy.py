@@ -23,7 +23,7 @@ class WindowPolicy:
         refine_limit: Most windows used for that; 0 turns refinement off.
     """
 
-    object_zoom: float = 1.6
+    object_zoom: float = 1.8
     least_side: float = 12.0
     search_ratio: float = 2.0
     search_start: float = 48.0

@@ -21,6 +21,7 @@ from bedside.preprocess.intensity import normalise_window
 from bedside.preprocess.paint import paint_prompts
 from bedside.preprocess.window import Window
 from bedside.runtime.backend import Graph
+from bedside.segment.answer import Answer, answer_bounds, answer_score, choose_answer, touches_border
 from bedside.segment.evidence import Bounds, Evidence, gather_evidence
 from bedside.segment.policy import WindowPolicy
 from bedside.segment.protocol import Capabilities, Prediction
@@ -35,15 +36,6 @@ class Clock:
 
     seconds: dict[str, float] = field(default_factory=lambda: {"window": 0.0, "network": 0.0, "paste": 0.0})
     passes: int = 0
-
-
-@dataclass(frozen=True, eq=False)
-class Answer:
-    """The network's logits on one window."""
-
-    window: Window
-    logits: NDArray[np.float32]
-    inside: NDArray[np.bool_]
 
 
 @dataclass(frozen=True, eq=False)
@@ -156,18 +148,15 @@ class WindowSegmenter:
         finest = float(spacing.min())
         longest = float((np.array(image.shape) * spacing).max()) / finest
         side = max(self.policy.search_start, 1.5 * float(((high - low) * spacing).max()) / finest)
-        best: tuple[float, Answer] | None = None
+        answers: list[Answer] = []
         while True:
             side = min(side, longest)
             window = Window.centred(tuple((low + high) / 2), tuple(side * finest / spacing), self._grid)
-            answer = self._ask(window, prompts, None, clock)
-            score = answer_score(answer)
-            if best is None or score > best[0]:
-                best = (score, answer)
+            answers.append(self._ask(window, prompts, None, clock))
             if side >= longest:
                 break
             side *= self.policy.search_ratio
-        return self._settle(best[1], prompts, clock)
+        return self._settle(choose_answer(answers), prompts, clock)
 
     def _settle(self, answer: Answer, prompts: Sequence[Prompt], clock: Clock) -> Answer:
         """Ask once more in the window that suits the object found."""
@@ -262,50 +251,3 @@ def starting_mask(prompts: Sequence[Prompt], previous: NDArray[np.uint8] | None)
         if isinstance(prompt, InitialMask):
             return prompt.mask.astype(np.uint8)
     return None
-
-
-def answer_bounds(answer: Answer) -> Bounds | None:
-    """Bounds of the answer's mask in the image, None where it is empty."""
-    region = mask_region((answer.logits > 0) & answer.inside)
-    if region.is_empty:
-        return None
-    start, scale = np.array(answer.window.start), np.array(answer.window.scale)
-    return start + np.array(region.start) * scale, start + np.array(region.stop) * scale
-
-
-def touches_border(answer: Answer, shape: Sequence[int], share: float) -> bool:
-    """Whether the mask runs into a face of the window behind which the image goes on.
-
-    A face counts when the mask covers there more than ``share`` of its own extent across.
-    """
-    mask = (answer.logits > 0) & answer.inside
-    extent = mask_region(mask).shape
-    if min(extent) == 0:
-        return False
-    for axis in range(mask.ndim):
-        across = float(np.prod([n for a, n in enumerate(extent) if a != axis]))
-        for face, open_end in (
-            (0, answer.window.start[axis] > 0.5),
-            (-1, answer.window.stop[axis] < shape[axis] - 0.5),
-        ):
-            if open_end and np.count_nonzero(np.take(mask, face, axis=axis)) > share * across:
-                return True
-    return False
-
-
-def answer_score(answer: Answer) -> float:
-    """How well an answer suits its window, 0 to 1: sure of itself, neither cut off nor lost in the window.
-
-    The first factor is the expected overlap of the mask with the truth under the network's own probabilities; the
-    second falls where the mask reaches the window's border or fills little of it.
-    """
-    mask = (answer.logits > 0) & answer.inside
-    count = int(np.count_nonzero(mask))
-    if count == 0:
-        return 0.0
-    # Clipped before the exponential, which would overflow in float32.
-    probability = 1 / (1 + np.exp(-np.clip(answer.logits, -30, 30)))
-    sure = float(probability[mask].sum()) / float(count + probability[~mask & answer.inside].sum())
-    extent = max(mask_region(mask).shape[a] / mask.shape[a] for a in range(mask.ndim))
-    fit = min(1.0, extent / 0.25) * (1.0 if extent < 0.95 else 0.5)
-    return float(sure * fit)
