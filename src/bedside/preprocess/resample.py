@@ -83,16 +83,12 @@ def apply_weights(array: NDArray[Any], weights: list[AxisWeights]) -> NDArray[np
     block = array[tuple(slice(w.start, w.stop, w.step) for w in weights)]
     # The axis that shrinks most goes first, so that the later products are small.
     order = sorted(range(len(weights)), key=lambda a: weights[a].matrix.shape[0] / max(1, weights[a].matrix.shape[1]))
-    result = block
+    result = block.astype(np.float32, copy=False)
+    if block.dtype.kind == "f":
+        # One sample that is not a number would spread over the whole window.
+        result = np.nan_to_num(result, nan=0.0, posinf=0.0, neginf=0.0)
     for axis in order:
-        moved = np.moveaxis(result, axis, 0)
-        # The second length is given in full: -1 is refused where the window sees no voxel on this axis.
-        flat = moved.reshape(moved.shape[0], math.prod(moved.shape[1:])).astype(np.float32, copy=False)
-        if block.dtype.kind == "f" and result is block:
-            # One sample that is not a number would spread over the whole window.
-            flat = np.nan_to_num(flat, nan=0.0, posinf=0.0, neginf=0.0)
-        product = weights[axis].matrix @ flat
-        result = np.moveaxis(product.reshape(weights[axis].matrix.shape[0], *moved.shape[1:]), 0, axis)
+        result = _multiply(weights[axis].matrix, result, axis)
     return np.ascontiguousarray(result, dtype=np.float32)
 
 
@@ -100,7 +96,17 @@ def apply_matrices(array: NDArray[np.float32], matrices: list[NDArray[np.float32
     """Multiply every axis of ``array`` by its matrix (out, in), the axis that grows least first."""
     result = array
     for axis in sorted(range(array.ndim), key=lambda a: matrices[a].shape[0] / matrices[a].shape[1]):
-        moved = np.moveaxis(result, axis, 0)
-        product = matrices[axis] @ moved.reshape(moved.shape[0], -1)
-        result = np.moveaxis(product.reshape(matrices[axis].shape[0], *moved.shape[1:]), 0, axis)
+        result = _multiply(matrices[axis], result, axis)
     return np.ascontiguousarray(result, dtype=np.float32)
+
+
+def _multiply(matrix: NDArray[np.float32], array: NDArray[np.float32], axis: int) -> NDArray[np.float32]:
+    """Multiply one axis of ``array`` by ``matrix`` (out, in), without moving axes: copies would cost more than it."""
+    before, after = math.prod(array.shape[:axis]), math.prod(array.shape[axis + 1 :])
+    shape = (*array.shape[:axis], matrix.shape[0], *array.shape[axis + 1 :])
+    # Lengths are given in full: -1 is refused where the window sees no voxel on an axis.
+    if after == 1:
+        product = array.reshape(before, matrix.shape[1]) @ matrix.T
+    else:
+        product = np.matmul(matrix, array.reshape(before, matrix.shape[1], after))
+    return product.reshape(shape)
