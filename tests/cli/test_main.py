@@ -40,7 +40,7 @@ def test_every_verb_shows_its_own_help(cli: Callable[..., Any], verb: str) -> No
         (["segmnt"], "did you mean 'segment'?"),
         (
             ["frobnicate"],
-            "unknown command: expected one of segment, evaluate, train, models, weights, info, got 'frobnicate'",
+            f"unknown command: expected one of {', '.join(app.VERBS)}, got 'frobnicate'",
         ),
         (["--frobnicate"], "no such option: --frobnicate"),
         (["segment"], "missing argument 'IMAGE'; see 'bedside segment --help'"),

@@ -15,10 +15,13 @@ from bedside.core.errors import InputError
 
 VERBS = {
     "segment": "Segment objects of an image from boxes, points, scribbles, lassos or masks.",
-    "evaluate": "Measure models on labelled images: a prompt, then corrective clicks.",
+    "evaluate": "Measure models on labelled images, or answers to the challenges.",
     "train": "Train a model.",
+    "prepare": "Make cases of the challenges from images and label maps.",
+    "challenge2024": "Answer a folder of cases of the CVPR 2024 challenge: boxes to label maps.",
+    "challenge2025": "Answer a folder of cases of the CVPR 2025 competition: boxes and clicks to label maps.",
     "models": "List the models that Bedside knows.",
-    "weights": "Look into the weights of models.",
+    "weights": "Look into the weights of models, and bring in those that others publish.",
     "info": "Show this machine, the runtimes, models and formats.",
 }
 """Each verb with its line in the help.

@@ -24,7 +24,13 @@ NONE = "none"
 
 
 def evaluate(
-    data: Annotated[Path, typer.Option("--data", help="Folder of data sets: a root, a split or a single set.")],
+    context: typer.Context,
+    data: Annotated[
+        Path | None, typer.Option("--data", help="Folder of data sets: a root, a split or a single set; or of cases.")
+    ] = None,
+    protocol: Annotated[
+        str, typer.Option("--protocol", help="clicks, or a challenge's: box2024 or interactive2025.")
+    ] = "clicks",
     model: Annotated[
         list[str] | None,
         typer.Option("--model", help=f"Model, may be repeated; 'none' for baselines alone. [default: {DEFAULT_MODEL}]"),
@@ -54,8 +60,34 @@ def evaluate(
     json_file: Annotated[Path | None, typer.Option("--json", help="Write all results as JSON.")] = None,
     csv_file: Annotated[Path | None, typer.Option("--csv", help="Write one row per answer as CSV.")] = None,
     report: Annotated[Path | None, typer.Option("--report", help="Write a report as one HTML file.")] = None,
+    predictions: Annotated[
+        list[Path] | None,
+        typer.Option("--predictions", metavar="DIR", help="box2024: answers; several folders are ranked."),
+    ] = None,
+    truth: Annotated[
+        Path | None, typer.Option("--truth", metavar="DIR", help="Challenges: cases with gts. [default: --data]")
+    ] = None,
+    official_spacing_order: Annotated[
+        bool, typer.Option("--official-spacing-order", help="Challenges: NSD with x, y, z taken for z, y, x.")
+    ] = False,
 ) -> None:
-    """Measure models on labelled images: a first prompt on each object, then corrective clicks."""
+    """Measure models on labelled images: a first prompt on each object, then corrective clicks.
+
+    With --protocol box2024 answers to the CVPR 2024 challenge are compared with the truth; with --protocol
+    interactive2025 models are put through the five click rounds of the CVPR 2025 competition.
+    """
+    if protocol != "clicks":
+        from bedside.cli.evaluate_challenge import ChallengeJob, evaluate_challenge
+
+        job = ChallengeJob(data, truth, tuple(predictions or ()), tuple(model or (DEFAULT_MODEL,)), device, tolerance,
+                           seed, official_spacing_order, json_file, csv_file)  # fmt: skip
+        _check_folders(json_file, csv_file)
+        evaluate_challenge(context, protocol, job)
+        return
+    if data is None:
+        raise InputError("missing option '--data'", fix="see 'bedside evaluate --help'")
+    if predictions or truth or official_spacing_order:
+        raise InputError("--predictions, --truth and --official-spacing-order", fix="name the challenge by --protocol")
     from rich.console import Console
 
     from bedside.data.catalogue import select_data_sets
@@ -67,8 +99,8 @@ def evaluate(
     from bedside.evaluate.table import create_table
 
     _check_folders(json_file, csv_file, report)
-    protocol = ClicksProtocol(start=_one_of(start, "--start", ("box", "point", "scribble")), clicks=clicks,
-                              tolerance=tolerance, seed=seed)  # fmt: skip
+    clicks_protocol = ClicksProtocol(start=_one_of(start, "--start", ("box", "point", "scribble")), clicks=clicks,
+                                     tolerance=tolerance, seed=seed)  # fmt: skip
     chosen = select_data_sets(_one_split(data, split), sets or [])
     selection = ObjectSelection(
         limit=objects,
@@ -76,9 +108,9 @@ def evaluate(
         slice_axis=_one_of(slice_axis, "--slice-axis", ("auto", "x", "y", "z")),
     )
     # Last, because loading a model takes longest.
-    entries = [*_models(model, device), *_baselines(baseline, protocol)]
+    entries = [*_models(model, device), *_baselines(baseline, clicks_protocol)]
     with progress_bar(Console(stderr=True), count_steps(chosen, entries)) as advance:
-        evaluation = evaluate_sets(chosen, entries, protocol, selection, advance)
+        evaluation = evaluate_sets(chosen, entries, clicks_protocol, selection, advance)
     console = Console()
     if not console.is_terminal:
         # A pipe has no width, and a guess of 80 would cost columns.

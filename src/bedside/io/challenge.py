@@ -84,6 +84,31 @@ def read_case(path: str | Path) -> ChallengeCase:
         raise FormatError(f"{file} cannot be read as a challenge case", got=reason(error)) from error
 
 
+def read_labels(path: str | Path, key: str) -> Image:
+    """One label map of an archive with the geometry that its ``spacing`` tells.
+
+    Args:
+        path: A .npz file.
+        key: Member that holds the labels: "gts" of a truth, "segs" of an answer.
+
+    Raises:
+        FormatError: The file is missing or damaged, or has no such member.
+    """
+    file = Path(path)
+    if not file.is_file():
+        raise FormatError(f"{file}", expected="an existing .npz file", got="nothing there")
+    try:
+        members = load_members(file, (key, "spacing"))
+        if key not in members:
+            raise FormatError(f"{file}", expected=f"an array '{key}'", got=", ".join(member_names(file)) or "nothing")
+        array = as_labels(np.asarray(members[key]), f"{file}: '{key}'")
+        return Image(array, geometry_of(array.shape, members.get("spacing")), modality_of(file.stem), str(file))
+    except FormatError:
+        raise
+    except Exception as error:
+        raise FormatError(f"{file} cannot be read as a challenge case", got=reason(error)) from error
+
+
 def image_of(path: Path, members: Mapping[str, Any]) -> Image:
     """The image of a case, given its members ``imgs`` and ``spacing``.
 
@@ -114,7 +139,8 @@ def modality_of(name: str) -> str | None:
 def _case(path: Path, image: Image, members: Mapping[str, Any]) -> ChallengeCase:
     boxes = [_box(b) for b in _entries(members.get("boxes"))]
     orders = [
-        tuple(None if kind is None else str(kind) for kind in order) for order in _entries(members.get("clicks_order"))
+        tuple(None if kind is None else str(kind) for kind in _entries(order))
+        for order in _entries(members.get("clicks_order"))
     ]
     clicks = _entries(members.get("clicks"))
     padded = [*orders, *[()] * (len(clicks) - len(orders))]
@@ -146,7 +172,8 @@ def _entries(value: Any) -> list[Any]:
 
 def _box(entry: Any) -> tuple[Box | None, int | None]:
     """A closed box in either form as a half-open one, and its middle slice."""
-    if entry is None:
+    # Published cases mark a class without a box in either way.
+    if entry is None or (isinstance(entry, Mapping) and not entry):
         return None, None
     if isinstance(entry, Mapping):
         try:
@@ -167,7 +194,7 @@ def _half_open(low: Sequence[float], high: Sequence[float]) -> Box:
 
 def _in_order(clicks: Any, order: Iterable[str | None]) -> tuple[Point, ...]:
     """The clicks on one object in the order of its rounds; those that the order does not name come last."""
-    waiting = {kind: [_point(c, kind == "fg") for c in clicks.get(kind, ())] for kind in ("fg", "bg")}
+    waiting = {kind: [_point(c, kind == "fg") for c in _entries((clicks or {}).get(kind))] for kind in ("fg", "bg")}
     made = [waiting[kind].pop(0) for kind in order if kind is not None and waiting.get(kind)]
     return (*made, *waiting["fg"], *waiting["bg"])
 

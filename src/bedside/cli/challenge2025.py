@@ -1,0 +1,31 @@
+"""``bedside challenge2025``: cases of the CVPR 2025 competition, boxes and clicks to label maps."""
+
+from __future__ import annotations
+
+from bedside.cli.challenge import (
+    DEFAULT_MODEL,
+    ColdOption,
+    DeviceOption,
+    InputArgument,
+    ModelOption,
+    OutputArgument,
+    SecondsOption,
+    answer_folder,
+)
+
+
+def challenge2025(
+    inputs: InputArgument,
+    outputs: OutputArgument,
+    model: ModelOption = DEFAULT_MODEL,
+    device: DeviceOption = "auto",
+    seconds: SecondsOption = None,
+    cold: ColdOption = False,
+) -> None:
+    """Answer one round of the CVPR 2025 interactive 3D competition, from boxes, clicks and the answer before.
+
+    Every class that has a prompt is answered, with or without a box; where two meet, the smaller one takes the voxel.
+    """
+    from bedside.evaluate.challenge.answers import answer_prompts
+
+    answer_folder("challenge2025", answer_prompts, inputs, outputs, model, device, seconds, cold)

@@ -1,0 +1,155 @@
+"""``bedside evaluate --protocol box2024`` and ``interactive2025``: the challenges' own measures."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from bedside.core.errors import InputError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+PROTOCOLS = ("clicks", "box2024", "interactive2025")
+PIPE_WIDTH = 200
+_SHARED = {"protocol", "tolerance", "json_file", "csv_file", "official_spacing_order", "truth", "data", "seed"}
+_TAKEN = {"box2024": _SHARED | {"predictions"}, "interactive2025": _SHARED | {"model", "device"}}
+"""Options of ``evaluate`` that mean something to a protocol."""
+
+
+@dataclass(frozen=True)
+class ChallengeJob:
+    """What to measure, as the user wrote it; see the options of ``bedside evaluate``."""
+
+    data: Path | None
+    truth: Path | None
+    predictions: tuple[Path, ...]
+    models: tuple[str, ...]
+    device: str
+    tolerance: float
+    seed: int
+    official_spacing_order: bool
+    json_file: Path | None
+    csv_file: Path | None
+
+
+def evaluate_challenge(context: typer.Context, protocol: str, job: ChallengeJob) -> None:
+    """Measure by a challenge's protocol and show a table; CSV and JSON where they are asked for.
+
+    Raises:
+        InputError: The protocol is unknown, an option is not for it, or a folder is missing.
+    """
+    if protocol not in _TAKEN:
+        raise InputError("--protocol", expected=f"one of {', '.join(PROTOCOLS)}", got=f"'{protocol}'")
+    for parameter in context.command.params:
+        source = context.get_parameter_source(parameter.name or "")
+        if source is not None and source.name != "DEFAULT" and parameter.name not in _TAKEN[protocol]:
+            raise InputError(f"{parameter.opts[0]}", expected=f"an option that --protocol {protocol} takes")
+    if not job.tolerance >= 0:
+        raise InputError("--tolerance", expected="a distance of 0 or more", got=job.tolerance)
+    (_box2024 if protocol == "box2024" else _interactive2025)(job)
+
+
+def _box2024(job: ChallengeJob) -> None:
+    from rich.console import Console
+
+    from bedside.evaluate.challenge.box2024 import ranked_metrics, score_folder
+    from bedside.evaluate.challenge.folder import find_cases
+    from bedside.evaluate.challenge.ranking import rank
+    from bedside.evaluate.challenge.results import box_csv, box_json, box_table, rank_table
+    from bedside.evaluate.runner import progress_bar
+
+    truth = job.truth or job.data
+    if truth is None or not job.predictions:
+        raise InputError("box2024", expected="--predictions with answers and --truth with their cases")
+    names = _names(job.predictions)
+    total = len(find_cases(truth)) * len(names)
+    with progress_bar(Console(stderr=True), total) as advance:
+        submissions = [
+            score_folder(
+                folder,
+                truth,
+                name=name,
+                tolerance=job.tolerance,
+                official_spacing_order=job.official_spacing_order,
+                advance=advance,
+            )
+            for name, folder in zip(names, job.predictions, strict=True)
+        ]
+    ranks = rank(names, ranked_metrics(submissions), job.seed) if len(names) > 1 else []
+    console = _console()
+    console.print(box_table(submissions))
+    if ranks:
+        console.print(rank_table(ranks))
+    _write(job, box_csv(submissions), box_json(submissions, ranks, _details("box2024", job)))
+
+
+def _interactive2025(job: ChallengeJob) -> None:
+    from rich.console import Console
+
+    from bedside.evaluate.challenge.folder import find_cases
+    from bedside.evaluate.challenge.interactive2025 import InteractiveProtocol, read_labelled_case, run_case
+    from bedside.evaluate.challenge.results import interactive_csv, interactive_json, interactive_table
+    from bedside.evaluate.runner import progress_bar
+    from bedside.segment import load_segmenter
+
+    if job.data is None:
+        raise InputError("interactive2025", expected="--data with a folder of cases")
+    cases = find_cases(job.data)
+    if len(set(job.models)) != len(job.models):
+        raise InputError("--model", expected="each name once", got=", ".join(job.models))
+    protocol = InteractiveProtocol(job.tolerance, job.official_spacing_order, job.seed)
+    segmenters = [load_segmenter(name, device=job.device) for name in job.models]
+    results: dict[str, list[Any]] = {name: [] for name in job.models}
+    with progress_bar(Console(stderr=True), len(cases) * len(segmenters)) as advance:
+        for path in cases:
+            case = read_labelled_case(path, job.truth)
+            for name, segmenter in zip(job.models, segmenters, strict=True):
+                results[name].append(run_case(segmenter, case, protocol))
+                advance(path.stem)
+    _console().print(interactive_table(results))
+    _write(job, interactive_csv(results), interactive_json(results, _details("interactive2025", job)))
+
+
+def _names(folders: tuple[Path, ...]) -> list[str]:
+    """Names of submissions: those of their folders, with the folder above where that is not enough."""
+    names = [f.resolve().name for f in folders]
+    if len(set(names)) < len(names):
+        names = ["/".join(f.resolve().parts[-2:]) for f in folders]
+    if len(set(names)) < len(names):
+        raise InputError("--predictions", expected="folders of different names", got=", ".join(names))
+    return names
+
+
+def _console() -> Console:
+    from rich.console import Console
+
+    console = Console()
+    # A pipe has no width, and a guess of 80 would cost columns.
+    return console if console.is_terminal else Console(width=PIPE_WIDTH)
+
+
+def _details(protocol: str, job: ChallengeJob) -> dict[str, Any]:
+    from bedside.evaluate.manifest import create_manifest
+
+    return {
+        "manifest": create_manifest([], job.seed),
+        "protocol": {
+            "name": protocol,
+            "tolerance": job.tolerance,
+            "official_spacing_order": job.official_spacing_order,
+            "seed": job.seed,
+        },
+    }
+
+
+def _write(job: ChallengeJob, rows: str, document: str) -> None:
+    from bedside.core.files import write_text_atomically
+
+    if job.csv_file is not None:
+        write_text_atomically(job.csv_file, rows)
+    if job.json_file is not None:
+        write_text_atomically(job.json_file, document)
