@@ -1,13 +1,17 @@
 from __future__ import annotations
 
+import json
+import os
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from bedside.models.keys import key_lines
 from bedside.models.registry import build_model
+from bedside.weights.store import find_weights
 
 
 def test_keys_are_those_of_the_network(cli: Callable[..., Any]) -> None:
@@ -44,5 +48,118 @@ def test_without_torch_the_extra_is_named(cli: Callable[..., Any], monkeypatch: 
         monkeypatch.delitem(sys.modules, module)
     monkeypatch.setitem(sys.modules, "torch", None)
     status, _, err = cli("weights", "keys", "medsam")
+    assert status == 2
+    assert "pip install 'bedside[train]'" in err
+
+
+@pytest.fixture
+def published(nninteractive_folder: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """A folder of weights, of a small network that passes for the published one, and no folder of the user's own."""
+    import bedside.models.nninteractive as module
+
+    monkeypatch.setenv("BEDSIDE_WEIGHTS", str(tmp_path / "mine"))
+    folder = nninteractive_folder()
+    plans = json.loads((folder / "plans.json").read_text())
+    arguments = plans["configurations"]["3d_fullres"]["architecture"]["arch_kwargs"]
+    monkeypatch.setattr(module, "WIDTHS", tuple(arguments["features_per_stage"]))
+    monkeypatch.setattr(module, "DEPTHS", tuple(arguments["n_blocks_per_stage"]))
+    return folder
+
+
+def test_weights_are_imported_with_their_licence_shown(
+    cli: Callable[..., Any], published: Path, tmp_path: Path
+) -> None:
+    status, out, err = cli("weights", "import", "nninteractive", published)
+    assert status == 0
+    assert err.count("\n") == 1
+    for part in ("CC BY-NC-SA 4.0", "non-commercial", "share-alike"):
+        assert part in err
+    files = [Path(line) for line in out.splitlines()]
+    assert [path.name for path in files] == [f"nninteractive.{s}" for s in ("safetensors", "onnx", "json")]
+    assert {path.parent for path in files} == {tmp_path / "mine"}
+    assert find_weights("nninteractive").card.licence == "CC-BY-NC-SA-4.0"
+
+
+def test_weights_go_where_they_are_asked_to_in_full_precision(
+    cli: Callable[..., Any], published: Path, tmp_path: Path
+) -> None:
+    (published / "LICENSE").write_text("CC-BY-4.0\n")
+    out = tmp_path / "out"
+    outcome = cli("weights", "import", "nninteractive", published, "--out", out, "--precision", "float32")
+    assert outcome.status == 0
+    assert "licence CC-BY-4.0" in outcome.err
+    header = (out / "nninteractive.safetensors").read_bytes()[8:20_000]
+    assert b'"F32"' in header
+    assert b'"F16"' not in header
+    assert not (tmp_path / "mine").exists()
+
+
+def spoil_plans(folder: Path) -> None:
+    (folder / "plans.json").write_text("no JSON")
+
+
+def spoil_settings(folder: Path) -> None:
+    (folder / "inference_session_class.json").unlink()
+
+
+def spoil_checkpoint(folder: Path) -> None:
+    path = folder / "fold_0" / "checkpoint_final.pth"
+    path.write_bytes(path.read_bytes()[:-1000])
+
+
+def poison_checkpoint(folder: Path) -> None:
+    import torch
+
+    class Call:
+        def __reduce__(self) -> Any:
+            return os.mkdir, (str(folder / "victim"),)
+
+    torch.save({"network_weights": Call()}, folder / "fold_0" / "checkpoint_final.pth")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (spoil_plans, "plans.json"),
+        (spoil_settings, "inference_info.json or inference_session_class.json"),
+        (spoil_checkpoint, "checkpoint_final.pth"),
+        (poison_checkpoint, "would execute code"),
+    ],
+)
+def test_what_is_not_what_it_says_is_one_line_and_leaves_nothing(
+    spoil: Callable[[Path], None], message: str, cli: Callable[..., Any], published: Path, tmp_path: Path
+) -> None:
+    spoil(published)
+    status, out, err = cli("weights", "import", "nninteractive", published)
+    assert (status, out) == (2, "")
+    assert err.count("\n") == 1
+    assert message in err
+    assert not (tmp_path / "mine").exists()
+    assert not (published / "victim").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["nninteractive", "no-such-folder"], "expected a folder, got 'no-such-folder'"),
+        (["nninteractiv", "."], "did you mean 'nninteractive'?"),
+        (["medsam", "."], "import of 'medsam': expected one of nninteractive"),
+        (["nninteractive", ".", "--precision", "int8"], "expected float16 or float32, got 'int8'"),
+    ],
+)
+def test_wrong_imports_are_one_line(cli: Callable[..., Any], arguments: list[str], message: str) -> None:
+    status, out, err = cli("weights", "import", *arguments)
+    assert (status, out, err.count("\n")) == (2, "", 1)
+    assert message in err
+
+
+@pytest.mark.parametrize("library", ["torch", "onnx"])
+def test_importing_without_a_library_names_the_extra(
+    library: str, cli: Callable[..., Any], published: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in [name for name in sys.modules if name == library or name.startswith(f"{library}.")]:
+        monkeypatch.delitem(sys.modules, module)
+    monkeypatch.setitem(sys.modules, library, None)
+    status, _, err = cli("weights", "import", "nninteractive", published)
     assert status == 2
     assert "pip install 'bedside[train]'" in err

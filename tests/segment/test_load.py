@@ -106,6 +106,11 @@ def test_a_network_that_encodes_images_once_is_refused_until_slices_can_run_it()
         load_segmenter("lite-medsam")
 
 
+def test_a_network_that_takes_prompts_in_its_own_way_is_refused() -> None:
+    with pytest.raises(InputError, match=r"'nninteractive': .* channels of its own.*bedside-2d"):
+        load_segmenter("nninteractive")
+
+
 def test_damaged_tensors_are_refused_by_their_checksum(weights: WeightsFiles, tmp_path: Path) -> None:
     copies = WeightsFiles.in_folder(weights.name, tmp_path)
     for source, target in (

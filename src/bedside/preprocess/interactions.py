@@ -52,7 +52,7 @@ class InteractionChannels:
 
     Args:
         block: The voxels of the image that the channels cover, in array order; prompts are given in the image's
-            coordinates, and what lies outside the block is left out.
+            coordinates, and what lies outside the block is left out. It may reach beyond the image.
         settings: What the network's checkpoint says of its prompts.
 
     Attributes:
@@ -78,7 +78,7 @@ class InteractionChannels:
         elif isinstance(prompt, Box):
             self.add_box(box_region(prompt), positive=prompt.positive)
         elif isinstance(prompt, InitialMask):
-            self.set_mask(prompt.mask[self.block.slices])
+            self.set_mask(self._part_of(prompt.mask))
         else:
             self.add_drawing(prompt)
 
@@ -194,6 +194,14 @@ class InteractionChannels:
         values /= np.float32(self.intensity)
         values[self.settings.previous] = previous
         return values
+
+    def _part_of(self, mask: NDArray[Any]) -> NDArray[Any]:
+        """A mask of the whole image on the block, which may reach beyond it."""
+        part = np.zeros(self.block.shape, dtype=bool)
+        inside = self.block.intersection(Region.whole(mask.shape))
+        if not inside.is_empty:
+            part[inside.shift([-s for s in self.block.start]).slices] = mask[inside.slices]
+        return part
 
     def _begin(self, kind: str, positive: bool) -> NDArray[np.float16]:
         """Let older prompts fade and give the channel of the new one."""

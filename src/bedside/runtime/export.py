@@ -1,17 +1,18 @@
 """From a trained network to the files that inference needs.
 
-One safetensors file holds every parameter as float16. The ONNX graph beside it holds no large tensor of its own: its
-initialisers point into the safetensors file, so that OpenVINO, ONNX Runtime and torch all read the same bytes and the
-weights are shipped once. Needs torch and onnx.
+One safetensors file holds every parameter, as float16 unless float32 is asked for. The ONNX graph beside it holds no
+large tensor of its own: its initialisers point into the safetensors file, so that OpenVINO, ONNX Runtime and torch all
+read the same bytes and the weights are shipped once. Needs torch and onnx.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import struct
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from bedside.core.files import atomic_path
 from bedside.models.registry import model_card
@@ -24,15 +25,29 @@ if TYPE_CHECKING:
 SMALL_TENSOR = 1024
 """Initialisers of fewer values stay in the graph: they are biases and scales, which the exporter reshapes."""
 OPSET = 18
+StoredPrecision = Literal["float16", "float32"]
+"""What parameters can be stored as."""
 
 
-def export_weights(network: nn.Module, folder: Path, card: WeightsCard) -> WeightsFiles:
+def export_weights(
+    network: nn.Module,
+    folder: Path,
+    card: WeightsCard,
+    *,
+    precision: StoredPrecision = "float16",
+    grid: int | None = None,
+) -> WeightsFiles:
     """Write ``<name>.safetensors``, ``<name>.onnx`` and ``<name>.json`` into ``folder``.
 
+    A tensor that the network holds under several names is written once, under the first.
+
     Args:
-        network: The trained network; its parameters are rounded to float16 in place, so that all runtimes agree.
+        network: The trained network; its parameters are rounded to ``precision`` in place, so that all runtimes agree.
         folder: Where the files go.
         card: Card of the weights; its ``sha256`` is filled in.
+        precision: What the parameters are stored as.
+        grid: Side of the input by which the graph is traced, that of the model's card where left out. Graphs take
+            any size; a small one makes the tracing of a large network quick.
 
     Returns:
         The files written.
@@ -42,25 +57,36 @@ def export_weights(network: nn.Module, folder: Path, card: WeightsCard) -> Weigh
 
     files = WeightsFiles.in_folder(card.name, folder)
     folder.mkdir(parents=True, exist_ok=True)
-    halves: dict[str, Tensor] = {}
+    stored: dict[str, Tensor] = {}
     with torch.no_grad():
-        for name, value in network.state_dict().items():
-            halves[name] = value.detach().cpu().to(torch.float16).contiguous()
-            value.copy_(halves[name])
+        for name, value in distinct_state(network).items():
+            stored[name] = value.detach().cpu().to(getattr(torch, precision)).contiguous()
+            value.copy_(stored[name])
     with atomic_path(files.tensors) as path:
-        save_file(halves, path, metadata={"format": "pt", "model": card.name})
+        save_file(stored, path, metadata={"format": "pt", "model": card.name})
     with atomic_path(files.graph) as path:
-        _write_graph(network, path, files.tensors)
+        _write_graph(network, path, files.tensors, grid)
     WeightsCard(**{**vars(card), "sha256": file_sha256(files.tensors)}).save(files.card_path)
     return files
 
 
-def _write_graph(network: nn.Module, path: Path, tensors: Path) -> None:
+def distinct_state(network: nn.Module) -> dict[str, Tensor]:
+    """The network's state dict with every tensor once, under its first name."""
+    seen: set[int] = set()
+    distinct = {}
+    for name, value in network.state_dict(keep_vars=True).items():
+        if id(value) not in seen:
+            seen.add(id(value))
+            distinct[name] = value
+    return distinct
+
+
+def _write_graph(network: nn.Module, path: Path, tensors: Path, grid: int | None) -> None:
     import onnx
     import torch
 
     card = model_card(tensors.stem)
-    example = torch.zeros((1, len(card.channels), *(card.grid,) * card.dimensions))
+    example = torch.zeros((1, len(card.channels), *(grid or card.grid,) * card.dimensions))
     axes = {0: "batch"} | {2 + a: "zyx"[3 - card.dimensions + a] for a in range(card.dimensions)}
     with warnings.catch_warnings():
         # The exporter by tracing is called old; the new one needs a further package and gives the same graph.
@@ -78,28 +104,29 @@ def _write_graph(network: nn.Module, path: Path, tensors: Path) -> None:
     model = onnx.load(path)
     offsets = safetensors_offsets(tensors)
     for initializer in list(model.graph.initializer):
-        size = 1
-        for length in initializer.dims:
-            size *= length
-        if size < SMALL_TENSOR or initializer.name not in offsets:
+        if math.prod(initializer.dims) < SMALL_TENSOR or initializer.name not in offsets:
             continue
         _point_into(model, initializer, tensors.name, offsets[initializer.name])
     onnx.save(model, path)
 
 
 def _point_into(model: Any, initializer: Any, location: str, place: tuple[int, int]) -> None:
-    """Replace a float32 initialiser by a float16 one stored in another file, and a cast to float32 after it."""
+    """Let an initialiser's values lie in another file, and cast them to float32 where they are float16 there."""
     import onnx
 
-    full_name = initializer.name
+    full_name, values = initializer.name, math.prod(initializer.dims)
+    half = place[1] == 2 * values
     initializer.ClearField("raw_data")
     initializer.ClearField("float_data")
-    initializer.name = f"{full_name}.float16"
-    initializer.data_type = onnx.TensorProto.FLOAT16
+    if half:
+        initializer.name = f"{full_name}.float16"
+        initializer.data_type = onnx.TensorProto.FLOAT16
     initializer.data_location = onnx.TensorProto.EXTERNAL
     for key, value in (("location", location), ("offset", str(place[0])), ("length", str(place[1]))):
         entry = initializer.external_data.add()
         entry.key, entry.value = key, value
+    if not half:
+        return
     cast = onnx.helper.make_node("Cast", [initializer.name], [full_name], to=onnx.TensorProto.FLOAT)
     model.graph.node.insert(0, cast)
 

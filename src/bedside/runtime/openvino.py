@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.metadata
 from collections.abc import Mapping
 from typing import Any
@@ -58,10 +59,7 @@ class OpenVinoBackend:
             BackendError: OpenVINO cannot read or compile the graph.
         """
         del device
-        # The package's own module and not openvino.runtime: half the import time.
-        import openvino
-
-        core = openvino.Core()
+        core = _core()
         chosen = _precision(core, precision)
         folder = cache_folder() / "openvino"
         settings = {
@@ -81,6 +79,14 @@ class OpenVinoBackend:
         except RuntimeError as error:
             raise BackendError(f"OpenVINO cannot load {weights.graph.name}", got=str(error)[:200]) from error
         return OpenVinoGraph(compiled, "CPU", chosen)
+
+
+@functools.cache
+def _core() -> Any:
+    """The one Core of the process: two that are freed in another order than made crash at the next Ctrl+C."""
+    import openvino
+
+    return openvino.Core()
 
 
 def _precision(core: Any, precision: Precision) -> str:

@@ -22,7 +22,7 @@ class WeightsFiles:
     Attributes:
         name: Model in the registry.
         graph: ONNX graph, whose large tensors lie in ``tensors``.
-        tensors: safetensors file with every parameter, float16.
+        tensors: safetensors file with every parameter, float16 (float32 where a user asked for it).
         card_path: JSON card.
     """
 
