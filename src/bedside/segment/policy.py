@@ -31,7 +31,7 @@ class WindowPolicy:
     grow_limit: int = 4
     border_share: float = 0.15
     refine_scale: float = 2.0
-    refine_limit: int = 12
+    refine_limit: int = 6
 
     def __post_init__(self) -> None:
         if self.object_zoom <= 1 or self.grow_factor <= 1 or self.search_ratio <= 1:
