@@ -133,7 +133,7 @@ def test_a_terminal_gets_a_bar(
     assert "training" in out
 
 
-TINY = ["sampling.grid=32", "batch=1", "workers=0", "held_out=[]", "validate_every=50", "log_every=1"]
+TINY = ["sampling.grid=32", "coarse_share=0", "batch=1", "workers=0", "held_out=[]", "validate_every=50", "log_every=1"]
 
 
 def test_a_training_and_its_going_on(cli: Callable[..., Any], data: Path, tmp_path: Path) -> None:

@@ -26,6 +26,13 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(threads)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def forget_shared_tensors() -> Iterator[None]:
+    """Let go of what loader workers shared while torch can still do it: at exit each would complain on stderr."""
+    yield
+    torch.multiprocessing.reductions.shared_cache.clear()
+
+
 def disc(shape: tuple[int, int], centre: tuple[int, int], radius: int) -> NDArray[np.bool_]:
     y, x = np.indices(shape)
     inside: NDArray[np.bool_] = (y - centre[0]) ** 2 + (x - centre[1]) ** 2 <= radius**2

@@ -7,7 +7,7 @@ import dataclasses
 import math
 import typing
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from bedside.core.errors import InputError
@@ -73,9 +73,13 @@ class TrainingConfig:
             _check(self, name, 0 < getattr(self, name) < math.inf, "more than 0")
         _check(self, "cooldown", 0 <= self.cooldown <= 1, "between 0 and 1")
         _check(self, "coarse_share", 0 <= self.coarse_share < 1, "from 0 to below 1")
-        if self.coarse_share:
-            # Refuses here, and not hours later, a grid that cannot be halved.
-            replace(self.sampling, grid=self.sampling.grid // 2)
+        if self.coarse_share and self.sampling.grid % 64:
+            raise InputError(
+                "sampling.grid",
+                expected="a multiple of 64, to be halved",
+                got=self.sampling.grid,
+                fix="or set coarse_share to 0",
+            )
         _check(self, "ema_decay", 0 <= self.ema_decay < 1, "at least 0 and below 1")
         chances = self.round_probabilities
         sound = bool(chances) and min(chances) >= 0 and abs(sum(chances) - 1) <= 1e-6
