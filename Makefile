@@ -14,6 +14,7 @@ PYTEST_ARGS ?=
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 TORCH := requirements/torch.txt
+ORACLES := requirements/oracles.txt
 MODERN := import sys; sys.exit(sys.version_info < (3, 11))
 
 # Stamps lie in the environment, so that removing it removes what they claim.
@@ -106,8 +107,9 @@ $(BASE): $(CREATED) pyproject.toml
 	@touch $@
 
 # torch first and alone: whatever asks for it afterwards then takes the pinned one.
-$(DEV): $(CREATED) pyproject.toml $(TORCH)
+$(DEV): $(CREATED) pyproject.toml $(TORCH) $(ORACLES)
 	@echo "Installing what development needs into $(VENV) (torch among it: some minutes the first time)"
 	@$(PIP) -r $(TORCH)
 	@$(PIP) -c $(TORCH) -e '.[dev]'
+	@$(PIP) --no-deps -r $(ORACLES)
 	@touch $(BASE) $@

@@ -1,9 +1,9 @@
 """nnInteractive's network answers as the published one does.
 
-``dynamic-network-architectures`` is the judge where it is installed. It is no dependency of the tests, because it asks
-for timm, which asks for torchvision; its U-Nets work without: ``pip install --no-deps dynamic-network-architectures``.
-Where it is missing, ``nninteractive.json`` stands in: answers of that package's network whose parameters are set by a
-formula. Write it anew, with the package, by ``python tests/models/test_nninteractive.py``.
+``dynamic-network-architectures`` is the judge. ``make test`` installs it alone (``requirements/oracles.txt``), because
+it asks for timm, which asks for torchvision; its U-Nets do not. Where it is missing, ``nninteractive.json`` stands
+in: answers of that package's network whose parameters are set by a formula. Write it anew, with the package, by
+``python tests/models/test_nninteractive.py``.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ BY_SIZE = [pytest.param("small"), pytest.param("full", marks=pytest.mark.slow)]
 def reference(widths: tuple[int, ...], depths: tuple[int, ...]) -> Any:
     """The network of the package that the published weights were trained with."""
     if importlib.util.find_spec("dynamic_network_architectures") is None:
-        pytest.skip("dynamic-network-architectures is not installed (pip install --no-deps, see above)")
+        pytest.skip("dynamic-network-architectures is not installed (requirements/oracles.txt)")
     from dynamic_network_architectures.architectures.unet import ResidualEncoderUNet
 
     stages = len(widths)
