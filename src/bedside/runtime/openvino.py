@@ -52,8 +52,8 @@ class OpenVinoBackend:
     ) -> OpenVinoGraph:
         """Compile the graph for inputs of ``shape``.
 
-        bfloat16 is taken by "auto" where the processor computes in it: a fifth of the time, and masks that differ in
-        a few border voxels.
+        bfloat16 is taken by "auto" where the processor computes in it: less than half the time, and masks that differ
+        in a few border voxels.
 
         Raises:
             BackendError: OpenVINO cannot read or compile the graph.

@@ -330,7 +330,7 @@ def changed_settings(before: Mapping[str, Any], after: Mapping[str, Any], prefix
 
 
 def memory_format(network: nn.Module) -> torch.memory_format:
-    """Channels last for networks of two axes, where it halves the time of a step on a CPU."""
+    """Channels last for networks of two axes, where it saves about a fifth of a step's time on a CPU."""
     return torch.channels_last if getattr(network, "dimensions", 2) == 2 else torch.contiguous_format
 
 
