@@ -30,6 +30,11 @@ HOMES = {
     "SimpleITK": {"io", "data"},
     "pydicom": {"io", "data"},
     "typer": {"cli"},
+    "fastapi": {"serve"},
+    "starlette": {"serve"},
+    "uvicorn": {"serve"},
+    "pydantic": {"serve"},
+    "nncf": {"runtime"},
     "tensorboard": {"train"},
 }
 BARE_MACHINE = {"numpy", "torch"}
@@ -158,7 +163,9 @@ def test_import_bedside_loads_nothing_heavy() -> None:
     assert not loaded_by("import bedside") & {"torch", "openvino", "onnxruntime", "numpy", "scipy", "rich", "typer"}
 
 
-@pytest.mark.parametrize("module", ["bedside.session", "bedside.segment", "bedside.io", "bedside.cli.main"])
+@pytest.mark.parametrize(
+    "module", ["bedside.session", "bedside.segment", "bedside.io", "bedside.serve.api", "bedside.cli.main"]
+)
 def test_the_inference_path_loads_no_torch(module: str) -> None:
     assert "torch" not in loaded_by(f"import {module}")
 

@@ -1,17 +1,20 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from tests.evaluate.conftest import DiscSegmenter, ellipse
 
 from bedside.core.errors import InputError
 from bedside.core.image import Image
-from bedside.core.prompts import Box, Lasso, Point, Scribble
+from bedside.core.prompts import Box, Point, Scribble
 from bedside.core.region import Region, mask_region
 from bedside.evaluate.cases import TargetObject
-from bedside.evaluate.clicks_protocol import ClicksProtocol, shift_prompt
+from bedside.evaluate.clicks_protocol import ClicksProtocol
 from bedside.evaluate.metrics import Sampling
 from bedside.evaluate.metrics.dice import dice
+from bedside.preprocess.paint import fill_polygon
 
 SHAPE = (50, 70)
 
@@ -85,6 +88,40 @@ def test_other_starts_lie_on_the_object(start, kind):
     assert all(mask[round(y), round(x)] for x, y in prompt.vertices())
 
 
+@pytest.mark.parametrize("start", ["scribble", "lasso"])
+def test_strokes_and_lassos_start_volumes_on_one_slice(start):
+    mask = np.zeros((30, 50, 40), bool)
+    mask[9:21, 10:30, 16:32] = ellipse((12, 20, 16), (5, 9, 8), (4, 6, 5))
+    _, trace = run(ClicksProtocol(start=start, clicks=0), DiscSegmenter(starts=(start,)), mask)
+    (prompt,) = trace.prompts
+    assert prompt.kind == start
+    vertices = prompt.vertices()
+    across = [a for a in range(3) if np.ptp(vertices[:, a]) == 0]
+    assert across
+    low, high = np.argwhere(mask)[:, ::-1].min(axis=0), np.argwhere(mask)[:, ::-1].max(axis=0)
+    assert all(low[a] <= vertices[0, a] <= high[a] for a in across)
+    assert run(ClicksProtocol(start=start, clicks=0), DiscSegmenter(starts=(start,)), mask)[1].prompts == (prompt,)
+
+
+def test_a_lasso_lies_around_the_object_of_an_image():
+    mask = ellipse(SHAPE, (22, 30), (14, 19))
+    _, trace = run(ClicksProtocol(start="lasso", clicks=0), DiscSegmenter(starts=("lasso",)), mask)
+    drawn = fill_polygon(np.array(trace.prompts[0].points)[:, ::-1], SHAPE) > 0
+    assert 2 * (drawn & mask).sum() / (drawn.sum() + mask.sum()) > 0.6
+
+
+def test_a_model_of_flat_boxes_gets_the_box_of_the_largest_slice():
+    mask = np.zeros((12, 20, 16), bool)
+    mask[3:9, 4:8, 5:9] = True
+    mask[6, 2:10, 3:12] = True
+    segmenter = DiscSegmenter()
+    segmenter.capabilities = replace(segmenter.capabilities, flat_boxes=True)
+    _, trace = run(ClicksProtocol(clicks=0), segmenter, mask)
+    assert trace.prompts == (Box((3, 2, 6), (12, 10, 7)),)
+    _, trace = run(ClicksProtocol(clicks=0), DiscSegmenter(), mask)
+    assert trace.prompts == (Box((3, 2, 3), (12, 10, 9)),)
+
+
 def test_the_user_depends_on_seed_and_key_alone():
     mask = ellipse(SHAPE, (22, 30), (14, 19))
 
@@ -112,8 +149,6 @@ def test_volumes_work_and_the_buffer_is_left_empty_after_an_error():
     with pytest.raises(InputError):
         ClicksProtocol().run(segmenter, target_of(mask), buffer, Sampling((1.0,) * 3), "k")
     assert not buffer.any()
-    with pytest.raises(InputError, match="whole volumes"):
-        run(ClicksProtocol(start="scribble"), DiscSegmenter(), mask)
 
 
 def test_another_user_can_click():
@@ -123,15 +158,7 @@ def test_another_user_can_click():
     assert len(trace.prompts) == 3
 
 
-@pytest.mark.parametrize("wrong", [{"start": "lasso"}, {"clicks": -1}, {"metrics": ("dcs",)}])
+@pytest.mark.parametrize("wrong", [{"start": "mask"}, {"clicks": -1}, {"metrics": ("dcs",)}])
 def test_settings_that_make_no_sense_are_refused(wrong):
     with pytest.raises(InputError):
         ClicksProtocol(**wrong)
-
-
-def test_prompts_move_in_their_own_order():
-    assert shift_prompt(Point((1, 2)), (10, 20)) == Point((21, 12))
-    assert shift_prompt(Box((1, 2, 3), (4, 5, 6)), (1, 10, 100)) == Box((101, 12, 4), (104, 15, 7))
-    assert shift_prompt(Scribble(((1, 2), (3, 4))), (10, 20)) == Scribble(((21, 12), (23, 14)))
-    with pytest.raises(InputError):
-        shift_prompt(Lasso(((0, 0), (1, 1), (2, 0))), (1, 1))

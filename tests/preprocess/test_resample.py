@@ -7,7 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bedside.preprocess.resample import AxisWeights, apply_matrices, apply_weights, axis_weights, voxel_weights
+from bedside.preprocess.resample import (
+    AxisWeights,
+    apply_matrices,
+    apply_weights,
+    axis_weights,
+    interpolate,
+    interpolate_mask,
+    voxel_taps,
+)
 
 DTYPES = (np.bool_, np.uint8, np.int16, np.uint16, np.int32, np.float32, np.float64)
 
@@ -135,14 +143,33 @@ def test_a_grid_away_from_the_image_reads_nothing() -> None:
 
 
 @given(start=st.floats(-20, 20), side=st.floats(1, 300), cells=st.integers(1, 30), first=st.integers(-20, 200))
-def test_voxel_weights_interpolate_linearly_and_hold_the_outer_cells(
+def test_voxels_are_interpolated_linearly_and_hold_the_outer_cells(
     start: float, side: float, cells: int, first: int
 ) -> None:
-    weights = voxel_weights(start, start + side, cells, first, first + 25)
-    np.testing.assert_allclose(weights.sum(axis=1), 1.0, atol=1e-5)
+    taps = voxel_taps(start, start + side, cells, first, first + 25)
+    assert ((taps.share >= 0) & (taps.share <= 1)).all()
     middle = centres(start, start + side, cells)
     expected = np.interp(np.arange(first, first + 25) + 0.5, middle, middle)
-    np.testing.assert_allclose(weights @ middle, expected, atol=1e-3)
+    np.testing.assert_allclose(interpolate(middle.astype(np.float32), [taps]), expected, atol=1e-3)
+
+
+@given(seed=st.integers(0, 2**32 - 1), grid=st.sampled_from([(4, 5), (1, 3), (3, 4, 5), (6, 1, 2)]))
+def test_interpolation_of_several_axes_is_one_after_the_other(seed: int, grid: tuple[int, ...]) -> None:
+    generator = np.random.default_rng(seed)
+    values = generator.normal(size=grid).astype(np.float32)
+    starts, stops = generator.uniform(-5, 0, len(grid)), generator.uniform(8, 30, len(grid))
+    firsts, counts = generator.integers(-8, 8, len(grid)), generator.integers(1, 20, len(grid))
+    taps = [voxel_taps(a, b, n, f, f + c) for a, b, n, f, c in zip(starts, stops, grid, firsts, counts, strict=True)]
+    expected = values.astype(np.float64)
+    for axis, (a, b, n, f, c) in enumerate(zip(starts, stops, grid, firsts, counts, strict=True)):
+        middle, voxels = centres(a, b, n), np.arange(f, f + c) + 0.5
+        expected = np.apply_along_axis(lambda row, m=middle, v=voxels: np.interp(v, m, row), axis, expected)
+    found = interpolate(values, taps)
+    np.testing.assert_allclose(found, expected, atol=1e-4)
+    mask = interpolate_mask(values, taps)
+    assert mask.dtype == np.uint8
+    clear = np.abs(found) > 1e-5
+    np.testing.assert_array_equal(mask[clear], found[clear] > 0)
 
 
 def test_apply_matrices_is_a_product_per_axis() -> None:

@@ -10,12 +10,13 @@ import pytest
 from numpy.typing import NDArray
 
 from bedside.weights.card import WeightsCard
+from bedside.weights.packed import StoredPrecision
 from bedside.weights.store import WeightsFiles
 
 SHAPE = (1, 8, 64, 64)
 
 
-def _export(folder: Path, seed: int) -> WeightsFiles:
+def _export(folder: Path, seed: int, precision: StoredPrecision = "float16") -> WeightsFiles:
     torch = pytest.importorskip("torch")
     pytest.importorskip("onnx")
     torch.set_num_threads(1)
@@ -33,7 +34,7 @@ def _export(folder: Path, seed: int) -> WeightsFiles:
             else:
                 parameter.add_(0.1 * torch.randn(parameter.shape, generator=generator))
     card = WeightsCard("bedside-2d", "0", "", "Apache-2.0", "random parameters of a test")
-    return export_weights(network, folder, card)
+    return export_weights(network, folder, card, precision=precision)
 
 
 @pytest.fixture(scope="session")
@@ -46,6 +47,12 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> WeightsFiles:
 def others(tmp_path_factory: pytest.TempPathFactory) -> WeightsFiles:
     """Weights of the same network with other parameters."""
     return _export(tmp_path_factory.mktemp("other-weights"), seed=1)
+
+
+@pytest.fixture(scope="session")
+def exported_int8(tmp_path_factory: pytest.TempPathFactory) -> WeightsFiles:
+    """The weights of ``exported`` with those of convolutions as int8."""
+    return _export(tmp_path_factory.mktemp("int8-weights"), seed=0, precision="int8")
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from bedside.core.image import Image
 from bedside.core.prompts import Box
 from bedside.models.registry import model_card
 from bedside.segment import load_segmenter
+from bedside.segment.load import ENGINES, engine_name
 from bedside.weights import store
 from bedside.weights.card import WeightsCard
 from bedside.weights.store import WeightsFiles
@@ -101,14 +102,26 @@ def test_a_prediction_needs_neither_torch_nor_onnx(weights: WeightsFiles) -> Non
     assert done.stdout.split() == []
 
 
-def test_a_network_that_encodes_images_once_is_refused_until_slices_can_run_it() -> None:
-    with pytest.raises(InputError, match=r"'lite-medsam': expected .* window, got family sam, .*slices\.py"):
+def test_a_family_without_an_engine_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(ENGINES, "sam", raising=False)
+    with pytest.raises(InputError, match=r"'lite-medsam': expected .* window, got family sam"):
         load_segmenter("lite-medsam")
 
 
-def test_a_network_that_takes_prompts_in_its_own_way_is_refused() -> None:
-    with pytest.raises(InputError, match=r"'nninteractive': .* channels of its own.*bedside-2d"):
-        load_segmenter("nninteractive")
+def test_each_model_has_its_engine() -> None:
+    assert engine_name(model_card("bedside-2d")) == "window"
+    assert engine_name(model_card("nninteractive")) == "interactions"
+    assert engine_name(model_card("lite-medsam")) == "sam"
+
+
+def test_a_free_licence_needs_no_notice(weights: WeightsFiles) -> None:
+    assert load_segmenter(weights=weights).notice is None
+
+
+def test_a_strategy_is_chosen_by_its_name(weights: WeightsFiles) -> None:
+    load_segmenter(weights=weights, window="autozoom")
+    with pytest.raises(InputError, match="window strategy: expected one of adaptive-crop, autozoom, evidence"):
+        load_segmenter(weights=weights, window="zoom")
 
 
 def test_damaged_tensors_are_refused_by_their_checksum(weights: WeightsFiles, tmp_path: Path) -> None:

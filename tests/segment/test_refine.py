@@ -9,19 +9,11 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from bedside.core.region import Region
 from bedside.preprocess.window import Window
 from bedside.segment.policy import WindowPolicy
 from bedside.segment.refine import border_voxels, cover, refinement_windows
 
 Mask = NDArray[np.bool_]
-
-
-def blob(seed: int, shape: tuple[int, ...], smooth: float) -> Mask:
-    """A smooth random mask."""
-    noise = ndimage.gaussian_filter(np.random.default_rng(seed).standard_normal(shape), smooth)
-    inside: Mask = noise > np.quantile(noise, 0.8)
-    return inside
 
 
 def brute_border(mask: Mask) -> Mask:
@@ -85,8 +77,10 @@ def test_windows_cover_the_border_at_a_finer_scale(
     region = coarse.region((500, 500))
     if region.is_empty:
         return
-    mask = blob(seed, region.shape, 12.0)
-    windows = list(refinement_windows(mask.astype(np.uint8), region, coarse, WindowPolicy(refine_limit=limit)))
+    logits = ndimage.gaussian_filter(np.random.default_rng(seed).standard_normal((32, 32)), 3.0).astype(np.float32)
+    logits -= np.quantile(logits, 0.8)
+    mask = coarse.expand_mask(logits, region)
+    windows = list(refinement_windows(logits > 0, coarse, WindowPolicy(refine_limit=limit)))
     assert len(windows) <= limit
     if not windows:
         return
@@ -97,28 +91,28 @@ def test_windows_cover_the_border_at_a_finer_scale(
         assert max(window.scale) < 0.75 * scale
         assert max(window.scale) >= 0.99
     border = border_voxels(mask) + np.array(region.start)
-    assert covered[tuple(border.T)].all()
+    # A sliver of an object between the centres of cells that are all outside has no cell to be found by.
+    assert covered[tuple(border.T)].mean() > 0.97
 
 
 @pytest.mark.parametrize("dimensions", [2, 3])
 def test_a_compact_object_gets_windows_of_one_voxel_per_cell(dimensions: int) -> None:
-    shape = (100,) * dimensions
-    offsets = np.indices(shape) - 50
-    mask = (offsets**2).sum(axis=0) <= 20**2
+    offsets = np.indices((32,) * dimensions) - 16
+    mask = (offsets**2).sum(axis=0) <= 6**2
     coarse = Window((0.0,) * dimensions, (100.0,) * dimensions, (32,) * dimensions)
-    windows = list(refinement_windows(mask, Region.whole(shape), coarse, WindowPolicy(refine_limit=64)))
+    windows = list(refinement_windows(mask, coarse, WindowPolicy(refine_limit=64)))
     assert windows
     assert windows[0].scale == pytest.approx((1.0,) * dimensions)
 
 
 def test_windows_with_most_border_come_first() -> None:
-    mask = np.zeros((200, 200), bool)
-    mask[10:60, 10:60] = True
-    mask[150:155, 150:155] = True
-    coarse = Window((0.0, 0.0), (200.0, 200.0), (32, 32))
-    windows = list(refinement_windows(mask, Region.whole((200, 200)), coarse, WindowPolicy(refine_limit=40)))
+    cells = np.zeros((40, 40), bool)
+    cells[2:12, 2:12] = True
+    cells[30:31, 30:31] = True
+    coarse = Window((0.0, 0.0), (200.0, 200.0), (40, 40))
+    windows = list(refinement_windows(cells, coarse, WindowPolicy(refine_limit=40)))
     border = np.zeros((200, 200), bool)
-    border[tuple(border_voxels(mask).T)] = True
+    border[tuple(border_voxels(np.kron(cells, np.ones((5, 5)))).T)] = True
     counts = [int(border[w.region((200, 200)).slices].sum()) for w in windows]
     assert counts[0] >= 0.7 * max(counts)
     assert counts[-1] <= counts[0]
@@ -126,15 +120,15 @@ def test_windows_with_most_border_come_first() -> None:
 
 @pytest.mark.parametrize("mask", [np.zeros((40, 40)), np.ones((40, 40))])
 def test_without_a_border_there_is_nothing_to_refine(mask: Mask) -> None:
-    coarse = Window((0.0, 0.0), (40.0, 40.0), (8, 8))
-    assert not list(refinement_windows(mask, Region.whole((40, 40)), coarse, WindowPolicy()))
+    coarse = Window((0.0, 0.0), (120.0, 120.0), (40, 40))
+    assert not list(refinement_windows(mask, coarse, WindowPolicy()))
 
 
 def test_anisotropic_windows_keep_their_proportions() -> None:
-    mask = np.zeros((40, 200, 200), bool)
-    mask[10:30, 60:140, 60:140] = True
+    mask = np.zeros((32, 32, 32), bool)
+    mask[8:24, 10:22, 10:22] = True
     coarse = Window((0.0, 0.0, 0.0), (40.0, 200.0, 200.0), (32, 32, 32))
-    windows = list(refinement_windows(mask, Region.whole((40, 200, 200)), coarse, WindowPolicy(refine_limit=64)))
+    windows = list(refinement_windows(mask, coarse, WindowPolicy(refine_limit=64)))
     assert windows
     for window in windows:
         assert window.sides[1] / window.sides[0] == pytest.approx(5.0)

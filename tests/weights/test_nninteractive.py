@@ -117,7 +117,11 @@ def test_a_file_that_is_no_json_object_is_refused(
         ({"configurations": {"2d": {}}}, "the configuration '3d_fullres_ps192_bs24'"),
         ({"configurations": {"3d_fullres_ps192_bs24": {"inherits_from": "3d_fullres_ps192_bs24"}}}, "no usable"),
         ({"configurations": {"3d_fullres_ps192_bs24": {"inherits_from": ["x"]}}}, "no usable"),
-        ({"configurations": {"3d_fullres_ps192_bs24": {"patch_size": [96, 96, 96]}}}, r"patch_size: expected \[192"),
+        ({"configurations": {"3d_fullres_ps192_bs24": {"patch_size": [100] * 3}}}, r"patch_size: expected three equal"),
+        ({"configurations": {"3d_fullres_ps192_bs24": {"patch_size": [96, 96, 128]}}}, r"patch_size.*\[96, 96, 128\]"),
+        ({"configurations": {"3d_fullres_ps192_bs24": {"patch_size": [192, 192]}}}, "patch_size"),
+        ({"configurations": {"3d_fullres_ps192_bs24": {"patch_size": "192"}}}, "patch_size"),
+        ({"configurations": {"3d_fullres_ps192_bs24": {"patch_size": None}}}, "patch_size"),
         ({"configurations": {"3d_fullres_ps192_bs24": {"UNet_class_name": "PlainConvUNet"}}}, "ResidualEncoderUNet"),
         (
             {"configurations": {"3d_fullres_ps192_bs24": {"architecture": {"network_class_name": "a.PlainConvUNet"}}}},
@@ -145,6 +149,15 @@ def test_plans_of_another_network_are_refused(
     change(folder / "plans.json", **fields)
     with pytest.raises(WeightsError, match=message):
         read_published_folder(folder, network)
+
+
+def test_the_patch_is_that_of_the_plans(nninteractive_folder: MakeFolder, network: NNInteractive) -> None:
+    folder = nninteractive_folder()
+    assert read_published_folder(folder, network).patch == 192
+    change(folder / "plans.json", configurations={"3d_fullres_ps192_bs24": {"patch_size": [64] * 3}})
+    assert read_published_folder(folder, network).patch == 64
+    change(folder / "plans.json", configurations={"3d_fullres_ps192_bs24": {}})
+    assert read_published_folder(folder, network).patch == 192
 
 
 def test_plans_of_older_versions_are_understood(nninteractive_folder: MakeFolder, network: NNInteractive) -> None:

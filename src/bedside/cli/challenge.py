@@ -21,7 +21,16 @@ DEFAULT_MODEL = "bedside-2d"
 InputArgument = Annotated[Path, typer.Argument(metavar="INPUT_DIR", help="Folder of official cases (.npz).")]
 OutputArgument = Annotated[Path, typer.Argument(metavar="OUTPUT_DIR", help="Folder for the answers, one per case.")]
 ModelOption = Annotated[str, typer.Option("--model", metavar="NAME", help="Model.")]
+OptionalModelOption = Annotated[
+    str | None, typer.Option("--model", metavar="NAME", help="Model; by default the bundled one for volumes.")
+]
 DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")]
+SlicesOption = Annotated[
+    str,
+    typer.Option(
+        "--slices", help="Slices of a box in a volume: all (inclusive), or as the team's own code (published)."
+    ),
+]
 SecondsOption = Annotated[
     Path | None,
     typer.Option(
@@ -34,7 +43,15 @@ ColdOption = Annotated[
 
 
 def answer_folder(
-    verb: str, answer: Answerer, inputs: Path, outputs: Path, model: str, device: str, seconds: Path | None, cold: bool
+    verb: str,
+    answer: Answerer,
+    inputs: Path,
+    outputs: Path,
+    model: str,
+    device: str,
+    seconds: Path | None,
+    cold: bool,
+    slices: str | None = None,
 ) -> None:
     """Answer every case of ``inputs``; those that fail are named on stderr and do not stop the others.
 
@@ -57,11 +74,13 @@ def answer_folder(
     check_output(inputs, outputs)
     with progress_bar(Console(stderr=True), len(cases)) as advance:
         if cold:
-            results = run_cold(verb, cases, outputs, ["--model", model, "--device", device], advance)
+            options = ["--model", model, "--device", device, *(["--slices", slices] if slices else [])]
+            results = run_cold(verb, cases, outputs, options, advance)
         else:
-            from bedside.segment import load_segmenter
+            from bedside.cli.loading import load_model
 
-            results = run_folder(cases, outputs, load_segmenter(model, device=device), answer, advance)
+            segmenter = load_model(model, device, slices) if slices else load_model(model, device)
+            results = run_folder(cases, outputs, segmenter, answer, advance)
     write_outcomes(seconds or outputs / SECONDS_FILE, results)
     _report(results)
 

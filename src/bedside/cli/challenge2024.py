@@ -10,6 +10,7 @@ from bedside.cli.challenge import (
     ModelOption,
     OutputArgument,
     SecondsOption,
+    SlicesOption,
     answer_folder,
 )
 
@@ -21,6 +22,7 @@ def challenge2024(
     device: DeviceOption = "auto",
     seconds: SecondsOption = None,
     cold: ColdOption = False,
+    slices: SlicesOption = "inclusive",
 ) -> None:
     """Answer the boxes of the CVPR 2024 challenge "MedSAM on Laptop": box i becomes label i of segs.
 
@@ -28,4 +30,4 @@ def challenge2024(
     """
     from bedside.evaluate.challenge.answers import answer_boxes
 
-    answer_folder("challenge2024", answer_boxes, inputs, outputs, model, device, seconds, cold)
+    answer_folder("challenge2024", answer_boxes, inputs, outputs, model, device, seconds, cold, slices)

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from bedside.cli.challenge import (
-    DEFAULT_MODEL,
     ColdOption,
     DeviceOption,
     InputArgument,
-    ModelOption,
+    OptionalModelOption,
     OutputArgument,
     SecondsOption,
     answer_folder,
@@ -17,7 +16,7 @@ from bedside.cli.challenge import (
 def challenge2025(
     inputs: InputArgument,
     outputs: OutputArgument,
-    model: ModelOption = DEFAULT_MODEL,
+    model: OptionalModelOption = None,
     device: DeviceOption = "auto",
     seconds: SecondsOption = None,
     cold: ColdOption = False,
@@ -27,5 +26,6 @@ def challenge2025(
     Every class that has a prompt is answered, with or without a box; where two meet, the smaller one takes the voxel.
     """
     from bedside.evaluate.challenge.answers import answer_prompts
+    from bedside.weights.defaults import default_model
 
-    answer_folder("challenge2025", answer_prompts, inputs, outputs, model, device, seconds, cold)
+    answer_folder("challenge2025", answer_prompts, inputs, outputs, model or default_model(3), device, seconds, cold)

@@ -12,7 +12,7 @@ from bedside.core.errors import InputError
 
 if TYPE_CHECKING:
     from bedside.data.catalogue import DataSet
-    from bedside.evaluate.clicks_protocol import ClicksProtocol
+    from bedside.evaluate.clicks_protocol import ClicksProtocol, Start
     from bedside.evaluate.runner import Entry
 
 Choice = TypeVar("Choice", bound=str)
@@ -41,7 +41,7 @@ def evaluate(
             "--baseline", help="Baseline, may be repeated; 'none' for none. [default: all that take the start]"
         ),
     ] = None,
-    start: Annotated[str, typer.Option("--start", help="First prompt: box, point or scribble.")] = "box",
+    start: Annotated[str, typer.Option("--start", help="First prompt: box, point, scribble or lasso.")] = "box",
     clicks: Annotated[int, typer.Option("--clicks", help="Corrective clicks per object.")] = 5,
     objects: Annotated[int, typer.Option("--objects", help="Most objects of a case.")] = 10,
     sets: Annotated[list[str] | None, typer.Option("--set", help="Data set, may be repeated. [default: all]")] = None,
@@ -79,7 +79,8 @@ def evaluate(
     if protocol != "clicks":
         from bedside.cli.evaluate_challenge import ChallengeJob, evaluate_challenge
 
-        job = ChallengeJob(data, truth, tuple(predictions or ()), tuple(model or (DEFAULT_MODEL,)), device, tolerance,
+        job = ChallengeJob(data, truth, tuple(predictions or ()), tuple(model or (DEFAULT_MODEL,)),
+                           tuple(baseline or ()), tuple(sets or ()), split, objects, device, tolerance,
                            seed, official_spacing_order, json_file, csv_file)  # fmt: skip
         _check_folders(json_file, csv_file)
         evaluate_challenge(context, protocol, job)
@@ -99,9 +100,9 @@ def evaluate(
     from bedside.evaluate.table import create_table
 
     _check_folders(json_file, csv_file, report)
-    clicks_protocol = ClicksProtocol(start=_one_of(start, "--start", ("box", "point", "scribble")), clicks=clicks,
-                                     tolerance=tolerance, seed=seed)  # fmt: skip
-    chosen = select_data_sets(_one_split(data, split), sets or [])
+    first: Start = _one_of(start, "--start", ("box", "point", "scribble", "lasso"))
+    clicks_protocol = ClicksProtocol(start=first, clicks=clicks, tolerance=tolerance, seed=seed)
+    chosen = select_data_sets(one_split(data, split), sets or [])
     selection = ObjectSelection(
         limit=objects,
         volumes=_one_of(volumes, "--volumes", ("slices", "whole")),
@@ -138,7 +139,7 @@ def _one_of(value: str, option: str, allowed: tuple[Choice, ...]) -> Choice:
     raise InputError(option, expected=f"one of {', '.join(allowed)}", got=f"'{value}'")
 
 
-def _one_split(folder: Path, split: str | None) -> list[DataSet]:
+def one_split(folder: Path, split: str | None) -> list[DataSet]:
     """The sets of one split: the one asked for, else ``val`` where there are several."""
     from bedside.data.catalogue import find_data_sets
 
@@ -153,10 +154,10 @@ def _one_split(folder: Path, split: str | None) -> list[DataSet]:
 def _models(names: Sequence[str] | None, device: str) -> list[Entry]:
     if names is not None and list(names) == [NONE]:
         return []
+    from bedside.cli.loading import load_model
     from bedside.evaluate.runner import Entry
-    from bedside.segment import load_segmenter
 
-    return [Entry(n, "model", load_segmenter(n, device=device)) for n in names or [DEFAULT_MODEL]]
+    return [Entry(n, "model", load_model(n, device)) for n in names or [DEFAULT_MODEL]]
 
 
 def _baselines(names: Sequence[str] | None, protocol: ClicksProtocol) -> list[Entry]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,10 +14,16 @@ from bedside.core.errors import InputError
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from bedside.io.challenge import ChallengeCase
+    from bedside.segment.protocol import Segmenter
+
 PROTOCOLS = ("clicks", "box2024", "interactive2025")
 PIPE_WIDTH = 200
 _SHARED = {"protocol", "tolerance", "json_file", "csv_file", "official_spacing_order", "truth", "data", "seed"}
-_TAKEN = {"box2024": _SHARED | {"predictions"}, "interactive2025": _SHARED | {"model", "device"}}
+_TAKEN = {
+    "box2024": _SHARED | {"predictions"},
+    "interactive2025": _SHARED | {"model", "device", "baseline", "sets", "split", "objects"},
+}
 """Options of ``evaluate`` that mean something to a protocol."""
 
 
@@ -28,6 +35,10 @@ class ChallengeJob:
     truth: Path | None
     predictions: tuple[Path, ...]
     models: tuple[str, ...]
+    baselines: tuple[str, ...]
+    sets: tuple[str, ...]
+    split: str | None
+    objects: int
     device: str
     tolerance: float
     seed: int
@@ -90,28 +101,51 @@ def _box2024(job: ChallengeJob) -> None:
 def _interactive2025(job: ChallengeJob) -> None:
     from rich.console import Console
 
-    from bedside.evaluate.challenge.folder import find_cases
-    from bedside.evaluate.challenge.interactive2025 import InteractiveProtocol, read_labelled_case, run_case
+    from bedside.evaluate.challenge.interactive2025 import InteractiveProtocol, run_case
     from bedside.evaluate.challenge.results import interactive_csv, interactive_json, interactive_table
     from bedside.evaluate.runner import progress_bar
-    from bedside.segment import load_segmenter
 
     if job.data is None:
-        raise InputError("interactive2025", expected="--data with a folder of cases")
-    cases = find_cases(job.data)
+        raise InputError("interactive2025", expected="--data with a folder of cases or of data sets")
     if len(set(job.models)) != len(job.models):
         raise InputError("--model", expected="each name once", got=", ".join(job.models))
+    count, cases = _interactive_cases(job, job.data)
     protocol = InteractiveProtocol(job.tolerance, job.official_spacing_order, job.seed)
-    segmenters = [load_segmenter(name, device=job.device) for name in job.models]
-    results: dict[str, list[Any]] = {name: [] for name in job.models}
-    with progress_bar(Console(stderr=True), len(cases) * len(segmenters)) as advance:
-        for path in cases:
-            case = read_labelled_case(path, job.truth)
-            for name, segmenter in zip(job.models, segmenters, strict=True):
-                results[name].append(run_case(segmenter, case, protocol))
-                advance(path.stem)
+    candidates = _candidates(job)
+    results: dict[str, list[Any]] = {name: [] for name in candidates}
+    with progress_bar(Console(stderr=True), count * len(candidates)) as advance:
+        for data_set, case in cases:
+            for name, segmenter in candidates.items():
+                results[name].append(replace(run_case(segmenter, case, protocol), data_set=data_set))
+                advance(case.name)
     _console().print(interactive_table(results))
     _write(job, interactive_csv(results), interactive_json(results, _details("interactive2025", job)))
+
+
+def _interactive_cases(job: ChallengeJob, data: Path) -> tuple[int, Iterator[tuple[str, ChallengeCase]]]:
+    """How many cases there are, and each with its data set: made from data sets, or read from a folder of cases."""
+    from bedside.data.catalogue import SET_FILE, select_data_sets
+    from bedside.evaluate.challenge.folder import find_cases
+    from bedside.evaluate.challenge.interactive2025 import read_labelled_case
+    from bedside.evaluate.challenge.sets import set_cases, volumes_only
+
+    if data.is_dir() and next(data.rglob(SET_FILE), None) is not None:
+        from bedside.cli.evaluate import one_split
+
+        sets = volumes_only(select_data_sets(one_split(data, job.split), job.sets))
+        made = set_cases(sets, job.objects, seed=job.seed)
+        return sum(len(s.cases) for s in sets), ((m.data_set, m.case) for m in made)
+    files = find_cases(data)
+    return len(files), (("", read_labelled_case(path, job.truth)) for path in files)
+
+
+def _candidates(job: ChallengeJob) -> dict[str, Segmenter]:
+    """Models and baselines by name."""
+    from bedside.cli.loading import load_model
+    from bedside.evaluate.baselines import BASELINES
+
+    models: dict[str, Segmenter] = {n: load_model(n, job.device) for n in job.models if n != "none"}
+    return models | {n: BASELINES.get(n)() for n in job.baselines if n != "none"}
 
 
 def _names(folders: tuple[Path, ...]) -> list[str]:

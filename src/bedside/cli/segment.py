@@ -103,7 +103,7 @@ def segment(
         Path | None, typer.Option(metavar="FILE", help="Prompts of several objects: a session's journal (JSON).")
     ] = None,
     frame: Annotated[Frame, typer.Option(help="Coordinates are voxels (index) or mm in LPS (world).")] = Frame.INDEX,
-    model: Annotated[str | None, typer.Option(metavar="NAME", help="Model; by default bedside-2d.")] = None,
+    model: Annotated[str | None, typer.Option(metavar="NAME", help="Model; by default the bundled one.")] = None,
     device: Annotated[Device, typer.Option(help="Where the network runs.")] = Device.AUTO,
     policy: Annotated[
         Policy, typer.Option(help="A voxel of two objects: the first keeps it, or the last takes it.")
@@ -141,11 +141,12 @@ def perform(job: Job) -> dict[str, Any]:
     Raises:
         BedsideError: Whatever the user can put right.
     """
+    from bedside.cli.loading import load_model
     from bedside.cli.manifest import build_manifest
     from bedside.cli.stages import Stages
     from bedside.io import read_image, write_mask
-    from bedside.segment import load_segmenter
-    from bedside.session import DEFAULT_MODEL, Session
+    from bedside.session import Session
+    from bedside.weights.defaults import default_model
 
     stages = Stages()
     check_outputs(job)
@@ -155,8 +156,8 @@ def perform(job: Job) -> dict[str, Any]:
     check_dimensions(job.output, image.ndim)
     drawn = _check_against(job, image, journal, typed)
     with stages.stage("load_model", "loading the model"):
-        name = job.model or (journal.model if journal else None) or DEFAULT_MODEL
-        segmenter = load_segmenter(name, device=job.device)
+        name = job.model or (journal.model if journal else None) or default_model(image.ndim)
+        segmenter = load_model(name, job.device)
     with stages.stage("set_image", "preparing the image"):
         session = Session(image, segmenter=segmenter)
     with stages.stage("predict", "segmenting"):

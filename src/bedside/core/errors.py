@@ -11,9 +11,19 @@ class BedsideError(Exception):
         expected: What would have been right.
         got: What came instead.
         fix: What the reader can do about it.
+
+    Attributes:
+        what: As it was given.
+        expected: As text; None where it was not said.
+        got: As text; None where it was not said.
+        fix: As it was given.
     """
 
     def __init__(self, what: str, *, expected: object = None, got: object = None, fix: str | None = None) -> None:
+        self.what = what
+        self.expected = None if expected is None else str(expected)
+        self.got = None if got is None else str(got)
+        self.fix = fix
         message = what
         if expected is not None:
             message += f": expected {expected}"

@@ -6,8 +6,6 @@ the centre of the first voxel at 0; in the frame ``world`` they are millimetres 
 
 from __future__ import annotations
 
-import base64
-import math
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -18,6 +16,22 @@ from numpy.typing import NDArray
 
 from bedside.core.errors import PromptError
 from bedside.core.geometry import Geometry
+from bedside.core.initial_mask import InitialMask
+
+__all__ = [
+    "Box",
+    "Coordinates",
+    "DEFAULT_THICKNESS",
+    "Frame",
+    "InitialMask",
+    "Lasso",
+    "PROMPT_KINDS",
+    "Point",
+    "Prompt",
+    "Scribble",
+    "place_prompt",
+    "prompt_from_dict",
+]
 
 Frame = Literal["index", "world"]
 Coordinates = tuple[float, ...]
@@ -300,77 +314,6 @@ class Lasso:
     def from_dict(cls, data: Mapping[str, Any]) -> Lasso:
         """The inverse of ``to_dict``."""
         return cls(tuple(tuple(p) for p in data["points"]), _flag(data, "positive"), data.get("frame", "index"))
-
-
-@dataclass(frozen=True, eq=False)
-class InitialMask:
-    """A mask of the object to start from, made earlier or by another tool; it replaces the current mask.
-
-    Attributes:
-        mask: bool (z, y, x) or (y, x), on the image's grid.
-    """
-
-    mask: NDArray[np.bool_]
-    frame: ClassVar[Frame] = "index"
-    positive: ClassVar[bool] = True
-    kind: ClassVar[str] = "mask"
-
-    def __post_init__(self) -> None:
-        mask = np.asarray(self.mask) != 0
-        if mask.ndim not in (2, 3):
-            raise PromptError("initial mask", expected="2 or 3 axes", got=mask.ndim)
-        mask.flags.writeable = False
-        object.__setattr__(self, "mask", mask)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, InitialMask) and np.array_equal(self.mask, other.mask)
-
-    def __hash__(self) -> int:
-        return hash((self.mask.shape, np.packbits(self.mask).tobytes()))
-
-    @property
-    def ndim(self) -> int:
-        """Dimensions of the mask, 2 or 3."""
-        return self.mask.ndim
-
-    def vertices(self) -> NDArray[np.float64]:
-        """First and last voxel of the grid, (2, n)."""
-        return np.array([(0.0,) * self.ndim, tuple(float(s - 1) for s in self.mask.shape[::-1])])
-
-    def to_index(self, geometry: Geometry) -> InitialMask:
-        """Itself: a mask lies on the image's grid already.
-
-        Raises:
-            PromptError: The mask has another shape than the image.
-        """
-        if self.mask.shape != geometry.shape:
-            raise PromptError("initial mask", expected=f"the image's shape {geometry.shape}", got=self.mask.shape)
-        return self
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values, for JSON: the bits, packed, deflated and base64-encoded."""
-        packed = zlib.compress(np.packbits(self.mask).tobytes(), 9)
-        return {"kind": self.kind, "shape": list(self.mask.shape), "bits": base64.b64encode(packed).decode("ascii")}
-
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> InitialMask:
-        """The inverse of ``to_dict``."""
-        shape = tuple(int(s) for s in data["shape"])
-        voxels = math.prod(shape)
-        # Inflated no further than the shape needs: a hostile file may hold a short text that becomes gigabytes.
-        limit = max(1, min(voxels, 2**40) // 8 + 2)
-        inflater = zlib.decompressobj()
-        inflated = inflater.decompress(base64.b64decode(data["bits"]), limit)
-        if not inflater.eof:
-            raise ValueError(f"the bits of a mask of shape {shape} end too early or go on too long")
-        packed = np.frombuffer(inflated, dtype=np.uint8)
-        # unpackbits would fill what is missing with zeros.
-        if any(s < 1 for s in shape) or len(packed) != -(-voxels // 8):
-            raise PromptError(
-                "initial mask", expected=f"the bits of a mask of shape {shape}", got=f"{len(packed)} bytes"
-            )
-        bits = np.unpackbits(packed, count=voxels)
-        return cls(bits.reshape(shape).astype(bool))
 
 
 Prompt = Point | Box | Scribble | Lasso | InitialMask

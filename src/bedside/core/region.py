@@ -81,13 +81,16 @@ class Region:
 def mask_region(mask: NDArray[Any]) -> Region:
     """The smallest region that holds every non-zero voxel of ``mask``; empty where there is none."""
     start, stop = [], []
+    part = mask
     for axis in range(mask.ndim):
         others = tuple(a for a in range(mask.ndim) if a != axis)
-        hit = np.flatnonzero(mask.any(axis=others))
+        hit = np.flatnonzero(part.any(axis=others))
         if hit.size == 0:
             return Region.empty(mask.ndim)
         start.append(int(hit[0]))
         stop.append(int(hit[-1]) + 1)
+        # Only the first axis is searched in all of the mask, which of a volume is the whole cost.
+        part = part[(slice(None),) * axis + (slice(start[-1], stop[-1]),)]
     return Region(tuple(start), tuple(stop))
 
 

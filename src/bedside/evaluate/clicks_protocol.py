@@ -6,13 +6,13 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bedside.core.errors import InputError
-from bedside.core.prompts import Box, Point, Prompt, Scribble
+from bedside.core.prompts import Point, Prompt
 from bedside.core.region import Region
 from bedside.data.objects import stable_generator
 from bedside.evaluate.cases import TargetObject
@@ -21,9 +21,11 @@ from bedside.evaluate.results import PackedMask, RoundScore, Trace
 from bedside.segment.protocol import Segmenter
 from bedside.simulate.boxes import tight_box
 from bedside.simulate.clicks import first_click, next_click
+from bedside.simulate.placing import shift_prompt
 from bedside.simulate.scribbles import centre_scribble
+from bedside.simulate.slices import middle_box, slice_lasso, slice_scribble
 
-Start = Literal["box", "point", "scribble"]
+Start = Literal["box", "point", "scribble", "lasso"]
 ClickSource = Callable[[NDArray[Any], NDArray[Any], np.random.Generator], Point | None]
 """``source(truth, prediction, generator)``: where to click next, None where nothing is wrong."""
 
@@ -33,8 +35,11 @@ class ClicksProtocol:
     """A first prompt, then corrective clicks; prompts accumulate and the mask before is passed along.
 
     Attributes:
-        start: First prompt: the object's tight box, a click at its centre, or a scribble through its middle.
-        clicks: Corrective clicks, at most; a perfect answer needs no more and keeps its scores.
+        start: First prompt: the object's tight box, a click at its centre, a scribble through its middle, or a lasso
+            around it. In a volume scribbles and lassos are drawn on one slice of any plane, and a model that takes flat
+            boxes only gets the box of the largest slice across z.
+        clicks: Corrective clicks, at most; a perfect answer needs no more and keeps its scores, and so does the first
+            answer of a model that takes no clicks.
         metrics: Names in the registry.
         tolerance: Of surface metrics, in mm or pixels.
         seed: Of the simulated user; every candidate meets the same user on the same object.
@@ -49,8 +54,8 @@ class ClicksProtocol:
     click_source: ClickSource = next_click
 
     def __post_init__(self) -> None:
-        if self.start not in ("box", "point", "scribble"):
-            raise InputError("start", expected="box, point or scribble", got=f"'{self.start}'")
+        if self.start not in get_args(Start):
+            raise InputError("start", expected="box, point, scribble or lasso", got=f"'{self.start}'")
         if not 0 <= self.clicks <= 100:
             raise InputError("clicks", expected="0 to 100", got=self.clicks)
         if not 0 <= self.tolerance < math.inf:
@@ -83,18 +88,19 @@ class ClicksProtocol:
         """
         generator = stable_generator("clicks", self.seed, key)
         attempt = _Attempt(segmenter, target, buffer)
-        prompts = [self._first_prompt(target, generator)]
+        prompts = [self._first_prompt(target, generator, segmenter.capabilities.flat_boxes)]
         rounds: list[RoundScore] = []
         masks: list[PackedMask] = []
         try:
             for clicks in range(self.clicks + 1):
-                seconds = attempt.answer(prompts)
+                seconds, quality = attempt.answer(prompts)
                 region = attempt.region()
                 truth, answer = target.within(region), buffer[region.slices] != 0
                 scores = {name: METRICS.get(name)(truth, answer, sampling) for name in self.metrics}
-                rounds.append(RoundScore(clicks, scores, seconds))
+                rounds.append(RoundScore(clicks, scores, seconds, quality))
                 masks.append(PackedMask.pack(answer, region))
-                click = self.click_source(truth, answer, generator) if clicks < self.clicks else None
+                more = clicks < self.clicks and "point" in segmenter.capabilities.prompt_kinds
+                click = self.click_source(truth, answer, generator) if more else None
                 if click is None:
                     break
                 prompts.append(shift_prompt(click, region.start))
@@ -103,16 +109,18 @@ class ClicksProtocol:
         rounds += [replace(rounds[-1], clicks=n, seconds=0.0) for n in range(len(rounds), self.clicks + 1)]
         return tuple(rounds), Trace(tuple(prompts), masks[0], masks[-1])
 
-    def _first_prompt(self, target: TargetObject, generator: np.random.Generator) -> Prompt:
+    def _first_prompt(self, target: TargetObject, generator: np.random.Generator, flat_boxes: bool) -> Prompt:
         prompt: Prompt
         if self.start == "box":
-            prompt = tight_box(target.mask)
+            prompt = middle_box(target.mask) if flat_boxes and target.mask.ndim == 3 else tight_box(target.mask)
         elif self.start == "point":
             prompt = first_click(target.mask, generator)
+        elif self.start == "lasso":
+            prompt = slice_lasso(target.mask, generator)
         elif target.mask.ndim == 2:
             prompt = centre_scribble(target.mask, generator)
         else:
-            raise InputError("start", expected="box or point for whole volumes", got="scribble")
+            prompt = slice_scribble(target.mask, generator)
         return shift_prompt(prompt, target.region.start)
 
 
@@ -125,14 +133,14 @@ class _Attempt:
         self._buffer = buffer
         self._touched = Region.empty(buffer.ndim)
 
-    def answer(self, prompts: list[Prompt]) -> float:
-        """Ask for the next mask; seconds that the answer took."""
+    def answer(self, prompts: list[Prompt]) -> tuple[float, float | None]:
+        """Ask for the next mask; seconds that the answer took, and the DSC that was estimated for it."""
         begin = time.perf_counter()
         prediction = self._segmenter.predict(prompts, self._buffer if len(prompts) > 1 else None)
         seconds = time.perf_counter() - begin
         prediction.paste(self._buffer)
         self._touched = self._touched.union(prediction.region)
-        return seconds
+        return seconds, prediction.quality
 
     def region(self) -> Region:
         """The region outside which both truth and answer are empty."""
@@ -141,24 +149,3 @@ class _Attempt:
     def clear(self) -> None:
         """Make the buffer all zero again."""
         self._buffer[self._touched.slices] = 0
-
-
-def shift_prompt(prompt: Prompt, offset: tuple[int, ...]) -> Prompt:
-    """A prompt made in a crop, moved to the image.
-
-    Args:
-        prompt: A point, box or scribble in the frame ``index``.
-        offset: Where the crop starts, array order.
-    """
-    step = offset[::-1]
-
-    def moved(position: tuple[float, ...]) -> tuple[float, ...]:
-        return tuple(p + s for p, s in zip(position, step, strict=True))
-
-    if isinstance(prompt, Point):
-        return replace(prompt, position=moved(prompt.position))
-    if isinstance(prompt, Box):
-        return replace(prompt, low=moved(prompt.low), high=moved(prompt.high))
-    if isinstance(prompt, Scribble):
-        return replace(prompt, points=tuple(moved(p) for p in prompt.points))
-    raise InputError("simulated prompt", expected="a point, box or scribble", got=prompt.kind)

@@ -14,7 +14,7 @@ from PIL import Image as Picture
 from scipy import ndimage
 
 from bedside.core.image import Image
-from bedside.core.prompts import Box, Point, Prompt, Scribble
+from bedside.core.prompts import Box, Lasso, Point, Prompt, Scribble
 from bedside.core.region import Region
 from bedside.data.objects import SliceReference
 from bedside.evaluate.cases import TargetObject, View, slice_image
@@ -180,4 +180,7 @@ def _mark(prompt: Prompt, shown: Region, scale: tuple[float, float], plane: Slic
     if isinstance(prompt, Scribble):
         points = " ".join("{},{}".format(*place(p)) for p in prompt.points)
         return f'<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="3" stroke-linecap="round"/>'
+    if isinstance(prompt, Lasso):
+        points = " ".join("{},{}".format(*place(p)) for p in prompt.points)
+        return f'<polygon points="{points}" fill="none" stroke="{colour}" stroke-width="2" stroke-dasharray="6 3"/>'
     return ""

@@ -11,9 +11,11 @@ import numpy as np
 
 from bedside.core.files import write_text_atomically
 from bedside.data.catalogue import DataSet
+from bedside.evaluate.calibration import estimates, reliability
 from bedside.evaluate.cases import ObjectSelection, prepare_case
 from bedside.evaluate.curves import draw_curves
 from bedside.evaluate.pictures import ObjectPicture, data_uri, draw_object
+from bedside.evaluate.reliability import draw_reliability
 from bedside.evaluate.results import Evaluation, ObjectResult, SetInfo, Summary
 from bedside.evaluate.style import STYLE, candidate_classes
 
@@ -122,6 +124,21 @@ def _head(evaluation: Evaluation) -> Iterator[str]:
     yield "<section><h2>Mean over data sets</h2>"
     yield _results(evaluation, None)
     yield "</section>"
+    yield from _estimates(evaluation)
+
+
+def _estimates(evaluation: Evaluation) -> Iterator[str]:
+    """How far the models' own estimates of their answers can be trusted; nothing where there are none."""
+    classes = candidate_classes(evaluation.candidates)
+    plots = []
+    for candidate in evaluation.candidates:
+        estimated, found = estimates(evaluation.objects, candidate.name)
+        if estimated:
+            plots.append(draw_reliability(reliability(estimated, found), candidate.name, classes[candidate.name]))
+    if plots:
+        yield "<section><h2>Estimated quality</h2><p>The model estimates the DSC of each of its answers from its own "
+        yield "probabilities. Each dot gathers answers of similar estimates, from every round; on the dashed line "
+        yield f"estimates are right.</p><div class=curves>{''.join(plots)}</div></section>"
 
 
 def _section(evaluation: Evaluation, info: SetInfo, examples: Sequence[Example], shown: str) -> str:

@@ -30,11 +30,13 @@ class RoundScore:
         clicks: Corrective clicks given so far.
         scores: Value of each metric.
         seconds: Wall time of the answer; 0 where none was needed because the answer before was perfect.
+        quality: DSC that the segmenter estimated for the answer, None where it does not.
     """
 
     clicks: int
     scores: Mapping[str, float]
     seconds: float
+    quality: float | None = None
 
 
 @dataclass(frozen=True)
@@ -261,14 +263,27 @@ def to_csv(evaluation: Evaluation) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(
-        ["candidate", "kind", "set", "case", "object", "size", "clicks", *evaluation.metrics, "unit", "seconds"]
+        [
+            "candidate",
+            "kind",
+            "set",
+            "case",
+            "object",
+            "size",
+            "clicks",
+            *evaluation.metrics,
+            "unit",
+            "seconds",
+            "quality",
+        ]
     )
     kinds = {c.name: c.kind for c in evaluation.candidates}
     for o in evaluation.objects:
         for r in o.rounds:
             scores = [f"{r.scores[m]:.6f}" for m in evaluation.metrics]
             what = (o.candidate, kinds[o.candidate], o.set_name, o.case_id, o.object_name, o.size)
-            writer.writerow([*what, r.clicks, *scores, o.unit, f"{r.seconds:.6f}"])
+            quality = "" if r.quality is None else f"{r.quality:.6f}"
+            writer.writerow([*what, r.clicks, *scores, o.unit, f"{r.seconds:.6f}", quality])
     return text.getvalue()
 
 

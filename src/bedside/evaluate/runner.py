@@ -47,7 +47,7 @@ class Entry:
         """What the results keep of it."""
         details: dict[str, Any] = {"capabilities": self.segmenter.capabilities.to_dict()}
         # A model may tell more of itself; the protocol does not ask for it.
-        for name in ("weights_sha256", "runtime", "device", "precision"):
+        for name in ("weights_sha256", "runtime", "device", "precision", "notice"):
             value = getattr(self.segmenter, name, None)
             if value is not None:
                 details[name] = str(value)

@@ -25,7 +25,8 @@ th,td{padding:3px 9px;text-align:right;white-space:nowrap}th:first-child{text-al
 thead th{color:var(--soft);font-weight:500;border-bottom:1px solid var(--line)}
 .best{font-weight:650}.spread td{color:var(--soft);font-size:11.5px;padding-top:0;line-height:1.1}
 .key{display:inline-block;width:10px;height:10px;border-radius:5px;margin-right:7px}
-.curve{width:250px;height:190px}.curve text{fill:var(--soft);font-size:11px}.curve .grid{stroke:var(--line)}
+.curve{width:250px;height:190px}.reliability{width:250px;height:250px}
+.curve text,.reliability text{fill:var(--soft);font-size:11px}.curve .grid,.reliability .grid{stroke:var(--line)}
 .curve polyline{fill:none;stroke-width:2}.curve .band{opacity:.14;stroke:none}
 .curve .baseline{stroke-dasharray:5 3}
 .examples{display:flex;flex-wrap:wrap;gap:18px 26px}

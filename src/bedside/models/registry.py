@@ -14,7 +14,7 @@ import importlib
 from dataclasses import asdict, dataclass
 from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from bedside.core.errors import DependencyError, InputError
 
@@ -39,6 +39,7 @@ class ModelCard:
         source: Paper or project.
         channels: What each input channel holds, in order; of the family "window" only.
         variants: Sets of weights that this network serves with, the default first; empty where there is but one.
+        stored_as: What trained weights are stored as; see ``weights.packed``.
     """
 
     name: str
@@ -53,6 +54,7 @@ class ModelCard:
     source: str
     channels: tuple[str, ...] = ()
     variants: tuple[str, ...] = ()
+    stored_as: Literal["float16", "float32", "int8"] = "float16"
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""

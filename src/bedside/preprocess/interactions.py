@@ -191,7 +191,8 @@ class InteractionChannels:
         """What the network is given beside the image: float32 (channels, *block), values 0 to 1."""
         values = self._stamps.astype(np.float32)
         previous = values[self.settings.previous].copy()
-        values /= np.float32(self.intensity)
+        # Rounded as the stamps are, so that the newest prompt is exactly 1.
+        values /= np.float32(np.float16(self.intensity))
         values[self.settings.previous] = previous
         return values
 

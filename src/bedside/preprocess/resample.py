@@ -32,7 +32,9 @@ class AxisWeights:
         return np.asarray(self.matrix.any(axis=1))
 
 
-def axis_weights(start: float, stop: float, cells: int, size: int, *, exact: bool = False) -> AxisWeights:
+def axis_weights(
+    start: float, stop: float, cells: int, size: int, *, exact: bool = False, per_cell: int = 4
+) -> AxisWeights:
     """Weights that resample one axis: linear where the grid is finer than the voxels, a triangle over them otherwise.
 
     Coordinates are those of edges: voxel i spans i to i + 1.
@@ -42,11 +44,12 @@ def axis_weights(start: float, stop: float, cells: int, size: int, *, exact: boo
         stop: Where its last cell ends.
         cells: Number of cells.
         size: Number of voxels on the axis.
-        exact: Use every voxel. Otherwise at least four voxels per cell are used, which is cheaper by the square
+        exact: Use every voxel. Otherwise at least ``per_cell`` voxels per cell are used, which is cheaper by the square
             (in 3D the cube) of the stride and below the noise of an average.
+        per_cell: See ``exact``.
     """
     scale = (stop - start) / cells
-    step = 1 if exact else max(1, int(scale // 4))
+    step = 1 if exact else max(1, int(scale // per_cell))
     support = max(1.0, scale)
     first = max(0, int(np.floor(start - support)))
     last = min(size, int(np.ceil(stop + support)))
@@ -64,15 +67,59 @@ def axis_weights(start: float, stop: float, cells: int, size: int, *, exact: boo
     return AxisWeights(first, last, step, weights.astype(np.float32))
 
 
-def voxel_weights(start: float, stop: float, cells: int, first: int, last: int) -> NDArray[np.float32]:
-    """Weights (voxels, cells) that interpolate the voxels ``first <= i < last`` linearly from a grid's cells.
+@dataclass(frozen=True, eq=False)
+class VoxelTaps:
+    """Linear interpolation of voxels from the two cells of a grid that are nearest on one axis.
+
+    Attributes:
+        lower: intp (voxels,), the cell before.
+        upper: intp (voxels,), the cell after, or the same at the ends.
+        share: float32 (voxels,), weight of the cell after.
+    """
+
+    lower: NDArray[np.intp]
+    upper: NDArray[np.intp]
+    share: NDArray[np.float32]
+
+
+def voxel_taps(start: float, stop: float, cells: int, first: int, last: int) -> VoxelTaps:
+    """Taps that interpolate the voxels ``first <= i < last`` of an axis from a grid's cells.
 
     Voxels beyond the centres of the outer cells take the outer cell's value.
     """
     scale = (stop - start) / cells
     position = np.clip((np.arange(first, last) + 0.5 - start) / scale - 0.5, 0.0, cells - 1.0)
-    weights = np.clip(1.0 - np.abs(position[:, None] - np.arange(cells)[None, :]), 0.0, 1.0)
-    return np.asarray(weights, dtype=np.float32)
+    lower = np.floor(position).astype(np.intp)
+    return VoxelTaps(lower, np.minimum(lower + 1, cells - 1), (position - lower).astype(np.float32))
+
+
+def interpolate(array: NDArray[np.float32], taps: list[VoxelTaps]) -> NDArray[np.float32]:
+    """The values of all voxels, float32, one axis after the other."""
+    inner = _interpolate_inner(array, taps)
+    first = taps[0]
+    share = first.share.reshape(-1, *(1,) * (array.ndim - 1))
+    return np.asarray(inner[first.lower] * (1 - share) + inner[first.upper] * share, dtype=np.float32)
+
+
+def interpolate_mask(array: NDArray[np.float32], taps: list[VoxelTaps]) -> NDArray[np.uint8]:
+    """Where ``interpolate`` is above 0, uint8 0/1, made slice by slice: the volume of values is never in memory."""
+    inner = _interpolate_inner(array, taps)
+    first = taps[0]
+    mask = np.empty((len(first.share), *inner.shape[1:]), dtype=np.uint8)
+    for target, lower, upper, share in zip(mask, first.lower, first.upper, first.share, strict=True):
+        # Most slices of a large window lie within the same two cells; NumPy keeps both in the cache.
+        np.greater(inner[lower] * (1 - share) + inner[upper] * share, 0, out=target.view(np.bool_))
+    return mask
+
+
+def _interpolate_inner(array: NDArray[np.float32], taps: list[VoxelTaps]) -> NDArray[np.float32]:
+    """All axes but the first, the last one first, where the array is still small."""
+    result = array
+    for axis in range(array.ndim - 1, 0, -1):
+        tap = taps[axis]
+        share = tap.share.reshape([-1 if a == axis else 1 for a in range(array.ndim)])
+        result = np.take(result, tap.lower, axis) * (1 - share) + np.take(result, tap.upper, axis) * share
+    return result
 
 
 def apply_weights(array: NDArray[Any], weights: list[AxisWeights]) -> NDArray[np.float32]:

@@ -11,7 +11,17 @@ from numpy.typing import NDArray
 
 from bedside.core.prompts import Box, InitialMask, Lasso, Point, Prompt, Scribble
 from bedside.core.region import Region
-from bedside.preprocess.resample import apply_matrices, apply_weights, axis_weights, voxel_weights
+from bedside.preprocess.resample import (
+    VoxelTaps,
+    apply_weights,
+    axis_weights,
+    interpolate,
+    interpolate_mask,
+    voxel_taps,
+)
+
+VOXELS_PER_CELL = {2: 4, 3: 2}
+"""Voxels along each axis that a cell of a coarse window is made of at least, by the number of axes."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +86,15 @@ class Window:
         """
         spatial = len(self.grid)
         weights = [
-            axis_weights(self.start[a], self.stop[a], self.grid[a], array.shape[a], exact=exact) for a in range(spatial)
+            axis_weights(
+                self.start[a],
+                self.stop[a],
+                self.grid[a],
+                array.shape[a],
+                exact=exact,
+                per_cell=VOXELS_PER_CELL[spatial],
+            )
+            for a in range(spatial)
         ]
         samples = apply_weights(array, weights)
         samples = np.moveaxis(samples, -1, 0) if array.ndim > spatial else samples[None]
@@ -87,11 +105,15 @@ class Window:
 
     def expand(self, values: NDArray[np.float32], region: Region) -> NDArray[np.float32]:
         """Interpolate values on the grid at the voxels of ``region``, which lies within the window."""
-        matrices = [
-            voxel_weights(self.start[a], self.stop[a], self.grid[a], region.start[a], region.stop[a])
-            for a in range(len(self.grid))
-        ]
-        return apply_matrices(values, matrices)
+        return interpolate(values, self._taps(region))
+
+    def expand_mask(self, values: NDArray[np.float32], region: Region) -> NDArray[np.uint8]:
+        """Where ``expand`` is above 0, uint8 0/1 of the region's shape."""
+        return interpolate_mask(values, self._taps(region))
+
+    def _taps(self, region: Region) -> list[VoxelTaps]:
+        sides = zip(self.start, self.stop, self.grid, region.start, region.stop, strict=True)
+        return [voxel_taps(*side) for side in sides]
 
     def to_grid(self, prompt: Prompt) -> Prompt:
         """A prompt in the image's ``index`` frame, in the coordinates of the grid's cells."""

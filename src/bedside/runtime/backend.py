@@ -12,7 +12,9 @@ from bedside.core.registry import Registry
 from bedside.weights.store import WeightsFiles
 
 Device = Literal["auto", "cpu", "cuda"]
-Precision = Literal["auto", "fp32", "bf16"]
+Precision = Literal["auto", "fp32", "bf16", "int8"]
+Shape = tuple[int, ...] | Mapping[str, tuple[int, ...]]
+"""Shape of a graph's one input, or shapes by name; inputs that are not named keep that of the graph."""
 
 
 class Graph(Protocol):
@@ -20,7 +22,7 @@ class Graph(Protocol):
 
     Attributes:
         device: Where it runs ("CPU", "CUDA").
-        precision: What it computes in ("fp32", "bf16").
+        precision: What it computes in ("fp32", "bf16", "int8").
     """
 
     device: str
@@ -42,7 +44,7 @@ class Backend(Protocol):
         """Whether it can run on ``device`` as installed."""
 
     def load(
-        self, weights: WeightsFiles, *, shape: tuple[int, ...], device: Device = "auto", precision: Precision = "auto"
+        self, weights: WeightsFiles, *, shape: Shape, device: Device = "auto", precision: Precision = "auto"
     ) -> Graph:
         """Load the network of ``weights`` for inputs of ``shape``.
 

@@ -66,6 +66,7 @@ def convert_nninteractive(
             "configuration": published.configuration,
             "checkpoint_sha256": file_sha256(published.checkpoint),
             "interactions": published.metadata,
+            "patch": published.patch,
         },
     )
     with _new_folder(folder), tempfile.TemporaryDirectory(prefix=f".{NAME}.", dir=folder) as temporary:

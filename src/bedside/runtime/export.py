@@ -1,8 +1,8 @@
 """From a trained network to the files that inference needs.
 
-One safetensors file holds every parameter, as float16 unless float32 is asked for. The ONNX graph beside it holds no
-large tensor of its own: its initialisers point into the safetensors file, so that OpenVINO, ONNX Runtime and torch all
-read the same bytes and the weights are shipped once. Needs torch and onnx.
+One safetensors file holds every parameter, as float16 unless float32 or int8 is asked for. The ONNX graph beside it
+holds no large tensor of its own: its initialisers point into the safetensors file, so that OpenVINO, ONNX Runtime and
+torch all read the same bytes and the weights are shipped once. Needs torch and onnx.
 """
 
 from __future__ import annotations
@@ -12,21 +12,30 @@ import math
 import struct
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from bedside.core.files import atomic_path
 from bedside.models.registry import model_card
 from bedside.weights.card import WeightsCard, file_sha256
+from bedside.weights.packed import StoredPrecision, pack, unpack
 from bedside.weights.store import WeightsFiles
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+__all__ = [
+    "OPSET",
+    "SMALL_TENSOR",
+    "StoredPrecision",
+    "distinct_state",
+    "export_weights",
+    "point_into",
+    "safetensors_offsets",
+]
+
 SMALL_TENSOR = 1024
 """Initialisers of fewer values stay in the graph: they are biases and scales, which the exporter reshapes."""
 OPSET = 18
-StoredPrecision = Literal["float16", "float32"]
-"""What parameters can be stored as."""
 
 
 def export_weights(
@@ -57,11 +66,11 @@ def export_weights(
 
     files = WeightsFiles.in_folder(card.name, folder)
     folder.mkdir(parents=True, exist_ok=True)
-    stored: dict[str, Tensor] = {}
+    state = distinct_state(network)
+    stored = pack(state, precision)
     with torch.no_grad():
-        for name, value in distinct_state(network).items():
-            stored[name] = value.detach().cpu().to(getattr(torch, precision)).contiguous()
-            value.copy_(stored[name])
+        for name, value in unpack(stored).items():
+            state[name].copy_(value)
     with atomic_path(files.tensors) as path:
         save_file(stored, path, metadata={"format": "pt", "model": card.name})
     with atomic_path(files.graph) as path:
@@ -106,29 +115,42 @@ def _write_graph(network: nn.Module, path: Path, tensors: Path, grid: int | None
     for initializer in list(model.graph.initializer):
         if math.prod(initializer.dims) < SMALL_TENSOR or initializer.name not in offsets:
             continue
-        _point_into(model, initializer, tensors.name, offsets[initializer.name])
+        point_into(model, initializer, tensors.name, offsets[initializer.name])
     onnx.save(model, path)
 
 
-def _point_into(model: Any, initializer: Any, location: str, place: tuple[int, int]) -> None:
-    """Let an initialiser's values lie in another file, and cast them to float32 where they are float16 there."""
+def point_into(model: Any, initializer: Any, location: str, place: tuple[int, int]) -> None:
+    """Let an initialiser's values lie in another file, and make float32 of what is float16 or int8 there."""
     import onnx
 
     full_name, values = initializer.name, math.prod(initializer.dims)
-    half = place[1] == 2 * values
+    stored = {1: "int8", 2: "float16", 4: "float32"}[place[1] // values]
+    scales = _scales(initializer) if stored == "int8" else None
     initializer.ClearField("raw_data")
     initializer.ClearField("float_data")
-    if half:
-        initializer.name = f"{full_name}.float16"
-        initializer.data_type = onnx.TensorProto.FLOAT16
+    if stored != "float32":
+        initializer.name = f"{full_name}.{stored}"
+        initializer.data_type = getattr(onnx.TensorProto, stored.upper())
     initializer.data_location = onnx.TensorProto.EXTERNAL
     for key, value in (("location", location), ("offset", str(place[0])), ("length", str(place[1]))):
         entry = initializer.external_data.add()
         entry.key, entry.value = key, value
-    if not half:
-        return
-    cast = onnx.helper.make_node("Cast", [initializer.name], [full_name], to=onnx.TensorProto.FLOAT)
-    model.graph.node.insert(0, cast)
+    if stored == "float16":
+        node = onnx.helper.make_node("Cast", [initializer.name], [full_name], to=onnx.TensorProto.FLOAT)
+        model.graph.node.insert(0, node)
+    if scales is not None:
+        model.graph.initializer.append(onnx.numpy_helper.from_array(scales, f"{full_name}.scale"))
+        node = onnx.helper.make_node("DequantizeLinear", [initializer.name, f"{full_name}.scale"], [full_name], axis=0)
+        model.graph.node.insert(0, node)
+
+
+def _scales(initializer: Any) -> Any:
+    """The scale of each output channel, from values that were rounded by it: the largest is 127 scales."""
+    import numpy as np
+    import onnx
+
+    values = np.abs(onnx.numpy_helper.to_array(initializer)).reshape(initializer.dims[0], -1)
+    return np.maximum(values.max(axis=1) / 127, 1e-12).astype(np.float32)
 
 
 def safetensors_offsets(path: Path) -> dict[str, tuple[int, int]]:

@@ -9,7 +9,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from bedside.core.errors import BackendError
-from bedside.runtime.backend import Device, Precision, backends
+from bedside.runtime.backend import Device, Precision, Shape, backends
 from bedside.weights.store import WeightsFiles
 
 PACKAGES = ("onnxruntime", "onnxruntime-gpu")
@@ -53,7 +53,7 @@ class OnnxRuntimeBackend:
         return "CUDAExecutionProvider" in onnxruntime.get_available_providers()
 
     def load(
-        self, weights: WeightsFiles, *, shape: tuple[int, ...], device: Device = "auto", precision: Precision = "auto"
+        self, weights: WeightsFiles, *, shape: Shape, device: Device = "auto", precision: Precision = "auto"
     ) -> OnnxRuntimeGraph:
         """Open a session on the graph.
 
@@ -61,8 +61,8 @@ class OnnxRuntimeBackend:
             BackendError: ONNX Runtime cannot load the graph, or another precision than float32 is asked for.
         """
         del shape
-        if precision == "bf16":
-            raise BackendError("precision bf16", expected="fp32 with onnxruntime", got="bf16")
+        if precision not in ("auto", "fp32"):
+            raise BackendError(f"precision {precision}", expected="fp32 with onnxruntime", got=precision)
         import onnxruntime
 
         wanted = "CUDAExecutionProvider" if device == "cuda" else "CPUExecutionProvider"

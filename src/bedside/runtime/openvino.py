@@ -4,31 +4,34 @@ from __future__ import annotations
 
 import functools
 import importlib.metadata
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bedside.core.errors import BackendError
-from bedside.runtime.backend import Device, Precision, backends
+from bedside.runtime.backend import Device, Precision, Shape, backends
 from bedside.weights.store import WeightsFiles, cache_folder
 
 
 class OpenVinoGraph:
     """A compiled OpenVINO model."""
 
-    def __init__(self, compiled: Any, device: str, precision: str) -> None:
+    def __init__(self, compiled: Any, outputs: Sequence[str], device: str, precision: str) -> None:
         self.device = device
         self.precision = precision
         self._request = compiled.create_infer_request()
-        self._outputs = [output.get_any_name() for output in compiled.outputs]
+        self._outputs = outputs
 
     def run(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
         """Outputs by name for inputs by name; float32 both."""
         self._request.infer(dict(inputs), share_inputs=True)
         # The request reuses its buffers: what is kept must be a copy.
-        return {name: np.array(self._request.get_tensor(name).data) for name in self._outputs}
+        tensors = (self._request.get_output_tensor(number) for number in range(len(self._outputs)))
+        return {name: np.array(tensor.data) for name, tensor in zip(self._outputs, tensors, strict=True)}
 
 
 class OpenVinoBackend:
@@ -48,7 +51,7 @@ class OpenVinoBackend:
         return device in ("auto", "cpu")
 
     def load(
-        self, weights: WeightsFiles, *, shape: tuple[int, ...], device: Device = "auto", precision: Precision = "auto"
+        self, weights: WeightsFiles, *, shape: Shape, device: Device = "auto", precision: Precision = "auto"
     ) -> OpenVinoGraph:
         """Compile the graph for inputs of ``shape``.
 
@@ -59,7 +62,7 @@ class OpenVinoBackend:
             BackendError: OpenVINO cannot read or compile the graph.
         """
         del device
-        core = _core()
+        core = shared_core()
         chosen = _precision(core, precision)
         folder = cache_folder() / "openvino"
         settings = {
@@ -73,16 +76,40 @@ class OpenVinoBackend:
             # A read-only home costs the cache and nothing else.
             pass
         try:
-            model = core.read_model(weights.graph)
-            model.reshape(list(shape))
+            model = core.read_model(int8_graph(weights) if chosen == "int8" else weights.graph)
+            if isinstance(shape, Mapping):
+                model.reshape({name: list(sides) for name, sides in shape.items()})
+            else:
+                model.reshape(list(shape))
+            # Compiling merges layers and with them names, so that an output may get a further one from within.
+            outputs = [output.get_any_name() for output in model.outputs]
             compiled = core.compile_model(model, "CPU", settings)
         except RuntimeError as error:
             raise BackendError(f"OpenVINO cannot load {weights.graph.name}", got=str(error)[:200]) from error
-        return OpenVinoGraph(compiled, "CPU", chosen)
+        return OpenVinoGraph(compiled, outputs, "CPU", chosen)
+
+
+def int8_graph(weights: WeightsFiles) -> Path:
+    """The quantised graph of a set of weights.
+
+    Raises:
+        BackendError: There is none, or it was made from other weights.
+    """
+    path = weights.int8_graph
+    fix = f"make it with: bedside weights quantise {weights.name} --data DIR"
+    if not path.is_file():
+        raise BackendError(f"precision int8 of '{weights.name}'", expected=path.name, got="none", fix=fix)
+    try:
+        made_from = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))["made_from"]
+    except (OSError, ValueError, KeyError, TypeError):
+        made_from = "nothing that is known"
+    if made_from != weights.card.sha256:
+        raise BackendError(f"{path.name} was made from other weights", got=str(made_from)[:24], fix=fix)
+    return path
 
 
 @functools.cache
-def _core() -> Any:
+def shared_core() -> Any:
     """The one Core of the process: two that are freed in another order than made crash at the next Ctrl+C."""
     import openvino
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from bedside.core.errors import BackendError, WeightsError
 from bedside.models.registry import build_model
-from bedside.runtime.backend import Device, Precision, backends
+from bedside.runtime.backend import Device, Graph, Precision, Shape, backends
 from bedside.weights.store import WeightsFiles
 
 
@@ -35,6 +35,26 @@ class TorchGraph:
         return {"logits": logits.float().cpu().numpy()}
 
 
+class TorchPart:
+    """One part of a torch network that encodes an image once: several inputs, several outputs."""
+
+    def __init__(self, part: Any, device: str, precision: str) -> None:
+        self.device = device.upper()
+        self.precision = precision
+        self._part = part
+        self._torch_device = device
+
+    def run(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        """Outputs by name for inputs by name; float32 both."""
+        import torch
+
+        given = [torch.from_numpy(np.ascontiguousarray(inputs[n])).to(self._torch_device) for n in self._part.inputs]
+        enabled = self.precision == "bf16"
+        with torch.inference_mode(), torch.autocast(self._torch_device, torch.bfloat16, enabled=enabled):
+            outputs = self._part(*given)
+        return {n: value.float().cpu().numpy() for n, value in zip(self._part.outputs, outputs, strict=True)}
+
+
 class TorchBackend:
     """Runs networks by torch on the CPU or on CUDA."""
 
@@ -56,9 +76,9 @@ class TorchBackend:
         return bool(torch.cuda.is_available())
 
     def load(
-        self, weights: WeightsFiles, *, shape: tuple[int, ...], device: Device = "auto", precision: Precision = "auto"
-    ) -> TorchGraph:
-        """Build the network and load its tensors.
+        self, weights: WeightsFiles, *, shape: Shape, device: Device = "auto", precision: Precision = "auto"
+    ) -> Graph:
+        """Build the network, or the one part of it that the weights name, and load its tensors.
 
         Raises:
             WeightsError: The file of tensors is missing or damaged.
@@ -68,19 +88,28 @@ class TorchBackend:
         from safetensors import SafetensorError
         from safetensors.torch import load_file
 
+        from bedside.weights.packed import unpack
+
         chosen = "cuda" if device == "cuda" else "cpu"
-        network = build_model(weights.name).to(chosen).eval()
+        if precision == "int8":
+            raise BackendError("precision int8", expected="fp32 or bf16 with torch", got="int8")
+        computed = "bf16" if precision == "bf16" else "fp32"
         try:
             tensors = load_file(weights.tensors)
         except (OSError, SafetensorError) as error:
             raise WeightsError(
                 f"weights {weights.tensors.name}", expected="a safetensors file", got=str(error)[:200]
             ) from error
+        if weights.part:
+            from bedside.runtime.sam.parts import load_part
+
+            return TorchPart(load_part(weights.card.name, weights.part, tensors).to(chosen), chosen, computed)
+        network = build_model(weights.name).to(chosen).eval()
         try:
-            network.load_state_dict({name: value.float() for name, value in tensors.items()})
+            network.load_state_dict(unpack(tensors))
         except RuntimeError as error:
             raise BackendError(f"{weights.tensors.name} does not fit '{weights.name}'", got=str(error)[:200]) from error
-        return TorchGraph(network, chosen, "bf16" if precision == "bf16" else "fp32")
+        return TorchGraph(network, chosen, computed)
 
 
 backends.register("torch")(TorchBackend())

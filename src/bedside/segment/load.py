@@ -8,28 +8,18 @@ from bedside.core.errors import InputError, WeightsError
 from bedside.models.registry import ModelCard, model_card
 from bedside.preprocess.paint import CHANNELS
 from bedside.runtime.backend import Device, Precision, choose_backend
-from bedside.segment.planes import PlaneSegmenter
+from bedside.segment.engine import Engine, EngineRequest, LoadedSegmenter
+from bedside.segment.load_interactions import load_interactions
+from bedside.segment.load_sam import load_sam
+from bedside.segment.load_window import load_window
 from bedside.segment.policy import WindowPolicy
-from bedside.segment.protocol import Capabilities
-from bedside.segment.window import WindowSegmenter
+from bedside.segment.sam.policy import SlicePolicy
+from bedside.segment.uncertainty import Calibration
 from bedside.weights.card import file_sha256
 from bedside.weights.store import WeightsFiles, find_weights
 
-
-class LoadedSegmenter(PlaneSegmenter):
-    """A segmenter of the window family, with what a manifest says of it.
-
-    Attributes:
-        runtime: Name of the runtime.
-        device: Where the network runs.
-        precision: What it computes in.
-        weights_sha256: Checksum of its weights.
-    """
-
-    runtime: str
-    device: str
-    precision: str
-    weights_sha256: str
+ENGINES: dict[str, Engine] = {"interactions": load_interactions, "sam": load_sam, "window": load_window}
+"""What runs the models of each family; see ``engine_name``."""
 
 
 def load_segmenter(
@@ -38,8 +28,11 @@ def load_segmenter(
     *,
     runtime: str = "auto",
     precision: str = "auto",
+    window: str | None = None,
     policy: WindowPolicy | None = None,
+    slices: SlicePolicy | None = None,
     weights: WeightsFiles | None = None,
+    calibration: Calibration | None = None,
 ) -> LoadedSegmenter:
     """A segmenter for the model called ``name``.
 
@@ -48,8 +41,11 @@ def load_segmenter(
         device: Where to run it.
         runtime: "openvino", "onnxruntime", "torch", or "auto" for the first that is installed.
         precision: "auto" lets the runtime choose by what the processor can do.
-        policy: How windows are chosen.
+        window: Strategy by which windows are chosen, by its name; the model's own where left out.
+        policy: Numbers of the strategy "evidence".
+        slices: How volumes are answered slice by slice, of the family "sam" only.
         weights: Files to use instead of those found by name.
+        calibration: Curve to estimate the DSC of answers by, instead of the one on the weights' card.
 
     Raises:
         InputError: The model, runtime, device or precision is unknown.
@@ -60,34 +56,52 @@ def load_segmenter(
     chosen_device: Device = check_choice("device", device, get_args(Device))
     chosen_precision: Precision = check_choice("precision", precision, get_args(Precision))
     card = model_card(name)
-    if card.family != "window":
+    engine = ENGINES.get(engine_name(card))
+    if engine is None:
         raise InputError(
             f"model '{name}'",
-            expected="a model of the family window",
-            got=f"family {card.family}, which can be built but not run yet: that comes with segment/slices.py",
-            fix="use bedside-2d",
-        )
-    if card.channels[-len(CHANNELS) :] != CHANNELS:
-        raise InputError(
-            f"model '{name}'",
-            expected="a model that takes prompts as bedside-2d does",
-            got="one with channels of its own, which can be imported and built but not run yet",
+            expected=f"a model of the family {' or '.join(sorted(ENGINES))}",
+            got=f"family {engine_name(card)}, which can be built but not run yet",
             fix="use bedside-2d",
         )
     files = weights or find_weights(name)
     check_weights(files)
     backend = choose_backend(runtime, chosen_device)
-    shape = (1, len(card.channels), *(card.grid,) * card.dimensions)
-    graph = backend.load(files, shape=shape, device=chosen_device, precision=chosen_precision)
-    plane = WindowSegmenter(
-        name, graph, card.dimensions, card.grid, _capabilities(card, (card.dimensions,)), policy or WindowPolicy()
+    request = EngineRequest(
+        card,
+        files,
+        backend,
+        chosen_device,
+        chosen_precision,
+        window=policy or window,
+        slices=slices,
+        calibration=calibration or read_calibration(files),
     )
-    segmenter = LoadedSegmenter(plane, _capabilities(card, (2, 3)))
-    segmenter.runtime = backend.name
-    segmenter.device = graph.device
-    segmenter.precision = graph.precision
-    segmenter.weights_sha256 = files.card.sha256
-    return segmenter
+    segmenter, graph = engine(request)
+    return LoadedSegmenter(segmenter, graph, request)
+
+
+def read_calibration(files: WeightsFiles) -> Calibration | None:
+    """The curve on the card of the weights, None where there is none.
+
+    Raises:
+        InputError: It is no rising curve.
+        WeightsError: The card has something else in its place.
+    """
+    curve = files.card.calibration
+    try:
+        return Calibration.from_dict(curve) if curve else None
+    except (KeyError, TypeError, ValueError) as error:
+        raise WeightsError(
+            f"calibration of '{files.name}'", expected="two lists of numbers", got=repr(error)
+        ) from error
+
+
+def engine_name(card: ModelCard) -> str:
+    """Which engine runs a model: that of its family, but "interactions" where prompts have channels of their own."""
+    if card.family == "window" and card.channels[-len(CHANNELS) :] != CHANNELS:
+        return "interactions"
+    return card.family
 
 
 def check_weights(files: WeightsFiles) -> None:
@@ -115,13 +129,3 @@ def check_choice(what: str, value: str, choices: tuple[str, ...]) -> Any:
     if value not in choices:
         raise InputError(what, expected=f"one of {', '.join(choices)}", got=f"'{value}'")
     return value
-
-
-def _capabilities(card: ModelCard, dimensions: tuple[int, ...]) -> Capabilities:
-    return Capabilities(
-        dimensions=dimensions,
-        prompt_kinds=frozenset(card.prompt_kinds),
-        negative_kinds=frozenset(card.negative_kinds),
-        colour="red" in card.channels,
-        starts_from=frozenset(card.prompt_kinds),
-    )

@@ -10,11 +10,12 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from bedside.core.errors import InputError
 from bedside.core.geometry import Geometry
 from bedside.core.image import Image
 from bedside.core.prompts import Box, Coordinates, InitialMask, Lasso, Point, Prompt, Scribble
 from bedside.core.region import Region, mask_region
-from bedside.segment.protocol import Capabilities, Prediction, Segmenter
+from bedside.segment.protocol import Capabilities, Prediction, Segmenter, Suggesting
 from bedside.segment.window import check_prompts, starting_mask
 
 T = TypeVar("T")
@@ -63,6 +64,24 @@ class PlaneSegmenter:
         # An initial mask that nothing corrects is the answer, though it was not the mask before.
         shown = previous if previous is not None and previous.any() else None
         return self._combine(answers, before, shown)
+
+    def suggest(self, prompts: Sequence[Prompt], mask: NDArray[np.uint8]) -> Point | None:
+        """Where a click would help most; see ``protocol.Suggesting``. In a volume, on the slices of the prompts.
+
+        Raises:
+            InputError: The segmenter of planes does not say.
+        """
+        if not isinstance(self._plane, Suggesting):
+            raise InputError(f"model '{self.name}'", expected="one that suggests clicks", got="one that does not")
+        if self._image is None or self._image.ndim == 2:
+            return self._plane.suggest(prompts, mask)
+        placed = check_prompts(prompts, self._image, self.capabilities)
+        for index, flat in reversed(self._asked(placed, mask, len(placed))):
+            self._plane.set_image(slice_image(self._image, self._axis, index))
+            click = self._plane.suggest(flat, np.ascontiguousarray(np.take(mask, index, axis=self._axis)))
+            if click is not None:
+                return replace(click, position=insert(click.position, 2 - self._axis, float(index)))
+        return None
 
     def _asked(
         self, prompts: Sequence[Prompt], before: NDArray[np.uint8] | None, fresh: int

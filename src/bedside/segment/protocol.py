@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bedside.core.image import Image
-from bedside.core.prompts import Prompt
+from bedside.core.prompts import Point, Prompt
 from bedside.core.region import Region
 
 
@@ -24,6 +24,9 @@ class Capabilities:
         negative_kinds: Kinds that may be negative.
         colour: Whether colour is used (otherwise it is averaged to grey).
         starts_from: Kinds that can begin an object.
+        flat_boxes: Whether a box in a volume must lie on one slice, of any plane.
+        suggests: Whether ``suggest`` says where to click next.
+        estimates: Whether answers carry an estimate of their DSC.
     """
 
     dimensions: tuple[int, ...]
@@ -31,6 +34,9 @@ class Capabilities:
     negative_kinds: frozenset[str]
     colour: bool
     starts_from: frozenset[str]
+    flat_boxes: bool = False
+    suggests: bool = False
+    estimates: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
@@ -40,6 +46,9 @@ class Capabilities:
             "negative_kinds": sorted(self.negative_kinds),
             "colour": self.colour,
             "starts_from": sorted(self.starts_from),
+            "flat_boxes": self.flat_boxes,
+            "suggests": self.suggests,
+            "estimates": self.estimates,
         }
 
 
@@ -55,6 +64,7 @@ class Prediction:
         changed: The smallest region in which the object's mask differs from the one before.
         seconds: Wall time of each stage ("window", "network", "paste").
         passes: Times that the network ran.
+        quality: Estimated DSC of the answer, 0 to 1; None where the model gives none.
     """
 
     mask: NDArray[np.uint8]
@@ -64,6 +74,7 @@ class Prediction:
     changed: Region
     seconds: dict[str, float] = field(default_factory=dict)
     passes: int = 1
+    quality: float | None = None
 
     def paste(self, mask: NDArray[np.uint8]) -> None:
         """Write the answer into ``mask``, the object's mask of the whole image (uint8, in place)."""
@@ -93,4 +104,21 @@ class Segmenter(Protocol):
 
         Raises:
             PromptError: A prompt lies outside the image or is of a kind the segmenter cannot take.
+        """
+
+
+@runtime_checkable
+class Suggesting(Segmenter, Protocol):
+    """A segmenter whose ``capabilities.suggests`` is true."""
+
+    def suggest(self, prompts: Sequence[Prompt], mask: NDArray[np.uint8]) -> Point | None:
+        """Where a click would help most.
+
+        Args:
+            prompts: The object's prompts so far, oldest first; at least one.
+            mask: uint8 0/1 mask of the object, in the image's spatial shape.
+
+        Returns:
+            A click at the voxel whose neighbourhood is most likely wrong, of the sign that it would have if the mask
+            is wrong there; None where nothing seems wrong.
         """

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bedside.core.region import Region
 from bedside.preprocess.window import Window
 from bedside.segment.policy import WindowPolicy
 
@@ -16,31 +15,32 @@ SMALLEST_GAIN = 1.4
 """Ratio of coarse to fine cells below which looking again is not worth a pass of the network."""
 
 
-def refinement_windows(mask: NDArray[Any], region: Region, coarse: Window, policy: WindowPolicy) -> Iterator[Window]:
+def refinement_windows(mask: NDArray[Any], coarse: Window, policy: WindowPolicy) -> Iterator[Window]:
     """Smaller windows that cover the border of a coarse mask, those with most of it first.
 
     The windows' cells are as large as one voxel where ``policy.refine_limit`` windows suffice for the whole border,
     and larger otherwise.
 
     Args:
-        mask: The coarse mask of ``region``.
-        region: Where it lies in the image.
-        coarse: The window that it came from.
+        mask: The coarse mask, on the grid of its window.
+        coarse: The window.
         policy: See ``WindowPolicy``.
     """
-    border = border_voxels(mask)
-    if len(border) == 0:
+    cells = border_voxels(mask)
+    if len(cells) == 0:
         return
     scale = np.array(coarse.scale)
     grid = np.array(coarse.grid)
-    finest = float(scale.max())
-    divisor = finest
+    border = np.array(coarse.start) + (cells + 0.5) * scale
+    divisor = float(scale.max())
     while divisor >= SMALLEST_GAIN:
         sides = grid * scale / divisor
-        centres = cover(border, sides * 0.75, policy.refine_limit)
+        # A margin of half a cell at least: the border lies anywhere in its cells.
+        reach = np.maximum(np.minimum(sides * 0.75, sides - scale), sides * 0.3)
+        centres = cover(border, reach, policy.refine_limit)
         if centres is not None:
             for centre in centres:
-                yield Window.centred(tuple(centre + 0.5 + np.array(region.start)), tuple(sides), coarse.grid)
+                yield Window.centred(tuple(centre), tuple(sides), coarse.grid)
             return
         divisor /= 2
 
@@ -58,7 +58,7 @@ def border_voxels(mask: NDArray[Any]) -> NDArray[np.int64]:
     return np.argwhere(border & inside)
 
 
-def cover(points: NDArray[np.int64], sides: NDArray[np.float64], limit: int) -> list[NDArray[np.float64]] | None:
+def cover(points: NDArray[Any], sides: NDArray[np.float64], limit: int) -> list[NDArray[np.float64]] | None:
     """Centres of at most ``limit`` boxes of ``sides`` that hold all ``points``; None where more would be needed.
 
     Points are binned into a lattice of such boxes, and each box that holds any is moved to the middle of its points.

@@ -7,15 +7,15 @@ covers are read, and of the mask only those are written.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bedside.core.errors import InputError, PromptError
 from bedside.core.image import Image
-from bedside.core.prompts import InitialMask, Prompt, place_prompt
+from bedside.core.prompts import InitialMask, Point, Prompt, place_prompt
 from bedside.core.region import Region, mask_region
 from bedside.preprocess.intensity import normalise_window
 from bedside.preprocess.paint import paint_prompts
@@ -26,6 +26,8 @@ from bedside.segment.evidence import Bounds, Evidence, gather_evidence
 from bedside.segment.policy import WindowPolicy
 from bedside.segment.protocol import Capabilities, Prediction
 from bedside.segment.refine import refinement_windows
+from bedside.segment.strategy import Scene, WindowStrategy
+from bedside.segment.uncertainty import Calibration, expected_dsc, most_doubtful_cell
 
 INPUT, OUTPUT = "input", "logits"
 
@@ -66,14 +68,26 @@ class WindowSegmenter:
         grid: Cells along each side of the network's input.
         capabilities: What prompts it takes.
         policy: How windows are chosen.
+        strategy: What chooses windows instead of the policy's evidence, search and growth.
+        calibration: From the DSC that probabilities promise to the one to expect; None gives no estimates.
     """
 
     def __init__(
-        self, name: str, graph: Graph, dimensions: int, grid: int, capabilities: Capabilities, policy: WindowPolicy
+        self,
+        name: str,
+        graph: Graph,
+        dimensions: int,
+        grid: int,
+        capabilities: Capabilities,
+        policy: WindowPolicy,
+        strategy: WindowStrategy | None = None,
+        calibration: Calibration | None = None,
     ) -> None:
         self.name = name
-        self.capabilities = capabilities
+        self.capabilities = replace(capabilities, suggests=True, estimates=calibration is not None)
         self.policy = policy
+        self.calibration = calibration
+        self.strategy = strategy
         self._graph = graph
         self._grid = (grid,) * dimensions
         self._image: Image | None = None
@@ -98,6 +112,8 @@ class WindowSegmenter:
         previous = starting_mask(placed, previous)
         before = PlacedMask(previous, (0,) * image.ndim) if previous is not None else None
         clock = Clock()
+        if self.strategy is not None:
+            return self._follow(self.strategy, Scene(image.shape, self._grid, placed, previous), before, clock)
         evidence = gather_evidence(placed, previous)
         if evidence.extent is not None:
             window = self._window_around(evidence.bounds, self.policy.object_zoom)
@@ -106,6 +122,17 @@ class WindowSegmenter:
             answer = self._search(evidence, placed, clock)
         answer = self._grow(answer, placed, before, evidence, clock)
         return self._paste(answer, placed, previous, clock)
+
+    def _follow(self, strategy: WindowStrategy, scene: Scene, before: PlacedMask | None, clock: Clock) -> Prediction:
+        """Ask in the windows that a strategy yields."""
+        windows: list[Window] = []
+        window: Window | None = strategy.first(scene)
+        while window is not None:
+            windows.append(window)
+            answer = self._ask(window, scene.prompts, before, clock)
+            known = before.sample(window)[0] > 0 if before is not None else np.zeros(self._grid, dtype=bool)
+            window = strategy.following(windows, answer.mask, known)
+        return self._paste(answer, scene.prompts, scene.previous, clock)
 
     def _require_image(self) -> Image:
         if self._image is None:
@@ -196,29 +223,55 @@ class WindowSegmenter:
         shape = self._require_image().shape
         began = time.perf_counter()
         region = answer.window.region(shape)
-        mask = (answer.window.expand(answer.logits, region) > 0).astype(np.uint8)
+        mask = answer.window.expand_mask(answer.logits, region)
         clock.seconds["paste"] += time.perf_counter() - began
-        if max(answer.window.scale) > self.policy.refine_scale and self.policy.refine_limit and mask.any():
-            self._refine(mask, region, answer, prompts, clock)
         before = previous[region.slices] if previous is not None else np.zeros_like(mask)
+        windows: Iterable[Window] = ()
+        if self.strategy is not None:
+            scene = Scene(shape, self._grid, prompts, previous)
+            windows = self.strategy.refinements(mask, before, region, answer.window, scene)
+        elif max(answer.window.scale) > self.policy.refine_scale and self.policy.refine_limit and mask.any():
+            windows = refinement_windows(answer.mask, answer.window, self.policy)
+        self._refine(mask, region, windows, prompts, clock)
         changed = mask_region(mask != before).shift(region.start)
         window = tuple(zip(answer.window.start, answer.window.stop, strict=True))
-        return Prediction(mask, region, answer.logits, window, changed, clock.seconds, clock.passes)
+        quality = self.calibration(expected_dsc(answer)) if self.calibration else None
+        return Prediction(mask, region, answer.logits, window, changed, clock.seconds, clock.passes, quality)
+
+    def suggest(self, prompts: Sequence[Prompt], mask: NDArray[np.uint8]) -> Point | None:
+        """Where a click would help most; see ``protocol.Suggesting``."""
+        placed = check_prompts(prompts, self._require_image(), self.capabilities)
+        evidence = gather_evidence(placed, mask)
+        if evidence.extent is None:
+            return None
+        before = PlacedMask(mask, (0,) * mask.ndim)
+        answer = self._ask(self._window_around(evidence.bounds, self.policy.object_zoom), placed, before, Clock())
+        doubt = most_doubtful_cell(answer, before.sample(answer.window)[0] > 0)
+        if doubt is None:
+            return None
+        window = answer.window
+        place = [s + (c + 0.5) * n - 0.5 for s, c, n in zip(window.start, doubt[0], window.scale, strict=True)]
+        index = tuple(int(np.clip(round(p), 0, n - 1)) for p, n in zip(place, mask.shape, strict=True))
+        return Point(tuple(float(i) for i in index[::-1]), positive=not mask[index])
 
     def _refine(
-        self, mask: NDArray[np.uint8], region: Region, answer: Answer, prompts: Sequence[Prompt], clock: Clock
+        self,
+        mask: NDArray[np.uint8],
+        region: Region,
+        windows: Iterable[Window],
+        prompts: Sequence[Prompt],
+        clock: Clock,
     ) -> None:
         """Draw the border again in smaller windows, each starting from the mask as it is, in place."""
         shape = self._require_image().shape
         coarse = PlacedMask(mask, region.start)
-        for window in refinement_windows(mask, region, answer.window, self.policy):
+        for window in windows:
             inner = window.region(shape).intersection(region)
             if inner.is_empty:
                 continue
             finer = self._ask(window, prompts, coarse, clock)
             began = time.perf_counter()
-            values = window.expand(finer.logits, inner) > 0
-            mask[inner.shift([-s for s in region.start]).slices] = values
+            mask[inner.shift([-s for s in region.start]).slices] = window.expand_mask(finer.logits, inner)
             clock.seconds["paste"] += time.perf_counter() - began
 
 

@@ -28,6 +28,8 @@ class WeightsCard:
         data: Data sets they were trained on, each with its licence and number of cases.
         training: Settings and length of the run, seed included.
         metrics: Figures, with the command that produced them.
+        calibration: Curve from the DSC that the network's probabilities promise to the one to expect; empty where
+            it was not measured (see ``bedside weights calibrate``).
     """
 
     name: str
@@ -38,6 +40,7 @@ class WeightsCard:
     data: tuple[Mapping[str, Any], ...] = ()
     training: Mapping[str, Any] = field(default_factory=dict)
     metrics: Mapping[str, Any] = field(default_factory=dict)
+    calibration: Mapping[str, Any] = field(default_factory=dict)
 
     def save(self, path: Path) -> None:
         """Write the card as JSON."""

@@ -41,6 +41,7 @@ class PublishedFolder:
         configuration: nnU-Net's name of the configuration that was trained.
         trainer: Class that trained it.
         plans: nnU-Net's names of data set and plans.
+        patch: Voxels along each side of the patches that were trained on.
         licence: SPDX identifier, of the folder's ``LICENSE`` or else of the public weights.
         checkpoint: The file of the weights.
     """
@@ -51,6 +52,7 @@ class PublishedFolder:
     configuration: str
     trainer: str
     plans: str
+    patch: int
     licence: str
     checkpoint: Path
 
@@ -76,7 +78,8 @@ def read_published_folder(folder: Path, network: NNInteractive) -> PublishedFold
     path = _checkpoint_path(folder)
     content = read_checkpoint(path)
     trainer, configuration = _training(content, path.name)
-    _check_plans(_configuration(plans, configuration), network)
+    stated = _configuration(plans, configuration)
+    _check_plans(stated, network)
     names = [str(plans.get(key, "?"))[:80] for key in ("dataset_name", "plans_name")]
     return PublishedFolder(
         tensors=fit_tensors(content.get("network_weights"), network, path.name),
@@ -85,6 +88,7 @@ def read_published_folder(folder: Path, network: NNInteractive) -> PublishedFold
         configuration=configuration,
         trainer=trainer,
         plans=" / ".join(names),
+        patch=_patch(stated),
         licence=_licence(folder / "LICENSE"),
         checkpoint=path,
     )
@@ -223,9 +227,9 @@ def _configuration(plans: Mapping[str, Any], name: str) -> dict[str, Any]:
 
 def _check_plans(configuration: Mapping[str, Any], network: NNInteractive) -> None:
     """Compare what plans say of the network with the network; what they leave out the tensors' shapes show."""
-    grid, stages = model_card(NAME).grid, len(network.widths)
+    stages = len(network.widths)
     architecture = configuration.get("architecture")
-    stated: dict[str, Any] = {"patch_size": configuration.get("patch_size")}
+    stated: dict[str, Any] = {}
     if isinstance(architecture, dict):
         arguments = architecture.get("arch_kwargs")
         stated["network"] = str(architecture.get("network_class_name", "")).rpartition(".")[2]
@@ -239,7 +243,6 @@ def _check_plans(configuration: Mapping[str, Any], network: NNInteractive) -> No
         stated["strides"] = configuration.get("pool_op_kernel_sizes")
         stated["kernel_sizes"] = configuration.get("conv_kernel_sizes")
     right = {
-        "patch_size": [grid] * 3,
         "network": "ResidualEncoderUNet",
         "n_stages": stages,
         "features_per_stage": list(network.widths),
@@ -250,6 +253,18 @@ def _check_plans(configuration: Mapping[str, Any], network: NNInteractive) -> No
     for key, value in stated.items():
         if value is not None and value != right[key]:
             raise WeightsError(f"plans.json: {key}", expected=right[key], got=str(value)[:120])
+
+
+def _patch(configuration: Mapping[str, Any]) -> int:
+    """Side of the cube that plans name; that of the public weights where they name none."""
+    grid = model_card(NAME).grid
+    size = configuration.get("patch_size", [grid] * 3)
+    # Five halvings and an instance normalisation that needs more than one voxel at the end.
+    sides = [n for n in size if isinstance(n, int) and n >= 64 and n % 32 == 0] if isinstance(size, list) else []
+    if len(sides) != 3 or len(size) != 3 or len(set(sides)) != 1:
+        expected = f"three equal sides, multiples of 32 from 64, as [{grid}, {grid}, {grid}]"
+        raise WeightsError("plans.json: patch_size", expected=expected, got=str(size)[:120])
+    return sides[0]
 
 
 def _licence(path: Path) -> str:

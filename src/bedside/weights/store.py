@@ -13,6 +13,10 @@ BUNDLED = Path(__file__).parent / "bundled"
 """Folder of the weights that come with the package."""
 FOLDER_VARIABLE = "BEDSIDE_WEIGHTS"
 """Environment variable that names the user's folder of weights."""
+PARTS = ("encoder", "decoder")
+"""Graphs of a model that encodes an image once; both point into one file of tensors."""
+TOWER = "content"
+"""Further graph of a model whose prompts need a network of their own."""
 
 
 @dataclass(frozen=True)
@@ -24,22 +28,43 @@ class WeightsFiles:
         graph: ONNX graph, whose large tensors lie in ``tensors``.
         tensors: safetensors file with every parameter, float16 (float32 where a user asked for it).
         card_path: JSON card.
+        part: Which of ``PARTS`` the graph is; "" where there is but one graph.
     """
 
     name: str
     graph: Path
     tensors: Path
     card_path: Path
+    part: str = ""
 
     @classmethod
-    def in_folder(cls, name: str, folder: Path) -> WeightsFiles:
+    def in_folder(cls, name: str, folder: Path, part: str = "") -> WeightsFiles:
         """The files of ``name`` as they are called in a folder of weights."""
-        return cls(name, folder / f"{name}.onnx", folder / f"{name}.safetensors", folder / f"{name}.json")
+        graph = folder / f"{name}{'.' if part else ''}{part}.onnx"
+        return cls(name, graph, folder / f"{name}.safetensors", folder / f"{name}.json", part)
+
+    def part_named(self, part: str) -> WeightsFiles:
+        """The same tensors with the graph of another part."""
+        return self.in_folder(self.name, self.graph.parent, part)
+
+    @property
+    def int8_graph(self) -> Path:
+        """Where the graph is that was quantised from this one, if it was; of bundled weights in the user's folder."""
+        folder = user_folder() if self.graph.parent == BUNDLED else self.graph.parent
+        return folder / self.graph.with_suffix(".int8.xml").name
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """Every file, those of all parts included."""
+        graphs = [self.part_named(part).graph for part in PARTS] if self.part else [self.graph]
+        if self.part and self.part_named(TOWER).graph.is_file():
+            graphs.append(self.part_named(TOWER).graph)
+        return (self.tensors, *graphs, self.card_path)
 
     @property
     def complete(self) -> bool:
         """Whether all files are there."""
-        return self.graph.is_file() and self.tensors.is_file() and self.card_path.is_file()
+        return all(path.is_file() for path in self.paths)
 
     @property
     def card(self) -> WeightsCard:
@@ -68,16 +93,25 @@ def find_weights(name: str) -> WeightsFiles:
     Raises:
         WeightsError: There are none.
     """
-    for folder in (user_folder(), BUNDLED):
-        files = WeightsFiles.in_folder(name, folder)
-        if files.complete:
-            return files
+    found = installed_weights(name)
+    if found is not None:
+        return found
     raise WeightsError(
         f"weights of '{name}'",
-        expected=f"{name}.onnx, {name}.safetensors and {name}.json in {user_folder()}",
+        expected=f"{name}.safetensors, {name}.json and its graphs in {user_folder()}",
         got="none",
-        fix=f"bundled are: {', '.join(bundled_names()) or 'none'}",
+        fix=f"fetch them with: bedside weights pull {name} (bundled are: {', '.join(bundled_names()) or 'none'})",
     )
+
+
+def installed_weights(name: str) -> WeightsFiles | None:
+    """As ``find_weights``, but None where there are none."""
+    for folder in (user_folder(), BUNDLED):
+        for part in ("", PARTS[0]):
+            files = WeightsFiles.in_folder(name, folder, part)
+            if files.complete:
+                return files
+    return None
 
 
 def bundled_names() -> list[str]:

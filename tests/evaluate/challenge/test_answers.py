@@ -10,6 +10,9 @@ from bedside.core.image import Image
 from bedside.core.prompts import Box, Point
 from bedside.evaluate.challenge.answers import answer_boxes, answer_prompts
 from bedside.io.challenge import ChallengeCase
+from bedside.segment.policy import WindowPolicy
+from bedside.segment.protocol import Capabilities
+from bedside.segment.window import WindowSegmenter
 
 BIG, SMALL = Box((2, 2, 2), (12, 12, 8)), Box((5, 5, 3), (8, 8, 6))
 
@@ -113,3 +116,56 @@ def test_a_click_outside_the_volume_is_named(filler, volume):
     answer = answer_prompts(filler, replace(volume, clicks=((Point((99, 2, 2)),), (Point((9, 9, 5)),))))
     assert answer.problems[0].startswith("class 1: ")
     assert np.unique(answer.labels).tolist() == [0, 2]
+
+
+def published_labels(scores):
+    """How the published container merges classes: logits against the logarithm of the background's probability."""
+    scores = np.asarray(scores, float)
+    background = np.log(1 - 1 / (1 + np.exp(-scores))).sum(axis=0)
+    return np.argmax(np.concatenate([background[None], scores]), axis=0)
+
+
+class Constant:
+    """Answers every voxel with one logit."""
+
+    device, precision = "CPU", "fp32"
+
+    def __init__(self, logit):
+        self.logit = logit
+
+    def run(self, inputs):
+        return {"logits": np.full((1, 1, *inputs["input"].shape[2:]), self.logit, np.float32)}
+
+
+@pytest.mark.parametrize(("logit", "ours", "published"), [(-0.6, 0, 0), (-0.4, 0, 1), (-0.01, 0, 1), (0.01, 1, 1)])
+def test_a_voxel_belongs_to_a_class_from_one_half_on(volume, logit, ours, published):
+    kinds = frozenset({"box", "point"})
+    engine = WindowSegmenter(
+        "constant", Constant(logit), 3, 32, Capabilities((3,), kinds, kinds, False, kinds), WindowPolicy()
+    )
+    engine.set_image(volume.image)
+    labels = answer_prompts(engine, replace(volume, clicks=((Point((8, 8, 5)),),))).labels
+    assert np.unique(labels).tolist() == [ours]
+    # Published, a probability of 0.382 is enough.
+    assert published_labels(np.full((1, 4), logit)).tolist() == [published] * 4
+
+
+def test_a_class_that_fails_wins_nothing(filler, volume):
+    case = replace(volume, clicks=((Point((90, 2, 2)),), (Point((9, 9, 5)),)))
+    answer = answer_prompts(filler, case)
+    assert np.bincount(answer.labels.ravel()).tolist() == [10 * 16 * 16 - 27, 0, 27]
+    assert len(answer.problems) == 1
+    assert answer.problems[0].startswith("class 1:")
+    # Published, its stand-in is 0 everywhere but on one slice, which beats a background that is sure of nothing.
+    other = np.full(volume.image.shape, -5.0)
+    other[4:7, 8:11, 8:11] = 5.0
+    stand_in = np.zeros(volume.image.shape)
+    stand_in[1] = -np.inf
+    counts = np.bincount(published_labels([stand_in, other]).ravel())
+    assert counts[1] == 9 * 16 * 16 - 27
+
+
+def test_a_model_of_flat_boxes_gets_each_box_on_its_middle_slice(filler, volume):
+    filler.capabilities = replace(filler.capabilities, flat_boxes=True)
+    answer_prompts(filler, replace(volume, boxes=(BIG, SMALL), middle_slices=(3, None)))
+    assert [call[0] for call in filler.calls] == [[Box((2, 2, 3), (12, 12, 4))], [Box((5, 5, 4), (8, 8, 5))]]

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bedside.core.errors import InputError, PromptError
-from bedside.core.prompts import Prompt
+from bedside.core.prompts import Box, Prompt
 from bedside.core.region import Region, mask_region
 from bedside.io.challenge import ChallengeCase
 from bedside.segment.protocol import Segmenter
@@ -85,6 +85,8 @@ def answer_prompts(segmenter: Segmenter, case: ChallengeCase) -> Answer:
 def _answer_class(segmenter: Segmenter, case: ChallengeCase, label: int) -> NDArray[np.uint8] | None:
     """uint8 mask of a class; None where there is nothing to go by."""
     box = case.boxes[label - 1] if label <= len(case.boxes) else None
+    if box is not None and segmenter.capabilities.flat_boxes:
+        box = _flattened(box, case.middle_slices[label - 1] if label <= len(case.middle_slices) else None)
     clicks = case.clicks[label - 1] if label <= len(case.clicks) else ()
     order = case.clicks_order[label - 1] if label <= len(case.clicks_order) else ()
     before = None
@@ -101,6 +103,13 @@ def _answer_class(segmenter: Segmenter, case: ChallengeCase, label: int) -> NDAr
     mask = np.zeros(case.image.shape, dtype=np.uint8) if before is None else before
     prediction.paste(mask)
     return mask
+
+
+def _flattened(box: Box, middle: int | None) -> Box:
+    """A box of a volume on the slice on which it was measured, or on its middle one."""
+    if middle is None:
+        middle = int(np.floor((box.low[-1] + box.high[-1]) / 2))
+    return replace(box, low=(*box.low[:-1], float(middle)), high=(*box.high[:-1], float(middle + 1)))
 
 
 def empty_labels(case: ChallengeCase, count: int) -> NDArray[Any]:

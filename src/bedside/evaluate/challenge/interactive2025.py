@@ -18,18 +18,19 @@ from bedside.data.challenge.labels import relabel
 from bedside.data.objects import stable_generator
 from bedside.evaluate.challenge.answers import answer_prompts, empty_labels
 from bedside.evaluate.challenge.scores import CaseScore, LabelCrops, challenge_sampling, score_case
-from bedside.evaluate.clicks_protocol import ClickSource, shift_prompt
+from bedside.evaluate.clicks_protocol import ClickSource
 from bedside.evaluate.metrics import DEFAULT_TOLERANCE
 from bedside.evaluate.statistics import area_under_curve
 from bedside.io.challenge import ChallengeCase, read_case, read_labels
 from bedside.segment.protocol import Segmenter
 from bedside.simulate.clicks import next_click
+from bedside.simulate.placing import shift_prompt
 
 ROUNDS = 5
 SECONDS_PER_CLASS = 90.0
 """Limit over all rounds together; beyond it the official test scores 0."""
 UNKNOWN = "unknown"
-OVERALL = "mean over modalities"
+OVERALL, OVERALL_SETS = "mean over modalities", "mean over sets"
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,7 @@ class InteractiveCase:
         dsc: After the boxes and after each of the five clicks; 0 after the boxes where there are none.
         nsd: Likewise.
         seconds: Of each answer.
+        data_set: That the case is from, empty where it is not known.
     """
 
     case: str
@@ -70,6 +72,12 @@ class InteractiveCase:
     dsc: tuple[float, ...]
     nsd: tuple[float, ...]
     seconds: tuple[float, ...]
+    data_set: str = ""
+
+    @property
+    def group(self) -> str:
+        """What means are taken over: the data set where it is known, else the modality."""
+        return self.data_set or self.modality
 
     @property
     def dsc_auc(self) -> float:
@@ -193,10 +201,10 @@ def _click(
 
 @dataclass(frozen=True)
 class InteractiveMeans:
-    """Means over cases, or over modalities.
+    """Means over cases, or over modalities or data sets.
 
     Attributes:
-        group: Modality, or ``OVERALL``.
+        group: Modality or data set, or ``OVERALL`` or ``OVERALL_SETS``.
         late: Cases beyond the limit of seconds per class.
     """
 
@@ -212,10 +220,11 @@ class InteractiveMeans:
 
 
 def interactive_means(cases: Iterable[InteractiveCase]) -> list[InteractiveMeans]:
-    """Means over the cases of each modality, sorted by its name, and last the mean over modalities."""
+    """Means over the cases of each group (see ``InteractiveCase.group``), sorted, and last the mean of those."""
     groups: dict[str, list[InteractiveCase]] = {}
     for case in cases:
-        groups.setdefault(case.modality, []).append(case)
+        groups.setdefault(case.group, []).append(case)
+    by_set = any(case.data_set for members in groups.values() for case in members)
     rows = []
     for group, members in sorted(groups.items()):
         columns = [(c.dsc_auc, c.nsd_auc, c.dsc[-1], c.nsd[-1], c.dsc[0], c.seconds_per_class) for c in members]
@@ -223,7 +232,8 @@ def interactive_means(cases: Iterable[InteractiveCase]) -> list[InteractiveMeans
         rows.append(InteractiveMeans(group=group, cases=len(members), late=late, **_means(columns)))
     columns = [tuple(getattr(row, name) for name in _NUMBERS) for row in rows]
     total, late = sum(r.cases for r in rows), sum(r.late for r in rows)
-    return [*rows, InteractiveMeans(group=OVERALL, cases=total, late=late, **_means(columns))]
+    overall = OVERALL_SETS if by_set else OVERALL
+    return [*rows, InteractiveMeans(group=overall, cases=total, late=late, **_means(columns))]
 
 
 _NUMBERS = ("dsc_auc", "nsd_auc", "dsc_final", "nsd_final", "dsc_first", "seconds_per_class")

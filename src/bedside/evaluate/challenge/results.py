@@ -49,7 +49,7 @@ def rank_table(ranks: Sequence[Rank]) -> Table:
 
 
 def interactive_table(results: Mapping[str, Sequence[InteractiveCase]]) -> Table:
-    """One row per model and modality."""
+    """One row per model and data set (or modality)."""
     headings = (
         "DSC AUC",
         "NSD AUC",
@@ -59,7 +59,7 @@ def interactive_table(results: Mapping[str, Sequence[InteractiveCase]]) -> Table
         "s per class",
         f"over {SECONDS_PER_CLASS:g} s",
     )
-    table = _table("interactive 2025: five clicks per class, AUC from 0 to 4", "model", "modality", "cases", *headings)
+    table = _table("interactive 2025: five clicks per class, AUC from 0 to 4", "model", "group", "cases", *headings)
     for model, cases in results.items():
         for number, mean in enumerate(interactive_means(cases)):
             scores = (mean.dsc_auc, mean.nsd_auc, mean.dsc_final, mean.nsd_final, mean.dsc_first)
@@ -72,7 +72,7 @@ def interactive_table(results: Mapping[str, Sequence[InteractiveCase]]) -> Table
 def _table(title: str, *headings: str) -> Table:
     table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     for heading in headings:
-        words = heading in ("submission", "model", "modality")
+        words = heading in ("submission", "model", "modality", "group")
         table.add_column(heading, justify="left" if words else "right", no_wrap=True)
     return table
 
@@ -87,14 +87,14 @@ def box_csv(submissions: Iterable[Submission]) -> str:
 def interactive_csv(results: Mapping[str, Sequence[InteractiveCase]]) -> str:
     """One row per model and case; the columns after ``Modality`` are the competition's own."""
     rounds = range(1, ROUNDS + 2)
-    columns = ["Model", "Modality", "CaseName", "TotalRunningTime", *(f"RunningTime_{n}" for n in rounds)]
+    columns = ["Model", "DataSet", "Modality", "CaseName", "TotalRunningTime", *(f"RunningTime_{n}" for n in rounds)]
     columns += ["DSC_AUC", "NSD_AUC", "DSC_Final", "NSD_Final"]
     columns += [*(f"DSC_{n}" for n in rounds), *(f"NSD_{n}" for n in rounds), "num_class", "runtime_upperbound"]
 
     def row(model: str, c: InteractiveCase) -> list[str]:
         numbers = [c.total_seconds, *c.seconds, c.dsc_auc, c.nsd_auc, c.dsc[-1], c.nsd[-1], *c.dsc, *c.nsd]
         ends = [str(c.classes), _cell(SECONDS_PER_CLASS * c.classes)]
-        return [model, c.modality, c.case, *map(_cell, numbers), *ends]
+        return [model, c.data_set, c.modality, c.case, *map(_cell, numbers), *ends]
 
     return _csv(columns, (row(model, c) for model, cases in results.items() for c in cases))
 

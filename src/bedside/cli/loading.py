@@ -1,0 +1,48 @@
+"""Loading a model for a command, and saying what its licence asks for."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from bedside.core.errors import InputError
+
+if TYPE_CHECKING:
+    from bedside.segment.protocol import Segmenter
+    from bedside.segment.sam.policy import SlicePolicy
+
+INCLUSIVE = "inclusive"
+"""Range of slices that every model answers where nothing else is asked for."""
+
+
+def load_model(name: str, device: str, slices: str = INCLUSIVE) -> Segmenter:
+    """The segmenter of the model called ``name``; where its weights set conditions of use, stderr says so every time.
+
+    Args:
+        name: Model in the registry.
+        device: Where to run it.
+        slices: Slices of a box that are answered, see ``segment.sam.policy.SlicePolicy``; of the family "sam" only.
+
+    Raises:
+        BedsideError: As ``segment.load_segmenter``.
+    """
+    from bedside.segment import load_segmenter
+
+    if slices == INCLUSIVE:
+        segmenter = load_segmenter(name, device=device)
+    else:
+        segmenter = load_segmenter(name, device=device, slices=_slice_policy(name, slices))
+    notice = getattr(segmenter, "notice", None)
+    if notice is not None:
+        print(notice, file=sys.stderr)
+    return segmenter
+
+
+def _slice_policy(name: str, slices: str) -> SlicePolicy:
+    from bedside.models.registry import model_card
+    from bedside.segment.sam.policy import SlicePolicy
+
+    policy = SlicePolicy(range=slices)  # type: ignore[arg-type]
+    if model_card(name).family != "sam":
+        raise InputError(f"slices of '{name}'", expected=f"{INCLUSIVE}: there is no published range", got=slices)
+    return policy

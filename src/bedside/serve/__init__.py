@@ -1,0 +1,1 @@
+"""The local server behind ``bedside ui``: REST and WebSocket over sessions, and the built page."""
