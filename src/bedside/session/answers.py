@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from bedside.core.errors import PromptError
-from bedside.core.prompts import InitialMask, Prompt
-from bedside.core.region import Region
-from bedside.segment.protocol import Segmenter
+from bedside.core.prompts import InitialMask, Point, Prompt
 from bedside.session.journal import Prompted
 from bedside.session.masks import Canvas, MaskCache, PackedMask
+
+if TYPE_CHECKING:
+    from bedside.segment.protocol import Segmenter, Suggesting
 
 CACHE_BYTES = 128 * 2**20
 """Memory for the masks of earlier steps. A dropped one is made again when undo asks for it."""
@@ -43,6 +45,7 @@ class Answers:
         self._segmenter = segmenter
         self._canvas = canvas
         self._cache = MaskCache(cache_bytes)
+        self._qualities: dict[tuple[int, ...], float | None] = {}
 
     def mask(self, prompts: Sequence[Prompted]) -> PackedMask:
         """The mask that ``prompts`` of one object make, oldest first.
@@ -54,7 +57,7 @@ class Answers:
         Raises:
             PromptError: The segmenter refuses a prompt.
         """
-        steps = [i + 1 for i, entry in enumerate(prompts) if entry.predict or isinstance(entry.prompt, InitialMask)]
+        steps = self._steps(prompts)
         numbers = tuple(entry.id for entry in prompts)
         # Back to the last step that is remembered, then forward again from there.
         done, mask = 0, PackedMask.empty(self._canvas.ndim)
@@ -68,6 +71,25 @@ class Answers:
             mask = self._step(prompts[:end], mask, end - before)
             self._cache.put(numbers[:end], mask)
         return mask
+
+    def remember(self, prompts: Sequence[Prompted], mask: PackedMask) -> None:
+        """Take ``mask`` for the one that ``prompts`` make, without asking."""
+        steps = self._steps(prompts)
+        if steps:
+            self._cache.put(tuple(entry.id for entry in prompts[: steps[-1]]), mask)
+
+    def quality(self, prompts: Sequence[Prompted]) -> float | None:
+        """Estimated DSC of the mask that ``prompts`` make; None where it was not estimated."""
+        steps = self._steps(prompts)
+        return self._qualities.get(tuple(entry.id for entry in prompts[: steps[-1]])) if steps else None
+
+    def suggest(self, prompts: Sequence[Prompted], mask: PackedMask, segmenter: Suggesting) -> Point | None:
+        """Where a click would help the mask that ``prompts`` made most; None where there is nothing to correct."""
+        kinds = segmenter.capabilities.prompt_kinds
+        asked = [self.placed[e.id] for e in prompts if e.prompt.kind in kinds]
+        if mask.region.is_empty or not any(prompt.positive for prompt in asked):
+            return None
+        return segmenter.suggest(asked, self._canvas.show(mask))
 
     def check_start(self, prompts: Sequence[Prompted], mask: PackedMask) -> None:
         """Make sure that ``prompts``, the last of which is to be answered, can begin an object or have begun one.
@@ -83,6 +105,11 @@ class Answers:
                 got=f"a {'positive' if prompts[-1].prompt.positive else 'negative'} {prompts[-1].prompt.kind}",
             )
 
+    @staticmethod
+    def _steps(prompts: Sequence[Prompted]) -> list[int]:
+        """After how many prompts the mask changes, each time; those that wait at the end change nothing."""
+        return [i + 1 for i, entry in enumerate(prompts) if entry.predict or isinstance(entry.prompt, InitialMask)]
+
     def _starts(self, prompts: Sequence[Prompted], mask: PackedMask) -> bool:
         starters = self._segmenter.capabilities.starts_from
         return not mask.region.is_empty or any(e.prompt.positive and e.prompt.kind in starters for e in prompts)
@@ -90,7 +117,7 @@ class Answers:
     def _step(self, prompts: Sequence[Prompted], before: PackedMask, fresh: int) -> PackedMask:
         last = prompts[-1].prompt
         if isinstance(last, InitialMask):
-            return PackedMask.of_patch(last.mask, Region.whole(last.mask.shape))
+            return PackedMask(last.region, last.bits)
         if not self._starts(prompts, before):
             return before
         kinds = self._segmenter.capabilities.prompt_kinds
@@ -100,6 +127,7 @@ class Answers:
         for stage, seconds in prediction.seconds.items():
             self.seconds[stage] = self.seconds.get(stage, 0.0) + seconds
         self.passes += prediction.passes
+        self._qualities[tuple(entry.id for entry in prompts)] = prediction.quality
         union = before.region.union(prediction.region)
         patch = before.patch(union)
         if not prediction.region.is_empty:

@@ -21,6 +21,7 @@ class SessionObject:
         can_undo: Whether there is something to undo.
         can_redo: Whether there is something to redo.
         voxels: Voxels of its mask.
+        quality: Estimated DSC of its mask, 0 to 1; None where the model made no estimate of just this mask.
     """
 
     id: int
@@ -31,6 +32,7 @@ class SessionObject:
     can_undo: bool
     can_redo: bool
     voxels: int
+    quality: float | None = None
 
 
 @dataclass(frozen=True)
@@ -41,8 +43,8 @@ class ObjectState:
     history: History
     mask: PackedMask
 
-    def view(self, label: int) -> SessionObject:
-        """The object as clients see it, with its value in the label map."""
+    def view(self, label: int, quality: float | None = None) -> SessionObject:
+        """The object as clients see it, with its value in the label map and the estimated DSC of its mask."""
         journal, past = self.journal, self.history
         return SessionObject(
             journal.id,
@@ -53,4 +55,5 @@ class ObjectState:
             bool(past.actions),
             bool(past.undone),
             self.mask.voxels,
+            quality,
         )

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bedside.core.errors import InputError
 from bedside.core.image import Image
-from bedside.segment.protocol import Segmenter
 from bedside.session.journal import Journal, Prompted
 from bedside.session.stamp import ImageStamp
+
+if TYPE_CHECKING:
+    from bedside.segment.protocol import Segmenter
 
 
 def check_journal(journal: Journal, image: Image) -> ImageStamp | None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,29 +15,26 @@ from bedside.core.errors import InputError, PromptError
 from bedside.core.image import Image
 from bedside.core.labels import OverlapPolicy, merge_masks
 from bedside.core.prompts import (
-    DEFAULT_THICKNESS,
-    Box,
-    Frame,
     InitialMask,
-    Lasso,
     Point,
     Prompt,
-    Scribble,
     place_prompt,
 )
 from bedside.core.region import Region
-from bedside.segment.protocol import Capabilities, Segmenter
 from bedside.session.answers import Answers
+from bedside.session.gestures import Gestures
 from bedside.session.journal import Event, History, Journal, ObjectJournal, Prompted, Redone, Removed, Undone, history
 from bedside.session.masks import Canvas, PackedMask
 from bedside.session.objects import ObjectState, SessionObject
 from bedside.session.opening import check_journal, open_image, open_segmenter
 from bedside.session.stamp import ImageStamp
+from bedside.weights.defaults import default_model
 
-DEFAULT_MODEL = "bedside-2d"
+if TYPE_CHECKING:
+    from bedside.segment.protocol import Capabilities, Segmenter
 
 
-class Session:
+class Session(Gestures):
     """Objects on one image, each made from prompts, with undo, redo and a journal that can be saved.
 
     The journal is the truth: an object's mask is a function of the image, the model and the prompts in force, so
@@ -45,7 +42,7 @@ class Session:
 
     Args:
         image: An image, an array (y, x), (y, x, 3) or (z, y, x), or a file to read.
-        model: Name of a model in the registry.
+        model: Name of a model in the registry; by default the bundled one for images or for volumes.
         device: "auto", "cpu" or "cuda".
         segmenter: Answers instead of a model that is loaded by name. It serves this session alone, because it
             holds the session's image.
@@ -58,13 +55,13 @@ class Session:
     def __init__(
         self,
         image: Image | NDArray[Any] | str | Path,
-        model: str = DEFAULT_MODEL,
+        model: str | None = None,
         device: str = "auto",
         segmenter: Segmenter | None = None,
     ) -> None:
         self.image = open_image(image)
         self._device = device
-        self._segmenter = segmenter if segmenter is not None else open_segmenter(model, device)
+        self._segmenter = segmenter or open_segmenter(model or default_model(self.image.ndim), device)
         self._segmenter.set_image(self.image)
         self._answers = Answers(self._segmenter, Canvas(self.image.shape))
         self._states: dict[int, ObjectState] = {}
@@ -91,7 +88,8 @@ class Session:
     @property
     def objects(self) -> tuple[SessionObject, ...]:
         """All objects, in the order of their labels."""
-        return tuple(state.view(label) for label, state in enumerate(self._states.values(), start=1))
+        states = enumerate(self._states.values(), start=1)
+        return tuple(s.view(label, self._answers.quality(s.history.prompts)) for label, s in states)
 
     @property
     def current(self) -> SessionObject | None:
@@ -123,73 +121,6 @@ class Session:
         self._current = self._state(object_id).journal.id
 
     # Prompts
-
-    def add_box(
-        self,
-        low: Sequence[float],
-        high: Sequence[float],
-        *,
-        positive: bool = True,
-        frame: Frame = "index",
-        predict: bool = True,
-        object_id: int | None = None,
-    ) -> Region | None:
-        """Add a box with the corners ``low`` and ``high``, (x, y) or (x, y, z), the end exclusive; see ``add``."""
-        return self.add(Box(tuple(low), tuple(high), bool(positive), frame), predict=predict, object_id=object_id)
-
-    def add_point(
-        self,
-        position: Sequence[float],
-        *,
-        positive: bool = True,
-        frame: Frame = "index",
-        predict: bool = True,
-        object_id: int | None = None,
-    ) -> Region | None:
-        """Add a click at ``position``, (x, y) or (x, y, z); see ``add``."""
-        return self.add(Point(tuple(position), bool(positive), frame), predict=predict, object_id=object_id)
-
-    def add_scribble(
-        self,
-        points: Iterable[Sequence[float]],
-        *,
-        positive: bool = True,
-        frame: Frame = "index",
-        thickness: float = DEFAULT_THICKNESS,
-        predict: bool = True,
-        object_id: int | None = None,
-    ) -> Region | None:
-        """Add a stroke through ``points``, each (x, y) or (x, y, z), ``thickness`` voxels wide; see ``add``."""
-        stroke = Scribble(tuple(tuple(p) for p in points), bool(positive), frame, thickness=float(thickness))
-        return self.add(stroke, predict=predict, object_id=object_id)
-
-    def add_lasso(
-        self,
-        points: Iterable[Sequence[float]],
-        *,
-        positive: bool = True,
-        frame: Frame = "index",
-        predict: bool = True,
-        object_id: int | None = None,
-    ) -> Region | None:
-        """Add a closed outline through ``points``, each (x, y) or (x, y, z); see ``add``."""
-        outline = Lasso(tuple(tuple(p) for p in points), bool(positive), frame)
-        return self.add(outline, predict=predict, object_id=object_id)
-
-    def set_mask(self, mask: NDArray[Any], *, object_id: int | None = None) -> Region | None:
-        """Replace the object's mask by ``mask``, as it is, for prompts that follow to correct.
-
-        Args:
-            mask: (z, y, x) or (y, x) of the image's spatial shape; the object where it is not zero.
-            object_id: The object; the current one by default.
-
-        Returns:
-            The region in which the object's mask changed.
-
-        Raises:
-            PromptError: The mask has another shape than the image.
-        """
-        return self.add(InitialMask(mask), object_id=object_id)
 
     def add(self, prompt: Prompt, *, predict: bool = True, object_id: int | None = None) -> Region | None:
         """Add a prompt of any kind to an object and have the model answer.
@@ -254,6 +185,27 @@ class Session:
                 return self._happen(state, Removed(prompt_id))
         numbers = [p.id for state in self._states.values() for p in state.history.prompts]
         raise InputError("prompt to remove", expected=f"one of {numbers}", got=prompt_id)
+
+    # What the model thinks of its answer
+
+    def suggest_click(self, object_id: int | None = None) -> Point | None:
+        """The click expected to help an object most, with the sign it has if the mask is wrong there.
+
+        Args:
+            object_id: The object; the current one by default.
+
+        Returns:
+            A click to look at and to give or not; None where nothing seems wrong or the object is empty.
+
+        Raises:
+            InputError: The model does not suggest clicks, or there is no such object.
+        """
+        from bedside.segment.protocol import Suggesting
+
+        if not isinstance(self._segmenter, Suggesting) or not self.capabilities.suggests:
+            raise InputError(f"model '{self.model}'", expected="one that suggests clicks", got="one that does not")
+        state = self._existing(object_id)
+        return self._answers.suggest(state.history.prompts, state.mask, self._segmenter) if state else None
 
     # Masks
 
@@ -360,17 +312,18 @@ class Session:
         """The session that ``journal`` describes, replayed on ``image``; see ``load``."""
         opened = open_image(image)
         stamp = check_journal(journal, opened)
-        session = cls(opened, model or journal.model or DEFAULT_MODEL, device, segmenter)
+        session = cls(opened, model or journal.model, device, segmenter)
         if stamp is not None:
             session._stamp = stamp
         session.restore(journal)
         return session
 
-    def restore(self, journal: Journal) -> None:
+    def restore(self, journal: Journal, known: Mapping[int, PackedMask] | None = None) -> None:
         """Take over the objects of ``journal`` in place of this session's own, and answer their prompts.
 
         Args:
             journal: One made on this image (``bedside.session.opening.check_journal`` makes sure of it).
+            known: Masks by object that this model made of just these prompts, which need no answer any more.
 
         Raises:
             PromptError: The model cannot take one of its prompts. The session stays as it was.
@@ -385,6 +338,8 @@ class Session:
         states: dict[int, ObjectState] = {}
         for item in journal.objects:
             past = history(item.events)
+            if known and item.id in known:
+                answers.remember(past.prompts, known[item.id])
             states[item.id] = ObjectState(item, past, answers.mask(past.prompts))
         self._answers, self._states, self._current = answers, states, journal.current
         self._last_prompt = max(placed, default=0)

@@ -1,0 +1,66 @@
+"""Errors that only a server has, and the answer that each error becomes."""
+
+from __future__ import annotations
+
+from bedside.core.errors import BackendError, BedsideError, DependencyError, InputError, WeightsError
+
+
+class NotFoundError(InputError):
+    """There is no such image, object, prompt or item."""
+
+
+class LockedError(InputError):
+    """The object is locked against changes."""
+
+
+class NotOfferedError(InputError):
+    """The model does not do this."""
+
+
+class TooLargeError(InputError):
+    """More bytes than the server takes."""
+
+
+class OtherSiteError(BedsideError):
+    """A page of another site asks."""
+
+    def __init__(self, got: str) -> None:
+        super().__init__("request from another site", expected="this server's own page", got=got[:200])
+
+
+class TokenError(BedsideError):
+    """The token of this start is missing or wrong."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "no access", expected="the token of this start", fix="open the address that 'bedside ui' printed"
+        )
+
+
+_STATUS: tuple[tuple[type[BedsideError], int], ...] = (
+    (NotFoundError, 404),
+    (LockedError, 409),
+    (NotOfferedError, 409),
+    (TooLargeError, 413),
+    (TokenError, 401),
+    (OtherSiteError, 403),
+    (WeightsError, 503),
+    (BackendError, 503),
+    (DependencyError, 503),
+)
+
+
+def status_of(error: BedsideError) -> int:
+    """The HTTP status of an error: 503 where the server's own parts fail, 4xx where the request can be put right."""
+    return next((status for kind, status in _STATUS if isinstance(error, kind)), 400)
+
+
+def problem_fields(error: Exception) -> dict[str, str | None]:
+    """What the page is told of an error (``messages.Problem``); of one that nobody foresaw no more than that."""
+    if isinstance(error, BedsideError):
+        told = {"what": error.what, "expected": error.expected, "got": error.got, "fix": error.fix}
+        return {"kind": type(error).__name__, **told, "message": str(error)}
+    what = "the server failed at this"
+    fix = "see its output for the cause; the work so far is in the workspace"
+    told = {"what": what, "expected": None, "got": type(error).__name__, "fix": fix}
+    return {"kind": "InternalError", **told, "message": f"{what}; {fix}"}

@@ -1,0 +1,93 @@
+"""The built page: files of a folder, served without a framework so that they are there before it is imported."""
+
+from __future__ import annotations
+
+import mimetypes
+from pathlib import Path
+
+from bedside.serve.security import Receive, Scope, Send
+
+FOLDER = Path(__file__).parent / "page"
+"""Where ``make ui`` puts the page."""
+MISSING_HINT = "the page is not built yet; run: make ui"
+
+_POLICY = (
+    "default-src 'self'; script-src 'self' 'wasm-unsafe-eval' blob:; worker-src 'self' blob:; "
+    "style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; font-src 'self' data:; "
+    "connect-src 'self' ws: data: blob:; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
+)
+"""What the page may load: nothing from elsewhere, so that an image's name cannot bring a script along."""
+_HEADERS = [
+    (b"content-security-policy", _POLICY.encode()),
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cross-origin-opener-policy", b"same-origin"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+]
+# The system's own table may say anything of these.
+_TYPES = {".js": "text/javascript", ".mjs": "text/javascript", ".css": "text/css", ".wasm": "application/wasm"}
+_HINT = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>Bedside</title></head>
+<body><h1>Bedside</h1><p>The page is not built yet. In the repository run: <code>make ui</code></p>
+<p>The server is running; its interface is described at <a href="/api/openapi.json">/api/openapi.json</a>.</p>
+</body></html>
+"""
+
+
+def is_built(folder: Path = FOLDER) -> bool:
+    """Whether there is a page to serve."""
+    return (folder / "index.html").is_file()
+
+
+class Page:
+    """Serves the files of a folder; addresses without a suffix are the page's own and get its index.
+
+    Args:
+        folder: The built page.
+    """
+
+    def __init__(self, folder: Path = FOLDER) -> None:
+        self._folder = folder.resolve()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        del receive
+        if scope["method"] not in ("GET", "HEAD"):
+            await _answer(send, 405, b"only GET\n", "text/plain")
+            return
+        path = self._file(scope["path"])
+        if path is not None:
+            # Names of built files hold a hash of their content; the index must be asked for anew.
+            lasting = path.parent.name == "assets"
+            kind = _TYPES.get(path.suffix) or mimetypes.guess_type(path.name)[0] or "application/octet-stream"
+            await _answer(send, 200, path.read_bytes(), kind, lasting, scope["method"] == "HEAD")
+        elif not is_built(self._folder):
+            await _answer(send, 200 if scope["path"] == "/" else 404, _HINT.encode(), "text/html; charset=utf-8")
+        else:
+            await _answer(send, 404, b"not found\n", "text/plain")
+
+    def _file(self, path: str) -> Path | None:
+        name = path.lstrip("/")
+        if "\0" in name:
+            return None
+        found = (self._folder / (name or "index.html")).resolve()
+        if found.is_relative_to(self._folder) and found.is_file():
+            return found
+        index = self._folder / "index.html"
+        return index if "." not in name and index.is_file() else None
+
+
+async def _answer(
+    send: Send, status: int, body: bytes, kind: str, lasting: bool = False, only_headers: bool = False
+) -> None:
+    if kind in ("text/html", "text/javascript", "text/css"):
+        kind += "; charset=utf-8"
+    cache = b"public, max-age=31536000, immutable" if lasting else b"no-cache"
+    headers = [
+        (b"content-type", kind.encode()),
+        (b"content-length", str(len(body)).encode()),
+        (b"cache-control", cache),
+        *_HEADERS,
+    ]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": b"" if only_headers else body})

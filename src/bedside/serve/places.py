@@ -1,0 +1,215 @@
+"""Where images are: in a file, in a folder of many, in a zip, or in what a browser sent."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+import tempfile
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from bedside.core.errors import FormatError, InputError
+from bedside.serve.errors import TooLargeError
+from bedside.serve.security import UPLOAD_LIMIT
+
+MEMBERS = 50_000
+"""Files that a zip may hold."""
+_PIECE = 2**20
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where one image is.
+
+    Attributes:
+        path: A file, or a folder with one DICOM series.
+        name: What to show.
+        series: The DICOM series, where the folder holds several.
+    """
+
+    path: Path
+    name: str
+    series: str | None = None
+
+
+def find_images(root: Path) -> list[Place]:
+    """The images below a folder, by their suffixes, and its DICOM series, in natural order.
+
+    Raises:
+        FormatError: There is none.
+    """
+    found = list(_walk(root, root))
+    if not found:
+        raise FormatError(
+            f"{root}: no image here", expected="a folder with images", fix="bedside info lists the formats"
+        )
+    return found
+
+
+def _walk(root: Path, folder: Path) -> Iterator[Place]:
+    try:
+        entries = sorted(folder.iterdir(), key=lambda path: natural(path.name))
+    except OSError:
+        return
+    files = [p for p in entries if not p.name.startswith(".") and p.is_file()]
+    suspects = [path for path in files if not _suffix_known(path)]
+    yield from (Place(path, str(path.relative_to(root))) for path in files if path not in suspects)
+    # The slices of a series lie together: where one file is DICOM the whole folder is asked for its series.
+    if any(_is_dicom(path) for path in suspects[:20]):
+        yield from _series_of(root, folder)
+    for path in entries:
+        if path.is_dir() and not path.is_symlink() and not path.name.startswith("."):
+            yield from _walk(root, path)
+
+
+def _series_of(root: Path, folder: Path) -> Iterator[Place]:
+    from bedside.io.dicom.series import find_series
+    from bedside.io.quiet import quiet
+
+    name = folder.name if folder == root else str(folder.relative_to(root))
+    with quiet():
+        series = [s for s in find_series(folder) if {f.path.parent for f in s.frames} == {folder}]
+    if len(series) == 1 and not any(path.is_dir() for path in folder.iterdir()):
+        yield Place(folder, name)
+        return
+    for one in series:
+        title = f"{name}: {one.description or 'series ' + (one.number or '?')}"
+        yield Place(folder, title, one.uid)
+
+
+def _suffix_known(path: Path) -> bool:
+    """Whether a reader claims the file by its name alone; DICOM files are looked into instead."""
+    from bedside.io import readers
+
+    name = path.name.lower()
+    return any(name.endswith(s) for format_, suffixes in readers().items() if format_ != "dicom" for s in suffixes)
+
+
+def _is_dicom(path: Path) -> bool:
+    from bedside.io.dicom.series import is_dicom
+
+    try:
+        return is_dicom(path) or path.suffix.lower() in (".dcm", ".dicom", ".ima")
+    except OSError:
+        return False
+
+
+def natural(name: str) -> list[tuple[int, int, str]]:
+    """A key that sorts "slice 10" after "slice 9"."""
+    return [(0, int(part), "") if part.isdigit() else (1, 0, part.lower()) for part in re.split(r"(\d+)", name) if part]
+
+
+def is_archive(path: Path) -> bool:
+    """Whether a path is a zip of images (and not one of the formats that are zips themselves)."""
+    return path.suffix.lower() == ".zip" and path.is_file()
+
+
+def unpack(archive: Path, folder: Path) -> Path:
+    """Unpack a zip of one image into a folder, once, and say where the image is.
+
+    Args:
+        archive: A zip of DICOM files, or of a single file of another format.
+        folder: Where unpacked archives are kept.
+
+    Raises:
+        FormatError: It is no zip, damaged, encrypted, or holds no image or several.
+        TooLargeError: It would be too large, or holds too many files.
+    """
+    target = folder / _digest(archive)
+    if not target.is_dir():
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder) as scratch:
+            inside = Path(scratch) / "files"
+            inside.mkdir()
+            try:
+                _extract(archive, inside)
+            except (zipfile.BadZipFile, RuntimeError, NotImplementedError, OSError, EOFError) as error:
+                raise FormatError(f"{archive}", expected="a zip that can be unpacked", got=str(error)) from error
+            inside.replace(target)
+    return single_image(target, archive.name)
+
+
+def single_image(folder: Path, name: str) -> Path:
+    """The one image in a folder: a file, or the folder itself where it holds DICOM.
+
+    Raises:
+        FormatError: There is none, or several.
+    """
+    files = [path for path in sorted(folder.rglob("*")) if path.is_file() and not path.name.startswith(".")]
+    if not files:
+        raise FormatError(f"{name}", expected="an image", got="no file in it")
+    known = [path for path in files if _suffix_known(path)]
+    # A header and its samples are two files of one image.
+    headers = [path for path in known if path.suffix.lower() in (".mhd", ".nhdr")]
+    chosen = headers if len(headers) == 1 else known
+    if len(chosen) == 1:
+        return chosen[0]
+    if not known:
+        return folder
+    raise FormatError(f"{name}", expected="one image, or the files of one DICOM series", got=f"{len(known)} images")
+
+
+def _extract(archive: Path, target: Path) -> None:
+    with zipfile.ZipFile(archive) as opened:
+        members = [m for m in opened.infolist() if not m.is_dir() and "__MACOSX" not in m.filename]
+        if len(members) > MEMBERS:
+            raise TooLargeError(f"{archive}", expected=f"at most {MEMBERS} files", got=len(members))
+        left = UPLOAD_LIMIT
+        for member in members:
+            path = target / safe_relative(member.filename)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            # What the header says of the size may be a lie: what comes out is counted.
+            with opened.open(member) as source, path.open("wb") as sink:
+                left -= copy_limited(source, sink, left, str(archive))
+
+
+def copy_limited(source: IO[bytes], sink: IO[bytes], limit: int, what: str) -> int:
+    """Copy a stream; returns how many bytes it had.
+
+    Raises:
+        TooLargeError: There are more than ``limit``.
+    """
+    copied = 0
+    while piece := source.read(_PIECE):
+        copied += len(piece)
+        if copied > limit:
+            raise TooLargeError(f"{what}", expected=f"at most {UPLOAD_LIMIT / 2**30:.0f} GiB unpacked")
+        sink.write(piece)
+    return copied
+
+
+def safe_relative(name: str) -> Path:
+    """A name from a stranger as a relative path that cannot leave its folder.
+
+    Raises:
+        InputError: Nothing of it can be used.
+    """
+    parts = [part for part in re.split(r"[/\\]+", name) if part not in ("", ".", "..")]
+    parts = [part for part in parts if not re.fullmatch(r"[A-Za-z]:", part)]
+    kept = [re.sub(r"[^\w.+()\[\] -]", "_", part).lstrip(".")[-120:] or "_" for part in parts]
+    if not kept:
+        raise InputError("file name", expected="a name", got=repr(name)[:80])
+    return Path(*kept)
+
+
+def keep_upload(scratch: Path, folder: Path) -> Path:
+    """Move files that were received into ``scratch`` to a folder named by their content, and say where that is."""
+    digest = hashlib.sha256()
+    for path in sorted(p for p in scratch.rglob("*") if p.is_file()):
+        digest.update(f"{path.relative_to(scratch)}\0{_digest(path)}\0".encode())
+    target = folder / digest.hexdigest()[:24]
+    if target.is_dir():
+        shutil.rmtree(scratch)
+    else:
+        os.replace(scratch, target)  # noqa: PTH105 - the folder is not empty, which Path.rename says nothing of
+    return target
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:24]

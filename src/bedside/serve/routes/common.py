@@ -1,0 +1,39 @@
+"""What the routes share: the service behind them, and streams."""
+
+from __future__ import annotations
+
+from typing import Annotated
+from urllib.parse import quote
+
+from fastapi import Depends
+from starlette.requests import HTTPConnection
+
+from bedside.serve.messages import Problem
+from bedside.serve.service import Service
+
+PROBLEMS: dict[int | str, dict[str, object]] = {
+    code: {"model": Problem, "description": text}
+    for code, text in {
+        400: "Bad input",
+        401: "No token",
+        403: "Another site",
+        404: "There is no such thing",
+        409: "Not in this state",
+        422: "A body of the wrong form",
+    }.items()
+}
+
+
+def the_service(connection: HTTPConnection) -> Service:
+    """The service of the application that answers."""
+    service: Service = connection.app.state.service
+    return service
+
+
+ServiceOf = Annotated[Service, Depends(the_service)]
+
+
+def attachment(name: str) -> dict[str, str]:
+    """The header that makes a browser save an answer under a name."""
+    plain = "".join(c if c.isascii() and c.isprintable() and c not in '"\\' else "_" for c in name)
+    return {"Content-Disposition": f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(name, safe='')}"}

@@ -1,0 +1,147 @@
+"""Opening images, and sending their samples."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+from fastapi import APIRouter, Query, Request, Response
+from fastapi.responses import StreamingResponse
+from starlette.datastructures import UploadFile
+
+from bedside.core.errors import InputError
+from bedside.serve.messages import Change, ImageInfo, ImageList, ImageUpdate, OpenRequest
+from bedside.serve.places import MEMBERS, copy_limited, keep_upload, safe_relative, single_image
+from bedside.serve.routes.common import PROBLEMS, ServiceOf
+from bedside.serve.sample import write_sample
+from bedside.serve.security import UPLOAD_LIMIT
+from bedside.serve.service import image_info
+from bedside.serve.voxels import nifti_size, nifti_stream, picture
+
+router = APIRouter(prefix="/api", tags=["images"], responses=PROBLEMS)
+
+
+@router.get("/images")
+async def images(service: ServiceOf) -> ImageList:
+    """The images in memory, the one used last first."""
+    return ImageList(images=[image_info(service, opened) for opened in reversed(service.hub.images)])
+
+
+@router.post("/images")
+async def open_path(service: ServiceOf, request: OpenRequest) -> ImageInfo:
+    """Open an image by its path on this machine: a file, a folder of DICOM files, or a zip."""
+    path = Path(request.path).expanduser()
+    if "\0" in request.path or not path.is_absolute():
+        raise InputError("path", expected="an absolute path on this machine", got=repr(request.path)[:200])
+    item = await service.add_item(path, request.series, request.volume)
+    return image_info(service, await service.open(item))
+
+
+_UPLOAD_FORM = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "multipart/form-data": {
+                "schema": {
+                    "type": "object",
+                    "required": ["files"],
+                    "properties": {"files": {"type": "array", "items": {"type": "string", "format": "binary"}}},
+                }
+            }
+        },
+    }
+}
+
+
+@router.post("/upload", openapi_extra=_UPLOAD_FORM)
+async def upload(service: ServiceOf, request: Request) -> ImageInfo:
+    """Open what the browser sends: one file, the files of a DICOM series, or a zip. It is kept beside the workspace."""
+    async with request.form(max_files=MEMBERS) as form:
+        files = [file for file in form.getlist("files") if isinstance(file, UploadFile)]
+        if not files:
+            raise InputError("upload", expected="files in the field 'files'", got="none")
+        place = await service.hub.call(_keep, files, service.folder / "uploads")
+    item = await service.add_item(place)
+    return image_info(service, await service.open(item))
+
+
+def _keep(files: list[UploadFile], folder: Path) -> Path:
+    """Move what was sent to a folder named by its content; returns where the image is."""
+    folder.mkdir(parents=True, exist_ok=True)
+    scratch = Path(tempfile.mkdtemp(prefix="incoming-", dir=folder))
+    try:
+        left = UPLOAD_LIMIT
+        for file in files:
+            path = scratch / safe_relative(file.filename or "image")
+            if path.exists():
+                raise InputError("upload", expected="files of different names", got=f"{path.name} twice")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with path.open("wb") as sink:
+                left -= copy_limited(file.file, sink, left, "upload")
+        kept = keep_upload(scratch, folder)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+    files_kept = [path for path in kept.rglob("*") if path.is_file()]
+    return files_kept[0] if len(files_kept) == 1 else single_image(kept, "upload")
+
+
+@router.post("/sample")
+async def sample(service: ServiceOf) -> ImageInfo:
+    """Open the built-in sample volume, to try things on."""
+    path = await service.hub.call(write_sample, service.folder)
+    item = await service.add_item(path)
+    return image_info(service, await service.open(item))
+
+
+@router.get("/images/{image}")
+async def image_of(service: ServiceOf, image: int) -> ImageInfo:
+    """An image; it is opened again if it was dropped from memory."""
+    return image_info(service, await service.hub.get(image))
+
+
+@router.patch("/images/{image}")
+async def update(service: ServiceOf, image: int, request: ImageUpdate) -> Change:
+    """Choose another model, overlap policy or current object."""
+    change: Change = await service.hub.change(
+        image, lambda opened: opened.change_image(request.model, request.policy, request.current)
+    )
+    return change
+
+
+@router.delete("/images/{image}", status_code=204)
+async def close(service: ServiceOf, image: int) -> Response:
+    """Let an image go from memory; the work stays in the workspace."""
+    await service.hub.get(image)
+    service.hub.drop(image)
+    return Response(status_code=204)
+
+
+@router.get("/images/{image}/image.nii", response_class=StreamingResponse)
+async def voxels(service: ServiceOf, image: int) -> StreamingResponse:
+    """The samples as an uncompressed NIfTI-1 file."""
+    opened = await service.hub.get(image)
+    if opened.image.is_colour:
+        raise InputError("image.nii", expected="grey values", got="colours", fix="ask for picture.png")
+    dtype, geometry = np.dtype(opened.facts.stored), opened.image.geometry
+    size = nifti_size(geometry, dtype)
+    stream = nifti_stream(opened.image.array, geometry, dtype)
+    return StreamingResponse(stream, media_type="application/octet-stream", headers={"Content-Length": str(size)})
+
+
+@router.get("/images/{image}/picture.png", response_class=Response)
+async def picture_of(
+    service: ServiceOf,
+    image: int,
+    level: Annotated[float | None, Query(allow_inf_nan=False)] = None,
+    width: Annotated[float | None, Query(gt=0, allow_inf_nan=False)] = None,
+) -> Response:
+    """A two-dimensional image as PNG."""
+    opened = await service.hub.get(image)
+    window = opened.facts.window
+    body = await service.hub.call(
+        picture, opened.image, window.level if level is None else level, window.width if width is None else width
+    )
+    return Response(body, media_type="image/png")

@@ -1,0 +1,149 @@
+"""Objects, prompts, masks."""
+
+from __future__ import annotations
+
+import numpy as np
+from fastapi import APIRouter
+from fastapi.responses import StreamingResponse
+
+from bedside.core.region import Region
+from bedside.serve.messages import (
+    BrushRequest,
+    Change,
+    LabelPatch,
+    ObjectCreate,
+    ObjectList,
+    ObjectUpdate,
+    Patch,
+    PromptList,
+    PromptRequest,
+    Suggestion,
+    Superseded,
+)
+from bedside.serve.opened import OpenImage
+from bedside.serve.patches import dtype_name, encode, paint_labels, whole_box
+from bedside.serve.prompts import read_prompt
+from bedside.serve.routes.common import PROBLEMS, ServiceOf
+from bedside.serve.voxels import nifti_size, nifti_stream
+
+router = APIRouter(prefix="/api/images/{image}", tags=["objects"], responses=PROBLEMS)
+
+
+@router.get("/labels")
+async def labels(service: ServiceOf, image: int) -> LabelPatch:
+    """Who is seen where, of the whole image."""
+    opened = await service.hub.get(image)
+    patch: LabelPatch = await service.hub.call(_label_patch, opened)
+    return patch
+
+
+def _label_patch(opened: OpenImage) -> LabelPatch:
+    snapshot = opened.snapshot
+    box = whole_box(snapshot.visible, opened.image.ndim)
+    painted = paint_labels(snapshot.visible, box, snapshot.policy)
+    return LabelPatch(
+        version=snapshot.version,
+        start=list(box.start),
+        stop=list(box.stop),
+        labels=encode(painted),
+        dtype=dtype_name(painted),
+    )
+
+
+@router.get("/labels.nii", response_class=StreamingResponse)
+async def labels_volume(service: ServiceOf, image: int) -> StreamingResponse:
+    """Who is seen where, as an uncompressed NIfTI-1 file."""
+    opened = await service.hub.get(image)
+    snapshot, geometry = opened.snapshot, opened.image.geometry
+    painted = await service.hub.call(paint_labels, snapshot.visible, Region.whole(geometry.shape), snapshot.policy)
+    headers = {
+        "Content-Length": str(nifti_size(geometry, painted.dtype)),
+        "X-Bedside-Version": str(snapshot.version),
+    }
+    stream = nifti_stream(painted, geometry, np.dtype(painted.dtype))
+    return StreamingResponse(stream, media_type="application/octet-stream", headers=headers)
+
+
+@router.get("/objects")
+async def objects(service: ServiceOf, image: int) -> ObjectList:
+    """All objects."""
+    snapshot = (await service.hub.get(image)).snapshot
+    return ObjectList(version=snapshot.version, current=snapshot.current, objects=snapshot.infos)
+
+
+@router.post("/objects")
+async def create(service: ServiceOf, image: int, request: ObjectCreate) -> Change:
+    """Begin an object, which becomes the current one."""
+    change: Change = await service.hub.change(image, lambda opened: opened.add_object(request))
+    return change
+
+
+@router.patch("/objects/{number}")
+async def update(service: ServiceOf, image: int, number: int, request: ObjectUpdate) -> Change:
+    """Rename, colour, show, hide, lock or unlock an object."""
+    change: Change = await service.hub.change(image, lambda opened: opened.change_object(number, request))
+    return change
+
+
+@router.delete("/objects/{number}")
+async def delete(service: ServiceOf, image: int, number: int) -> Change:
+    """Delete an object."""
+    change: Change = await service.hub.change(image, lambda opened: opened.delete_object(number))
+    return change
+
+
+@router.get("/objects/{number}/mask")
+async def mask(service: ServiceOf, image: int, number: int) -> Patch:
+    """The mask of one object."""
+    opened = await service.hub.get(image)
+    patch: Patch = await service.hub.call(opened.mask_patch, number)
+    return patch
+
+
+@router.get("/objects/{number}/prompts")
+async def prompts_of(service: ServiceOf, image: int, number: int) -> PromptList:
+    """The prompts in force of an object."""
+    return (await service.hub.get(image)).snapshot.prompts(number)
+
+
+@router.post("/objects/{number}/undo")
+async def undo(service: ServiceOf, image: int, number: int) -> Change:
+    """Undo the last prompt or removal of an object."""
+    change: Change = await service.hub.change(image, lambda opened: opened.step(number, redo=False))
+    return change
+
+
+@router.post("/objects/{number}/redo")
+async def redo(service: ServiceOf, image: int, number: int) -> Change:
+    """Put back what was last undone."""
+    change: Change = await service.hub.change(image, lambda opened: opened.step(number, redo=True))
+    return change
+
+
+@router.post("/objects/{number}/suggest")
+async def suggest(service: ServiceOf, image: int, number: int) -> Suggestion:
+    """Where to click next."""
+    suggestion: Suggestion = await service.hub.change(image, lambda opened: opened.suggest(number))
+    return suggestion
+
+
+@router.post("/prompts")
+async def add_prompt(service: ServiceOf, image: int, request: PromptRequest) -> Change | Superseded:
+    """Add a prompt and answer it."""
+    opened = await service.hub.get(image)
+    prompt = read_prompt(request.prompt, opened.image)
+    return await service.hub.prompt(image, request.object, prompt, request.predict)
+
+
+@router.delete("/prompts/{prompt}")
+async def remove_prompt(service: ServiceOf, image: int, prompt: int) -> Change:
+    """Delete one prompt, wherever it stands."""
+    change: Change = await service.hub.change(image, lambda opened: opened.remove_prompt(prompt))
+    return change
+
+
+@router.post("/brush")
+async def brush(service: ServiceOf, image: int, request: BrushRequest) -> Change:
+    """Replace a box of an object's mask by what was painted."""
+    change: Change = await service.hub.change(image, lambda opened: opened.brush(request))
+    return change

@@ -1,0 +1,87 @@
+"""What the page asks for first: the server's state, the models, and the worklist."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Query, Response
+
+from bedside import __version__
+from bedside.io import readers, writers
+from bedside.serve.errors import NotFoundError
+from bedside.serve.facts import CT_WINDOWS
+from bedside.serve.messages import ImageInfo, Item, ItemUpdate, ModelList, ServerState, Worklist
+from bedside.serve.routes.common import PROBLEMS, ServiceOf
+from bedside.serve.security import UPLOAD_LIMIT
+from bedside.serve.service import image_info, item_info
+
+RECENT = 20
+PATIENCE = 1.0
+"""Seconds that the first answer waits for a folder to be looked through."""
+
+router = APIRouter(prefix="/api", tags=["start"], responses=PROBLEMS)
+
+
+@router.get("/state")
+async def state(service: ServiceOf) -> ServerState:
+    """The server, and what to show first."""
+    await service.looked_through(PATIENCE)
+    recent = [item_info(service, record) for record in service.workspace.recent(RECENT)]
+    return ServerState(
+        version=__version__,
+        workspace=str(service.workspace.path),
+        default_model=service.config.model,
+        first=service.first,
+        recent=recent,
+        presets=list(CT_WINDOWS),
+        readers={name: list(suffixes) for name, suffixes in readers().items()},
+        writers={name: list(suffixes) for name, suffixes in writers().items()},
+        sample=True,
+        upload_limit=UPLOAD_LIMIT,
+    )
+
+
+@router.get("/models")
+async def models(service: ServiceOf) -> ModelList:
+    """The models, and why one cannot be chosen."""
+    return ModelList(default=service.config.model, models=await service.hub.call(service.engines.models))
+
+
+@router.get("/worklist")
+async def worklist(service: ServiceOf) -> Worklist:
+    """The images of this start, in order."""
+    items = [item_info(service, record) for record in service.workspace.items(service.items)]
+    counts = dict.fromkeys(("new", "in progress", "done"), 0)
+    for item in items:
+        counts[item.state] += 1
+    return Worklist(items=items, scanning=service.scanning, counts=counts)
+
+
+@router.post("/worklist/next")
+async def next_item(service: ServiceOf, after: int | None = Query(None)) -> Item:
+    """The next item that is not done."""
+    found = service.next_item(after)
+    if found is None:
+        raise NotFoundError("all other images are done")
+    return item_info(service, found)
+
+
+@router.post("/worklist/{item}/open")
+async def open_item(service: ServiceOf, item: int) -> ImageInfo:
+    """Open the image of an item."""
+    return image_info(service, await service.open(service.item(item)))
+
+
+@router.patch("/worklist/{item}")
+async def set_state(service: ServiceOf, item: int, update: ItemUpdate) -> Item:
+    """Say how far the work on an item is."""
+    service.item(item)
+    await service.hub.call(service.workspace.set_state, item, update.state)
+    return item_info(service, service.item(item))
+
+
+@router.delete("/worklist/{item}", status_code=204)
+async def take_off(service: ServiceOf, item: int) -> Response:
+    """Take an item off the list; file and work stay."""
+    service.item(item)
+    if item in service.items:
+        service.items.remove(item)
+    return Response(status_code=204)

@@ -1,0 +1,128 @@
+"""Who may ask: pages of this server, on this machine, with the token of this start.
+
+Any site that the user visits can send requests to a server on loopback. So the names in ``Host`` (against DNS
+rebinding) and ``Origin`` must be this server's own, and every call of the API must carry a token that only the opened
+address had.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Awaitable, Callable, MutableMapping
+from http.cookies import CookieError, SimpleCookie
+from typing import Any
+from urllib.parse import parse_qsl, urlencode, urlsplit
+
+from bedside.serve.errors import OtherSiteError, TokenError, TooLargeError, problem_fields
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+OPEN_PATHS = ("/api/openapi.json",)
+"""Paths below /api that hold nothing of the user's."""
+UPLOAD_PATH = "/api/upload"
+UPLOAD_LIMIT = 8 * 2**30
+"""Bytes of an upload, and of a zip once unpacked."""
+BODY_LIMIT = 64 * 2**20
+"""Bytes of any other request: a brush as large as a volume of bits fits."""
+
+
+class Guard:
+    """Lets through what this server's own pages ask; everything else gets a short answer that says why not.
+
+    Args:
+        app: What is guarded.
+        port: Port that the server listens on.
+        token: Secret of this start.
+    """
+
+    def __init__(self, app: App, port: int, token: str) -> None:
+        self._app, self._port, self._token = app, port, token
+        self._cookie = f"bedside_{port}"
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Check one request, and answer it or hand it on."""
+        if scope["type"] not in ("http", "websocket"):
+            await self._app(scope, receive, send)
+            return
+        headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
+        if not self._is_ours(headers):
+            await _refuse(scope, send, 403, OtherSiteError(headers.get("origin") or headers.get("host", "no host")))
+        elif scope["path"].startswith("/api") and scope["path"] not in OPEN_PATHS and not self._has_token(headers):
+            await _refuse(scope, send, 401, TokenError())
+        elif (size := _excess(scope, headers)) is not None:
+            error = TooLargeError("request", expected="a body whose length is said and allowed", got=size)
+            await _refuse(scope, send, 413, error)
+        elif scope["type"] == "http" and not scope["path"].startswith("/api") and b"token=" in scope["query_string"]:
+            await self._take_token(scope, send)
+        else:
+            await self._app(scope, receive, send)
+
+    def _is_ours(self, headers: dict[str, str]) -> bool:
+        host = headers.get("host", "")
+        if not self._is_loopback(f"http://{host}"):
+            return False
+        origin = headers.get("origin")
+        if origin is not None:
+            return origin == f"http://{host}"
+        # Pages of other sites load pictures and scripts without naming their origin, but not without this.
+        return headers.get("sec-fetch-site", "none") in ("none", "same-origin") or headers.get("sec-fetch-mode") == (
+            "navigate"
+        )
+
+    def _is_loopback(self, address: str) -> bool:
+        try:
+            parts = urlsplit(address)
+            return parts.hostname in LOOPBACK and (parts.port or 80) == self._port
+        except ValueError:
+            return False
+
+    def _has_token(self, headers: dict[str, str]) -> bool:
+        bearer = headers.get("authorization", "").removeprefix("Bearer ")
+        if bearer and secrets.compare_digest(bearer.encode(), self._token.encode()):
+            return True
+        try:
+            morsel = SimpleCookie(headers.get("cookie", "")).get(self._cookie)
+        except CookieError:
+            return False
+        return morsel is not None and secrets.compare_digest(morsel.value.encode(), self._token.encode())
+
+    async def _take_token(self, scope: Scope, send: Send) -> None:
+        """Turn the token in the address into a cookie, so that it stays in no history, and go on without it."""
+        query = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
+        given = dict(query).get("token", "")
+        rest = urlencode([(key, value) for key, value in query if key != "token"])
+        # One slash only: two would lead to another host.
+        target = "/" + scope["path"].lstrip("/\\") + (f"?{rest}" if rest else "")
+        headers = [(b"location", target.encode()), (b"cache-control", b"no-store")]
+        if secrets.compare_digest(given.encode(), self._token.encode()):
+            cookie = f"{self._cookie}={self._token}; Path=/; HttpOnly; SameSite=Strict"
+            headers.append((b"set-cookie", cookie.encode()))
+        await send({"type": "http.response.start", "status": 303, "headers": headers})
+        await send({"type": "http.response.body", "body": b""})
+
+
+def _excess(scope: Scope, headers: dict[str, str]) -> str | None:
+    """How large the body of a request is, where that is too large or not said; None where it is in order."""
+    if scope["type"] != "http":
+        return None
+    length = headers.get("content-length", "0")
+    if "transfer-encoding" in headers or not length.isdigit():
+        return "an unknown length"
+    limit = UPLOAD_LIMIT if scope["path"] == UPLOAD_PATH else BODY_LIMIT
+    return f"{length} bytes of {limit}" if int(length) > limit else None
+
+
+async def _refuse(scope: Scope, send: Send, status: int, error: Exception) -> None:
+    if scope["type"] == "websocket":
+        # Before the handshake this becomes HTTP 403: a page of another site learns no more.
+        await send({"type": "websocket.close", "code": 1008, "reason": str(error)[:120]})
+        return
+    body = json.dumps(problem_fields(error)).encode()
+    headers = [(b"content-type", b"application/json"), (b"cache-control", b"no-store")]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

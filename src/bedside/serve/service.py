@@ -1,0 +1,242 @@
+"""All that the routes need, made once at the start: workspace, models, worker, hub, and the worklist of this start."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Coroutine
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bedside.core.errors import BedsideError
+from bedside.serve.engines import Engines
+from bedside.serve.errors import NotFoundError
+from bedside.serve.hub import BUDGET, Hub
+from bedside.serve.messages import ImageInfo, Item
+from bedside.serve.opened import OpenImage
+from bedside.serve.opening import Opener
+from bedside.serve.places import find_images
+from bedside.serve.voxels import affine_of
+from bedside.serve.worker import Job, Worker
+from bedside.session.workspace import ItemRecord, Workspace
+from bedside.weights.defaults import IMAGES as DEFAULT_MODEL
+
+PREPARE_AFTER = 1.5
+"""Seconds after an image was opened before the next is prepared, so that its own page is served first."""
+
+log = logging.getLogger("bedside.serve")
+
+
+@dataclass(frozen=True)
+class ServiceConfig:
+    """What a server is started with.
+
+    Attributes:
+        paths: Images, and folders of images, for the worklist.
+        model: Answers where none was chosen for an image.
+        budget: Bytes of memory for images.
+        prepare_after: Seconds before the next image is prepared; None for never.
+        warm_up: Whether the model is loaded before anyone asks.
+    """
+
+    paths: tuple[Path, ...] = ()
+    model: str = DEFAULT_MODEL
+    budget: int = BUDGET
+    prepare_after: float | None = PREPARE_AFTER
+    warm_up: bool = True
+
+
+class Service:
+    """The running server's parts.
+
+    Args:
+        workspace: Where the work is kept; closed with the service.
+        config: See ``ServiceConfig``.
+        engines: The models.
+
+    Attributes:
+        items: Numbers of the worklist's items, in order.
+        first: The item to open at once.
+        scanning: Whether a folder is still being looked through.
+    """
+
+    def __init__(self, workspace: Workspace, config: ServiceConfig, engines: Engines | None = None) -> None:
+        self.workspace, self.config = workspace, config
+        self.engines = engines or Engines()
+        self.folder = workspace.path.with_name(workspace.path.name + ".files")
+        self.worker = Worker()
+        opener = Opener(workspace, self.engines, config.model, self.folder / "unpacked")
+        self.hub = Hub(workspace, opener, self.worker, config.budget)
+        self.items: list[int] = []
+        self.first: int | None = None
+        self.scanning = False
+        self._looked_through = asyncio.Event()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def start(self) -> None:
+        """Begin the worklist, and load the model while the page is being fetched."""
+        for path in self.config.paths:
+            if not path.is_dir():
+                self.items.append(self.workspace.item(str(path.absolute()), name=path.name))
+        self.first = self.items[0] if self.items else None
+        folders = [path for path in self.config.paths if path.is_dir()]
+        if folders:
+            self.scanning = True
+            self._spawn(self._scan(folders))
+        else:
+            self._looked_through.set()
+            self._prepare_first()
+        if self.config.warm_up:
+            self.worker.submit(Job(0, lambda _: self._warm_up()))
+
+    async def stop(self, patience: float = 0.5) -> None:
+        """End everything; what was answered is in the workspace.
+
+        Args:
+            patience: Seconds to wait for a prediction under way; what it would have answered is forgotten.
+        """
+        for task in self._tasks:
+            task.cancel()
+        self.hub.readers.shutdown(wait=False, cancel_futures=True)
+        await asyncio.to_thread(self.worker.stop, patience)
+        self.workspace.close()
+
+    # The worklist
+
+    async def add_item(self, path: Path, series: str | None = None, volume: int | None = None) -> ItemRecord:
+        """The item at a place, put on the worklist if it is not there."""
+        number = await self.hub.call(self.workspace.item, str(path.absolute()), series, volume, path.name)
+        if number not in self.items:
+            self.items.append(number)
+        return self.item(number)
+
+    async def looked_through(self, patience: float) -> None:
+        """Wait a moment for folders to be looked through, so that the first answer knows the first image."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._looked_through.wait(), patience)
+
+    def item(self, number: int) -> ItemRecord:
+        """An item by its number.
+
+        Raises:
+            NotFoundError: There is none.
+        """
+        found = self.workspace.items([number])
+        if not found:
+            raise NotFoundError("item", expected="the number of a line of the worklist", got=number)
+        return found[0]
+
+    def next_item(self, after: int | None) -> ItemRecord | None:
+        """The next item that is not done, from the one after ``after`` on and round; None where all are done."""
+        start = self.items.index(after) + 1 if after in self.items else 0
+        order = self.items[start:] + self.items[:start]
+        return next((i for i in self.workspace.items(order) if i.state != "done" and i.id != after), None)
+
+    async def open(self, item: ItemRecord) -> OpenImage:
+        """Open an item, and prepare the one after it in the background."""
+        opened = await self.hub.open_item(item)
+        if self.config.prepare_after is not None:
+            self._spawn(self._prepare_after(item.id, self.config.prepare_after))
+        return opened
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        # The loop holds its tasks weakly.
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _prepare_after(self, item: int, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+        await self._prepare(self.next_item(item))
+
+    async def _prepare(self, item: ItemRecord | None) -> None:
+        """Read an image before somebody asks for it."""
+        if item is not None and not self.hub.ready(item.image):
+            # Why it cannot be opened is kept with the item, and said to whoever opens it.
+            with contextlib.suppress(BedsideError):
+                await self.hub.open_item(item, shown=False)
+
+    def _prepare_first(self) -> None:
+        """Read the first image while the browser is still fetching the page."""
+        if self.first is not None and self.config.prepare_after is not None:
+            self._spawn(self._prepare(self.item(self.first)))
+
+    async def _scan(self, folders: list[Path]) -> None:
+        try:
+            for folder in folders:
+                try:
+                    places = await self.hub.call(find_images, folder.absolute())
+                except BedsideError as error:
+                    log.warning("%s", error)
+                    continue
+                for place in places:
+                    number = self.workspace.item(str(place.path), place.series, None, place.name)
+                    if number not in self.items:
+                        self.items.append(number)
+            self.first = self.first if self.first is not None else next(iter(self.items), None)
+            self._prepare_first()
+        finally:
+            self.scanning = False
+            self._looked_through.set()
+
+    def _warm_up(self) -> None:
+        try:
+            self.engines.warm_up(self.config.model)
+        except BedsideError as error:
+            log.warning("%s", error)
+
+
+def item_info(service: Service, record: ItemRecord) -> Item:
+    """An item as the page takes it."""
+    return Item(
+        item=record.id,
+        path=record.path,
+        name=record.name,
+        series=record.series,
+        volume=record.volume,
+        state=record.state,
+        image=record.image,
+        objects=service.workspace.objects(record.image) if record.image is not None else 0,
+        ready=service.hub.ready(record.image),
+        problem=record.problem,
+    )
+
+
+def image_info(service: Service, opened: OpenImage) -> ImageInfo:
+    """An open image as the page takes it."""
+    record, image, facts, seen = service.item(opened.item), opened.image, opened.facts, opened.snapshot
+    geometry = image.geometry
+    return ImageInfo(
+        image=opened.id,
+        item=record.id,
+        name=record.name,
+        path=record.path,
+        sha256=opened.stamp.sha256,
+        dimensions=image.ndim,
+        shape=list(image.shape),
+        spacing=list(geometry.spacing),
+        spacing_known=geometry.spacing_known,
+        origin=list(geometry.origin),
+        direction=[list(row) for row in geometry.direction],
+        affine=affine_of(geometry).tolist(),
+        modality=facts.modality,
+        modality_guessed=facts.guessed,
+        dtype=image.array.dtype.name,
+        stored_dtype=facts.stored,
+        colour=image.is_colour,
+        range=[facts.low, facts.high],
+        percentiles=facts.percentiles,
+        window=facts.window,
+        presets=facts.presets,
+        nbytes=int(image.array.nbytes),
+        state=record.state,
+        model=opened.model,
+        policy=seen.policy,
+        tools=service.engines.tools(opened.model),
+        version=seen.version,
+        current=seen.current,
+        objects=seen.infos,
+        seconds=opened.seconds,
+    )

@@ -1,0 +1,92 @@
+"""What goes through the WebSocket of an image, in both directions, as typed messages."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from bedside.serve.messages import BrushRequest, Change, Message, Problem, PromptRequest
+
+
+class SocketPrompt(PromptRequest):
+    """Client: add a prompt."""
+
+    type: Literal["prompt"]
+    request: Annotated[str, Field(max_length=100)]
+
+
+class SocketBrush(BrushRequest):
+    """Client: replace a box of an object's mask."""
+
+    type: Literal["brush"]
+    request: Annotated[str, Field(max_length=100)]
+
+
+class SocketStep(Message):
+    """Client: undo or redo of an object, the current one by default."""
+
+    type: Literal["undo", "redo"]
+    request: Annotated[str, Field(max_length=100)]
+    object: int | None = None
+
+
+class SocketRemove(Message):
+    """Client: delete one prompt, wherever it stands."""
+
+    type: Literal["remove"]
+    request: Annotated[str, Field(max_length=100)]
+    prompt: int
+
+
+SocketRequest = Annotated[SocketPrompt | SocketBrush | SocketStep | SocketRemove, Field(discriminator="type")]
+
+
+class SocketHello(Message):
+    """Server, first: the version at which the client joined."""
+
+    type: Literal["hello"] = "hello"
+    image: int
+    version: int
+
+
+class SocketBusy(Message):
+    """Server: work on a request has begun, or it waits behind ``ahead`` others."""
+
+    type: Literal["busy"] = "busy"
+    request: str
+    object: int | None
+    ahead: int
+
+
+class SocketAnswer(Message):
+    """Server: the answer to a request of this client."""
+
+    type: Literal["answer"] = "answer"
+    request: str
+    change: Change
+
+
+class SocketChanged(Message):
+    """Server: somebody else (another tab, or REST) changed the image."""
+
+    type: Literal["changed"] = "changed"
+    change: Change
+
+
+class SocketSuperseded(Message):
+    """Server: a prompt was taken, and its answer comes with that to a newer one."""
+
+    type: Literal["superseded"] = "superseded"
+    request: str
+
+
+class SocketError(Message):
+    """Server: a request was refused, and nothing changed. ``request`` is None where it could not be read."""
+
+    type: Literal["error"] = "error"
+    request: str | None
+    problem: Problem
+
+
+SocketReply = SocketHello | SocketBusy | SocketAnswer | SocketChanged | SocketSuperseded | SocketError

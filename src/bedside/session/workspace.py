@@ -1,0 +1,374 @@
+"""A workspace: one SQLite file with images by content hash, their objects, the journal, and the worklist."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import threading
+import time
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import numpy as np
+
+from bedside.core.errors import BedsideError, FormatError, InputError
+from bedside.core.labels import OverlapPolicy
+from bedside.core.region import Region
+from bedside.session.journal import FORMAT as JOURNAL_FORMAT
+from bedside.session.journal import VERSION as JOURNAL_VERSION
+from bedside.session.journal import Event, Journal
+from bedside.session.masks import PackedMask
+from bedside.session.stamp import ImageStamp
+from bedside.session.workspace_file import WorkspaceFile
+
+WorkState = Literal["new", "in progress", "done"]
+"""How far the work on an image is."""
+
+
+@dataclass(frozen=True)
+class ItemRecord:
+    """A place where an image is: a line of a worklist.
+
+    Attributes:
+        id: Its number.
+        path: Absolute path of the file or folder.
+        series: The DICOM series; None where the path holds one image.
+        volume: Which volume of several; None where the path holds one.
+        name: What to show.
+        state: How far the work is.
+        image: Number of the image, once it was opened.
+        problem: Why it could not be opened, the last time.
+    """
+
+    id: int
+    path: str
+    series: str | None
+    volume: int | None
+    name: str
+    state: WorkState
+    image: int | None
+    problem: str | None
+
+
+@dataclass(frozen=True)
+class ImageRecord:
+    """An image that was opened once.
+
+    Attributes:
+        id: Its number.
+        stamp: What identifies it.
+        model: The model chosen for it; None for the default.
+        policy: Who gets a voxel that two objects claim.
+        version: Counts its changes.
+    """
+
+    id: int
+    stamp: ImageStamp
+    model: str | None
+    policy: OverlapPolicy
+    version: int
+
+
+@dataclass(frozen=True)
+class ObjectLook:
+    """What a workspace keeps of an object beside its journal."""
+
+    visible: bool = True
+    locked: bool = False
+
+
+@dataclass(frozen=True)
+class ObjectRow:
+    """An object as it is to be written.
+
+    Attributes:
+        events: Those that the file does not hold yet.
+        made_by: Tells the model, weights and prompts that made ``mask``.
+        mask: Kept so that reopening need not ask again.
+    """
+
+    id: int
+    name: str
+    colour: str | None
+    look: ObjectLook
+    events: Sequence[Event] = ()
+    made_by: str = ""
+    mask: PackedMask | None = None
+
+
+class Workspace:
+    """The one place where work is kept. Every method that writes has the change on disk when it returns.
+
+    One process at a time may have it open: sessions live in memory, and two that wrote the same journal would part.
+    Its methods may be called from any thread.
+
+    Args:
+        file: The open file, or a path to it; see ``WorkspaceFile``.
+
+    Raises:
+        InputError: Another process has it open.
+        FormatError: The file is no workspace, or of a newer version.
+    """
+
+    def __init__(self, file: WorkspaceFile | str | Path | None = None) -> None:
+        self._file = file if isinstance(file, WorkspaceFile) else WorkspaceFile(file)
+        self._connection = self._file.connection
+        self._guard = threading.RLock()
+
+    @property
+    def path(self) -> Path:
+        """The file."""
+        return self._file.path
+
+    def close(self) -> None:
+        """Let go of the file; nothing is left to be written."""
+        with self._guard:
+            self._file.close()
+
+    # Items
+
+    def item(self, path: str, series: str | None = None, volume: int | None = None, name: str | None = None) -> int:
+        """The number of the item at a place, which is made where it is new."""
+        key = (path, series or "", -1 if volume is None else volume)
+        with self._transaction() as run:
+            run("INSERT OR IGNORE INTO item (path, series, volume, name) VALUES (?, ?, ?, ?)", *key, name or path)
+            return int(run("SELECT id FROM item WHERE (path, series, volume) = (?, ?, ?)", *key).fetchone()[0])
+
+    def items(self, numbers: Sequence[int]) -> list[ItemRecord]:
+        """The items of these numbers, in that order; those that there are not are left out."""
+        found = {r.id: r for r in self._items(f"WHERE id IN ({','.join(str(int(n)) for n in numbers)})")}
+        return [found[n] for n in numbers if n in found]
+
+    def recent(self, count: int) -> list[ItemRecord]:
+        """Items that were opened, the last one first."""
+        return self._items(f"WHERE opened IS NOT NULL AND problem IS NULL ORDER BY opened DESC LIMIT {int(count)}")
+
+    def places(self, image: int) -> list[ItemRecord]:
+        """Items at which an image was found, the last one opened first."""
+        return self._items(f"WHERE image = {int(image)} ORDER BY opened DESC")
+
+    def set_state(self, item: int, state: WorkState) -> None:
+        """Say how far the work at an item is.
+
+        Raises:
+            InputError: There is no such state.
+        """
+        if state not in get_args(WorkState):
+            raise InputError("state", expected=f"one of {', '.join(get_args(WorkState))}", got=repr(state))
+        with self._transaction() as run:
+            run("UPDATE item SET state = ? WHERE id = ?", state, item)
+
+    def set_problem(self, item: int, problem: str) -> None:
+        """Keep why an item could not be opened."""
+        with self._transaction() as run:
+            run("UPDATE item SET problem = ? WHERE id = ?", problem, item)
+
+    def _items(self, where: str) -> list[ItemRecord]:
+        columns = "id, path, nullif(series, ''), nullif(volume, -1), name, state, image, problem"
+        with self._guard:
+            return [ItemRecord(*row) for row in self._connection.execute(f"SELECT {columns} FROM item {where}")]
+
+    # Images
+
+    def known_stamp(self, item: int, size: int, modified: int) -> ImageStamp | None:
+        """The stamp of the image at an item, if its file has not changed since it was hashed.
+
+        Args:
+            item: Number of the item.
+            size: Bytes of the file.
+            modified: Its time of modification in nanoseconds.
+        """
+        with self._guard:
+            row = self._connection.execute(
+                "SELECT stamp FROM item JOIN image ON image.id = item.image"
+                " WHERE (item.id, bytes, modified) = (?, ?, ?)",
+                (item, size, modified),
+            ).fetchone()
+        return None if row is None else ImageStamp.from_dict(json.loads(row[0]))
+
+    def found(self, item: int, stamp: ImageStamp, size: int | None = None, modified: int | None = None) -> ImageRecord:
+        """Keep which image an item holds; see ``known_stamp`` for the file's size and time."""
+        geometry = json.dumps(stamp.geometry.to_dict(), sort_keys=True)
+        with self._transaction() as run:
+            run(
+                "INSERT OR IGNORE INTO image (sha256, geometry, stamp) VALUES (?, ?, ?)",
+                *(stamp.sha256, geometry, json.dumps(stamp.to_dict())),
+            )
+            (number,) = run("SELECT id FROM image WHERE (sha256, geometry) = (?, ?)", stamp.sha256, geometry).fetchone()
+            run(
+                "UPDATE item SET image = ?, bytes = ?, modified = ?, problem = NULL WHERE id = ?",
+                *(number, size, modified, item),
+            )
+        return self.image(number)
+
+    def touch(self, item: int) -> None:
+        """Keep that somebody opened an item just now."""
+        with self._transaction() as run:
+            run("UPDATE item SET opened = ? WHERE id = ?", time.time(), item)
+
+    def image(self, number: int) -> ImageRecord:
+        """An image that was opened once.
+
+        Raises:
+            InputError: There is no such image.
+        """
+        with self._guard:
+            row = self._connection.execute(
+                "SELECT stamp, model, policy, version FROM image WHERE id = ?", (number,)
+            ).fetchone()
+        if row is None:
+            raise InputError("image", expected="one that was opened", got=number)
+        return ImageRecord(number, ImageStamp.from_dict(json.loads(row[0])), *row[1:])
+
+    def set_image(self, number: int, *, model: str | None = None, policy: OverlapPolicy | None = None) -> None:
+        """Change what is given of an image; ``save`` counts it as a change."""
+        with self._transaction() as run:
+            run(
+                "UPDATE image SET model = coalesce(?, model), policy = coalesce(?, policy) WHERE id = ?",
+                *(model, policy, number),
+            )
+
+    # Objects and journal
+
+    def save(
+        self,
+        image: int,
+        rows: Sequence[ObjectRow],
+        current: int | None,
+        deleted: Sequence[int] = (),
+        answered_by: str | None = None,
+    ) -> int:
+        """Write objects and the events that are new, in one transaction.
+
+        Args:
+            image: Number of the image.
+            rows: Objects that changed.
+            current: The object that prompts go to.
+            deleted: Objects that are no more.
+            answered_by: The model, where prompts are among the events: from now on it is the image's, and an item
+                that was new is in progress.
+
+        Returns:
+            The image's version after the change.
+        """
+        with self._transaction() as run:
+            for row in rows:
+                run(
+                    "INSERT INTO object (image, id, name, colour, visible, locked) VALUES (?, ?, ?, ?, ?, ?)"
+                    " ON CONFLICT (image, id) DO UPDATE SET name = excluded.name, colour = excluded.colour,"
+                    " visible = excluded.visible, locked = excluded.locked",
+                    *(image, row.id, row.name, row.colour, row.look.visible, row.look.locked),
+                )
+                for event in row.events:
+                    run(
+                        "INSERT INTO event (image, object, body, made) VALUES (?, ?, ?, ?)",
+                        *(image, row.id, json.dumps(event.to_dict()), time.time()),
+                    )
+                if row.mask is not None:
+                    region = json.dumps([row.mask.region.start, row.mask.region.stop])
+                    bits = zlib.compress(row.mask.bits.tobytes(), 1)
+                    run("INSERT OR REPLACE INTO mask VALUES (?, ?, ?, ?, ?)", image, row.id, row.made_by, region, bits)
+            for number in deleted:
+                run("UPDATE object SET deleted = 1 WHERE (image, id) = (?, ?)", image, number)
+                run("DELETE FROM mask WHERE (image, object) = (?, ?)", image, number)
+            if answered_by is not None:
+                run("UPDATE image SET model = coalesce(model, ?) WHERE id = ?", answered_by, image)
+                run("UPDATE item SET state = 'in progress' WHERE image = ? AND state = 'new'", image)
+            run("UPDATE image SET current = ?, version = version + 1 WHERE id = ?", current, image)
+            return int(run("SELECT version FROM image WHERE id = ?", image).fetchone()[0])
+
+    def last_object(self, image: int) -> int:
+        """The highest number that an object of an image ever had, deleted ones included; 0 before the first."""
+        return self._number("SELECT coalesce(max(id), 0) FROM object WHERE image = ?", image)
+
+    def last_prompt(self, image: int) -> int:
+        """The highest number that a prompt of an image ever had, those of deleted objects included."""
+        return self._number(
+            "SELECT coalesce(max(json_extract(body, '$.id')), 0) FROM event"
+            " WHERE image = ? AND json_extract(body, '$.event') = 'prompt'",
+            image,
+        )
+
+    def objects(self, image: int) -> int:
+        """How many objects an image has."""
+        return self._number("SELECT count(*) FROM object WHERE image = ? AND NOT deleted", image)
+
+    def journal(self, image: int) -> tuple[Journal, dict[int, ObjectLook]]:
+        """The journal of an image, and how each of its objects looks.
+
+        Raises:
+            FormatError: The file holds events that could not have happened.
+        """
+        record = self.image(image)
+        with self._guard:
+            rows = self._connection.execute(
+                "SELECT id, name, colour, visible, locked FROM object WHERE image = ? AND NOT deleted ORDER BY id",
+                (image,),
+            ).fetchall()
+            (current,) = self._connection.execute("SELECT current FROM image WHERE id = ?", (image,)).fetchone()
+            events = {row[0]: self._events(image, row[0]) for row in rows}
+        objects = [{"id": row[0], "name": row[1], "colour": row[2], "events": events[row[0]]} for row in rows]
+        document = {
+            "format": JOURNAL_FORMAT,
+            "version": JOURNAL_VERSION,
+            "model": record.model,
+            "image": record.stamp.to_dict(),
+            "current": current,
+            "objects": objects,
+        }
+        try:
+            journal = Journal.from_dict(document)
+        except BedsideError as error:
+            raise FormatError(f"{self.path}: image {image}: {error}") from error
+        return journal, {row[0]: ObjectLook(bool(row[3]), bool(row[4])) for row in rows}
+
+    def _events(self, image: int, number: int) -> list[Any]:
+        found = self._connection.execute(
+            "SELECT body FROM event WHERE (image, object) = (?, ?) ORDER BY seq", (image, number)
+        )
+        return [json.loads(body) for (body,) in found]
+
+    def remembered_mask(self, image: int, number: int, made_by: str) -> PackedMask | None:
+        """The mask of an object, if it was made by just that."""
+        with self._guard:
+            row = self._connection.execute(
+                "SELECT region, bits FROM mask WHERE (image, object, made_by) = (?, ?, ?)", (image, number, made_by)
+            ).fetchone()
+        if row is None:
+            return None
+        start, stop = json.loads(row[0])
+        return PackedMask(Region(tuple(start), tuple(stop)), np.frombuffer(zlib.decompress(row[1]), dtype=np.uint8))
+
+    # Inside
+
+    def _number(self, query: str, *values: object) -> int:
+        with self._guard:
+            return int(self._connection.execute(query, values).fetchone()[0])
+
+    @contextmanager
+    def _transaction(self) -> Iterator[Any]:
+        """All or nothing: a function that executes statements, committed when the block ends.
+
+        Raises:
+            FormatError: The disk is full, or the file cannot be written for another reason.
+        """
+
+        def run(statement: str, *values: object) -> sqlite3.Cursor:
+            return self._connection.execute(statement, values)
+
+        with self._guard:
+            try:
+                run("BEGIN IMMEDIATE")
+                try:
+                    yield run
+                    run("COMMIT")
+                except BaseException:
+                    if self._connection.in_transaction:
+                        run("ROLLBACK")
+                    raise
+            except sqlite3.Error as error:
+                raise FormatError(f"cannot write the workspace {self.path}", got=str(error)) from error

@@ -1,0 +1,237 @@
+"""The workspace's file: where it lies, its tables and versions, and the lock that keeps a second process out."""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import sys
+from pathlib import Path
+from typing import IO
+
+from bedside.core.errors import FormatError, InputError
+
+FILE_VARIABLE = "BEDSIDE_WORKSPACE"
+"""Environment variable that names the workspace."""
+FILE_NAME = "bedside.workspace.sqlite"
+VERSION = 1
+"""Version of the tables (``user_version``)."""
+APPLICATION = 0x42445344
+"""SQLite's ``application_id`` of workspaces: "BDSD"."""
+
+_TABLES = """
+CREATE TABLE image (
+    id INTEGER PRIMARY KEY,
+    sha256 TEXT NOT NULL,              -- content hash of the samples
+    geometry TEXT NOT NULL,            -- the grid: equal samples that lie elsewhere are another image
+    stamp TEXT NOT NULL,               -- JSON of the session's ImageStamp
+    model TEXT,
+    policy TEXT NOT NULL DEFAULT 'keep',
+    current INTEGER,                   -- the object that prompts go to
+    version INTEGER NOT NULL DEFAULT 0,-- counts the changes
+    UNIQUE (sha256, geometry)
+);
+CREATE TABLE item (
+    id INTEGER PRIMARY KEY,
+    path TEXT NOT NULL,
+    series TEXT NOT NULL DEFAULT '',   -- '' where none is chosen
+    volume INTEGER NOT NULL DEFAULT -1,-- -1 where none is chosen
+    name TEXT NOT NULL,
+    state TEXT NOT NULL DEFAULT 'new' CHECK (state IN ('new', 'in progress', 'done')),
+    image INTEGER REFERENCES image (id),
+    bytes INTEGER,                     -- size and time of the file when it was hashed
+    modified INTEGER,
+    opened REAL,                       -- seconds since 1970
+    problem TEXT,
+    UNIQUE (path, series, volume)
+);
+CREATE TABLE object (
+    image INTEGER NOT NULL REFERENCES image (id),
+    id INTEGER NOT NULL,
+    name TEXT NOT NULL,
+    colour TEXT,
+    visible INTEGER NOT NULL DEFAULT 1,
+    locked INTEGER NOT NULL DEFAULT 0,
+    deleted INTEGER NOT NULL DEFAULT 0,-- its events stay: the journal only grows
+    PRIMARY KEY (image, id)
+);
+CREATE TABLE event (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    image INTEGER NOT NULL,
+    object INTEGER NOT NULL,
+    body TEXT NOT NULL,                -- JSON of the journal's event
+    made REAL NOT NULL,
+    FOREIGN KEY (image, object) REFERENCES object (image, id)
+);
+CREATE INDEX event_of ON event (image, object, seq);
+CREATE TABLE mask (                    -- the last answers, so that reopening need not ask again; may be emptied
+    image INTEGER NOT NULL,
+    object INTEGER NOT NULL,
+    made_by TEXT NOT NULL,             -- model, weights and prompts that made it
+    region TEXT NOT NULL,
+    bits BLOB NOT NULL,
+    PRIMARY KEY (image, object)
+);
+CREATE TRIGGER events_stay BEFORE DELETE ON event BEGIN SELECT RAISE(ABORT, 'the journal only grows'); END;
+CREATE TRIGGER events_are_fixed BEFORE UPDATE ON event BEGIN SELECT RAISE(ABORT, 'the journal only grows'); END;
+"""
+
+
+def default_workspace() -> Path:
+    """``$BEDSIDE_WORKSPACE``, or a file in the user's folder for state (``$XDG_STATE_HOME``, ``~/.local/state``)."""
+    chosen = os.environ.get(FILE_VARIABLE)
+    if chosen:
+        return Path(chosen)
+    state = os.environ.get("XDG_STATE_HOME")
+    return (Path(state) if state else Path.home() / ".local" / "state") / "bedside" / FILE_NAME
+
+
+class WorkspaceFile:
+    """An open workspace's file, locked. Quick to import, so that a command can refuse early.
+
+    Args:
+        path: The file; made, with its folder, where there is none. By default ``default_workspace()``.
+
+    Attributes:
+        path: The file.
+        connection: Usable from any thread, by one at a time; every commit is on disk when it returns.
+
+    Raises:
+        InputError: Another process has it open.
+        FormatError: The file is no workspace, damaged, or of a newer version.
+    """
+
+    def __init__(self, path: str | Path | None = None) -> None:
+        self.path = (Path(path) if path is not None else default_workspace()).absolute()
+        if self.path.is_dir():
+            raise FormatError(f"workspace {self.path}", expected="a file", got="a folder")
+        self._lock = WorkspaceLock(self.path)
+        try:
+            self.connection = _connect(self.path)
+        except BaseException:
+            self._lock.release()
+            raise
+
+    def announce(self, address: str) -> None:
+        """Say where the process that holds the workspace can be found, for whoever comes second."""
+        self._lock.tell({"at": address})
+
+    def close(self) -> None:
+        """Let go of the file; nothing is left to be written."""
+        self.connection.close()
+        self._lock.release()
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    except (OSError, sqlite3.Error) as error:
+        raise FormatError(f"cannot open the workspace {path}", got=str(error)) from error
+    try:
+        _prepare(connection, path)
+    except sqlite3.DatabaseError as error:
+        connection.close()
+        raise FormatError(
+            f"{path}", expected="a workspace of Bedside", got=str(error), fix="name another file with --workspace"
+        ) from error
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _prepare(connection: sqlite3.Connection, path: Path) -> None:
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    (application,) = connection.execute("PRAGMA application_id").fetchone()
+    (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    if tables and application != APPLICATION:
+        raise FormatError(f"{path}", expected="a workspace of Bedside", got="another program's database")
+    if version > VERSION:
+        raise FormatError(
+            f"workspace {path}",
+            expected=f"version {VERSION}",
+            got=version,
+            fix="a newer Bedside wrote it: update Bedside, or name another file with --workspace",
+        )
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("PRAGMA foreign_keys = ON")
+    if version == 0:
+        settings = f"PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {VERSION};"
+        connection.executescript(f"BEGIN IMMEDIATE; {_TABLES} {settings} COMMIT;")
+
+
+class WorkspaceLock:
+    """A lock beside the workspace that the system lets go of when the process ends, however it ends.
+
+    Args:
+        workspace: The file to guard.
+
+    Raises:
+        InputError: Another process holds it; the message names that process.
+    """
+
+    def __init__(self, workspace: Path) -> None:
+        self._path = workspace.with_name(workspace.name + ".lock")
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = self._path.open("a+b")
+        except OSError as error:
+            raise FormatError(f"cannot open the workspace {workspace}", got=str(error)) from error
+        if not _try_lock(self._file):
+            holder = self._holder()
+            self._file.close()
+            raise InputError(
+                f"the workspace {workspace} is in use",
+                expected="one process at a time",
+                got=holder,
+                fix="use that one, close it, or name another file with --workspace",
+            )
+        self.tell({})
+
+    def tell(self, details: dict[str, str]) -> None:
+        """Write down who holds the lock, for the message to whoever comes second."""
+        self._file.seek(_LOCKED_BYTES)
+        self._file.truncate()
+        self._file.write(json.dumps({"process": os.getpid(), **details}).encode())
+        self._file.flush()
+
+    def release(self) -> None:
+        """Let go of the lock."""
+        self._file.close()
+
+    def _holder(self) -> str:
+        try:
+            self._file.seek(_LOCKED_BYTES)
+            details = json.loads(self._file.read(1000))
+            return ", ".join(f"{key} {value}" for key, value in details.items())
+        except (OSError, ValueError, AttributeError):
+            return "another process"
+
+
+_LOCKED_BYTES = 1
+"""Only the first byte is locked, because on Windows nobody else may read what is."""
+
+if sys.platform == "win32":
+
+    def _try_lock(file: IO[bytes]) -> bool:
+        import msvcrt
+
+        try:
+            file.seek(0)
+            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, _LOCKED_BYTES)
+        except OSError:
+            return False
+        return True
+
+else:
+
+    def _try_lock(file: IO[bytes]) -> bool:
+        import fcntl
+
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            return False
+        return True
