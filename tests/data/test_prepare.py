@@ -82,7 +82,9 @@ def items(data: Path, tmp_path: Path) -> dict[tuple[str, str], list[Item]]:
 
 def test_only_train_is_taken(items: dict[tuple[str, str], list[Item]]) -> None:
     names = {"semantic/a", "instances/b", "volumes/c", "volumes/d", "nominal/e"}
-    assert items.keys() == {(name, variant) for name in names for variant in ("image", "superpixel")}
+    volumes = {"volumes/c", "volumes/d", "nominal/e"}
+    expected = {(name, variant) for name in names for variant in ("image", "superpixel")}
+    assert items.keys() == expected | {(name, "supervoxel") for name in volumes}
     assert all(len(found) == 1 for (_, variant), found in items.items() if variant == "image")
     assert {len(items[n, "superpixel"]) for n in ("semantic/a", "volumes/c")} == {1, 3}
 
@@ -119,6 +121,19 @@ def test_volumes_keep_their_axes_range_and_known_spacing(items: dict[tuple[str, 
     assert c.objects.tolist() == [[0, 1, 14 * 14 * 20, 6, 6, 10, 20, 20, 30]]
     # Without a part of its own a label has one map.
     assert c.info.map_kinds == ("label",)
+
+
+def test_supervoxels_cover_volumes_at_every_scale(items: dict[tuple[str, str], list[Item]]) -> None:
+    (c,) = items["volumes/c", "supervoxel"]
+    assert c.info.spacing == (3.0, 0.75, 0.5)
+    assert c.image.shape == (26, 30, 34)
+    assert c.image.dtype == np.uint8
+    assert c.info.map_kinds == ("supervoxel",) * 3
+    assert c.maps.shape == (3, 26, 30, 34)
+    assert c.maps.min() == 1
+    assert set(c.objects[:, 0]) == {0, 1, 2}
+    (e,) = items["nominal/e", "supervoxel"]
+    assert e.info.spacing is None
 
 
 def test_superpixels_lie_on_reduced_copies(items: dict[tuple[str, str], list[Item]]) -> None:

@@ -16,6 +16,7 @@ from scipy import ndimage
 from bedside.core.errors import DependencyError, FormatError, InputError
 from bedside.data.catalogue import Case, DataSet, find_data_sets, select_data_sets
 from bedside.data.store import Item, ItemInfo, write_store
+from bedside.data.supervoxels import reduce_volume, supervoxel_maps
 
 MINIMUM_SIZE = 16
 """Objects of fewer pixels or voxels are left out: at training resolution nothing of them is left."""
@@ -101,6 +102,17 @@ def _set_items(data_set: DataSet, generator: np.random.Generator) -> Iterator[It
                 ("superpixel",) * len(superpixels),
             )
             yield Item(info, reduced, superpixels, object_table(superpixels))
+        if labels.ndim == 3:
+            yield _supervoxel_item(name, data_set, image, spacing)
+
+
+def _supervoxel_item(name: str, data_set: DataSet, image: NDArray[Any], spacing: tuple[float, ...] | None) -> Item:
+    """A reduced copy of a volume that carries supervoxels."""
+    reduced, reduced_spacing = reduce_volume(image, spacing)
+    maps = supervoxel_maps(reduced, reduced_spacing)
+    kinds = ("supervoxel",) * len(maps)
+    info = ItemInfo(f"{name}#volume", data_set.name, "supervoxel", data_set.modality, reduced_spacing, kinds)
+    return Item(info, reduced, maps, object_table(maps))
 
 
 def _spacing_known(description: Mapping[str, Any], case: str) -> bool:

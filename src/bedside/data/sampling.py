@@ -40,13 +40,15 @@ class SamplingConfig:
 
     Attributes:
         grid: Cells along each side of the network's input.
-        superpixel_share: Share of samples whose object is a superpixel.
+        superpixel_share: Share of samples whose object is a superpixel, in volumes a supervoxel.
         wide_share: Share that starts without a box, from a click, scribble or lasso, in a window of unknown scale.
         close_share: Share whose window lies inside the object or on its border and that refine a coarse mask.
         box_zoom: Range of the window's side in parts of the object's, when a box is given.
         wide_zoom: The same when no box is given, drawn on a logarithmic scale.
         close_zoom: The same for refinement.
         augment: Whether to change geometry and appearance.
+        extruded_share: Of volumes only: share that continues an image along a third axis.
+        synthetic_share: Of volumes only: share of random shapes with random textures.
     """
 
     grid: int = 128
@@ -57,13 +59,18 @@ class SamplingConfig:
     wide_zoom: tuple[float, float] = (1.1, 6.0)
     close_zoom: tuple[float, float] = (0.3, 1.0)
     augment: bool = True
+    extruded_share: float = 0.0
+    synthetic_share: float = 0.0
 
     def __post_init__(self) -> None:
         if self.grid < 32 or self.grid % 32:
             raise InputError("sampling.grid", expected="a multiple of 32", got=self.grid)
-        shares = (self.superpixel_share, self.wide_share, self.close_share)
-        if not all(0 <= share <= 1 for share in shares) or self.wide_share + self.close_share > 1:
-            raise InputError("sampling shares", expected="shares between 0 and 1", got=shares)
+        starts = (self.wide_share, self.close_share)
+        sources = (self.superpixel_share, self.extruded_share, self.synthetic_share)
+        shares = starts + sources
+        # Asked this way round because no comparison holds for NaN.
+        if not (all(share >= 0 for share in shares) and sum(starts) <= 1 and sum(sources) <= 1):
+            raise InputError("sampling shares", expected="shares from 0 that add up to at most 1", got=shares)
         for name in ("box_zoom", "wide_zoom", "close_zoom"):
             low, high = getattr(self, name)
             if not 0 < low <= high < float("inf"):
@@ -75,11 +82,11 @@ class Sample:
     """One training sample on the grid.
 
     Attributes:
-        image: float32 (3, grid, grid), normalised.
-        previous: float32 (grid, grid), mask to start from, often zero.
-        prompts: float32 (4, grid, grid), see ``preprocess.paint.CHANNELS``.
-        truth: uint8 (grid, grid).
-        inside: bool (grid, grid), False outside the image.
+        image: float32 (3, grid, grid), of volumes (1, grid, grid, grid), normalised.
+        previous: float32 (grid, grid[, grid]), mask to start from, often zero.
+        prompts: float32 (4, grid, grid[, grid]), see ``preprocess.paint.CHANNELS``.
+        truth: uint8 (grid, grid[, grid]).
+        inside: bool (grid, grid[, grid]), False outside the image.
     """
 
     image: NDArray[np.float32]
@@ -101,7 +108,7 @@ class Sampler:
         self._seed = seed
         self._pools: dict[str, dict[str, list[Item]]] = {"image": {}, "superpixel": {}}
         for item in store.items:
-            if len(item.objects):
+            if len(item.objects) and item.info.variant in self._pools:
                 self._pools[item.info.variant].setdefault(item.info.set_name, []).append(item)
         if not self._pools["image"]:
             raise InputError("training store", expected="at least one object", got="none")

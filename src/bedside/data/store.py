@@ -22,8 +22,8 @@ from bedside.core.errors import FormatError
 from bedside.core.files import atomic_path
 
 FORMAT_VERSION = 1
-MAP_KINDS = ("label", "part", "superpixel")
-"""What a value of a map means: a label's whole extent, one connected part of it, or one superpixel."""
+MAP_KINDS = ("label", "part", "superpixel", "supervoxel")
+"""What a value of a map means: a label's whole extent, one connected part of it, or one superpixel or supervoxel."""
 OBJECT_COLUMNS = ("map", "value", "size")
 """First columns of the object table; the start and stop of the bounding region follow, in array order."""
 
@@ -35,7 +35,7 @@ class ItemInfo:
     Attributes:
         name: "<set>/<case>", unique in the store together with ``variant``.
         set_name: Data set, by which sampling is balanced.
-        variant: "image", or "superpixel" for a reduced copy that carries superpixels.
+        variant: "image", or "superpixel" or "supervoxel" for a reduced copy that carries those.
         modality: As the data set states it.
         spacing: mm in array order, or None where unknown.
         map_kinds: Kind of each map, of ``MAP_KINDS``.
