@@ -50,6 +50,27 @@ def make_item(set_name: str, number: int, variant: str = "image") -> Item:
     return Item(info, image, maps, object_table(maps))
 
 
+def make_volume(set_name: str, number: int, variant: str = "image") -> Item:
+    """A bright ball on a dark, noisy ground, in slices twice as thick as wide."""
+    generator = np.random.default_rng((number, *set_name.encode()))
+    z, y, x = np.indices((30, 34, 38))
+    mask = (z - 15 - number) ** 2 + (y - 16) ** 2 + (x - 18 - number) ** 2 <= (8 + number) ** 2
+    image = (generator.normal(60, 15, mask.shape) + 90 * mask).clip(0, 255).astype(np.uint8)
+    maps = mask[None].astype(np.uint16)
+    kind = "label" if variant == "image" else "supervoxel"
+    info = ItemInfo(f"{set_name}/v{number}", set_name, variant, "made", (2.0, 1.0, 1.0), (kind,))
+    return Item(info, image, maps, object_table(maps))
+
+
+@pytest.fixture(scope="session")
+def volume_store(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    """Two sets of balls, one of them ("held") to hold out, a supervoxel and an image with a disc."""
+    folder = tmp_path_factory.mktemp("volumes")
+    items = [make_volume(name, number) for name in ("one", "held") for number in range(2)]
+    write_store(folder, [*items, make_volume("one", 3, "supervoxel"), make_item("flat", 1)])
+    return Store(folder)
+
+
 @pytest.fixture(scope="session")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
     """Three sets of discs, one of them ("held") to hold out, and superpixels of two."""

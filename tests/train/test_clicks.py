@@ -26,6 +26,21 @@ def test_depth_is_the_chessboard_distance_to_the_outside(shape: tuple[int, ...])
         assert depth.max() > 2
 
 
+@pytest.mark.parametrize("shape", [(3, 21, 26), (2, 14, 17, 19)])
+def test_erosion_by_axis_is_that_of_the_whole_neighbourhood(shape: tuple[int, ...]) -> None:
+    mask = blobs(shape, 2, 0.2)
+    pool = torch.nn.functional.max_pool2d if len(shape) == 3 else torch.nn.functional.max_pool3d
+    expected = torch.zeros(shape)
+    # A border of zeros around the grid, because pooling leaves out what lies beyond it.
+    current = torch.nn.functional.pad(mask.float(), [1, 1] * (len(shape) - 1))[:, None]
+    inner = (slice(None), 0, *(slice(1, -1),) * (len(shape) - 1))
+    while current.any():
+        expected += current[inner]
+        current = -pool(-current, 3, stride=1, padding=1)
+    assert torch.equal(erosion_depth(mask), expected)
+    assert expected.max() > 3
+
+
 def test_depth_ends_at_its_maximum() -> None:
     depth = erosion_depth(torch.ones(1, 80, 80))
     assert float(depth.max()) == MAXIMUM_DEPTH

@@ -62,7 +62,7 @@ def test_a_round_puts_the_answer_and_a_click_of_the_right_sign() -> None:
     inputs = assemble_input(batch)
     following = correction_round(inputs, logits, batch, torch.Generator().manual_seed(0))
     assert torch.equal(following[:, PREVIOUS], (logits > 0).float())
-    changed = [i for i in range(inputs.shape[1]) if not torch.equal(following[:, i], inputs[:, i])]
+    changed = [i - inputs.shape[1] for i in range(inputs.shape[1]) if not torch.equal(following[:, i], inputs[:, i])]
     assert changed == [PREVIOUS, POSITIVE_CLICK, NEGATIVE_CLICK]
     for sample, channel, wrong in (
         (0, POSITIVE_CLICK, (slice(8, 20), slice(8, 14))),

@@ -16,9 +16,9 @@ import bedside.runtime.export
 from bedside.core.errors import InputError, WeightsError
 from bedside.data.store import Store, write_store
 from bedside.models.registry import build_model
+from bedside.train.checkpoint import CHECKPOINT
 from bedside.train.config import TrainingConfig
 from bedside.train.run import cpu_hint, resolve_device, run_training
-from bedside.train.trainer import CHECKPOINT
 from bedside.weights.card import WeightsCard
 from bedside.weights.store import WeightsFiles
 
@@ -40,7 +40,8 @@ def exports(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> 
     """In place of the real export, which traces the network at full size."""
     cards: list[WeightsCard] = []
 
-    def record(network: torch.nn.Module, folder: Path, card: WeightsCard) -> None:
+    def record(network: torch.nn.Module, folder: Path, card: WeightsCard, **options: object) -> None:
+        del options
         folder.mkdir(exist_ok=True)
         save_file({k: v.half().contiguous() for k, v in network.state_dict().items()}, folder / f"{card.name}.st")
         cards.append(card)
@@ -171,7 +172,7 @@ def test_what_is_refused(config: TrainingConfig, data: Path, tmp_path: Path) -> 
         ({"out": tmp_path / "file"}, InputError, "folder of the run"),
         ({"overrides": {"stepz": 1}}, InputError, "unknown training setting"),
         ({"overrides": {"model": "nothing"}}, InputError, "unknown model"),
-        ({"overrides": {"model": "lite-medsam"}}, InputError, "expected one of the window family"),
+        ({"overrides": {"model": "lite-medsam"}}, InputError, "for a model of family sam"),
         ({"overrides": {"held_out": ["one", "two", "held"]}}, InputError, "a set that is not held out"),
         ({"device": "tpu"}, InputError, "expected one of auto, cpu, cuda"),
         ({"minutes": 0}, InputError, "minutes: expected more than 0"),

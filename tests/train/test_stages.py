@@ -50,4 +50,4 @@ def test_samples_are_counted_over_the_stages(steps: int, share: float, data: st.
     config = TrainingConfig("bedside-2d", steps=steps, batch=5, coarse_share=share)
     done = data.draw(st.integers(0, steps))
     rest = sum(len(s.samples_from(done)) for s in plan_stages(config) if done < s.last_step)
-    assert count_samples(config, done) + rest == count_samples(config, steps)
+    assert count_samples(plan_stages(config), done) + rest == count_samples(plan_stages(config), steps)

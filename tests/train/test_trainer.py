@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import dataclasses
-import itertools
 import random
 import signal
 from collections.abc import Callable
@@ -13,20 +12,15 @@ import pytest
 import torch
 from torch import Tensor
 
-import bedside.data.sampling
-import bedside.train.trainer
+import bedside.train.window_task
 from bedside.core.errors import InputError, WeightsError
 from bedside.data.store import Store
+from bedside.train.checkpoint import CHECKPOINT
 from bedside.train.config import TrainingConfig
 from bedside.train.losses import segmentation_loss
-from bedside.train.trainer import (
-    CHECKPOINT,
-    SampleDataset,
-    Trainer,
-    changed_settings,
-    learning_rate,
-    load_weights,
-)
+from bedside.train.stages import Stage
+from bedside.train.trainer import Trainer
+from bedside.train.window_task import SampleDataset
 
 CPU = torch.device("cpu")
 
@@ -105,7 +99,7 @@ class TestResume:
                 raise RuntimeError("out of memory")
             return segmentation_loss(*arguments)
 
-        monkeypatch.setattr(bedside.train.trainer, "segmentation_loss", fail_once)
+        monkeypatch.setattr(bedside.train.window_task, "segmentation_loss", fail_once)
         broken = trainer(config, store, tmp_path / "parts")
         with pytest.raises(RuntimeError, match="out of memory"):
             broken.run()
@@ -147,7 +141,6 @@ class TestResume:
         assert trainer(changed, store, tmp_path, report=lines.append).resume()
         begin = "setting changed since the checkpoint: "
         assert lines == [f"{begin}sampling.wide_share: 0.25 to 0.5", f"{begin}steps: 6 to 9"]
-        assert changed_settings(config.to_dict(), config.to_dict()) == []
 
     def test_what_cannot_be_resumed(self, config: TrainingConfig, store: Store, tmp_path: Path) -> None:
         made = trainer(config, store, tmp_path)
@@ -155,6 +148,11 @@ class TestResume:
         good = torch.load(tmp_path / CHECKPOINT, weights_only=True)
         for change, error, message in (
             ({"config": {**good["config"], "model": "other"}}, WeightsError, "one of other"),
+            (
+                {"config": {**good["config"], "task": "dynamic-prompts"}},
+                InputError,
+                "the task window, got one of dynamic",
+            ),
             ({"store": "0" * 64}, InputError, "training store differs"),
             ({"format": "else"}, WeightsError, "something else"),
             ({"network": {"x": torch.zeros(1)}}, WeightsError, "differing in"),
@@ -170,26 +168,59 @@ class TestResume:
 
 class TestStep:
     @staticmethod
-    def batch(made: Trainer, size: int) -> dict[str, Tensor]:
-        samples = [SampleDataset(made._train_sampler)[n] for n in range(size)]
+    def batch(made: Trainer, size: int, first: int = 0) -> dict[str, Tensor]:
+        dataset = made.task.dataset(made.task.stages()[0])
+        samples = [dataset[n] for n in range(first, first + size)]
         return {k: torch.from_numpy(np.stack([s[k] for s in samples])) for k in samples[0]}
 
-    @pytest.mark.parametrize("chances", [(1.0,), (0.0, 1.0)])
-    def test_micro_batches_give_the_gradient_of_the_whole_batch(
-        self, config: TrainingConfig, store: Store, tmp_path: Path, chances: tuple[float, ...]
+    @staticmethod
+    def stage(batch: int, accumulate: int = 1) -> Stage:
+        return Stage(0, 6, 32, batch, 0, accumulate)
+
+    def test_accumulated_batches_give_the_gradient_of_their_mean(
+        self, config: TrainingConfig, store: Store, tmp_path: Path
     ) -> None:
-        config = dataclasses.replace(config, batch=5, round_probabilities=chances)
-        gradients, losses = [], []
-        for size in (5, 2):
-            made = trainer(config, store, tmp_path)
-            made.micro_batch = size
-            batch = self.batch(made, 5)
-            # Where the shares of cells inside the image differ, a mean of the parts' means would be wrong.
-            batch["inside"][0, :, :25] = False
-            losses.append(made._backward(batch))
-            gradients.append(torch.cat([p.grad.flatten() for p in made.network.parameters() if p.grad is not None]))
-        assert losses[0] == pytest.approx(losses[1], rel=1e-5)
-        assert float((gradients[0] - gradients[1]).norm() / gradients[0].norm()) < 1e-4
+        config = dataclasses.replace(config, round_probabilities=(1.0,), learning_rate=1e-3, warmup_steps=0)
+        made = trainer(config, store, tmp_path)
+        parts = [self.batch(made, 1, n) for n in range(4)]
+        losses = [made._backward(part) for part in parts]
+        expected = [p.grad / 4 for p in made.network.parameters() if p.grad is not None]
+        made.optimiser.zero_grad()
+        seen = {}
+
+        def record(step: int, config: TrainingConfig, **figures: float) -> None:
+            seen.update(figures)
+
+        made._log.step = record  # type: ignore[method-assign,assignment]
+        gradients: list[Tensor] = []
+        made.optimiser.step = lambda *_: gradients.extend(  # type: ignore[method-assign]
+            p.grad.clone() for p in made.network.parameters() if p.grad is not None
+        )
+        made.config = dataclasses.replace(config, gradient_clip=0)
+        made._step(iter(parts), self.stage(1, 4))
+        assert seen["loss"] == pytest.approx(np.mean(losses))
+        assert seen["samples"] == 4
+        for got, wanted in zip(gradients, expected, strict=True):
+            torch.testing.assert_close(got, wanted, rtol=1e-4, atol=1e-7)
+
+    @pytest.mark.parametrize(("limit", "clipped"), [(0.0, False), (1e-3, True), (1e6, False)])
+    def test_the_gradient_is_clipped_where_a_limit_is_set(
+        self, config: TrainingConfig, store: Store, tmp_path: Path, limit: float, clipped: bool
+    ) -> None:
+        made = trainer(dataclasses.replace(config, gradient_clip=limit), store, tmp_path)
+        norms: list[float] = []
+        made.optimiser.step = lambda *_: norms.append(  # type: ignore[method-assign]
+            float(torch.stack([p.grad.norm() for p in made.network.parameters() if p.grad is not None]).norm())
+        )
+        made._step(iter([self.batch(made, 2)]), self.stage(2))
+        assert (norms[0] <= 1.001e-3) == clipped
+
+    def test_groups_have_their_own_learning_rate(self, config: TrainingConfig, store: Store, tmp_path: Path) -> None:
+        made = trainer(dataclasses.replace(config, warmup_steps=0), store, tmp_path)
+        made.optimiser.param_groups[1]["scale"] = 0.25
+        made._step(iter([self.batch(made, 2)]), self.stage(2))
+        rates = [group["lr"] for group in made.optimiser.param_groups]
+        assert rates == [config.learning_rate, config.learning_rate / 4]
 
     def test_a_step_that_is_not_finite_is_left_out(
         self, config: TrainingConfig, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -198,11 +229,11 @@ class TestStep:
         before = [p.clone() for p in made.network.parameters()]
         batch = self.batch(made, 2)
         with monkeypatch.context() as patch:
-            patch.setattr(bedside.train.trainer, "segmentation_loss", lambda logits, *_: logits.sum() * torch.nan)
-            made._step(batch, 0.0)
+            patch.setattr(bedside.train.window_task, "segmentation_loss", lambda logits, *_: logits.sum() * torch.nan)
+            made._step(iter([batch]), self.stage(2))
         assert made.progress.step == 1
         assert all(torch.equal(a, b) for a, b in zip(before, made.network.parameters(), strict=True))
-        made._step(batch, 0.0)
+        made._step(iter([batch]), self.stage(2))
         assert any(not torch.equal(a, b) for a, b in zip(before, made.network.parameters(), strict=True))
         assert all(bool(p.isfinite().all()) for p in made.network.parameters())
 
@@ -220,6 +251,16 @@ class TestStep:
         for old, new in zip(before, made.average.parameters(), strict=True):
             torch.testing.assert_close(new, old + (1 - decay))
 
+    def test_running_statistics_are_those_of_the_weights(
+        self, config: TrainingConfig, store: Store, tmp_path: Path
+    ) -> None:
+        made = trainer(config, store, tmp_path)
+        for network in (made.network, made.average):
+            network.register_buffer("seen", torch.zeros((), dtype=torch.int64))
+        made.network.get_buffer("seen").add_(3)
+        made._update_average()
+        assert int(made.average.get_buffer("seen")) == 3
+
     @pytest.mark.slow
     def test_the_loss_falls(self, config: TrainingConfig, store: Store, tmp_path: Path) -> None:
         config = dataclasses.replace(config, steps=50, batch=4, warmup_steps=5, validate_every=100)
@@ -231,29 +272,10 @@ class TestStep:
 
 
 class TestPrivacy:
-    def test_held_out_sets_are_never_sampled_for_training(
-        self, config: TrainingConfig, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        drawn: list[str] = []
-        original = bedside.data.sampling._draw_object
-
-        def record(item: Any, generator: np.random.Generator) -> Any:
-            drawn.append(item.info.set_name)
-            return original(item, generator)
-
-        monkeypatch.setattr(bedside.data.sampling, "_draw_object", record)
-        made = trainer(config, store, tmp_path)
-        for number in range(80):
-            made._train_sampler.sample(number)
-        assert set(drawn) == {"one", "two"}
-        drawn.clear()
-        made.validate()
-        assert set(drawn) == {"held"}
-
     def test_without_held_out_sets_there_is_no_validation(
         self, config: TrainingConfig, store: Store, tmp_path: Path
     ) -> None:
-        assert trainer(dataclasses.replace(config, held_out=()), store, tmp_path).validate() == []
+        assert trainer(dataclasses.replace(config, held_out=()), store, tmp_path).validate() == {}
         assert not (tmp_path / "validation.csv").exists()
 
     @pytest.mark.parametrize("workers", [0, 1])
@@ -294,31 +316,8 @@ class TestPrivacy:
 def test_validation_is_the_same_every_time(config: TrainingConfig, store: Store, tmp_path: Path) -> None:
     made = trainer(config, store, tmp_path)
     first = made.validate()
-    assert len(first) == 4
+    assert list(first) == [f"dsc_round_{n}" for n in range(4)]
     assert made.validate() == first
     rows = (tmp_path / "validation.csv").read_text().splitlines()
     assert rows[0] == "step,dsc_round_0,dsc_round_1,dsc_round_2,dsc_round_3"
     assert rows[1] == rows[2]
-
-
-def test_learning_rate_rises_stays_and_falls_to_zero(config: TrainingConfig) -> None:
-    config = dataclasses.replace(config, steps=100, warmup_steps=10, cooldown=0.5, learning_rate=1.0)
-    rates = [learning_rate(config, step) for step in range(101)]
-    assert rates[0] == pytest.approx(0.1)
-    assert rates[9:51] == [1.0] * 42
-    assert rates[75] == pytest.approx(0.5)
-    assert rates[100] == pytest.approx(0.0)
-    assert all(a >= b for a, b in itertools.pairwise(rates[50:]))
-
-
-def test_starting_weights_must_fit(config: TrainingConfig, store: Store, tmp_path: Path) -> None:
-    made = trainer(config, store, tmp_path)
-    weights = {name: value.half() for name, value in made.network.state_dict().items()}
-    other = trainer(dataclasses.replace(config, seed=8), store, tmp_path, initial=weights)
-    for name, value in other.average.state_dict().items():
-        assert torch.equal(value, weights[name].float())
-    name = next(iter(weights))
-    with pytest.raises(WeightsError, match="differing in"):
-        load_weights(made.network, {k: v for k, v in weights.items() if k != name})
-    with pytest.raises(WeightsError, match=f"weights '{name}'"):
-        load_weights(made.network, {**weights, name: torch.zeros(2)})

@@ -14,9 +14,11 @@ from bedside import __version__
 from bedside.core.errors import InputError
 
 VERBS = {
+    "ui": "Open images in the browser, point at objects, correct and save them.",
     "segment": "Segment objects of an image from boxes, points, scribbles, lassos or masks.",
     "evaluate": "Measure models on labelled images, or answers to the challenges.",
     "train": "Train a model.",
+    "reproduce": "Do a training again from its manifest, and say whether the same came out.",
     "prepare": "Make cases of the challenges from images and label maps.",
     "challenge2024": "Answer a folder of cases of the CVPR 2024 challenge: boxes to label maps.",
     "challenge2025": "Answer a folder of cases of the CVPR 2025 competition: boxes and clicks to label maps.",

@@ -30,7 +30,10 @@ def train(
     ] = None,
     threads: Annotated[int | None, typer.Option(metavar="N", help="Threads on the CPU.")] = None,
     initial: Annotated[
-        str, typer.Option(metavar="WEIGHTS", help="Starting weights: none, bundled or a safetensors file.")
+        str,
+        typer.Option(
+            metavar="WEIGHTS", help="Starting weights: none, bundled, a model, a file or nnInteractive's folder."
+        ),
     ] = "none",
     restart: Annotated[
         bool, typer.Option("--restart", help="Begin anew; removes the checkpoint and the log in the folder.")
@@ -45,7 +48,7 @@ def train(
     overrides = run.parse_overrides(setting)
     if steps is not None:
         overrides["steps"] = steps
-    with _progress() as (report, advance):
+    with training_progress() as (report, advance):
         run.run_training(
             recipe,
             data,
@@ -78,7 +81,7 @@ def _trainer_module() -> Any:
 
 
 @contextmanager
-def _progress() -> Iterator[tuple[Report, Advance]]:
+def training_progress() -> Iterator[tuple[Report, Advance]]:
     """Where lines of the log and steps go: plain lines, and below them a bar if stdout is a terminal."""
     if not sys.stdout.isatty():
         # Flushed, because a log file is read while the run goes on.

@@ -16,11 +16,12 @@ MAXIMUM_DEPTH = 24
 """Erosions after which an error counts as deep enough."""
 SHARPNESS = (1e4, 8.0, 2.0)
 """Exponents of the depth by which a click is drawn, one taken at random per sample; the first means the deepest."""
-POOLING = {2: F.max_pool2d, 3: F.max_pool3d}
 
 
 def erosion_depth(mask: Tensor) -> Tensor:
     """Erosions (3x3 or 3x3x3) that each cell of ``mask`` survives, plus one; 0 outside.
+
+    Eroding axis by axis gives the same and costs a third in 3D.
 
     Args:
         mask: (batch, *grid), 0/1 or bool. Beyond the grid counts as outside.
@@ -33,11 +34,20 @@ def erosion_depth(mask: Tensor) -> Tensor:
     depth = torch.zeros_like(current)
     for _ in range(MAXIMUM_DEPTH):
         depth = depth + current
-        padded = F.pad(current, (1, 1) * axes)
-        current = -POOLING[axes](-padded, 3, stride=1)
+        for axis in range(axes):
+            current = _erode_axis(current, 2 + axis)
         if not bool(current.any()):
             break
     return depth[:, 0]
+
+
+def _erode_axis(values: Tensor, axis: int) -> Tensor:
+    """The least of each cell and its two neighbours along ``axis``, with 0 beyond the grid."""
+    padding = [0, 0] * (values.ndim - 1 - axis) + [1, 1]
+    padded = F.pad(values, padding)
+    size = values.shape[axis]
+    least = torch.minimum(padded.narrow(axis, 0, size), padded.narrow(axis, 2, size))
+    return torch.minimum(least, values)
 
 
 def correction_clicks(error: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:

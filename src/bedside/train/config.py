@@ -12,23 +12,30 @@ from typing import Any, Literal
 
 from bedside.core.errors import InputError
 from bedside.data.sampling import SamplingConfig
+from bedside.train.task_table import task_module, task_name
+
+WINDOW = "window"
+WINDOW_SETTINGS = ("coarse_share", "round_probabilities", "dice_weight", "bce_weight", "sampling")
+"""Settings of the task "window"; other tasks have theirs in ``options``."""
 
 
 @dataclass(frozen=True)
 class TrainingConfig:
-    """Settings of a run of the window family's trainer.
+    """Settings of a run.
 
     Attributes:
         model: Name in the model registry.
+        task: Kind of training, of ``task_table.TASKS``; "" for the default of the model's family.
         steps: Optimiser steps.
         batch: Samples a step.
         learning_rate: Highest learning rate of AdamW.
         weight_decay: Of AdamW, on weights of convolutions only.
         warmup_steps: Steps over which the learning rate rises from 0.
         cooldown: Last share of the steps, over which the learning rate falls to 0 on a cosine.
-        coarse_share: First share of the steps, which see samples of half the grid and twice as many at a time.
-        gradient_clip: Largest norm of the gradient.
-        ema_decay: Decay of the moving average of the weights, which is what is kept in the end.
+        coarse_share: First share of the steps, which see samples of half the grid and twice as many at a time. Like
+            all of ``WINDOW_SETTINGS``, of the task "window" alone.
+        gradient_clip: Largest norm of the gradient, 0 for any.
+        ema_decay: Decay of the moving average of the weights, which is what is kept in the end; 0 keeps the last ones.
         round_probabilities: Probability of 0, 1, 2, ... correction rounds without gradient before the one with it.
         dice_weight: Weight of the soft Dice loss.
         bce_weight: Weight of the binary cross-entropy.
@@ -40,9 +47,11 @@ class TrainingConfig:
         validate_every: Steps between validations and checkpoints.
         validation_samples: Samples of a validation.
         sampling: How samples are drawn.
+        options: Settings of the task, an instance of its ``Options``; None where it has none.
     """
 
     model: str
+    task: str = ""
     steps: int = 20_000
     batch: int = 16
     learning_rate: float = 1e-3
@@ -63,14 +72,14 @@ class TrainingConfig:
     validate_every: int = 1000
     validation_samples: int = 200
     sampling: SamplingConfig = field(default_factory=SamplingConfig)
+    options: Any = None
 
     def __post_init__(self) -> None:
         for name in ("steps", "batch", "log_every", "validate_every", "validation_samples"):
             _check(self, name, getattr(self, name) >= 1, "at least 1")
-        for name in ("seed", "workers", "warmup_steps", "weight_decay", "dice_weight", "bce_weight"):
+        for name in ("seed", "workers", "warmup_steps", "weight_decay", "gradient_clip", "dice_weight", "bce_weight"):
             _check(self, name, 0 <= getattr(self, name) < math.inf, "0 or more")
-        for name in ("learning_rate", "gradient_clip"):
-            _check(self, name, 0 < getattr(self, name) < math.inf, "more than 0")
+        _check(self, "learning_rate", 0 < self.learning_rate < math.inf, "more than 0")
         _check(self, "cooldown", 0 <= self.cooldown <= 1, "between 0 and 1")
         _check(self, "coarse_share", 0 <= self.coarse_share < 1, "from 0 to below 1")
         if self.coarse_share and self.sampling.grid % 64:
@@ -94,7 +103,14 @@ class TrainingConfig:
             InputError: A name is unknown or a value has the wrong type.
         """
         config: TrainingConfig = _build(cls, data, "")
-        return config
+        task = _task_of(config)
+        if task == WINDOW:
+            if config.options:
+                raise InputError("training setting options", expected=f"none for the task {task}", got=config.options)
+            return config
+        _refuse_window_settings(config, task)
+        options = _convert(config.options or {}, task_module(task).Options, "options")
+        return dataclasses.replace(config, options=options)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON and YAML."""
@@ -118,6 +134,30 @@ class TrainingConfig:
         return TrainingConfig.from_dict(values)
 
 
+def _task_of(config: TrainingConfig) -> str:
+    try:
+        return task_name(config.task, config.model)
+    except InputError:
+        # Of a model that does not exist or has no default the trainer tells, which needs one.
+        if config.task:
+            raise
+        return WINDOW
+
+
+def _refuse_window_settings(config: TrainingConfig, task: str) -> None:
+    """Refuse what would be ignored."""
+    for entry in dataclasses.fields(config):
+        if entry.name not in WINDOW_SETTINGS:
+            continue
+        default = entry.default if entry.default is not dataclasses.MISSING else SamplingConfig()
+        if getattr(config, entry.name) != default:
+            raise InputError(
+                f"training setting {entry.name}",
+                expected=f"none for the task {task}",
+                fix=f"settings of {task} are given under options",
+            )
+
+
 def _check(config: TrainingConfig, name: str, sound: bool, expected: str) -> None:
     if not sound:
         raise InputError(f"training setting {name}", expected=expected, got=getattr(config, name))
@@ -125,6 +165,15 @@ def _check(config: TrainingConfig, name: str, sound: bool, expected: str) -> Non
 
 def _names(kind: Any) -> str:
     return f"one of {', '.join(sorted(typing.get_type_hints(kind)))}"
+
+
+def settings_from_dict(kind: Any, values: Any, prefix: str = "") -> Any:
+    """An instance of the dataclass ``kind`` from plain values; ``prefix`` goes before names in errors.
+
+    Raises:
+        InputError: A name is unknown or a value has the wrong type.
+    """
+    return _build(kind, values, prefix)
 
 
 def _build(kind: Any, values: Any, prefix: str) -> Any:

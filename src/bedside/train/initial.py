@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,18 +12,46 @@ import torch
 from torch import Tensor
 
 from bedside.core.errors import InputError, WeightsError
-from bedside.weights.store import BUNDLED, WeightsFiles
+from bedside.models.interactions import InteractionSettings
+from bedside.models.registry import model_card, model_cards
+from bedside.train.config import TrainingConfig
+from bedside.train.inflation import inflate
+from bedside.weights.card import WeightsCard
+from bedside.weights.packed import unpack
+from bedside.weights.store import BUNDLED, WeightsFiles, find_weights
 
 NONE, BUNDLED_WEIGHTS = "none", "bundled"
-TYPES = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
+NNINTERACTIVE, PLANS = "nninteractive", "plans.json"
+"""A model whose weights are published as a folder with this file."""
+TYPES = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16, "I8": torch.int8}
+
+
+@dataclass(frozen=True, eq=False)
+class Start:
+    """Weights that a training starts from.
+
+    Attributes:
+        file: That they were read from.
+        tensors: By name.
+        licence: SPDX identifier, None where nothing states it.
+    """
+
+    file: Path
+    tensors: dict[str, Tensor]
+    licence: str | None
 
 
 def initial_path(choice: str, model: str) -> Path | None:
-    """File of the weights that ``choice`` means for ``model``: "none", "bundled", or a safetensors file.
+    """File or folder of the weights that ``choice`` means for ``model``.
+
+    Args:
+        choice: "none", "bundled" for the model's own, the name of a model whose weights are installed, a safetensors
+            file, or, for nninteractive, the folder in which its weights are published.
+        model: Name in the model registry.
 
     Raises:
-        InputError: The file does not exist.
-        WeightsError: No weights of the model are bundled.
+        InputError: There is no such file.
+        WeightsError: No weights of the model are bundled or installed.
     """
     if choice == NONE:
         return None
@@ -32,9 +61,58 @@ def initial_path(choice: str, model: str) -> Path | None:
             raise WeightsError(f"bundled weights of '{model}'", got="none", fix="use --initial none or a file")
         return files.tensors
     path = Path(choice)
-    if not path.is_file():
-        raise InputError("starting weights", expected="bundled, none or a safetensors file", got=f"'{choice}'")
-    return path
+    if path.is_file() or (model == NNINTERACTIVE and (path / PLANS).is_file()):
+        return path
+    if choice in {card.name for card in model_cards()}:
+        return find_weights(choice).tensors
+    kinds = "bundled, none or a safetensors file, or a model's name"
+    raise InputError("starting weights", expected=kinds, got=f"'{choice}'")
+
+
+def read_start(path: Path, config: TrainingConfig) -> Start:
+    """The weights of a file or folder as a start for a run; those of a 2D network are inflated for a 3D one.
+
+    Raises:
+        WeightsError: A file is damaged or not what it says, or was made for prompts in other channels.
+    """
+    if path.is_dir():
+        return _read_published(path, config)
+    state = read_tensors(path)
+    stem = state.get("stem.weight")
+    if stem is not None and stem.ndim == 4 and model_card(config.model).dimensions == 3:
+        state = inflate(state)
+    card = _card_beside(path)
+    if card is not None and "interactions" in card.training:
+        _check_interactions(path, InteractionSettings.from_metadata(card.training["interactions"]))
+    return Start(path, state, card.licence if card else None)
+
+
+def _read_published(folder: Path, config: TrainingConfig) -> Start:
+    from bedside.models.nninteractive import DEPTHS, WIDTHS, NNInteractive
+    from bedside.weights.nninteractive import read_published_folder
+
+    with torch.device("meta"):
+        network = NNInteractive(getattr(config.options, "widths", WIDTHS), getattr(config.options, "depths", DEPTHS))
+    published = read_published_folder(folder, network)
+    _check_interactions(published.checkpoint, published.settings)
+    return Start(published.checkpoint, dict(published.tensors), published.licence)
+
+
+def _check_interactions(path: Path, settings: InteractionSettings) -> None:
+    """Refuse weights that know prompts in other channels than those that they would be trained with."""
+    known = InteractionSettings()
+    for name in ("channels", "previous", "point_radius", "pairs"):
+        found, expected = getattr(settings, name), getattr(known, name)
+        if found != expected:
+            raise WeightsError(f"weights {path.name}: {name} of its prompts", expected=expected, got=found)
+
+
+def _card_beside(path: Path) -> WeightsCard | None:
+    """The card beside a file of weights, None where there is none."""
+    try:
+        return WeightsCard.load(path.with_suffix(".json"))
+    except WeightsError:
+        return None
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
@@ -48,7 +126,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         begin = 8 + int.from_bytes(content[:8], "little")
         header: dict[str, Any] = json.loads(content[8:begin])
         header.pop("__metadata__", None)
-        return {name: _tensor(memoryview(content)[begin:], entry) for name, entry in header.items()}
+        return unpack({name: _tensor(memoryview(content)[begin:], entry) for name, entry in header.items()})
     except (ValueError, KeyError, TypeError, AttributeError, RuntimeError) as error:
         got = f"{type(error).__name__}: {error}"
         raise WeightsError(f"weights {path}", expected="a safetensors file", got=got) from error

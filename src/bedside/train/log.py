@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -55,17 +55,17 @@ class RunLog:
         self._scalar({"loss": mean, "learning rate": rate, "gradient norm": norm, "samples per second": speed}, step)
         self._losses, self._samples, self._last = [], 0, seconds
 
-    def validation(self, step: int, means: list[float]) -> None:
-        """Record the mean DSC per correction round."""
-        self._report(f"step {step}  held-out DSC by round: " + "  ".join(f"{m:.4f}" for m in means))
+    def validation(self, step: int, scores: Mapping[str, float]) -> None:
+        """Record scores on held-out samples by name; every time the same names in the same order."""
+        self._report(f"step {step}  held-out  " + "  ".join(f"{name} {score:.4f}" for name, score in scores.items()))
         path = self._folder / VALIDATION
         new = not path.exists()
         with path.open("a", newline="", encoding="utf-8") as file:
             writer = csv.writer(file)
             if new:
-                writer.writerow(["step", *[f"dsc_round_{r}" for r in range(len(means))]])
-            writer.writerow([step, *[f"{m:.5f}" for m in means]])
-        self._scalar({f"held-out DSC/round {r}": m for r, m in enumerate(means)}, step)
+                writer.writerow(["step", *scores])
+            writer.writerow([step, *[f"{score:.5f}" for score in scores.values()]])
+        self._scalar({f"held-out/{name}": score for name, score in scores.items()}, step)
 
     def close(self) -> None:
         """Flush TensorBoard's events."""
@@ -82,3 +82,12 @@ class RunLog:
             self._writer = SummaryWriter(str(self._folder))
         for name, value in values.items():
             self._writer.add_scalar(name, value, step)
+
+
+def read_last_validation(path: Path) -> dict[str, float]:
+    """The last row of the table of validations, empty where there is none."""
+    if not path.is_file():
+        return {}
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    return {name: float(value) for name, value in rows[-1].items()} if rows else {}

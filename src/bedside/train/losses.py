@@ -8,6 +8,9 @@ from torch import Tensor
 DICE_SMOOTHING = 1.0
 """Cells added to both terms of the soft Dice, so that an object of a few cells does not dominate a batch."""
 
+DYNAMIC_SMOOTHING = 1e-3
+"""The same in the loss of the dynamic-prompt method."""
+
 
 def soft_dice_loss(logits: Tensor, truth: Tensor, inside: Tensor) -> Tensor:
     """1 - soft Dice of every sample, averaged over the batch.
@@ -39,3 +42,23 @@ def segmentation_loss(logits: Tensor, truth: Tensor, inside: Tensor, dice_weight
     """
     dice = soft_dice_loss(logits, truth, inside)
     return dice_weight * dice + bce_weight * binary_cross_entropy(logits, truth, inside)
+
+
+def dynamic_prompt_loss(logits: Tensor, truth: Tensor, dice_weight: float) -> Tensor:
+    """Cross-entropy plus the weighted soft Dice loss of the dynamic-prompt method (arXiv 2510.03189).
+
+    Both are over all cells, those beyond the image included. Over the parts of a batch the whole batch's loss is the
+    sum of the parts' losses, each weighted by the part's share of the samples.
+
+    Args:
+        logits: (batch, *grid), the object's logit less the background's: the cross-entropy of the two classes is that
+            of their difference.
+        truth: 0/1, same shape.
+        dice_weight: Weight of 1 - soft Dice.
+    """
+    probability = logits.sigmoid()
+    axes = tuple(range(1, logits.ndim))
+    overlap = (probability * truth).sum(dim=axes)
+    total = probability.sum(dim=axes) + truth.sum(dim=axes)
+    dice = (2 * overlap + DYNAMIC_SMOOTHING) / (total + DYNAMIC_SMOOTHING)
+    return F.binary_cross_entropy_with_logits(logits, truth) + dice_weight * (1 - dice.mean())

@@ -10,23 +10,47 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 
 import bedside
 from bedside.models.registry import model_card
-from bedside.train.config import TrainingConfig
+from bedside.train.initial import Start
 from bedside.train.packing import SetSummary
-from bedside.train.stages import count_samples
 from bedside.weights.card import WeightsCard, file_sha256
 
 MANIFEST = "manifest.json"
+OWN_LICENCE = "Apache-2.0"
+"""Of weights that were trained from nothing but data."""
+
+
+class RunSettings(Protocol):
+    """What a manifest says of the settings of a run, whatever their kind."""
+
+    @property
+    def model(self) -> str:
+        """In the registry."""
+        ...
+
+    @property
+    def seed(self) -> int:
+        """Of everything random."""
+        ...
+
+    @property
+    def held_out(self) -> tuple[str, ...]:
+        """Data sets that are not trained on."""
+        ...
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values."""
+        ...
 
 
 def create_manifest(
-    recipe: str, config: TrainingConfig, store_sha256: str, sets: Sequence[SetSummary], initial: Path | None
+    recipe: str, config: RunSettings, store_sha256: str, sets: Sequence[SetSummary], initial: Start | None
 ) -> dict[str, Any]:
     """The manifest of a run as it begins; ``describe_start`` is added to "starts" whenever it goes on."""
     return {
@@ -34,11 +58,15 @@ def create_manifest(
         "recipe": recipe,
         "seed": config.seed,
         "config": config.to_dict(),
-        "initial": {"file": initial.name, "sha256": file_sha256(initial)} if initial else None,
+        "initial": _describe_initial(initial) if initial else None,
         "store": {"sha256": store_sha256},
         "data": describe_data(sets, config),
         "starts": [],
     }
+
+
+def _describe_initial(initial: Start) -> dict[str, Any]:
+    return {"file": initial.file.name, "sha256": file_sha256(initial.file), "licence": initial.licence}
 
 
 def describe_start(step: int, device: torch.device) -> dict[str, Any]:
@@ -71,31 +99,56 @@ def describe_device(device: torch.device) -> dict[str, Any]:
     return {"kind": device.type, "name": name, "cores": os.cpu_count(), "threads": torch.get_num_threads()}
 
 
-def describe_data(sets: Sequence[SetSummary], config: TrainingConfig) -> list[dict[str, Any]]:
+def describe_data(sets: Sequence[SetSummary], config: RunSettings) -> list[dict[str, Any]]:
     """Every data set with its licence and size, and whether it was trained on or only followed."""
     return [{**asdict(s), "use": "validation" if s.name in config.held_out else "training"} for s in sets]
 
 
-def create_card(manifest: Mapping[str, Any], config: TrainingConfig) -> WeightsCard:
-    """The card of the weights that the run of ``manifest``, which holds its result, has made."""
+def create_card(
+    manifest: Mapping[str, Any], config: RunSettings, entries: Mapping[str, Any] | None = None
+) -> WeightsCard:
+    """The card of the weights that the run of ``manifest``, which holds its result, has made.
+
+    Args:
+        manifest: Of the run.
+        config: Its settings.
+        entries: What inference has to know beside the weights; goes into ``training``.
+    """
     result = manifest["result"]
     return WeightsCard(
         name=config.model,
         version=f"{bedside.__version__}, step {result['step']}",
         sha256="",
-        licence=model_card(config.model).licence,
+        licence=inherited_licence(manifest["initial"], config.model),
         source=f"trained by: bedside train {manifest['recipe']}",
         data=tuple(manifest["data"]),
         training={
             "seed": config.seed,
             "steps": result["step"],
-            "samples": count_samples(config, result["step"]),
+            "samples": result["samples"],
             "seconds": round(result["seconds"], 1),
             "device": manifest["starts"][-1]["device"],
             "versions": manifest["starts"][-1]["versions"],
             "store_sha256": manifest["store"]["sha256"],
             "initial": manifest["initial"],
             "config": manifest["config"],
+            **(entries or {}),
         },
         metrics={"held_out": result["held_out"]} if result["held_out"] else {},
     )
+
+
+def inherited_licence(initial: object, model: str) -> str:
+    """The licence of weights that were trained: that of those they started from, or this project's own.
+
+    Where it is not known what they started from, or under which licence that was, it is the one of the model's
+    published weights.
+
+    Args:
+        initial: Of a manifest: None for none, a mapping with a "licence", or a text where nothing is known.
+        model: Name in the model registry.
+    """
+    if initial is None:
+        return OWN_LICENCE
+    stated = initial.get("licence") if isinstance(initial, Mapping) else None
+    return str(stated) if stated else model_card(model).licence

@@ -35,21 +35,49 @@ def activation_bytes(network: nn.Module, inputs: Tensor, precision: str) -> int:
 def largest_micro_batch(
     network: nn.Module, config: TrainingConfig, device: torch.device, memory_gb: float | None
 ) -> int:
-    """Samples that fit at once, at most the batch.
+    """Samples of the window family that fit at once, at most the batch.
 
     Raises:
         InputError: Not even one sample fits.
     """
     if memory_gb is None:
         return config.batch
-    if not memory_gb > 0 or math.isinf(memory_gb):
-        raise InputError("memory", expected="a positive number of GB", got=memory_gb)
+    check_memory(memory_gb)
     card = model_card(config.model)
     inputs = torch.zeros((1, len(card.channels), *(config.sampling.grid,) * card.dimensions), device=device)
-    each = OVERHEAD * activation_bytes(network, inputs, config.precision)
-    # Weights, their average, gradients and the two moments of AdamW, in float32.
-    fixed = 5 * 4 * sum(p.numel() for p in network.parameters())
+    return samples_that_fit(network, activation_bytes(network, inputs, config.precision), config.batch, memory_gb)
+
+
+def samples_that_fit(network: nn.Module, saved: int, batch: int, memory_gb: float) -> int:
+    """Samples that fit at once, at most ``batch``.
+
+    Args:
+        network: Whose weights, gradients and the like take memory, too.
+        saved: Bytes that a forward pass of one sample saves, see ``activation_bytes``.
+        batch: The most that is asked for.
+        memory_gb: The limit.
+
+    Raises:
+        InputError: Not even one sample fits.
+    """
+    each = OVERHEAD * saved
+    fixed = weight_bytes(network)
     fitting = int((memory_gb * 1e9 - fixed) // each)
     if fitting < 1:
         raise InputError("memory", expected=f"at least {(fixed + each) / 1e9:.1f} GB for one sample", got=memory_gb)
-    return min(config.batch, fitting)
+    return min(batch, fitting)
+
+
+def weight_bytes(network: nn.Module) -> int:
+    """Bytes of weights, their average, gradients and the two moments of AdamW, in float32."""
+    return 5 * 4 * sum(p.numel() for p in network.parameters())
+
+
+def check_memory(memory_gb: float) -> None:
+    """Refuse a memory that is no positive number.
+
+    Raises:
+        InputError: It is none.
+    """
+    if not memory_gb > 0 or math.isinf(memory_gb):
+        raise InputError("memory", expected="a positive number of GB", got=memory_gb)

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import copy
-import csv
 import importlib.util
 import json
 import os
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +15,18 @@ import torch
 
 from bedside.core.errors import InputError
 from bedside.core.files import write_text_atomically
+from bedside.train.checkpoint import CHECKPOINT
 from bedside.train.config import TrainingConfig
-from bedside.train.initial import NONE, initial_path, read_tensors
-from bedside.train.log import VALIDATION
+from bedside.train.digest import state_sha256
+from bedside.train.initial import NONE, initial_path, read_start
+from bedside.train.log import VALIDATION, read_last_validation
 from bedside.train.manifest import MANIFEST, create_card, create_manifest, describe_start
 from bedside.train.packing import check_held_out, is_store, open_store, summarise
 from bedside.train.recipes import load_recipe, parse_overrides, recipe_names
-from bedside.train.trainer import CHECKPOINT, Trainer
+from bedside.train.result import TrainingResult
+from bedside.train.sam.recipe import SamRecipe
+from bedside.train.sam.run import DONE, run_system
+from bedside.train.trainer import Trainer
 
 __all__ = ["TrainingResult", "load_recipe", "parse_overrides", "recipe_names", "resolve_device", "run_training"]
 
@@ -32,28 +35,8 @@ STORE, WEIGHTS = "store", "weights"
 DEVICES = ("auto", "cpu", "cuda")
 
 
-@dataclass(frozen=True)
-class TrainingResult:
-    """How far a run came.
-
-    Attributes:
-        step: Steps done, of ``steps``.
-        steps: Steps of the recipe.
-        seconds: Spent in steps, over all starts.
-        held_out: The last validation: "step", and mean DSC on the held-out sets after each correction round; empty
-            where there was none.
-        weights: Folder of the exported weights, None where they could not be exported.
-    """
-
-    step: int
-    steps: int
-    seconds: float
-    held_out: Mapping[str, float]
-    weights: Path | None
-
-
 def run_training(
-    recipe: str | Path | TrainingConfig,
+    recipe: str | Path | TrainingConfig | SamRecipe,
     data: str | Path,
     out: str | Path,
     *,
@@ -78,7 +61,8 @@ def run_training(
         minutes: Time after which to stop with a checkpoint, packing not counted.
         memory_gb: Memory that a step may take; batches are split to stay below it.
         threads: Threads of torch in this process, by default torch's own choice.
-        initial: Starting weights: "none", "bundled" or a safetensors file. Not used when going on.
+        initial: Starting weights, see ``initial.initial_path``; those of a 2D network start a 3D one, inflated. Not
+            used when going on.
         restart: Remove the checkpoint and the log in ``out`` and begin anew.
         report: Called with each line of the log.
         advance: Called after each step with the steps done and their total.
@@ -90,36 +74,41 @@ def run_training(
         DependencyError: Something that the recipe or the packing needs is not installed.
         KeyboardInterrupt: Ctrl+C was pressed; checkpoint, manifest and weights were written first.
     """
-    config = recipe if isinstance(recipe, TrainingConfig) else load_recipe(recipe)
-    config = config.with_overrides(overrides or {})
-    name = config.model if isinstance(recipe, TrainingConfig) else Path(recipe).stem
+    loaded = load_recipe(recipe) if isinstance(recipe, str | Path) else recipe
+    config = loaded.with_overrides(overrides or {})
+    name = Path(recipe).stem if isinstance(recipe, str | Path) else config.model
     data, out = Path(data), Path(out)
     _check_numbers(minutes, threads)
+    if isinstance(config, SamRecipe) and memory_gb is not None:
+        fix = "take fewer samples at a time: --set batch=4 --set accumulate=8"
+        raise InputError("memory", expected="none for a recipe of the SAM family", got=memory_gb, fix=fix)
     if out.exists() and not out.is_dir():
         raise InputError("folder of the run", expected="a folder", got=f"the file {out}")
     where = resolve_device(device)
-    start = initial_path(initial, config.model)
+    source = initial_path(initial, config.model)
     if threads is not None:
         torch.set_num_threads(threads)
     if restart:
         _clear(out)
     if where.type == "cpu" and sys.platform == "linux" and (hint := cpu_hint(os.environ)):
         report(hint)
-    store = open_store(data, out / STORE, report, keep=(out / CHECKPOINT).exists())
+    store = open_store(data, out / STORE, report, keep=bool(_checkpoints(out)))
     sets = summarise(store, data if is_store(data) else out / STORE)
     check_held_out(config.held_out, sets, report)
+    if isinstance(config, SamRecipe):
+        config = config.with_overrides({"pretrained": str(source)}) if source else config
+        return run_system(config, name, store, sets, out, where, minutes, report, advance)
+    start = read_start(source, config) if source else None
     trainer = Trainer(
         config,
         store,
         out,
         where,
-        initial=read_tensors(start) if start else None,
+        initial=start.tensors if start else None,
         memory_gb=memory_gb,
         report=report,
         advance=lambda step: advance(step, config.steps),
     )
-    if trainer.micro_batch < config.batch:
-        report(f"each step takes its {config.batch} samples {trainer.micro_batch} at a time to stay below the memory")
     if trainer.resume():
         report(f"going on from step {trainer.progress.step} of {config.steps}")
     manifest = create_manifest(name, config, store.sha256, sets, start)
@@ -168,8 +157,15 @@ def _check_numbers(minutes: float | None, threads: int | None) -> None:
 
 def _clear(out: Path) -> None:
     """Remove what an earlier run left in ``out``, but not its store and its weights."""
-    for path in [out / CHECKPOINT, out / VALIDATION, out / MANIFEST, *out.glob("events.out.tfevents.*")]:
-        path.unlink(missing_ok=True)
+    (out / MANIFEST).unlink(missing_ok=True)
+    for folder in {out, *(path.parent for path in _checkpoints(out))}:
+        for path in [folder / CHECKPOINT, folder / VALIDATION, folder / DONE, *folder.glob("events.out.tfevents.*")]:
+            path.unlink(missing_ok=True)
+
+
+def _checkpoints(out: Path) -> list[Path]:
+    """The checkpoint of the run, or of each of its stages where every stage has one."""
+    return [*out.glob(CHECKPOINT), *out.glob(f"*/{CHECKPOINT}")]
 
 
 def _carry_over(manifest: dict[str, Any], out: Path, step: int) -> None:
@@ -191,27 +187,22 @@ def _write_manifest(manifest: Mapping[str, Any], out: Path) -> None:
 def _finish(trainer: Trainer, manifest: dict[str, Any], report: Callable[[str], None]) -> TrainingResult:
     """Complete the manifest and export the averaged weights."""
     progress, out = trainer.progress, trainer.folder
-    held_out = _last_validation(out / VALIDATION)
-    manifest["result"] = {"step": progress.step, "seconds": progress.seconds, "held_out": held_out}
+    held_out = read_last_validation(out / VALIDATION)
+    manifest["result"] = {
+        "step": progress.step,
+        "samples": trainer.samples,
+        "seconds": progress.seconds,
+        "held_out": held_out,
+        "tensors": {trainer.config.model: state_sha256(trainer.average.state_dict())},
+    }
     _write_manifest(manifest, out)
     weights = None
     if importlib.util.find_spec("onnx") is None:
         report("weights are in the checkpoint only: exporting them needs onnx (pip install 'bedside[train]')")
     else:
-        from bedside.runtime.export import export_weights
-
         # The export rounds the weights in place, and the run may go on with them.
         network = copy.deepcopy(trainer.average).cpu()
         weights = out / WEIGHTS
-        export_weights(network, weights, create_card(manifest, trainer.config))
+        trainer.task.export(network, weights, create_card(manifest, trainer.config, trainer.task.card_entries()))
         report(f"weights of step {progress.step} are in {weights}")
     return TrainingResult(progress.step, trainer.config.steps, progress.seconds, held_out, weights)
-
-
-def _last_validation(path: Path) -> dict[str, float]:
-    """The last row of the table of validations, empty where there is none."""
-    if not path.is_file():
-        return {}
-    with path.open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    return {name: float(value) for name, value in rows[-1].items()} if rows else {}

@@ -1,7 +1,8 @@
-"""A run's stages: coarse windows first, because four of them cost as much as one fine window."""
+"""A run's stages; those of the window family see coarse windows first: four of them cost as much as one fine window."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bedside.train.config import TrainingConfig
@@ -9,14 +10,16 @@ from bedside.train.config import TrainingConfig
 
 @dataclass(frozen=True)
 class Stage:
-    """Consecutive steps on one grid.
+    """Consecutive steps with samples of one kind.
 
     Attributes:
         first_step: First step of the stage.
         last_step: One past its last step.
         grid: Cells along each side of the samples.
-        batch: Samples a step.
+        batch: Samples of a batch.
         first_sample: Number of the sample that its first step begins with.
+        accumulate: Batches of a step, whose losses are averaged.
+        name: By which a task tells its stages apart.
     """
 
     first_step: int
@@ -24,12 +27,19 @@ class Stage:
     grid: int
     batch: int
     first_sample: int
+    accumulate: int = 1
+    name: str = ""
+
+    @property
+    def samples(self) -> int:
+        """Samples of a step."""
+        return self.batch * self.accumulate
 
     def samples_from(self, step: int) -> range:
         """Numbers of the samples from ``step`` (not before the stage) to the stage's end."""
         begin = max(step, self.first_step) - self.first_step
         end = self.last_step - self.first_step
-        return range(self.first_sample + begin * self.batch, self.first_sample + end * self.batch)
+        return range(self.first_sample + begin * self.samples, self.first_sample + end * self.samples)
 
 
 def plan_stages(config: TrainingConfig) -> list[Stage]:
@@ -44,6 +54,6 @@ def plan_stages(config: TrainingConfig) -> list[Stage]:
     return stages
 
 
-def count_samples(config: TrainingConfig, steps: int) -> int:
+def count_samples(stages: Sequence[Stage], steps: int) -> int:
     """Samples that the first ``steps`` steps of a run see."""
-    return sum(stage.batch * max(0, min(steps, stage.last_step) - stage.first_step) for stage in plan_stages(config))
+    return sum(stage.samples * max(0, min(steps, stage.last_step) - stage.first_step) for stage in stages)

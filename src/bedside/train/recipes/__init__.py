@@ -8,6 +8,7 @@ from typing import Any
 
 from bedside.core.errors import DependencyError, FormatError, InputError
 from bedside.train.config import TrainingConfig
+from bedside.train.sam.recipe import SamRecipe
 
 SUFFIXES = (".yaml", ".yml")
 
@@ -17,7 +18,7 @@ def recipe_names() -> list[str]:
     return sorted(path.stem for path in Path(__file__).parent.glob("*.yaml"))
 
 
-def load_recipe(name_or_path: str | Path) -> TrainingConfig:
+def load_recipe(name_or_path: str | Path) -> TrainingConfig | SamRecipe:
     """The settings of a recipe: one that comes with the package, or a YAML file of the user's own.
 
     Raises:
@@ -30,7 +31,11 @@ def load_recipe(name_or_path: str | Path) -> TrainingConfig:
         text = path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
         raise FormatError(f"recipe {path}", expected="a YAML file", got="bytes that are no text") from error
-    return TrainingConfig.from_dict(_parse_yaml(text, f"recipe {path}"))
+    values = _parse_yaml(text, f"recipe {path}")
+    # Recipes of the SAM family go through stages.
+    if isinstance(values, dict) and "stages" in values:
+        return SamRecipe.from_dict(values)
+    return TrainingConfig.from_dict(values)
 
 
 def parse_overrides(assignments: list[str]) -> dict[str, Any]:

@@ -1,0 +1,165 @@
+"""Training of the window family: prompts are input channels, and correction rounds are played on the model's masks."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.utils.data import Dataset
+
+from bedside.core.errors import InputError
+from bedside.data.sampling import Sampler, SamplingConfig
+from bedside.data.store import Store
+from bedside.data.volume_sampling import VolumeSampler
+from bedside.models.registry import build_model, model_card
+from bedside.preprocess.paint import CHANNELS
+from bedside.train.config import TrainingConfig
+from bedside.train.losses import segmentation_loss
+from bedside.train.memory import largest_micro_batch
+from bedside.train.rounds import LAST, assemble_input, autocast, play_rounds
+from bedside.train.stages import Stage, plan_stages
+from bedside.train.task import Batch, Task
+
+VALIDATION_ROUNDS = 4
+Options = None
+
+AnySampler = Sampler | VolumeSampler
+SAMPLERS: dict[int, type[Sampler] | type[VolumeSampler]] = {2: Sampler, 3: VolumeSampler}
+"""By the network's dimensions."""
+
+
+class SampleDataset(Dataset[dict[str, Any]]):
+    """Samples by number, as arrays."""
+
+    def __init__(self, sampler: AnySampler) -> None:
+        self._sampler = sampler
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        return vars(self._sampler.sample(index))
+
+
+class WindowTask(Task):
+    """See the module.
+
+    Args:
+        config: Settings.
+        store: Training store; the held-out sets in it serve for validation only.
+        device: Where to train.
+
+    Raises:
+        InputError: The store has no object to train on, or the model is of another kind.
+    """
+
+    def __init__(self, config: TrainingConfig, store: Store, device: torch.device) -> None:
+        card = model_card(config.model)
+        if card.family != "window" or card.channels[-len(CHANNELS) :] != CHANNELS:
+            raise InputError(
+                f"model '{card.name}'",
+                expected="one of the window family that takes prompts as bedside-2d does",
+                got=f"one of family {card.family} with channels of its own",
+            )
+        self.micro_batch = config.batch
+        self.memory_format = LAST[2 + card.dimensions]
+        self._config, self._device = config, device
+        self._part = config.batch
+        self._train_sampler, self._validation_sampler = _samplers(store, config)
+
+    def build(self) -> nn.Module:
+        """The network of the model."""
+        return build_model(self._config.model)
+
+    def stages(self) -> list[Stage]:
+        """Coarse windows first."""
+        return plan_stages(self._config)
+
+    def dataset(self, stage: Stage) -> SampleDataset:
+        """Samples on the stage's grid."""
+        return SampleDataset(self._train_sampler.on_grid(stage.grid))
+
+    def begin(self, stage: Stage, network: nn.Module) -> None:
+        """What fits of a sample shrinks with its cells."""
+        del network
+        cells = (self._config.sampling.grid // stage.grid) ** model_card(self._config.model).dimensions
+        self._part = min(stage.batch, self.micro_batch * cells)
+
+    def fit_memory(self, network: nn.Module, memory_gb: float | None) -> str | None:
+        """Take a batch in parts that fit."""
+        batch = self._config.batch
+        self.micro_batch = self._part = largest_micro_batch(network, self._config, self._device, memory_gb)
+        if self.micro_batch == batch:
+            return None
+        return f"each step takes its {batch} samples {self.micro_batch} at a time to stay below the memory"
+
+    def losses(self, network: nn.Module, batch: Batch, generator: torch.Generator) -> Iterator[Tensor]:
+        """Soft Dice and cross-entropy after a random number of correction rounds.
+
+        The parts' size changes neither the clicks nor the sum.
+        """
+        config = self._config
+        probabilities = torch.tensor(config.round_probabilities)
+        rounds = int(torch.multinomial(probabilities, 1, generator=generator))
+        inputs, _ = play_rounds(network, assemble_input(batch), batch, rounds, config.precision, generator, self._part)
+        truth, inside = batch["truth"].float(), batch["inside"].float()
+        cells = inside.sum().clamp(min=1)
+        for first in range(0, len(inputs), self._part):
+            part = slice(first, first + self._part)
+            with autocast(self._device, config.precision):
+                logits = network(inputs[part])[:, 0].float()
+            samples_share = len(logits) / len(inputs)
+            cells_share = float(inside[part].sum() / cells)
+            yield segmentation_loss(
+                logits, truth[part], inside[part], config.dice_weight * samples_share, config.bce_weight * cells_share
+            )
+
+    @torch.no_grad()
+    def validate(self, network: nn.Module) -> dict[str, float]:
+        """Mean DSC on the grid over fixed samples of the held-out sets, per correction round."""
+        config = self._config
+        if self._validation_sampler is None:
+            return {}
+        generator = torch.Generator().manual_seed(0)
+        scores: list[list[float]] = [[] for _ in range(VALIDATION_ROUNDS)]
+        for first in range(0, config.validation_samples, config.batch):
+            numbers = range(first, min(first + config.batch, config.validation_samples))
+            samples = [vars(self._validation_sampler.sample(n)) for n in numbers]
+            batch = {k: torch.from_numpy(np.stack([s[k] for s in samples])).to(self._device) for k in samples[0]}
+            inputs = assemble_input(batch)
+            _, answers = play_rounds(network, inputs, batch, VALIDATION_ROUNDS, config.precision, generator)
+            for score, logits in zip(scores, answers, strict=True):
+                score.extend(grid_dice((logits > 0) & batch["inside"], batch["truth"] > 0).tolist())
+        return {f"dsc_round_{n}": float(np.mean(score)) for n, score in enumerate(scores)}
+
+
+def create(config: TrainingConfig, store: Store, device: torch.device) -> WindowTask:
+    """The task of a run; see ``task.TaskModule``."""
+    return WindowTask(config, store, device)
+
+
+def divide_store(store: Store, held_out: tuple[str, ...]) -> tuple[Store, Store]:
+    """The store without the held-out sets, and with them alone; no array is copied."""
+    kept, held = copy.copy(store), copy.copy(store)
+    kept.items = [item for item in store.items if item.info.set_name not in held_out]
+    held.items = [item for item in store.items if item.info.set_name in held_out]
+    return kept, held
+
+
+def grid_dice(prediction: Tensor, truth: Tensor) -> Tensor:
+    """DSC of every sample; bool (batch, *grid) both, (batch,) out."""
+    axes = tuple(range(1, truth.ndim))
+    overlap = (prediction & truth).sum(dim=axes)
+    return 2 * overlap / (prediction.sum(dim=axes) + truth.sum(dim=axes)).clamp(min=1)
+
+
+def _samplers(store: Store, config: TrainingConfig) -> tuple[AnySampler, AnySampler | None]:
+    dimensions = model_card(config.model).dimensions
+    sampler = SAMPLERS[dimensions]
+    kept, held = divide_store(store, config.held_out)
+    plain = SamplingConfig(
+        grid=config.sampling.grid, superpixel_share=0.0, wide_share=0.3, close_share=0.0, augment=False
+    )
+    usable = any(item.axes == 3 for item in held.items) if dimensions == 3 else bool(held.items)
+    return sampler(kept, config.sampling, config.seed), sampler(held, plain, 1) if usable else None

@@ -1,0 +1,220 @@
+from __future__ import annotations
+
+import dataclasses
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+import bedside.data.sampling
+import bedside.data.volume_sampling
+from bedside.core.errors import InputError
+from bedside.data.store import Store
+from bedside.train.config import TrainingConfig
+from bedside.train.memory import OVERHEAD, activation_bytes, weight_bytes
+from bedside.train.trainer import Trainer
+from bedside.train.window_task import WindowTask, create, divide_store, grid_dice
+
+CPU = torch.device("cpu")
+TOLERANCE = 1e-3
+"""Of losses on another machine: sums in another order, over six steps."""
+LOSSES = {
+    (32, 0.0): [1.4079266, 1.254567, 1.3232043, 1.2407823, 1.3369161, 1.2993042],
+    (64, 0.5): [1.3291218, 1.287658, 1.3425944, 1.3780252, 1.3997138, 1.4095922],
+}
+"""By grid and share of coarse steps, noted when loop and task were still one module."""
+
+
+def losses_of(config: TrainingConfig, store: Store, folder: Path, steps_of: Callable[[Trainer], None]) -> list[float]:
+    made = Trainer(config, store, folder, CPU, report=lambda _: None)
+    losses: list[float] = []
+    original = made._log.step
+
+    def record(step: int, config: TrainingConfig, **figures: Any) -> None:
+        losses.append(figures["loss"])
+        original(step, config, **figures)
+
+    made._log.step = record  # type: ignore[method-assign]
+    steps_of(made)
+    return losses
+
+
+@pytest.mark.parametrize(("grid", "coarse_share"), LOSSES)
+def test_losses_are_those_of_the_trainer_before_there_were_tasks(
+    config: TrainingConfig, store: Store, tmp_path: Path, grid: int, coarse_share: float
+) -> None:
+    config = config.with_overrides({"batch": 3, "sampling.grid": grid, "coarse_share": coarse_share})
+    losses = losses_of(config, store, tmp_path, lambda made: made.run())
+    assert losses == pytest.approx(LOSSES[grid, coarse_share], rel=TOLERANCE)
+
+
+class TestParts:
+    @staticmethod
+    def batch(task: WindowTask, size: int) -> dict[str, Tensor]:
+        dataset = task.dataset(task.stages()[0])
+        samples = [dataset[n] for n in range(size)]
+        return {k: torch.from_numpy(np.stack([s[k] for s in samples])) for k in samples[0]}
+
+    @pytest.mark.parametrize("chances", [(1.0,), (0.0, 1.0)])
+    def test_parts_give_the_gradient_of_the_whole_batch(
+        self, config: TrainingConfig, store: Store, chances: tuple[float, ...]
+    ) -> None:
+        config = dataclasses.replace(config, batch=5, round_probabilities=chances)
+        gradients, losses, counts = [], [], []
+        for size in (5, 2):
+            task = create(config, store, CPU)
+            torch.manual_seed(0)
+            network = task.build()
+            task.micro_batch = size
+            task.begin(task.stages()[0], network)
+            batch = self.batch(task, 5)
+            # Where the shares of cells inside the image differ, a mean of the parts' means would be wrong.
+            batch["inside"][0, :, :25] = False
+            parts = list(task.losses(network, batch, torch.Generator().manual_seed(1)))
+            counts.append(len(parts))
+            torch.stack(parts).sum().backward()
+            losses.append(float(torch.stack(parts).sum().detach()))
+            gradients.append(torch.cat([p.grad.flatten() for p in network.parameters() if p.grad is not None]))
+        assert counts == [1, 3]
+        assert losses[0] == pytest.approx(losses[1], rel=1e-5)
+        assert float((gradients[0] - gradients[1]).norm() / gradients[0].norm()) < 1e-4
+
+    def test_coarse_stages_take_more_samples_at_once(self, config: TrainingConfig, volume_store: Store) -> None:
+        overrides = {"model": "bedside-3d", "batch": 8, "coarse_share": 0.5, "sampling.grid": 64}
+        task = create(config.with_overrides(overrides), volume_store, CPU)
+        task.micro_batch = 1
+        parts = []
+        for stage in task.stages():
+            task.begin(stage, torch.nn.Identity())
+            parts.append(task._part)
+        assert parts == [8, 1]
+
+    def test_memory_sets_the_parts(self, config: TrainingConfig, store: Store) -> None:
+        task = create(dataclasses.replace(config, batch=8), store, CPU)
+        network = task.build()
+        assert task.fit_memory(network, None) is None
+        assert task.micro_batch == 8
+        each = OVERHEAD * activation_bytes(network, torch.zeros(1, 8, 32, 32), config.precision)
+        line = task.fit_memory(network, (weight_bytes(network) + 3.5 * each) / 1e9)
+        assert line == "each step takes its 8 samples 3 at a time to stay below the memory"
+        assert task.micro_batch == 3
+
+
+class TestPrivacy:
+    def test_held_out_sets_are_never_sampled_for_training(
+        self, config: TrainingConfig, store: Store, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        drawn = self.record(bedside.data.sampling, monkeypatch)
+        task = create(config, store, CPU)
+        dataset = task.dataset(task.stages()[0])
+        for number in range(80):
+            dataset[number]
+        assert set(drawn) == {"one", "two"}
+        drawn.clear()
+        assert task.validate(task.build())
+        assert set(drawn) == {"held"}
+
+    def test_held_out_volumes_are_never_sampled_for_training(
+        self, config: TrainingConfig, volume_store: Store, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        drawn = self.record(bedside.data.volume_sampling, monkeypatch)
+        task = create(volumes(config, extruded=0.3), volume_store, CPU)
+        dataset = task.dataset(task.stages()[0])
+        for number in range(30):
+            dataset[number]
+        assert set(drawn) == {"one", "flat"}
+        drawn.clear()
+        assert task.validate(task.build())
+        assert set(drawn) == {"held"}
+
+    @staticmethod
+    def record(module: Any, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+        """The sets of the objects that are drawn from now on."""
+        drawn: list[str] = []
+        original = module._draw_object
+
+        def draw(item: Any, generator: np.random.Generator) -> Any:
+            drawn.append(item.info.set_name)
+            return original(item, generator)
+
+        monkeypatch.setattr(module, "_draw_object", draw)
+        return drawn
+
+
+def volumes(config: TrainingConfig, extruded: float = 0.0) -> TrainingConfig:
+    """Settings for volumes on a tiny grid."""
+    sampling = {"sampling.superpixel_share": 0.2, "sampling.synthetic_share": 0.2, "sampling.extruded_share": extruded}
+    return config.with_overrides({"model": "bedside-3d", "sampling.grid": 32, **sampling})
+
+
+class TestVolumes:
+    def test_a_run_that_was_stopped_ends_bit_for_bit_as_one_that_was_not(
+        self, config: TrainingConfig, volume_store: Store, tmp_path: Path
+    ) -> None:
+        config = dataclasses.replace(volumes(config, 0.25), steps=4, validate_every=2)
+        whole = Trainer(config, volume_store, tmp_path / "whole", CPU, report=lambda _: None)
+        whole.run()
+
+        def interrupt(step: int) -> None:
+            if step == 1:
+                signal.raise_signal(signal.SIGINT)
+
+        first = Trainer(config, volume_store, tmp_path / "parts", CPU, report=lambda _: None, advance=interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            first.run()
+        second = Trainer(config, volume_store, tmp_path / "parts", CPU, report=lambda _: None)
+        assert second.resume()
+        assert second.progress.step == 1
+        second.run()
+        for a, b in zip(whole.average.parameters(), second.average.parameters(), strict=True):
+            assert torch.equal(a, b)
+        tables = [(tmp_path / name / "validation.csv").read_text() for name in ("whole", "parts")]
+        assert tables[0] == tables[1]
+        assert len(tables[0].splitlines()) == 3
+
+    @pytest.mark.slow
+    def test_the_loss_falls_and_held_out_balls_are_found(
+        self, config: TrainingConfig, volume_store: Store, tmp_path: Path
+    ) -> None:
+        config = dataclasses.replace(
+            volumes(config), steps=60, batch=2, warmup_steps=5, learning_rate=2e-3, validate_every=60, ema_decay=0.9
+        )
+        config = config.with_overrides({"sampling.synthetic_share": 0.0, "sampling.close_share": 0.0})
+        losses = losses_of(config, volume_store, tmp_path, lambda made: made.run())
+        assert np.mean(losses[-10:]) < 0.75 * np.mean(losses[:10])
+        row = (tmp_path / "validation.csv").read_text().splitlines()[-1].split(",")
+        assert max(float(score) for score in row[1:]) > 0.5
+
+
+def test_other_models_are_refused(config: TrainingConfig, store: Store) -> None:
+    for model in ("lite-medsam", "nninteractive"):
+        with pytest.raises(InputError, match="expected one of the window family that takes prompts as bedside-2d"):
+            create(dataclasses.replace(config, model=model), store, CPU)
+
+
+def test_a_store_without_volumes_is_refused(config: TrainingConfig, store: Store) -> None:
+    with pytest.raises(InputError, match="expected at least one volume with an object"):
+        create(volumes(config), store, CPU)
+
+
+def test_dividing_a_store_copies_nothing(store: Store) -> None:
+    kept, held = divide_store(store, ("held",))
+    assert {i.info.set_name for i in kept.items} == {"one", "two"}
+    assert {i.info.set_name for i in held.items} == {"held"}
+    assert len(kept.items) + len(held.items) == len(store.items)
+    assert kept.items[0].image is store.items[0].image
+
+
+def test_dice_of_every_sample() -> None:
+    truth = torch.zeros(3, 4, 4, dtype=torch.bool)
+    truth[:, :2] = True
+    prediction = truth.clone()
+    prediction[1, 2:] = True
+    prediction[2] = False
+    assert grid_dice(prediction, truth).tolist() == pytest.approx([1.0, 2 / 3, 0.0])
+    assert float(grid_dice(truth[:1] & False, truth[:1] & False)) == 0
