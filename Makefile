@@ -31,8 +31,25 @@ demo: $(BASE) ## install the light base (no torch) and segment two real images i
 	@$(BIN)/python examples/demo.py
 
 .PHONY: test
-test: $(DEV) ## install all that development needs, then `make check`
+test: $(DEV) browser ## install all that development needs, then `make check`
 	@$(MAKE) --no-print-directory check
+
+.PHONY: ui
+ui: ## build the page of `bedside ui` (needs Node 20 or later with npm)
+	@command -v npm >/dev/null || { \
+		echo "The page needs Node 20 or later with npm; on Debian and Ubuntu: apt-get install nodejs npm" >&2; exit 1; }
+	@echo "Building the page"
+	@cd web && npm install --no-save --loglevel=error && npm run --silent build -- --logLevel warn
+
+# Chromium and Node come from the system, and only where installing is allowed; without them the tests that drive
+# a browser are skipped and say so.
+.PHONY: browser
+browser: ## what the tests in a real browser need: Chromium, Node, and the page
+	@if { ! command -v chromium || ! command -v npm; } >/dev/null && command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
+		{ apt-get update -q && apt-get install -y -q chromium; command -v npm || apt-get install -y -q nodejs npm; } \
+			>/dev/null 2>&1 || true; \
+	fi
+	@$(MAKE) --no-print-directory ui || echo "Without the page the tests in a browser are skipped"
 
 .PHONY: check
 check: lint types unit ## ruff, mypy --strict and all tests with warnings as errors
@@ -59,9 +76,11 @@ format: $(DEV) ## put the code into its form and repair what ruff can
 	@$(BIN)/python -m ruff format .
 
 .PHONY: bench
-bench: $(BASE) ## measure start-up and large images on this machine, side by side
+bench: $(BASE) ## measure start-up, large images, volumes and the server on this machine, side by side
 	@$(BIN)/python benchmarks/startup.py
 	@$(BIN)/python benchmarks/large_image.py
+	@$(BIN)/python benchmarks/volumes.py --without-nninteractive
+	@$(BIN)/python benchmarks/server.py
 
 .PHONY: train-tools
 train-tools: $(DEV) ## what training on a CPU gains from: the allocator jemalloc, when it may be installed

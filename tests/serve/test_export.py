@@ -114,4 +114,4 @@ def test_a_journal_is_one_that_the_command_line_takes(worked: Any) -> None:
     answer = server.get(f"/api/images/{image}/journal")
     assert "cubes.nii.gz.journal.json" in answer.headers["content-disposition"]
     document = json.loads(answer.content)
-    assert (document["format"], document["model"], len(document["objects"])) == ("bedside-journal", "bedside-2d", 3)
+    assert (document["format"], document["model"], len(document["objects"])) == ("bedside-journal", "bedside-3d", 3)

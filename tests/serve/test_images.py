@@ -29,7 +29,7 @@ def test_a_volume_is_described(start: Start, volume: Path) -> None:
     assert (found["modality"], found["modality_guessed"]) == ("CT", True)
     assert found["window"] == {"name": "CT abdomen", "level": 40, "width": 400}
     assert (found["objects"], found["current"], found["version"], found["state"]) == ([], None, 0, "new")
-    assert found["model"] == "bedside-2d"
+    assert found["model"] == "bedside-3d"
     assert set(found["seconds"]) == {"read", "hash", "look", "journal"}
 
 

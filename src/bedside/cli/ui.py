@@ -25,7 +25,7 @@ def ui(
     ] = None,
     host: Annotated[str, typer.Option(metavar="ADDRESS", help="Loopback address to listen on.")] = "127.0.0.1",
     browser: Annotated[bool, typer.Option(help="Open the page in the browser.")] = True,
-    model: Annotated[str | None, typer.Option(metavar="NAME", help="Model; by default bedside-2d.")] = None,
+    model: Annotated[str | None, typer.Option(metavar="NAME", help="Model; by default the bundled one.")] = None,
     workspace: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Where the work is kept; by default in the user's own folder.")
     ] = None,

@@ -41,6 +41,7 @@ from bedside.session.journal import Journal, Prompted, history
 from bedside.session.masks import PackedMask
 from bedside.session.session import Session
 from bedside.session.workspace import ImageRecord, ObjectLook, ObjectRow, Workspace
+from bedside.weights.defaults import default_model as bundled_model
 
 if TYPE_CHECKING:
     from bedside.segment.protocol import Segmenter
@@ -73,7 +74,7 @@ class OpenImage:
         facts: What is known of them.
         workspace: Where the work is kept.
         engines: The models.
-        default_model: Answers where none was chosen for the image.
+        default_model: Answers where none was chosen for the image; None for the bundled one for images or for volumes.
 
     Attributes:
         snapshot: What is seen now.
@@ -90,7 +91,7 @@ class OpenImage:
         facts: Facts,
         workspace: Workspace,
         engines: Engines,
-        default_model: str,
+        default_model: str | None,
     ) -> None:
         self.id, self.item, self.image, self.facts = record.id, item, image, facts
         self.stamp = record.stamp
@@ -99,7 +100,7 @@ class OpenImage:
         self.seconds: dict[str, float] = {}
         self._workspace = workspace
         self._engines = engines
-        self._lent = Lent(engines, record.model or default_model)
+        self._lent = Lent(engines, record.model or default_model or bundled_model(image.ndim))
         self._policy: OverlapPolicy = record.policy
         journal, self._looks = workspace.journal(record.id)
         self._session = Session(image, segmenter=cast("Segmenter", self._lent))

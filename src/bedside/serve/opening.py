@@ -24,11 +24,11 @@ class Opener:
     Args:
         workspace: Where the work is.
         engines: The models.
-        default_model: Answers where none was chosen for an image.
+        default_model: Answers where none was chosen for an image; None for the bundled one.
         folder: Where archives are unpacked.
     """
 
-    def __init__(self, workspace: Workspace, engines: Engines, default_model: str, folder: Path) -> None:
+    def __init__(self, workspace: Workspace, engines: Engines, default_model: str | None, folder: Path) -> None:
         self._workspace, self._engines, self._default = workspace, engines, default_model
         self._folder = folder
 

@@ -21,7 +21,7 @@ from bedside.serve.places import find_images
 from bedside.serve.voxels import affine_of
 from bedside.serve.worker import Job, Worker
 from bedside.session.workspace import ItemRecord, Workspace
-from bedside.weights.defaults import IMAGES as DEFAULT_MODEL
+from bedside.weights.defaults import IMAGES
 
 PREPARE_AFTER = 1.5
 """Seconds after an image was opened before the next is prepared, so that its own page is served first."""
@@ -35,14 +35,14 @@ class ServiceConfig:
 
     Attributes:
         paths: Images, and folders of images, for the worklist.
-        model: Answers where none was chosen for an image.
+        model: Answers where none was chosen for an image; None for the bundled one for images or for volumes.
         budget: Bytes of memory for images.
         prepare_after: Seconds before the next image is prepared; None for never.
         warm_up: Whether the model is loaded before anyone asks.
     """
 
     paths: tuple[Path, ...] = ()
-    model: str = DEFAULT_MODEL
+    model: str | None = None
     budget: int = BUDGET
     prepare_after: float | None = PREPARE_AFTER
     warm_up: bool = True
@@ -183,7 +183,7 @@ class Service:
 
     def _warm_up(self) -> None:
         try:
-            self.engines.warm_up(self.config.model)
+            self.engines.warm_up(self.config.model or IMAGES)
         except BedsideError as error:
             log.warning("%s", error)
 

@@ -12,6 +12,7 @@ from bedside.serve.messages import ImageInfo, Item, ItemUpdate, ModelList, Serve
 from bedside.serve.routes.common import PROBLEMS, ServiceOf
 from bedside.serve.security import UPLOAD_LIMIT
 from bedside.serve.service import image_info, item_info
+from bedside.weights.defaults import IMAGES
 
 RECENT = 20
 PATIENCE = 1.0
@@ -28,7 +29,7 @@ async def state(service: ServiceOf) -> ServerState:
     return ServerState(
         version=__version__,
         workspace=str(service.workspace.path),
-        default_model=service.config.model,
+        default_model=service.config.model or IMAGES,
         first=service.first,
         recent=recent,
         presets=list(CT_WINDOWS),
@@ -42,7 +43,7 @@ async def state(service: ServiceOf) -> ServerState:
 @router.get("/models")
 async def models(service: ServiceOf) -> ModelList:
     """The models, and why one cannot be chosen."""
-    return ModelList(default=service.config.model, models=await service.hub.call(service.engines.models))
+    return ModelList(default=service.config.model or IMAGES, models=await service.hub.call(service.engines.models))
 
 
 @router.get("/worklist")

@@ -1,0 +1,120 @@
+"""The page as such: accessibility, layout, keys, and that it speaks the server's language."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.web.conftest import ROOT, Desk, Server
+from tests.web.test_tools import CENTRE, fresh
+
+pytestmark = pytest.mark.slow
+
+AXE = ROOT / "web/node_modules/axe-core/axe.min.js"
+
+
+def violations(desk: Desk) -> list[str]:
+    """What axe-core finds that is serious or critical."""
+    if not AXE.exists():
+        pytest.skip("axe-core is not installed; run `npm ci` in web/")
+    # By the debugger's channel, which the page's policy of content does not reach.
+    desk.page.evaluate(AXE.read_text(encoding="utf-8"))
+    found: dict[str, Any] = desk.page.evaluate("() => axe.run(document, {resultTypes: ['violations']})")
+    return [
+        f"{item['id']}: {item['nodes'][0]['html'][:120]} {item['nodes'][0]['failureSummary'][:200]}"
+        for item in found["violations"]
+        if item["impact"] in ("serious", "critical")
+    ]
+
+
+@pytest.mark.parametrize("theme", ["dark", "light"])
+def test_nobody_is_shut_out(desk: Desk, images: dict[str, Path], theme: str) -> None:
+    desk.page.evaluate("theme => bedside.store.set({theme})", theme)
+    desk.settle()
+    assert violations(desk) == []
+    fresh(desk, images["nifti"])
+    desk.tool("p")
+    desk.click("axial", CENTRE)
+    assert violations(desk) == []
+    for key in ("o", "?", "Control+s"):
+        desk.page.keyboard.press(key)
+        desk.page.locator("dialog[open]").wait_for()
+        assert violations(desk) == []
+        desk.page.keyboard.press("Escape")
+        desk.page.locator("dialog").wait_for(state="detached")
+    desk.page.get_by_role("button", name="Model").click()
+    assert violations(desk) == []
+
+
+@pytest.mark.parametrize(("width", "height"), [(1366, 768), (1024, 700), (1920, 1080)])
+def test_nothing_runs_over_the_edge(desk: Desk, images: dict[str, Path], width: int, height: int) -> None:
+    desk.page.set_viewport_size({"width": width, "height": height})
+    desk.open(images["oblique"])
+    desk.settle()
+    wider = desk.page.evaluate(
+        "document.documentElement.scrollWidth > innerWidth || document.body.scrollWidth > innerWidth"
+    )
+    assert not wider
+    bar = desk.page.locator(".topbar").bounding_box()
+    for name in ("Save", "Keys and help"):
+        box = desk.page.get_by_role("button", name=name).first.bounding_box()
+        assert box["x"] + box["width"] <= bar["width"]
+    rail = desk.page.evaluate("(e => e.scrollHeight <= e.clientHeight + 1)(document.querySelector('.rail'))")
+    assert rail
+
+
+def test_every_tool_has_its_key_on_its_button(desk: Desk, images: dict[str, Path]) -> None:
+    desk.open(images["nifti"])
+    for name, key in {
+        "move": "M",
+        "window": "W",
+        "point": "P",
+        "box": "B",
+        "scribble": "S",
+        "lasso": "L",
+        "brush": "D",
+        "eraser": "E",
+    }.items():
+        button = desk.page.locator(".tool").filter(has_text=re.compile(name, re.IGNORECASE))
+        assert button.locator("kbd").inner_text() == key
+        desk.tool(key.lower())
+        assert desk.state("tool") == name
+        assert button.get_attribute("aria-pressed") == "true"
+
+
+def test_keys_of_letters_stay_in_texts(desk: Desk, images: dict[str, Path]) -> None:
+    desk.open(images["nifti"])
+    desk.tool("p")
+    desk.page.get_by_label("Window level").fill("1")
+    desk.page.get_by_label("Window level").press("b")
+    assert desk.state("tool") == "point"
+
+
+def test_the_tour_runs_on_the_sample(serve: Callable[..., Server], tab: Callable[[Server], Desk]) -> None:
+    desk = tab(serve()).visit()
+    desk.page.get_by_role("button", name="Take the one-minute tour").click()
+    bubble = desk.page.locator(".tour")
+    bubble.wait_for(timeout=60_000)
+    steps = int(bubble.locator(".muted").inner_text().split()[-1])
+    for step in range(1, steps):
+        assert bubble.locator(".muted").inner_text() == f"{step} of {steps}"
+        assert violations(desk) == []
+        bubble.get_by_role("button", name="Next").click()
+    bubble.get_by_role("button", name="Done").click()
+    assert bubble.count() == 0
+
+
+def test_messages_have_the_fields_that_the_server_publishes(server: Server) -> None:
+    source = (ROOT / "web/src/api/messages.ts").read_text(encoding="utf-8")
+    schemas = server.get("/api/openapi.json")["components"]["schemas"]
+    inherited = {"Patch": {"start", "stop"}, "LabelPatch": {"start", "stop"}}
+    seen = 0
+    for name, body in re.findall(r"export interface (\w+)(?: extends \w+)? \{\n(.*?)\n\}", source, re.DOTALL):
+        if name in schemas:
+            fields = set(re.findall(r"^  (\w+)\??:", body, re.MULTILINE)) | inherited.get(name, set())
+            assert fields == set(schemas[name]["properties"]), name
+            seen += 1
+    assert seen >= 15

@@ -1,0 +1,122 @@
+/** REST: one function a call, and errors that carry what the server said to do. */
+
+import type {
+  Change,
+  ImageInfo,
+  Item,
+  LabelPatch,
+  ModelList,
+  ObjectInfo,
+  ObjectList,
+  Patch,
+  Policy,
+  Problem,
+  PromptList,
+  ServerState,
+  Suggestion,
+  Worklist,
+  WorkState,
+} from "./messages";
+
+/** What the server refused, or that it could not be reached (status 0). */
+export class ApiError extends Error {
+  constructor(
+    readonly problem: Problem,
+    readonly status: number,
+  ) {
+    super(problem.message);
+  }
+}
+
+const GONE: Problem = {
+  kind: "Unreachable",
+  what: "The server does not answer",
+  expected: null,
+  got: null,
+  fix: "start `bedside ui` again; everything up to the last answered prompt is saved",
+  message: "The server does not answer",
+};
+
+async function send(path: string, options: RequestInit = {}): Promise<Response> {
+  let response: Response;
+  try {
+    response = await fetch(path, options);
+  } catch (error) {
+    if (error instanceof DOMException && error.name === "AbortError") throw error;
+    throw new ApiError(GONE, 0);
+  }
+  if (response.ok) return response;
+  throw new ApiError(await problemOf(response), response.status);
+}
+
+async function problemOf(response: Response): Promise<Problem> {
+  try {
+    const body: unknown = await response.json();
+    if (isProblem(body)) return body;
+  } catch {
+    // Not JSON: the line below says what can be said.
+  }
+  const what = `The server answered ${response.status} ${response.statusText}`;
+  return { kind: "Unexpected", what, expected: null, got: null, fix: null, message: what };
+}
+
+function isProblem(body: unknown): body is Problem {
+  return typeof body === "object" && body !== null && "message" in body && "what" in body;
+}
+
+async function ask<T>(method: string, path: string, body?: object): Promise<T> {
+  const response = await send(path, {
+    method,
+    ...(body ? { body: JSON.stringify(body), headers: { "Content-Type": "application/json" } } : {}),
+  });
+  return (response.status === 204 ? undefined : await response.json()) as T;
+}
+
+const image = (id: number): string => `/api/images/${id}`;
+const object = (id: number, objectId: number): string => `${image(id)}/objects/${objectId}`;
+
+export const api = {
+  state: () => ask<ServerState>("GET", "/api/state"),
+  models: () => ask<ModelList>("GET", "/api/models"),
+
+  worklist: () => ask<Worklist>("GET", "/api/worklist"),
+  openItem: (item: number) => ask<ImageInfo>("POST", `/api/worklist/${item}/open`),
+  setItemState: (item: number, state: WorkState) => ask<Item>("PATCH", `/api/worklist/${item}`, { state }),
+  removeItem: (item: number) => ask<void>("DELETE", `/api/worklist/${item}`),
+
+  openPath: (path: string) => ask<ImageInfo>("POST", "/api/images", { path }),
+  openSample: () => ask<ImageInfo>("POST", "/api/sample"),
+  upload: async (files: { file: File; path: string }[]): Promise<ImageInfo> => {
+    const form = new FormData();
+    for (const { file, path } of files) form.append("files", file, path);
+    return (await (await send("/api/upload", { method: "POST", body: form })).json()) as ImageInfo;
+  },
+
+  image: (id: number) => ask<ImageInfo>("GET", image(id)),
+  updateImage: (id: number, update: { model?: string; policy?: Policy; current?: number }) =>
+    ask<Change>("PATCH", image(id), update),
+  voxels: (id: number, signal: AbortSignal) => send(`${image(id)}/image.nii`, { signal }),
+  picture: (id: number, signal: AbortSignal) => send(`${image(id)}/picture.png`, { signal }),
+  labels: (id: number) => ask<LabelPatch>("GET", `${image(id)}/labels`),
+
+  objects: (id: number) => ask<ObjectList>("GET", `${image(id)}/objects`),
+  addObject: (id: number) => ask<Change>("POST", `${image(id)}/objects`, {}),
+  updateObject: (id: number, objectId: number, update: Partial<Pick<ObjectInfo, "name" | "colour" | "visible" | "locked">>) =>
+    ask<Change>("PATCH", object(id, objectId), update),
+  deleteObject: (id: number, objectId: number) => ask<Change>("DELETE", object(id, objectId)),
+  prompts: (id: number, objectId: number) => ask<PromptList>("GET", `${object(id, objectId)}/prompts`),
+  mask: (id: number, objectId: number) => ask<Patch>("GET", `${object(id, objectId)}/mask`),
+  suggest: (id: number, objectId: number) => ask<Suggestion>("POST", `${object(id, objectId)}/suggest`),
+
+  /** The file itself, with the name that the server gives it. */
+  download: async (path: string): Promise<{ blob: Blob; name: string }> => {
+    const response = await send(path);
+    const disposition = response.headers.get("Content-Disposition") ?? "";
+    const encoded = /filename\*=(?:utf-8|UTF-8)''([^;]+)/.exec(disposition)?.[1];
+    const plain = /filename="?([^";]+)"?/.exec(disposition)?.[1];
+    return { blob: await response.blob(), name: encoded ? decodeURIComponent(encoded) : (plain ?? "bedside") };
+  },
+  exportPath: (id: number, format: string, what: "labels" | "objects", policy: Policy): string =>
+    `${image(id)}/export?${new URLSearchParams({ format, what, policy }).toString()}`,
+  journalPath: (id: number): string => `${image(id)}/journal`,
+};

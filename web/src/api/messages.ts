@@ -1,0 +1,240 @@
+/** The server's messages, as `bedside/serve/messages.py` defines them (checked against its OpenAPI by tests/web). */
+
+export type Policy = "keep" | "overwrite" | "overlap";
+export type WorkState = "new" | "in progress" | "done";
+export type PromptKind = "point" | "box" | "scribble" | "lasso" | "mask";
+
+export interface Problem {
+  kind: string;
+  what: string;
+  expected: string | null;
+  got: string | null;
+  fix: string | null;
+  message: string;
+}
+
+export interface Tools {
+  dimensions: number[];
+  prompt_kinds: string[];
+  negative_kinds: string[];
+  starts_from: string[];
+  /** A box in a volume must lie on one slice. */
+  flat_boxes: boolean;
+  suggest: boolean | null;
+  quality: boolean | null;
+}
+
+export interface ModelInfo {
+  name: string;
+  family: string;
+  summary: string;
+  parameters: number;
+  licence: string;
+  available: boolean;
+  reason: string | null;
+  loaded: boolean;
+  tools: Tools;
+}
+
+export interface ModelList {
+  default: string;
+  models: ModelInfo[];
+}
+
+export interface WindowPreset {
+  name: string;
+  level: number;
+  width: number;
+}
+
+export interface Item {
+  item: number;
+  path: string;
+  name: string;
+  series: string | null;
+  volume: number | null;
+  state: WorkState;
+  image: number | null;
+  objects: number;
+  ready: boolean;
+  problem: string | null;
+}
+
+export interface Worklist {
+  items: Item[];
+  scanning: boolean;
+  counts: Record<string, number>;
+}
+
+export interface ServerState {
+  version: string;
+  workspace: string;
+  default_model: string;
+  first: number | null;
+  recent: Item[];
+  presets: WindowPreset[];
+  readers: Record<string, string[]>;
+  writers: Record<string, string[]>;
+  sample: boolean;
+  upload_limit: number;
+}
+
+/** Half open, in array order ([z, ]y, x). */
+export interface Box {
+  start: number[];
+  stop: number[];
+}
+
+export interface ObjectInfo {
+  id: number;
+  name: string;
+  colour: string;
+  visible: boolean;
+  locked: boolean;
+  label: number;
+  voxels: number;
+  volume: number;
+  unit: "ml" | "mm2" | "voxels" | "pixels";
+  quality: number | null;
+  can_undo: boolean;
+  can_redo: boolean;
+  prompts: number;
+  box: Box | null;
+}
+
+export type Frame = "index" | "world";
+
+export interface PointPrompt {
+  kind: "point";
+  position: number[];
+  positive: boolean;
+  frame: Frame;
+}
+
+export interface BoxPrompt {
+  kind: "box";
+  low: number[];
+  high: number[];
+  positive: boolean;
+  frame: Frame;
+}
+
+export interface ScribblePrompt {
+  kind: "scribble";
+  points: number[][];
+  positive: boolean;
+  frame: Frame;
+  connected: boolean;
+  thickness: number;
+}
+
+export interface LassoPrompt {
+  kind: "lasso";
+  points: number[][];
+  positive: boolean;
+  frame: Frame;
+}
+
+/** A mask comes without its bits. */
+export interface MaskPrompt {
+  kind: "mask";
+}
+
+export type SentPrompt = PointPrompt | BoxPrompt | ScribblePrompt | LassoPrompt;
+export type Prompt = SentPrompt | MaskPrompt;
+
+export interface PromptInfo {
+  id: number;
+  kind: PromptKind;
+  positive: boolean;
+  predict: boolean;
+  prompt: Prompt;
+}
+
+export interface PromptList {
+  object: number;
+  prompts: PromptInfo[];
+}
+
+export interface Patch extends Box {
+  bits: string | null;
+  labels: string;
+  dtype: "uint8" | "uint16";
+}
+
+export interface Change {
+  image: number;
+  version: number;
+  object: number | null;
+  current: number | null;
+  objects: ObjectInfo[];
+  prompts: PromptInfo[] | null;
+  patch: Patch | null;
+  seconds: Record<string, number>;
+  passes: number;
+  together: number;
+}
+
+export interface ObjectList {
+  version: number;
+  current: number | null;
+  objects: ObjectInfo[];
+}
+
+export interface LabelPatch extends Box {
+  version: number;
+  labels: string;
+  dtype: "uint8" | "uint16";
+}
+
+export interface Suggestion {
+  object: number;
+  prompt: SentPrompt;
+}
+
+export interface ImageInfo {
+  image: number;
+  item: number;
+  name: string;
+  path: string;
+  sha256: string;
+  dimensions: number;
+  shape: number[];
+  spacing: number[];
+  spacing_known: boolean;
+  origin: number[];
+  direction: number[][];
+  affine: number[][];
+  modality: string | null;
+  modality_guessed: boolean;
+  dtype: string;
+  stored_dtype: string;
+  colour: boolean;
+  range: number[];
+  percentiles: Record<string, number>;
+  window: WindowPreset;
+  presets: WindowPreset[];
+  nbytes: number;
+  state: WorkState;
+  model: string;
+  policy: Policy;
+  tools: Tools;
+  version: number;
+  current: number | null;
+  objects: ObjectInfo[];
+  seconds: Record<string, number>;
+}
+
+export type SocketRequest =
+  | { type: "prompt"; request: string; object: number | null; prompt: SentPrompt; predict: boolean }
+  | { type: "brush"; request: string; object: number | null; box: Box; bits: string }
+  | { type: "undo" | "redo"; request: string; object: number | null }
+  | { type: "remove"; request: string; prompt: number };
+
+export type SocketReply =
+  | { type: "hello"; image: number; version: number }
+  | { type: "busy"; request: string; object: number | null; ahead: number }
+  | { type: "answer"; request: string; change: Change }
+  | { type: "changed"; change: Change }
+  | { type: "superseded"; request: string }
+  | { type: "error"; request: string | null; problem: Problem };

@@ -1,0 +1,117 @@
+/** Single keys for everything that is done often. */
+
+import type { Actions } from "./actions";
+import type { AppStore } from "../state/app";
+import { TOOLS, negativeRefusal, toolEntry } from "../tools/catalogue";
+import { chooseTool, sendShapedBox, suggestOrAccept } from "../panels/toolbar";
+import { presets } from "../panels/window_menu";
+import { openHelp } from "../panels/help";
+import { openOpenDialog } from "../panels/open_dialog";
+import { openSaveDialog } from "../panels/save_dialog";
+import type { Views } from "../views/grid";
+
+export function listenForKeys(store: AppStore, actions: Actions, views: Views): void {
+  window.addEventListener("keydown", (event) => {
+    if (event.defaultPrevented || document.querySelector("dialog[open]")) return;
+    const done = event.ctrlKey || event.metaKey ? withControl(event, store, actions) : !typing(event) && alone(event, store, actions, views);
+    if (done) event.preventDefault();
+  });
+}
+
+/** Whether the key goes into a text or a control that has a use for it. */
+function typing(event: KeyboardEvent): boolean {
+  const { target } = event;
+  if (!(target instanceof HTMLElement)) return false;
+  if (target instanceof HTMLInputElement) return target.type !== "range" || event.key.startsWith("Arrow") || event.key.startsWith("Page");
+  return target instanceof HTMLSelectElement || target instanceof HTMLTextAreaElement;
+}
+
+function withControl(event: KeyboardEvent, store: AppStore, actions: Actions): boolean {
+  const key = event.key.toLowerCase();
+  const inText = event.target instanceof HTMLInputElement && ["text", "number"].includes(event.target.type);
+  if (key === "z" && !inText) {
+    if (event.shiftKey) actions.redo();
+    else actions.undo();
+  } else if (key === "y" && !inText) actions.redo();
+  else if (key === "s") openSaveDialog(store, actions);
+  else if (key === "o") openOpenDialog(store, actions);
+  else return false;
+  return true;
+}
+
+function alone(event: KeyboardEvent, store: AppStore, actions: Actions, views: Views): boolean {
+  if (event.altKey) return false;
+  const key = event.key.length === 1 ? event.key.toUpperCase() : event.key;
+  const state = store.get();
+  if (key === "O") return (openOpenDialog(store, actions), true);
+  if (key === "?") return (openHelp(store, actions), true);
+  if (!state.image) return false;
+  const tool = TOOLS.find((entry) => entry.key === key);
+  if (tool) return (chooseTool(store, tool.name), true);
+  const onButton = event.target instanceof HTMLButtonElement;
+  switch (key) {
+    case "X":
+      if (negativeRefusal(toolEntry(state.tool), state) === null) store.set({ positive: !state.positive });
+      return true;
+    case "G":
+      suggestOrAccept(store, actions);
+      return true;
+    case "N":
+      void actions.addObject();
+      return true;
+    case "V":
+      store.set({ masksShown: !state.masksShown });
+      return true;
+    case "C":
+      store.set({ crosshair: !state.crosshair });
+      return true;
+    case "I":
+      store.set({ smooth: !state.smooth });
+      return true;
+    case "R":
+      views.resetCameras();
+      return true;
+    case "+":
+    case "=":
+      views.zoomBy(1.25);
+      return true;
+    case "-":
+      views.zoomBy(0.8);
+      return true;
+    case "[":
+      store.set({ brushSize: Math.max(1, state.brushSize - 1) });
+      return true;
+    case "]":
+      store.set({ brushSize: Math.min(60, state.brushSize + 1) });
+      return true;
+    case ",":
+      void actions.step(-1);
+      return true;
+    case ".":
+      void actions.step(1);
+      return true;
+    case "Delete":
+    case "Backspace":
+      return deleteLast(store, actions);
+    case "Escape":
+      store.set({ shapedBox: null, suggestion: null });
+      return true;
+    case "Enter":
+      if (onButton || !state.shapedBox) return false;
+      sendShapedBox(store, actions);
+      return true;
+  }
+  if (/^[1-9]$/.test(key)) {
+    const preset = presets(store)[Number(key) - 1];
+    if (preset) store.set({ window: { level: preset.level, width: preset.width } });
+    return true;
+  }
+  return false;
+}
+
+function deleteLast(store: AppStore, actions: Actions): boolean {
+  const { current, prompts } = store.get();
+  const last = current !== null ? prompts[current]?.at(-1) : undefined;
+  if (last) actions.removePrompt(last.id);
+  return last !== undefined;
+}

@@ -1,0 +1,55 @@
+/** The line at the foot: what is under the pointer, and what the server is doing. */
+
+import type { Actions } from "../app/actions";
+import type { Vec3 } from "../image/geometry";
+import type { AppStore } from "../state/app";
+import { currentObject } from "../state/app";
+import { h } from "../ui/dom";
+
+export function statusBar(store: AppStore, actions: Actions): HTMLElement {
+  const where = h("span", { class: "where" });
+  const under = h("span", { class: "under" });
+  const work = h("span", { class: "work", role: "status" });
+  const line = h("span", { class: "connection" });
+  store.watch(["pointer", "cursor", "image", "painted"], () => {
+    const place = actions.workplace;
+    const { pointer, cursor, image } = store.get();
+    if (!place?.voxels || !image) {
+      where.textContent = under.textContent = "";
+      return;
+    }
+    const index = (pointer ?? cursor).map(Math.round) as Vec3;
+    const world = place.geometry.toWorld(index);
+    const shown = index.slice(0, image.dimensions).join(", ");
+    const mm = image.spacing_known && image.dimensions === 3 ? `  ${letters(world)}` : "";
+    where.textContent = `${pointer ? "Pointer" : "Crosshair"} ${shown}${mm}`;
+    const [x, y, z] = index;
+    const value = place.voxels.samples[(z * place.geometry.size[1] + y) * place.geometry.size[0] + x];
+    const id = place.labels.at(index);
+    const object = store.get().objects.find((candidate) => candidate.id === id);
+    const unit = image.modality === "CT" ? " HU" : "";
+    under.textContent = `Value ${Number(value.toPrecision(5))}${unit}${object ? `, ${object.name}` : ""}`;
+  });
+  store.watch(["pending", "loading", "current", "objects"], () => {
+    const state = store.get();
+    const name = currentObject(state)?.name ?? "the object";
+    work.textContent = state.pending.length > 0 ? `${state.image?.model ?? "The model"} answers for ${name}` : "";
+    work.classList.toggle("busy", state.pending.length > 0);
+  });
+  store.watch(["connection", "image"], () => {
+    const { connection, image } = store.get();
+    line.textContent = !image ? "" : connection === "open" ? "Saved as you go" : connection === "connecting" ? "Connecting" : "No server";
+    line.classList.toggle("bad", connection === "lost" || connection === "refused");
+  });
+  return h("footer", { class: "status" }, where, under, h("span", { class: "spacer" }), work, line);
+}
+
+/** Millimetres with the patient's letters instead of signs. */
+function letters(world: Vec3): string {
+  const names = [
+    ["R", "L"],
+    ["A", "P"],
+    ["I", "S"],
+  ];
+  return world.map((mm, axis) => `${names[axis][mm >= 0 ? 1 : 0]} ${Math.abs(mm).toFixed(1)}`).join("  ") + " mm";
+}

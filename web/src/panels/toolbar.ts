@@ -1,0 +1,168 @@
+/** The rail of tools, and the line of options of the tool in hand. */
+
+import type { Actions } from "../app/actions";
+import { TOOLS, negativeRefusal, refusal, suggestRefusal, toolEntry } from "../tools/catalogue";
+import { deepBoxRefusal } from "../tools/refusals";
+import { sendBox } from "../tools/box_tool";
+import { currentObject, type AppStore } from "../state/app";
+import { fill, h } from "../ui/dom";
+import { icon, type IconName } from "../ui/icons";
+
+function railButton(name: IconName, label: string, key: string, onclick: () => void): HTMLButtonElement {
+  return h("button", { class: key.length > 1 ? "tool tool-long" : "tool", "aria-keyshortcuts": key, onclick }, icon(name), h("span", { class: "tool-label" }, label), h("kbd", {}, key));
+}
+
+/** Greyed out with its reason, and still reachable, so that the reason can be read. */
+function refuse(button: HTMLButtonElement, reason: string | null, title: string): void {
+  button.title = reason ?? title;
+  button.setAttribute("aria-disabled", String(reason !== null));
+}
+
+export function toolRail(store: AppStore, actions: Actions): HTMLElement {
+  const buttons = TOOLS.map((entry) => ({ entry, button: railButton(entry.icon, entry.label, entry.key, () => chooseTool(store, entry.name)) }));
+  const suggest = railButton("suggest", "Suggest", "G", () => suggestOrAccept(store, actions));
+  const undo = railButton("undo", "Undo", "Ctrl Z", () => actions.undo());
+  const redo = railButton("redo", "Redo", "Ctrl Y", () => actions.redo());
+  store.watch(["tool", "image", "objects", "current"], () => {
+    const state = store.get();
+    for (const { entry, button } of buttons) {
+      refuse(button, refusal(entry, state), `${entry.hint} (${entry.key})`);
+      button.setAttribute("aria-pressed", String(state.tool === entry.name));
+    }
+    const object = currentObject(state);
+    refuse(suggest, suggestRefusal(state), "Show where a click would help most (G)");
+    refuse(undo, object?.can_undo ? null : "Nothing to undo", "Undo (Ctrl+Z)");
+    refuse(redo, object?.can_redo ? null : "Nothing to redo", "Redo (Ctrl+Shift+Z or Ctrl+Y)");
+  });
+  const group = (...children: HTMLElement[]): HTMLElement => h("div", { class: "tool-group" }, ...children);
+  const all = buttons.map(({ button }) => button);
+  return h(
+    "nav",
+    { class: "rail", "aria-label": "Tools", "data-tour": "tools" },
+    group(...all.slice(0, 2)),
+    group(...all.slice(2, 6)),
+    group(...all.slice(6)),
+    group(suggest),
+    group(undo, redo),
+  );
+}
+
+export function chooseTool(store: AppStore, name: (typeof TOOLS)[number]["name"]): void {
+  store.set({ tool: name, shapedBox: null, ...(negativeRefusal(toolEntry(name), store.get()) ? { positive: true } : {}) });
+}
+
+/** The first time shows the place, the second takes it. */
+export function suggestOrAccept(store: AppStore, actions: Actions): void {
+  const state = store.get();
+  if (suggestRefusal(state) !== null) return;
+  if (state.suggestion) actions.prompt(state.suggestion);
+  else void actions.suggest();
+}
+
+export function optionBar(store: AppStore, actions: Actions): HTMLElement {
+  const bar = h("div", { class: "options", role: "toolbar", "aria-label": "Options of the tool" });
+  store.watch(["tool", "positive", "box3d", "shapedBox", "brushSize", "image", "suggestion", "crosshair", "masksShown", "smooth", "fill", "objects", "current"], () => {
+    const state = store.get();
+    const entry = toolEntry(state.tool);
+    if (!state.image) return fill(bar);
+    const reason = refusal(entry, state);
+    fill(
+      bar,
+      entry.signed ? signSwitch(store) : null,
+      entry.name === "box" && state.image.dimensions === 3 ? boxSwitch(store) : null,
+      entry.kind === "mask" ? brushSize(store) : null,
+      shapedBoxButtons(store, actions),
+      state.suggestion
+        ? h("button", { class: "button primary", "data-key": "accept", onclick: () => suggestOrAccept(store, actions) }, "Take the suggestion", h("kbd", {}, "G"))
+        : null,
+      state.shapedBox ? null : h("span", { class: reason ? "hint hint-refused" : "hint", title: reason ?? entry.hint }, reason ?? entry.hint),
+      h("span", { class: "spacer" }),
+      ...displaySwitches(store),
+    );
+  });
+  return bar;
+}
+
+function toggle(key: string, pressed: boolean, title: string, onclick: () => void, ...content: (Node | string)[]): HTMLButtonElement {
+  return h("button", { class: "segment", "data-key": key, "aria-pressed": String(pressed), title, onclick }, ...content);
+}
+
+function signSwitch(store: AppStore): HTMLElement {
+  const state = store.get();
+  const reason = negativeRefusal(toolEntry(state.tool), state);
+  const minus = toggle("minus", !state.positive, reason ?? "What does not belong to it (X)", () => {
+    if (!reason) store.set({ positive: false });
+  }, icon("minus"), "Background");
+  minus.setAttribute("aria-disabled", String(reason !== null));
+  return h(
+    "div",
+    { class: "segments signs", role: "group", "aria-label": "Sign of the prompt" },
+    toggle("plus", state.positive, "What belongs to the object (X)", () => store.set({ positive: true }), icon("plus"), "Object"),
+    minus,
+    h("kbd", {}, "X"),
+  );
+}
+
+function boxSwitch(store: AppStore): HTMLElement {
+  const reason = deepBoxRefusal(store.get());
+  const box3d = store.get().box3d && reason === null;
+  const deep = toggle("box3d", box3d, reason ?? "In three dimensions, shaped in all views before it is sent", () => {
+    if (!reason) store.set({ box3d: true });
+  }, "3D");
+  deep.setAttribute("aria-disabled", String(reason !== null));
+  return h(
+    "div",
+    { class: "segments", role: "group", "aria-label": "Kind of box" },
+    toggle("box2d", !box3d, "On this slice, sent at once", () => store.set({ box3d: false, shapedBox: null }), "One slice"),
+    deep,
+  );
+}
+
+function brushSize(store: AppStore): HTMLElement {
+  const { brushSize: size } = store.get();
+  const input = h("input", { type: "range", min: 1, max: 60, step: 1, value: size, "data-key": "brush-size", "aria-label": "Diameter of the brush in voxels" });
+  input.addEventListener("input", () => store.set({ brushSize: Number(input.value) }));
+  return h("label", { class: "range" }, "Size", input, h("span", { class: "value" }, size), h("kbd", {}, "["), h("kbd", {}, "]"));
+}
+
+function shapedBoxButtons(store: AppStore, actions: Actions): HTMLElement | null {
+  const { shapedBox } = store.get();
+  if (!shapedBox) return null;
+  return h(
+    "div",
+    { class: "row" },
+    h("button", { class: "button primary", "data-key": "send-box", onclick: () => sendShapedBox(store, actions) }, "Segment the box", h("kbd", {}, "Enter")),
+    h("button", { class: "button", "data-key": "drop-box", onclick: () => store.set({ shapedBox: null }) }, "Cancel", h("kbd", {}, "Esc")),
+  );
+}
+
+export function sendShapedBox(store: AppStore, actions: Actions): void {
+  const { shapedBox, positive } = store.get();
+  const place = actions.workplace;
+  if (!shapedBox || !place) return;
+  store.set({ shapedBox: null });
+  sendBox({ place, actions }, shapedBox, positive, performance.now());
+}
+
+function displaySwitches(store: AppStore): HTMLElement[] {
+  const state = store.get();
+  const fillRange = h("input", { type: "range", min: 0, max: 1, step: 0.05, value: state.fill, "data-key": "fill", "aria-label": "Opacity of the masks" });
+  fillRange.addEventListener("input", () => store.set({ fill: Number(fillRange.value) }));
+  const eye = h(
+    "button",
+    { class: "icon-button", "data-key": "masks", "aria-pressed": String(state.masksShown), "aria-label": "Show masks and prompts", title: "Show masks and prompts (V)", onclick: () => store.set({ masksShown: !state.masksShown }) },
+    icon(state.masksShown ? "eye" : "hidden"),
+  );
+  const volume = state.image?.dimensions === 3;
+  const cross = h(
+    "button",
+    { class: "icon-button", "data-key": "crosshair", "aria-pressed": String(state.crosshair), "aria-label": "Show the crosshair", title: "Show the crosshair (C)", onclick: () => store.set({ crosshair: !state.crosshair }) },
+    icon("target"),
+  );
+  const smooth = h(
+    "button",
+    { class: "icon-button", "data-key": "smooth", "aria-pressed": String(state.smooth), "aria-label": "Smooth the picture", title: "Smooth between voxels (I)", onclick: () => store.set({ smooth: !state.smooth }) },
+    icon("scribble"),
+  );
+  return [h("label", { class: "range", title: "Opacity of the masks" }, eye, fillRange), ...(volume ? [cross] : []), smooth];
+}

@@ -1,0 +1,134 @@
+/** All that the page knows, apart from the voxels. */
+
+import type { ImageInfo, Item, ModelInfo, ObjectInfo, PromptInfo, ServerState, SentPrompt, Worklist } from "../api/messages";
+import type { SocketStatus } from "../api/socket";
+import type { Vec3 } from "../image/geometry";
+import type { PlaneName } from "../image/planes";
+import type { DisplayWindow } from "../image/window";
+import type { Region } from "../masks/region";
+import { Store } from "./store";
+
+export type ToolName = "move" | "window" | "point" | "box" | "scribble" | "lasso" | "brush" | "eraser";
+export type Theme = "dark" | "light";
+/** All views together, or one alone. */
+export type Layout = "all" | PlaneName | "rendering";
+
+/** Something that takes a while, told in the status bar and over the views. */
+export interface Loading {
+  what: string;
+  /** 0..1; null where nobody knows. */
+  fraction: number | null;
+}
+
+/** A prompt that was sent and not yet answered. */
+export interface PendingPrompt {
+  request: string;
+  object: number | null;
+  prompt: SentPrompt | null;
+  since: number;
+}
+
+export interface AppState {
+  server: ServerState | null;
+  models: ModelInfo[];
+  worklist: Worklist;
+  recent: Item[];
+
+  image: ImageInfo | null;
+  loading: Loading | null;
+  connection: SocketStatus | null;
+  version: number;
+  objects: ObjectInfo[];
+  current: number | null;
+  prompts: Record<number, PromptInfo[]>;
+  pending: PendingPrompt[];
+  suggestion: SentPrompt | null;
+  /** Counts what was painted into the labels. */
+  painted: number;
+  hovered: number | null;
+
+  tool: ToolName;
+  positive: boolean;
+  box3d: boolean;
+  /** A 3D box that is still being shaped. */
+  shapedBox: Region | null;
+  brushSize: number;
+  window: DisplayWindow;
+  cursor: Vec3;
+  pointer: Vec3 | null;
+  fill: number;
+  masksShown: boolean;
+  crosshair: boolean;
+  smooth: boolean;
+  /** Whether the 3D view is drawn: without a graphics processor it costs what the model could use. */
+  rendering: boolean;
+  layout: Layout;
+  theme: Theme;
+}
+
+export const INITIAL: AppState = {
+  server: null,
+  models: [],
+  worklist: { items: [], scanning: false, counts: {} },
+  recent: [],
+  image: null,
+  loading: null,
+  connection: null,
+  version: 0,
+  objects: [],
+  current: null,
+  prompts: {},
+  pending: [],
+  suggestion: null,
+  painted: 0,
+  hovered: null,
+  tool: "point",
+  positive: true,
+  box3d: false,
+  shapedBox: null,
+  brushSize: 6,
+  window: { level: 0, width: 1 },
+  cursor: [0, 0, 0],
+  pointer: null,
+  fill: 0.35,
+  masksShown: true,
+  crosshair: true,
+  smooth: true,
+  rendering: true,
+  layout: "all",
+  theme: "dark",
+};
+
+export type AppStore = Store<AppState>;
+
+export function currentObject(state: Readonly<AppState>): ObjectInfo | null {
+  return state.objects.find((object) => object.id === state.current) ?? null;
+}
+
+/** Settings that outlive the page. */
+const KEPT = ["theme", "fill", "crosshair", "smooth", "brushSize", "box3d", "rendering"] as const;
+type Kept = Pick<AppState, (typeof KEPT)[number]>;
+
+export function loadSettings(): Partial<Kept> {
+  try {
+    const stored: unknown = JSON.parse(localStorage.getItem("bedside.settings") ?? "{}");
+    if (typeof stored !== "object" || stored === null) return {};
+    const known = Object.entries(stored).filter(
+      ([key, value]) => KEPT.some((kept) => kept === key) && typeof value === typeof INITIAL[key as keyof Kept],
+    );
+    return Object.fromEntries(known) as Partial<Kept>;
+  } catch {
+    return {};
+  }
+}
+
+export function keepSettings(store: AppStore): void {
+  store.watch(KEPT, () => {
+    const state = store.get();
+    try {
+      localStorage.setItem("bedside.settings", JSON.stringify(Object.fromEntries(KEPT.map((key) => [key, state[key]]))));
+    } catch {
+      // A browser that keeps nothing works as well, with the usual settings.
+    }
+  });
+}

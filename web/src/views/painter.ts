@@ -1,0 +1,144 @@
+/** Puts a slice and the objects on it onto a canvas. */
+
+import { contours, cutSize, imagePixels, labelledRectangle, labelPixels, type Cut } from "../image/slice";
+import { colourer, type DisplayWindow } from "../image/window";
+import type { ObjectInfo } from "../api/messages";
+import type { Workplace } from "../app/workplace";
+import type { Plane } from "../image/planes";
+import type { Projection } from "./camera";
+
+/**
+ * Canvases that stay in memory: slices are small, and where the processor does a graphics card's work a round through it
+ * costs a hundred times what the drawing does.
+ */
+export const IN_MEMORY: CanvasRenderingContext2DSettings = { alpha: false, willReadFrequently: true };
+
+export interface Look {
+  window: DisplayWindow;
+  objects: ObjectInfo[];
+  current: number | null;
+  fill: number;
+  masksShown: boolean;
+  smooth: boolean;
+}
+
+export function rgb(colour: string): [number, number, number] {
+  const value = Number.parseInt(colour.slice(1), 16);
+  return [(value >> 16) & 255, (value >> 8) & 255, value & 255];
+}
+
+/** Pixels of the last cut, kept so that what did not change is not cut again. */
+export class SlicePainter {
+  private readonly image = new Sheet();
+  private readonly fill = new Sheet();
+  private borders: { key: string; paths: Map<number, Path2D> } = { key: "", paths: new Map() };
+
+  paint(context: CanvasRenderingContext2D, place: Workplace, plane: Plane, slice: number, projection: Projection, look: Look): void {
+    const { voxels } = place;
+    if (!voxels) return;
+    const cut = projection.visible(devicePixelRatio);
+    if (cut.u1 <= cut.u0 || cut.v1 <= cut.v0) return;
+    const where = [plane.name, slice, cut.u0, cut.v0, cut.u1, cut.v1, cut.step].join();
+    this.image.update(`${where},${look.window.level},${look.window.width}`, cut, () =>
+      imagePixels(voxels, plane, cut, slice, colourer(voxels.samples, look.window)),
+    );
+    this.image.draw(context, projection, cut, look.smooth);
+    if (look.masksShown) this.paintObjects(context, place, plane, slice, projection, cut, where, look);
+  }
+
+  private paintObjects(
+    context: CanvasRenderingContext2D,
+    place: Workplace,
+    plane: Plane,
+    slice: number,
+    projection: Projection,
+    cut: Cut,
+    where: string,
+    look: Look,
+  ): void {
+    const { labels } = place;
+    const key = `${where},${labels.version},${look.objects.map((o) => `${o.id}${o.colour}`).join()}`;
+    if (key !== this.borders.key) {
+      const pixels = labelPixels(labels, plane, cut, slice);
+      const [width, height] = cutSize(cut);
+      this.borders = { key, paths: bordersOf(pixels, width, height) };
+      if (this.borders.paths.size > 0) this.fill.update(key, cut, () => fillPixels(pixels, look.objects));
+    }
+    if (this.borders.paths.size === 0) return;
+    context.save();
+    context.globalAlpha = look.fill;
+    this.fill.draw(context, projection, cut, false);
+    context.restore();
+    this.strokeBorders(context, projection, cut, look);
+  }
+
+  private strokeBorders(context: CanvasRenderingContext2D, projection: Projection, cut: Cut, look: Look): void {
+    const [x, y] = projection.toScreen(cut.u0 - 0.5, cut.v0 - 0.5);
+    const scale = new DOMMatrix([projection.scaleU * cut.step, 0, 0, projection.scaleV * cut.step, x, y]);
+    for (const object of look.objects) {
+      const path = this.borders.paths.get(object.id);
+      if (!path) continue;
+      const placed = new Path2D();
+      placed.addPath(path, scale);
+      context.strokeStyle = object.colour;
+      context.lineWidth = object.id === look.current ? 2 : 1;
+      context.stroke(placed);
+    }
+  }
+}
+
+/** The borders by object. */
+function bordersOf(pixels: Uint16Array, width: number, height: number): Map<number, Path2D> {
+  const paths = new Map<number, Path2D>();
+  const within = labelledRectangle(pixels, width, height);
+  if (!within) return paths;
+  for (const edge of contours(pixels, width, height, within)) {
+    let path = paths.get(edge.label);
+    if (!path) paths.set(edge.label, (path = new Path2D()));
+    path.moveTo(edge.u0, edge.v0);
+    path.lineTo(edge.u1, edge.v1);
+  }
+  // An object that fills all that is in sight has no border there, and is seen all the same.
+  if (paths.size === 0) paths.set(pixels[within.top * width + within.left], new Path2D());
+  return paths;
+}
+
+function fillPixels(pixels: Uint16Array, objects: ObjectInfo[]): Uint32Array<ArrayBuffer> {
+  const table = new Uint32Array(objects.reduce((largest, object) => Math.max(largest, object.id), 0) + 1);
+  for (const object of objects) {
+    const [red, green, blue] = rgb(object.colour);
+    table[object.id] = ((255 << 24) | (blue << 16) | (green << 8) | red) >>> 0;
+  }
+  const result = new Uint32Array(pixels.length);
+  for (let i = 0; i < pixels.length; i++) {
+    const label = pixels[i];
+    if (label !== 0) result[i] = table[label];
+  }
+  return result;
+}
+
+/** A canvas off the screen that holds the pixels of a cut. */
+class Sheet {
+  private readonly canvas = document.createElement("canvas");
+  private key = "";
+
+  update(key: string, cut: Cut, pixels: () => Uint32Array<ArrayBuffer>): void {
+    if (key === this.key) return;
+    this.key = key;
+    const [width, height] = cutSize(cut);
+    if (this.canvas.width !== width || this.canvas.height !== height) {
+      this.canvas.width = width;
+      this.canvas.height = height;
+    }
+    const data = new ImageData(new Uint8ClampedArray(pixels().buffer), width, height);
+    this.canvas.getContext("2d", { willReadFrequently: true })?.putImageData(data, 0, 0);
+  }
+
+  draw(context: CanvasRenderingContext2D, projection: Projection, cut: Cut, smooth: boolean): void {
+    const [width, height] = cutSize(cut);
+    const [x, y] = projection.toScreen(cut.u0 - 0.5, cut.v0 - 0.5);
+    context.imageSmoothingEnabled = smooth;
+    context.imageSmoothingQuality = "low";
+    context.drawImage(this.canvas, x, y, width * cut.step * projection.scaleU, height * cut.step * projection.scaleV);
+  }
+}
