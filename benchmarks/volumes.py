@@ -112,7 +112,7 @@ def measure_nninteractive(repeats: int) -> dict[str, object]:
     image = phantom()
     with tempfile.TemporaryDirectory() as folder, torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        training = {"interactions": {}, "patch": [192, 192, 192]}
+        training = {"interactions": {}, "patch": 192}
         card = WeightsCard("nninteractive", "0", "", "CC-BY-NC-SA-4.0", "random weights", training=training)
         files = export_weights(NNInteractive(WIDTHS, DEPTHS), Path(folder), card, grid=64)
         segmenter = load_segmenter("nninteractive", window="adaptive-crop", weights=files)
@@ -134,7 +134,7 @@ def in_process(arguments: list[str]) -> dict[str, object]:
 
 def report(ours: dict[str, object], theirs: dict[str, object] | None, model: str) -> Table:
     """The table."""
-    table = Table(title=f"{SHAPE[2]} x {SHAPE[1]} x {SHAPE[0]} int16, two runs of a phantom")
+    table = Table(title=f"{SHAPE[2]} x {SHAPE[1]} x {SHAPE[0]} int16, a phantom")
     for column in ("answer", "seconds", "DSC", "nnInteractive's one window takes"):
         table.add_column(column, justify="left" if column == "answer" else "right")
     seconds, quality = ours["seconds"], ours["dsc"]

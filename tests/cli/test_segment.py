@@ -53,7 +53,7 @@ def test_a_volume_with_world_coordinates_and_a_manifest(cli: Cli, grower: Any, s
     assert (item["voxels"], item["volume_mm3"], item["volume_ml"], item["area_mm2"]) == (150, 112.5, 0.1125, None)
     assert manifest["image"]["shape"] == [12, 16, 20]
     assert manifest["image"]["spacing"] == [0.5, 0.5, 3.0]
-    assert manifest["model"]["name"] == "bedside-2d"
+    assert manifest["model"]["name"] == "bedside-3d"
     assert manifest["model"]["device"] == "cpu"
     assert manifest["model"]["weights_sha256"] is None
     assert manifest["versions"]["bedside"]

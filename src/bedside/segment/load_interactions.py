@@ -28,7 +28,7 @@ def load_interactions(request: EngineRequest) -> tuple[Segmenter, Graph]:
     name, weights = request.card.name, request.files.card
     if request.window is not None and not isinstance(request.window, str):
         raise InputError(f"windows of '{name}'", expected="a strategy's name", got=type(request.window).__name__)
-    strategy = make_strategy(request.window or "autozoom")
+    strategy = make_strategy(request.window or str(weights.training.get("window", "autozoom")))
     settings = read_settings(weights)
     grid = read_grid(weights, request.card.grid)
     capabilities = settings_capabilities(card_capabilities(request.card, (3,)), settings)
