@@ -26,6 +26,6 @@ def challenge2025(
     Every class that has a prompt is answered, with or without a box; where two meet, the smaller one takes the voxel.
     """
     from bedside.evaluate.challenge.answers import answer_prompts
-    from bedside.weights.defaults import default_model
+    from bedside.weights.defaults import volume_model
 
-    answer_folder("challenge2025", answer_prompts, inputs, outputs, model or default_model(3), device, seconds, cold)
+    answer_folder("challenge2025", answer_prompts, inputs, outputs, model or volume_model(), device, seconds, cold)

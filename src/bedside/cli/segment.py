@@ -156,7 +156,7 @@ def perform(job: Job) -> dict[str, Any]:
     check_dimensions(job.output, image.ndim)
     drawn = _check_against(job, image, journal, typed)
     with stages.stage("load_model", "loading the model"):
-        name = job.model or (journal.model if journal else None) or default_model(image.ndim)
+        name = job.model or (journal.model if journal else None) or default_model(image.shape)
         segmenter = load_model(name, job.device)
     with stages.stage("set_image", "preparing the image"):
         session = Session(image, segmenter=segmenter)

@@ -100,7 +100,7 @@ class OpenImage:
         self.seconds: dict[str, float] = {}
         self._workspace = workspace
         self._engines = engines
-        self._lent = Lent(engines, record.model or default_model or bundled_model(image.ndim))
+        self._lent = Lent(engines, record.model or default_model or bundled_model(image.shape))
         self._policy: OverlapPolicy = record.policy
         journal, self._looks = workspace.journal(record.id)
         self._session = Session(image, segmenter=cast("Segmenter", self._lent))

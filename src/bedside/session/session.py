@@ -61,7 +61,7 @@ class Session(Gestures):
     ) -> None:
         self.image = open_image(image)
         self._device = device
-        self._segmenter = segmenter or open_segmenter(model or default_model(self.image.ndim), device)
+        self._segmenter = segmenter or open_segmenter(model or default_model(self.image.shape), device)
         self._segmenter.set_image(self.image)
         self._answers = Answers(self._segmenter, Canvas(self.image.shape))
         self._states: dict[int, ObjectState] = {}

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from bedside.weights.store import installed_weights
 
 IMAGES, VOLUMES = "bedside-2d", "bedside-3d"
 """Models for images and for volumes; the first takes volumes, too, slice by slice."""
+LEAST_SLICES = 4
+"""Slices from which on a volume is answered whole: fewer are images that a file holds as a volume."""
 
 
-def default_model(dimensions: int) -> str:
-    """The model for images of 2 or of 3 axes: the one for volumes where its weights are there.
+def volume_model() -> str:
+    """The model for volumes: the one made for them where its weights are there."""
+    return VOLUMES if installed_weights(VOLUMES) is not None else IMAGES
+
+
+def default_model(shape: Sequence[int]) -> str:
+    """The model for an image.
 
     Args:
-        dimensions: Axes of the image, colour not counted.
+        shape: Spatial shape, (y, x) or (z, y, x).
     """
-    return VOLUMES if dimensions == 3 and installed_weights(VOLUMES) is not None else IMAGES
+    return volume_model() if len(shape) == 3 and min(shape) >= LEAST_SLICES else IMAGES
