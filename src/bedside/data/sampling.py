@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import copy
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -96,24 +97,17 @@ class Sample:
     inside: NDArray[np.bool_]
 
 
-class Sampler:
-    """Draws samples from a store, each data set as often as any other.
+class NumberedSampler(ABC):
+    """Samples by number: ``index`` and the seed alone decide, whoever draws them and in whatever order.
 
-    Sample ``index`` depends on the seed and the index alone, so that a run resumes where it stopped and any number of
-    workers gives the same stream.
+    So a run resumes where it stopped, and any number of workers gives the same stream.
     """
 
-    def __init__(self, store: Store, config: SamplingConfig, seed: int) -> None:
+    def __init__(self, config: SamplingConfig, seed: int) -> None:
         self._config = config
         self._seed = seed
-        self._pools: dict[str, dict[str, list[Item]]] = {"image": {}, "superpixel": {}}
-        for item in store.items:
-            if len(item.objects) and item.info.variant in self._pools:
-                self._pools[item.info.variant].setdefault(item.info.set_name, []).append(item)
-        if not self._pools["image"]:
-            raise InputError("training store", expected="at least one object", got="none")
 
-    def on_grid(self, grid: int) -> Sampler:
+    def on_grid(self, grid: int) -> Self:
         """The same sampler for another grid."""
         other = copy.copy(self)
         other._config = replace(self._config, grid=grid)
@@ -127,6 +121,23 @@ class Sampler:
             if sample is not None:
                 return sample
         raise InputError("training store", expected="objects large enough to sample", got=f"{MAXIMUM_TRIES} misses")
+
+    @abstractmethod
+    def _try(self, generator: np.random.Generator) -> Sample | None:
+        """A sample, or None where what was drawn is of no use."""
+
+
+class Sampler(NumberedSampler):
+    """Draws samples of images and slices from a store, each data set as often as any other."""
+
+    def __init__(self, store: Store, config: SamplingConfig, seed: int) -> None:
+        super().__init__(config, seed)
+        self._pools: dict[str, dict[str, list[Item]]] = {"image": {}, "superpixel": {}}
+        for item in store.items:
+            if len(item.objects) and item.info.variant in self._pools:
+                self._pools[item.info.variant].setdefault(item.info.set_name, []).append(item)
+        if not self._pools["image"]:
+            raise InputError("training store", expected="at least one object", got="none")
 
     def _try(self, generator: np.random.Generator) -> Sample | None:
         config = self._config

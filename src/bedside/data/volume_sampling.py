@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import copy
-from dataclasses import replace
-
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
 from bedside.core.errors import InputError
 from bedside.data.extrusion import draw_profile, extrude
-from bedside.data.sampling import MAXIMUM_TRIES, Sample, SamplingConfig
+from bedside.data.sampling import NumberedSampler, Sample, SamplingConfig
 from bedside.data.store import Item, Store
 from bedside.data.synthetic import synthetic_volume
 from bedside.data.volume_augmentation import (
@@ -34,7 +31,7 @@ Drawn = tuple[Tensor, NDArray[np.uint8], NDArray[np.bool_]]
 """Image, truth and inside, each (grid, grid, grid)."""
 
 
-class VolumeSampler:
+class VolumeSampler(NumberedSampler):
     """Draws samples of volumes from a store, each data set as often as any other.
 
     Sample ``index`` depends on the seed and the index alone, as in ``sampling.Sampler``.
@@ -49,8 +46,7 @@ class VolumeSampler:
     """
 
     def __init__(self, store: Store, config: SamplingConfig, seed: int) -> None:
-        self._config = config
-        self._seed = seed
+        super().__init__(config, seed)
         self._pools: dict[str, dict[str, list[Item]]] = {"image": {}, "supervoxel": {}, "plane": {}}
         for item in store.items:
             if len(item.objects):
@@ -58,21 +54,6 @@ class VolumeSampler:
                 self._pools[pool].setdefault(item.info.set_name, []).append(item)
         if not self._pools["image"]:
             raise InputError("training store", expected="at least one volume with an object", got="none")
-
-    def on_grid(self, grid: int) -> VolumeSampler:
-        """The same sampler for another grid."""
-        other = copy.copy(self)
-        other._config = replace(self._config, grid=grid)
-        return other
-
-    def sample(self, index: int) -> Sample:
-        """The sample with number ``index``."""
-        generator = np.random.default_rng((self._seed, index))
-        for _ in range(MAXIMUM_TRIES):
-            sample = self._try(generator)
-            if sample is not None:
-                return sample
-        raise InputError("training store", expected="objects large enough to sample", got=f"{MAXIMUM_TRIES} misses")
 
     def _try(self, generator: np.random.Generator) -> Sample | None:
         config = self._config
