@@ -119,6 +119,9 @@ def test_an_image_is_opened_worked_on_and_there_again_after_a_kill(
     assert first.process.wait(10) == -signal.SIGKILL
     second = start(picture)
     again = second.ok("POST", f"/api/worklist/{second.ok('GET', '/api/state')['first']}/open")
+    # The estimate belongs to the answer as it was given, and is not made again when an image is opened.
+    for item in (*again["objects"], *kept["objects"]):
+        item.pop("quality")
     assert {k: again[k] for k in ("image", "version", "objects", "current", "model", "state")} == {
         k: kept[k] for k in ("image", "version", "objects", "current", "model", "state")
     }
