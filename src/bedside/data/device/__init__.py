@@ -1,0 +1,1 @@
+"""Training samples made in batches on the training's device; see ``docs/architecture.md``."""

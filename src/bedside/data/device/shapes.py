@@ -1,0 +1,145 @@
+"""Distances, connected parts and outlines of many masks at once, in two or three dimensions.
+
+Everything has a fixed number of steps, so that nothing has to be read back from the device.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+FAR = 1e6
+"""Squared distance where there is nothing to measure from."""
+ROUNDS = {2: 9, 3: 8}
+"""Rounds in which connected parts are joined, by the number of axes. Each at least doubles how far a label has come."""
+
+
+def squared_distance(mask: Tensor, *, border: bool) -> Tensor:
+    """Squared Euclidean distance in cells from each cell of ``mask`` to the nearest cell outside; 0 outside.
+
+    Exact: along one axis after the other the least of the distances so far plus the square of the way is taken
+    (Saito and Toriwaki, Pattern Recognition 1994).
+
+    Args:
+        mask: bool (batch, *grid).
+        border: Whether what lies beyond the grid counts as outside. Where it does not and a mask fills its grid, the
+            distance is large.
+
+    Returns:
+        float32 of the same shape.
+    """
+    axes = mask.ndim - 1
+    result = torch.where(mask, FAR, 0.0)
+    for axis in range(1, axes + 1):
+        size = mask.shape[axis]
+        # With the border outside, no cell is deeper than half the grid.
+        reach = (size + 1) // 2 if border else size - 1
+        padding = [0, 0] * (axes - axis) + [reach, reach]
+        padded = F.pad(result, padding, value=0.0 if border else FAR)
+        best = result.clone()
+        for step in range(1, reach + 1):
+            for begin in (reach - step, reach + step):
+                torch.minimum(best, padded.narrow(axis, begin, size) + float(step * step), out=best)
+        result = best
+    return result
+
+
+def depth(mask: Tensor) -> Tensor:
+    """Distance in cells to the nearest cell outside, the grid's border being outside; see ``squared_distance``."""
+    return squared_distance(mask, border=True).sqrt()
+
+
+def label_parts(mask: Tensor, *, full: bool = True) -> Tensor:
+    """Number the connected parts of masks.
+
+    Labels spread to neighbours, and what a label's first cell learns all its cells learn (Shiloach and Vishkin, 1982).
+
+    Args:
+        mask: bool (batch, *grid).
+        full: Whether cells that share a corner are neighbours, or only those that share a side.
+
+    Returns:
+        int64 of the same shape: in each part the largest index of its cells plus one; 0 outside.
+    """
+    shape, axes = mask.shape, mask.ndim - 1
+    inside = mask.flatten(1)
+    cells = inside.shape[1]
+    labels = torch.arange(1, cells + 1, device=mask.device).expand(len(mask), -1) * inside
+    for _ in range(ROUNDS[axes]):
+        spread = _highest_around(labels.reshape(shape).float(), full).flatten(1).long() * inside
+        # Index 0 stands for what is outside and stays 0.
+        table = F.pad(labels, (1, 0))
+        table = table.scatter_reduce(1, labels, spread, "amax", include_self=True)
+        for _ in range(2):
+            table = table.gather(1, table)
+        labels = table.gather(1, torch.maximum(labels, spread)) * inside
+    return labels.reshape(shape)
+
+
+def _highest_around(values: Tensor, full: bool) -> Tensor:
+    """The highest of each cell and its neighbours."""
+    axes = values.ndim - 1
+    highest = values
+    for axis in range(1, axes + 1):
+        source = highest if full else values
+        padded = F.pad(source, [0, 0] * (axes - axis) + [1, 1])
+        size = values.shape[axis]
+        both = torch.maximum(padded.narrow(axis, 0, size), padded.narrow(axis, 2, size))
+        highest = torch.maximum(highest, both)
+    return highest
+
+
+def largest_part(mask: Tensor) -> Tensor:
+    """bool, the connected part of each mask with most cells (batch, *grid); empty where the mask is."""
+    labels = label_parts(mask).flatten(1)
+    sizes = torch.zeros((len(mask), labels.shape[1] + 1), device=mask.device)
+    sizes = sizes.scatter_add(1, labels, torch.ones_like(labels, dtype=sizes.dtype))
+    sizes[:, 0] = 0
+    chosen = sizes.argmax(dim=1)
+    return ((labels == chosen[:, None]) & (labels > 0)).reshape(mask.shape)
+
+
+def fill_holes(mask: Tensor) -> Tensor:
+    """Masks with what they enclose (batch, *grid); a way out leads through sides of cells."""
+    axes = mask.ndim - 1
+    outside = label_parts(~F.pad(mask, [1, 1] * axes), full=False)
+    # The frame around the grid holds the last cell, so that all that joins it has the highest number.
+    beyond = outside == outside.flatten(1)[:, -1].reshape(-1, *(1,) * axes)
+    inner = (slice(None),) + (slice(1, -1),) * axes
+    return ~beyond[inner]
+
+
+def bounds(mask: Tensor) -> tuple[Tensor, Tensor]:
+    """Start and stop of each mask along each axis, float32 (batch, axes) both; of an empty one 0 and the grid's size."""
+    starts, stops = [], []
+    for axis in range(1, mask.ndim):
+        others = [a for a in range(1, mask.ndim) if a != axis]
+        profile = mask.amax(dim=others).to(torch.uint8)
+        starts.append(profile.argmax(dim=1))
+        stops.append(mask.shape[axis] - profile.flip(1).argmax(dim=1))
+    return torch.stack(starts, dim=1).float(), torch.stack(stops, dim=1).float()
+
+
+def pick_cells(weights: Tensor, uniform: Tensor) -> Tensor:
+    """A random cell of each sample, in proportion to ``weights``.
+
+    Args:
+        weights: float32 (batch, *grid), 0 or more; where all are 0 the cell is the first.
+        uniform: float32 (batch, cells), above 0 and below 1.
+
+    Returns:
+        int64 (batch, axes) in array order.
+    """
+    # An exponential variable divided by its weight is least with a probability in proportion to the weight.
+    index = (-uniform.log() / weights.flatten(1).clamp(min=1e-30)).argmin(dim=1)
+    return unravel(index, weights.shape[1:])
+
+
+def unravel(index: Tensor, shape: torch.Size | tuple[int, ...]) -> Tensor:
+    """Positions int64 (batch, axes) in array order of flat indices."""
+    positions = []
+    for side in reversed(shape):
+        positions.append(index % side)
+        index = index // side
+    return torch.stack(positions[::-1], dim=1)
