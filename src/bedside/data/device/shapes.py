@@ -29,13 +29,12 @@ def squared_distance(mask: Tensor, *, border: bool) -> Tensor:
     Returns:
         float32 of the same shape.
     """
-    axes = mask.ndim - 1
-    result = torch.where(mask, FAR, 0.0)
-    for axis in range(1, axes + 1):
+    result = _squared_along(mask, mask.ndim - 1, border)
+    for axis in range(mask.ndim - 2, 0, -1):
         size = mask.shape[axis]
         # With the border outside, no cell is deeper than half the grid.
-        reach = (size + 1) // 2 if border else size - 1
-        padding = [0, 0] * (axes - axis) + [reach, reach]
+        reach = _no_further_than(result, (size + 1) // 2 if border else size - 1)
+        padding = [0, 0] * (mask.ndim - 1 - axis) + [reach, reach]
         padded = F.pad(result, padding, value=0.0 if border else FAR)
         best = result.clone()
         for step in range(1, reach + 1):
@@ -43,6 +42,25 @@ def squared_distance(mask: Tensor, *, border: bool) -> Tensor:
                 torch.minimum(best, padded.narrow(axis, begin, size) + float(step * step), out=best)
         result = best
     return result
+
+
+def _squared_along(mask: Tensor, axis: int, border: bool) -> Tensor:
+    """Squared distance along one axis to the nearest cell outside, from both sides."""
+    size = mask.shape[axis]
+    shape = [-1 if a == axis else 1 for a in range(mask.ndim)]
+    place = torch.arange(size, device=mask.device).view(shape).expand_as(mask)
+    never = -1 if border else -int(FAR**0.5)
+    ahead = place - place.masked_fill(mask, never).cummax(dim=axis).values
+    behind = place - place.masked_fill(mask.flip(axis), never).cummax(dim=axis).values
+    return torch.minimum(ahead, behind.flip(axis)).float().square().clamp(max=FAR)
+
+
+def _no_further_than(squared: Tensor, reach: int) -> int:
+    """How far a nearer cell can lie: all that is known already bounds it.
+
+    Only where reading it costs nothing; elsewhere the further steps change nothing.
+    """
+    return min(reach, int(squared.max().sqrt())) if squared.device.type == "cpu" and squared.numel() else reach
 
 
 def depth(mask: Tensor) -> Tensor:
@@ -73,7 +91,10 @@ def label_parts(mask: Tensor, *, full: bool = True) -> Tensor:
         table = table.scatter_reduce(1, labels, spread, "amax", include_self=True)
         for _ in range(2):
             table = table.gather(1, table)
-        labels = table.gather(1, torch.maximum(labels, spread)) * inside
+        before, labels = labels, table.gather(1, torch.maximum(labels, spread)) * inside
+        # Asking costs nothing there; elsewhere the further rounds change nothing.
+        if mask.device.type == "cpu" and torch.equal(before, labels):
+            break
     return labels.reshape(shape)
 
 
