@@ -9,6 +9,7 @@ import torch
 from bedside.data.prepare import object_table
 from bedside.data.store import Item, ItemInfo, Store, write_store
 
+
 @pytest.fixture(name="make_item", scope="session")
 def make_item_fixture() -> Callable[..., Item]:
     return make_item
@@ -35,7 +36,8 @@ def make_item(
     labels = np.zeros(spatial, dtype=np.uint16)
     for value, share in ((1, 0.3), (2, 0.62), (1, 0.85)):
         middle = np.array(spatial).reshape(-1, *(1,) * len(spatial)) * (share + generator.uniform(-0.03, 0.03))
-        offsets = (np.indices(spatial) - middle) * generator.uniform(0.8, 1.3, size=(len(spatial), *(1,) * len(spatial)))
+        stretch = generator.uniform(0.8, 1.3, size=(len(spatial), *(1,) * len(spatial)))
+        offsets = (np.indices(spatial) - middle) * stretch
         labels[(offsets**2).sum(axis=0) < (0.17 * min(spatial)) ** 2] = value
     waves = sum(np.sin(i / n * 9 + k) for k, (i, n) in enumerate(zip(np.indices(spatial), spatial, strict=True)))
     image = 90 + 30 * waves + 50 * (labels == 1) - 40 * (labels == 2)

@@ -86,7 +86,9 @@ def test_windows_are_those_of_the_reference(store: Store, augment: bool) -> None
         compared += 1
         if len(wanted) == 3:
             slope = (got - got.mean()).norm() / (wanted - wanted.mean()).norm()
-            torch.testing.assert_close(got - got.mean(), slope * (wanted - wanted.mean()), rtol=0, atol=float(3 * slope))
+            torch.testing.assert_close(
+                got - got.mean(), slope * (wanted - wanted.mean()), rtol=0, atol=float(3 * slope)
+            )
         else:
             torch.testing.assert_close(got[0], got[2])
     assert compared > 20

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -106,7 +107,7 @@ class BufferWriter:
         steps: list[Axes],
     ) -> Pyramid:
         levels = [full]
-        for before, factor in zip(steps, steps[1:], strict=False):
+        for before, factor in pairwise(steps):
             axes = tuple(a for a in range(len(factor)) if factor[a] > before[a])
             image = halve_image(image, tuple(a + 1 for a in axes))
             entries = [halve_labels(e, axes) for e in entries]

@@ -148,7 +148,8 @@ class LevelTable:
     def pick(self, pyramids: NDArray[np.int64], cell: NDArray[np.float64]) -> NDArray[np.int64]:
         """The coarsest level of each pyramid whose cells are no longer than ``cell`` voxels."""
         fitting = (self.coarseness[pyramids] <= cell[:, None] * (1 + 1e-6)).sum(axis=1)
-        return self.first[pyramids] + np.maximum(fitting - 1, 0)
+        levels: NDArray[np.int64] = self.first[pyramids] + np.maximum(fitting - 1, 0)
+        return levels
 
 
 def usable_axes(shape: Sequence[int], spacing: Sequence[float]) -> list[int]:
@@ -173,13 +174,13 @@ def slice_regions(mask: NDArray[np.bool_], axis: int) -> NDArray[np.int64]:
         (slices, 6): number of the slice, pixels, start and stop of the mask along each of the other two axes.
     """
     others = [a for a in range(3) if a != axis]
-    area = np.count_nonzero(mask, axis=tuple(others))
+    area = mask.sum(axis=tuple(others))
     present = np.flatnonzero(area)
     columns = [present, area[present]]
     stops = []
     for position, other in enumerate(others):
         rest = others[1 - position]
-        profile = mask.any(axis=rest)
+        profile: NDArray[np.bool_] = np.asarray(mask.any(axis=rest))
         profile = profile if axis < other else profile.T
         length = profile.shape[1]
         columns.append(profile.argmax(axis=1)[present])

@@ -5,9 +5,10 @@ The distributions are those of ``data.sampling``; what is drawn is a few numbers
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -89,6 +90,12 @@ class PlaneWindows:
         self._spacing = np.array([_spacing(item) for item in items])
         self._colour = np.array([item.image.ndim > item.axes for item in items])
 
+    def on_grid(self, grid: int) -> Self:
+        """The same windows for another grid."""
+        other = copy.copy(self)
+        other.config = replace(self.config, grid=grid)
+        return other
+
     def draw(self, seed: int, numbers: NDArray[np.int64]) -> Arrays:
         """The windows of samples with ``numbers``.
 
@@ -159,7 +166,8 @@ class PlaneWindows:
         plane = np.take(values, int(region[0]), axis=axis) if item.axes == 3 else values
         pixels = np.flatnonzero(plane[region[2] : region[4], region[3] : region[5]] == row[1])
         y, x = divmod(int(pixels[int(choice * len(pixels))]), int(region[5] - region[3]))
-        return region[2:4] + np.array([y, x]) + 0.5
+        middle: NDArray[np.float64] = region[2:4] + np.array([y, x]) + 0.5
+        return middle
 
     def _finish(self, found: Arrays, draws: Draws) -> Arrays:
         """Warp the windows, choose their levels and say where those lie."""

@@ -68,7 +68,8 @@ def halving_steps(shape: tuple[int, ...], spacing: tuple[float, ...], kept: Axes
 def halve_image(image: NDArray[np.float32], axes: Axes) -> NDArray[np.float32]:
     """The mean of each two cells along ``axes``; a last cell without a partner stays as it is."""
     for axis in axes:
-        image = sum(_pair(image, axis)) / np.float32(2)
+        first, second = _pair(image, axis)
+        image = (first + second) / np.float32(2)
     return image
 
 
@@ -87,7 +88,8 @@ def halve_labels(entries: Sequence[Entry], axes: Axes) -> tuple[Entry, Entry]:
         entries: Of the map to halve, the most frequent value first; one at full size.
         axes: Axes to halve.
     """
-    values, covers = ([_children(a, axes) for a in arrays] for arrays in zip(*[vars(e).values() for e in entries]))
+    values = [_children(entry.value, axes) for entry in entries]
+    covers = [_children(entry.cover, axes) for entry in entries]
     flat_values = np.stack([child for group in values for child in group], axis=-1)
     flat_covers = np.stack([child for group in covers for child in group], axis=-1)
     children = len(values[0])

@@ -132,7 +132,7 @@ def fill_holes(mask: Tensor) -> Tensor:
 
 
 def bounds(mask: Tensor) -> tuple[Tensor, Tensor]:
-    """Start and stop of each mask along each axis, float32 (batch, axes) both; of an empty one 0 and the grid's size."""
+    """Start and stop of each mask along each axis, float32 (batch, axes) both; of an empty one 0 and the size."""
     starts, stops = [], []
     for axis in range(1, mask.ndim):
         others = [a for a in range(1, mask.ndim) if a != axis]

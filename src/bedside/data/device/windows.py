@@ -56,7 +56,7 @@ def smooth_field(knots: Tensor, grid: int) -> Tensor:
 
 
 def inside_image(positions: Tensor, extent: Tensor) -> Tensor:
-    """bool (batch, *grid), whether positions lie within the image; ``extent`` is float32 (batch, axes)."""
+    """Whether positions lie within the image, bool (batch, *grid); ``extent`` is float32 (batch, axes)."""
     limits = extent.reshape(*extent.shape, *(1,) * (positions.ndim - 2))
     return ((positions >= 0) & (positions <= limits)).all(dim=1)
 

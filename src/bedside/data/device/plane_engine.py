@@ -1,0 +1,102 @@
+"""Training samples of images and slices, made in batches on a device.
+
+The counterpart of ``data.sampling.Sampler``: parameters are drawn on the CPU by (seed, sample number) alone, a few
+numbers a sample, and applied to a whole batch on the device. There nothing is read back, so that a GPU never waits.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from bedside.data.device.appearance import normalise
+from bedside.data.device.buffers import BufferWriter
+from bedside.data.device.hashing import Draws
+from bedside.data.device.plane_appearance import change_planes, draw_plane_appearance
+from bedside.data.device.plane_starts import draw_plane_starts, start_planes
+from bedside.data.device.plane_windows import Arrays, PlaneWindows
+from bedside.data.device.windows import inside_image, read_image, read_object, window_positions
+from bedside.data.sampling import MINIMUM_CELLS, SamplingConfig
+from bedside.data.store import Store
+
+KEY_SALT, APPEARANCE_SALT, START_SALT = 2, 3, 4
+"""Of streams of random numbers."""
+
+
+class PlaneEngine:
+    """Draws and makes samples.
+
+    Args:
+        store: Whose images and maps are copied into the device's memory.
+        config: How samples are drawn.
+        seed: Of everything random.
+        device: Where samples are made.
+
+    Raises:
+        InputError: The store has no object to train on.
+    """
+
+    def __init__(self, store: Store, config: SamplingConfig, seed: int, device: torch.device) -> None:
+        writer = BufferWriter()
+        self._windows = PlaneWindows(store.items, writer, config)
+        self._buffers = writer.finish(device)
+        self._config, self._seed = config, seed
+
+    def on_grid(self, grid: int) -> Self:
+        """The same engine for another grid."""
+        other = copy.copy(self)
+        other._config = replace(self._config, grid=grid)
+        other._windows = self._windows.on_grid(grid)
+        return other
+
+    def draw(self, numbers: NDArray[np.int64]) -> Arrays:
+        """The parameters of the samples with ``numbers``, which seed and number alone decide.
+
+        Returns:
+            By name arrays with one row a sample or one for each sample that something is done to.
+
+        Raises:
+            InputError: The store has no object large enough.
+        """
+        table = self._windows.draw(self._seed, numbers)
+        table["key"] = (Draws(self._seed, numbers, KEY_SALT).bits()[:, 0] >> np.uint64(1)).astype(np.int64)
+        if self._config.augment:
+            table |= draw_plane_appearance(table["colour"], Draws(self._seed, numbers, APPEARANCE_SALT))
+        return table | draw_plane_starts(table["mode"], Draws(self._seed, numbers, START_SALT))
+
+    @torch.no_grad()
+    def make(self, table: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """The samples whose parameters are given, on the device that those are on.
+
+        A sample whose object leaves too few cells on the grid counts as lying outside its image: it has no loss.
+
+        Returns:
+            image: float32 (batch, 3, grid, grid), normalised; previous: float32 (batch, grid, grid), the mask to start
+            from; prompts: float32 (batch, 4, grid, grid), see ``preprocess.paint.CHANNELS``; truth: uint8 (batch,
+            grid, grid); inside: bool (batch, grid, grid), False outside the image; key: int64 (batch,), for further
+            random numbers.
+        """
+        positions = window_positions(table, self._config.grid)
+        truth = read_object(self._buffers, table, positions) > 0.5
+        image = read_image(self._buffers, table, positions, 3)
+        enough = (truth.sum(dim=(1, 2)) >= MINIMUM_CELLS)[:, None, None]
+        inside = inside_image(positions, table["extent"]) & enough
+        truth = truth & enough
+        if self._config.augment:
+            image = change_planes(image, table)
+        previous, prompts = start_planes(table, truth)
+        return {
+            "image": normalise(image, inside),
+            "previous": previous,
+            "prompts": prompts,
+            "truth": truth.to(torch.uint8),
+            "inside": inside,
+            "key": table["key"],
+        }

@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from bedside.data.device.plane_engine import PlaneEngine
+from bedside.data.sampling import SamplingConfig
+from bedside.data.store import Store
+
+CPU = torch.device("cpu")
+CONFIG = SamplingConfig(grid=32, superpixel_share=0.2, wide_share=0.3, close_share=0.2)
+
+
+def made(engine: PlaneEngine, numbers: list[int]) -> dict[str, Tensor]:
+    drawn = engine.draw(np.array(numbers))
+    return engine.make({name: torch.from_numpy(np.ascontiguousarray(values)) for name, values in drawn.items()})
+
+
+@pytest.fixture(scope="module")
+def engine(store: Store) -> PlaneEngine:
+    return PlaneEngine(store, CONFIG, 7, CPU)
+
+
+def test_samples_have_the_form_that_training_takes(engine: PlaneEngine) -> None:
+    batch = made(engine, list(range(64)))
+    forms = {name: (tuple(values.shape[1:]), values.dtype) for name, values in batch.items()}
+    assert forms == {
+        "image": ((3, 32, 32), torch.float32),
+        "previous": ((32, 32), torch.float32),
+        "prompts": ((4, 32, 32), torch.float32),
+        "truth": ((32, 32), torch.uint8),
+        "inside": ((32, 32), torch.bool),
+        "key": ((), torch.int64),
+    }
+    assert all(bool(values.isfinite().all()) for values in batch.values() if values.is_floating_point())
+    started = batch["prompts"].flatten(1).any(dim=1) | batch["previous"].flatten(1).any(dim=1)
+    assert bool(started.all())
+    assert (batch["truth"].sum(dim=(1, 2)) > 0).float().mean() > 0.95
+    known = batch["image"][batch["inside"][:, None].expand(-1, 3, -1, -1)]
+    assert float(known.mean()) == pytest.approx(0, abs=0.01)
+    assert not batch["image"][~batch["inside"][:, None].expand(-1, 3, -1, -1)].any()
+
+
+def test_a_sample_is_of_its_seed_and_number_alone(engine: PlaneEngine, store: Store) -> None:
+    whole = made(engine, list(range(24)))
+    for numbers in ([5], [23, 2, 11]):
+        part = made(engine, numbers)
+        for name, values in part.items():
+            torch.testing.assert_close(values, whole[name][numbers], rtol=0, atol=2e-4)
+    again = made(PlaneEngine(store, CONFIG, 7, CPU), list(range(24)))
+    assert all(torch.equal(again[name], whole[name]) for name in whole)
+    other = made(PlaneEngine(store, CONFIG, 8, CPU), list(range(24)))
+    assert not torch.equal(other["truth"], whole["truth"])
+    assert len({tuple(row.flatten().tolist()) for row in whole["image"]}) == 24
+
+
+def test_a_smaller_grid_shows_the_same_windows(engine: PlaneEngine, store: Store) -> None:
+    plain = PlaneEngine(store, replace(CONFIG, augment=False, grid=64), 7, CPU)
+    fine, coarse = made(plain, list(range(16))), made(plain.on_grid(32), list(range(16)))
+    assert coarse["truth"].shape == (16, 32, 32)
+    shares = [b["truth"].float().mean(dim=(1, 2)) for b in (fine, coarse)]
+    # What is too small for a coarse grid is drawn anew.
+    same = (shares[0] - shares[1]).abs() < 0.03
+    assert same.float().mean() > 0.8
+
+
+def test_a_sample_without_an_object_has_no_loss(engine: PlaneEngine) -> None:
+    drawn = engine.draw(np.arange(4))
+    table = {name: torch.from_numpy(np.ascontiguousarray(values)) for name, values in drawn.items()}
+    table["target"][2] = 999
+    batch = engine.make(table)
+    assert batch["inside"].flatten(1).any(dim=1).tolist() == [True, True, False, True]
+    assert not batch["truth"][2].any()
+    assert bool(batch["image"].isfinite().all())
