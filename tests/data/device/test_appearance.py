@@ -32,8 +32,10 @@ def test_windows_are_normalised_as_for_inference(axes: int, channels: int) -> No
     got = appearance.normalise(batch, inside)
     for row, (image, known) in enumerate(zip(batch, inside, strict=True)):
         expected = normalise_window(image.numpy(), known.numpy())
-        # Percentiles are taken from other cells.
-        np.testing.assert_allclose(got[row], expected, atol=0.12 if row < 3 else 0.5)
+        # Percentiles are taken from other cells, which moves where the brightest and darkest are cut.
+        difference = np.abs(got[row].numpy() - expected)
+        assert np.quantile(difference, 0.98) < 0.03
+        assert difference.max() < 0.3
     assert not got[2].any()
 
 
@@ -93,14 +95,12 @@ def test_appearances_are_distributed_as_those_of_the_reference() -> None:
     assert bool(got.isfinite().all())
     for chosen in (colour, ~colour):
         ours, theirs = got[chosen].flatten(1), expected[chosen].flatten(1)
-        for ranks in (ours.mean(dim=1), theirs.mean(dim=1)), (ours.std(dim=1), theirs.std(dim=1)):
-            a, b = (np.quantile(r, [0.1, 0.3, 0.5, 0.7, 0.9]) for r in ranks)
+        for pair in (ours.mean(dim=1), theirs.mean(dim=1)), (ours.std(dim=1), theirs.std(dim=1)):
+            a, b = (np.quantile(values, [0.1, 0.3, 0.5, 0.7, 0.9]) for values in pair)
             np.testing.assert_allclose(a, b, atol=0.05)
     grey = got[~colour]
     assert torch.equal(grey[:, 0], grey[:, 2])
     # Neighbouring cells differ by noise and agree by blur.
-    rough = [
-        (i[..., 1:] - i[..., :-1]).abs().mean(dim=(1, 2, 3)).quantile(torch.tensor([0.1, 0.5, 0.9]))
-        for i in (got, expected)
-    ]
+    ranks = torch.tensor([0.1, 0.5, 0.9])
+    rough = [(i[..., 1:] - i[..., :-1]).abs().mean(dim=(1, 2, 3)).quantile(ranks) for i in (got, expected)]
     torch.testing.assert_close(rough[0], rough[1], rtol=0.15, atol=0.003)
