@@ -233,6 +233,7 @@ def image_info(service: Service, opened: OpenImage) -> ImageInfo:
         nbytes=int(image.array.nbytes),
         state=record.state,
         model=opened.model,
+        model_problem=opened.model_problem,
         policy=seen.policy,
         tools=service.engines.tools(opened.model),
         version=seen.version,

@@ -217,6 +217,8 @@ export interface ImageInfo {
   nbytes: number;
   state: WorkState;
   model: string;
+  /** Why the model that answered so far cannot be loaded; its masks are shown all the same. */
+  model_problem: string | null;
   policy: Policy;
   tools: Tools;
   version: number;

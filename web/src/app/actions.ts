@@ -81,6 +81,7 @@ export class Actions {
     this.place = place;
     this.lost = false;
     place.connect();
+    if (info.model_problem !== null) toast("error", `Masks are shown as they were kept. ${info.model} cannot answer new prompts: ${info.model_problem}`, "Brush and eraser work; or choose another model");
     history.replaceState(null, "", `#image=${info.image}`);
     document.title = `${info.name} - Bedside`;
     this.store.set({
@@ -285,8 +286,8 @@ export class Actions {
     this.store.set({ loading: { what: `Loading ${model}; all prompts are answered anew`, fraction: null } });
     await this.change(async (id) => {
       const change = await api.updateImage(id, { model });
-      const { tools } = await api.image(id);
-      this.patchImage({ model, tools });
+      const { tools, model_problem } = await api.image(id);
+      this.patchImage({ model, tools, model_problem });
       return change;
     });
     this.store.set({ loading: null });
