@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from bedside.core.errors import BedsideError
+from bedside.serve.cleaning import UNPACKED, UPLOADS, remove_unneeded, remove_unpacked
 from bedside.serve.engines import Engines
 from bedside.serve.errors import NotFoundError
 from bedside.serve.hub import BUDGET, Hub
@@ -66,8 +67,9 @@ class Service:
         self.workspace, self.config = workspace, config
         self.engines = engines or Engines()
         self.folder = workspace.path.with_name(workspace.path.name + ".files")
+        remove_unneeded(workspace, self.folder)
         self.worker = Worker()
-        opener = Opener(workspace, self.engines, config.model, self.folder / "unpacked")
+        opener = Opener(workspace, self.engines, config.model, self.folder / UNPACKED)
         self.hub = Hub(workspace, opener, self.worker, config.budget)
         self.items: list[int] = []
         self.first: int | None = None
@@ -101,7 +103,13 @@ class Service:
             task.cancel()
         self.hub.readers.shutdown(wait=False, cancel_futures=True)
         await asyncio.to_thread(self.worker.stop, patience)
+        await asyncio.to_thread(remove_unpacked, self.folder)
         self.workspace.close()
+
+    @property
+    def uploads(self) -> Path:
+        """Where what browsers send is kept."""
+        return self.folder / UPLOADS
 
     # The worklist
 

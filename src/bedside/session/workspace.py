@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 import threading
 import time
@@ -27,6 +28,15 @@ from bedside.session.workspace_file import WorkspaceFile
 
 WorkState = Literal["new", "in progress", "done"]
 """How far the work on an image is."""
+
+
+_BELOW = "substr(path, 1, length(?)) = ?"
+
+
+def _below(folder: Path) -> tuple[str, str]:
+    """The values of ``_BELOW`` for all that lies in a folder."""
+    prefix = str(folder) + os.sep
+    return prefix, prefix
 
 
 @dataclass(frozen=True)
@@ -150,6 +160,25 @@ class Workspace:
     def places(self, image: int) -> list[ItemRecord]:
         """Items at which an image was found, the last one opened first."""
         return self._items(f"WHERE image = {int(image)} ORDER BY opened DESC")
+
+    def needs(self, folder: Path, since: float) -> bool:
+        """Whether work would be lost with the images in a folder, or one was opened after ``since``.
+
+        Args:
+            folder: Holds images.
+            since: Seconds since 1970.
+        """
+        worked = "state = 'done' OR EXISTS (SELECT 1 FROM object WHERE object.image = item.image AND NOT deleted)"
+        return bool(
+            self._number(
+                f"SELECT count(*) FROM item WHERE {_BELOW} AND (opened >= ? OR {worked})", *_below(folder), since
+            )
+        )
+
+    def forget(self, folder: Path) -> None:
+        """Take the items in a folder off all lists; images, objects and journals stay."""
+        with self._transaction() as run:
+            run(f"DELETE FROM item WHERE {_BELOW}", *_below(folder))
 
     def set_state(self, item: int, state: WorkState) -> None:
         """Say how far the work at an item is.

@@ -63,7 +63,7 @@ async def upload(service: ServiceOf, request: Request) -> ImageInfo:
         files = [file for file in form.getlist("files") if isinstance(file, UploadFile)]
         if not files:
             raise InputError("upload", expected="files in the field 'files'", got="none")
-        place = await service.hub.call(_keep, files, service.folder / "uploads")
+        place = await service.hub.call(_keep, files, service.uploads)
     item = await service.add_item(place)
     return image_info(service, await service.open(item))
 
