@@ -103,8 +103,12 @@ def test_the_tour_runs_on_the_sample(serve: Callable[..., Server], tab: Callable
         assert bubble.locator(".muted").inner_text() == f"{step} of {steps}"
         assert violations(desk) == []
         bubble.get_by_role("button", name="Next").click()
+        if step == 2:
+            # What the later steps speak of is there to be seen.
+            desk.wait("bedside.store.get().objects[0]?.voxels > 0 && bedside.store.get().pending.length === 0")
     bubble.get_by_role("button", name="Done").click()
     assert bubble.count() == 0
+    assert len(desk.state("objects")) == 1
 
 
 def test_messages_have_the_fields_that_the_server_publishes(server: Server) -> None:

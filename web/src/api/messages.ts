@@ -189,7 +189,8 @@ export interface LabelPatch extends Box {
 
 export interface Suggestion {
   object: number;
-  prompt: SentPrompt;
+  /** Null where the model sees nothing to correct. */
+  prompt: SentPrompt | null;
 }
 
 export interface ImageInfo {
