@@ -93,6 +93,14 @@ def test_keys_of_letters_stay_in_texts(desk: Desk, images: dict[str, Path]) -> N
     assert desk.state("tool") == "point"
 
 
+def test_enter_in_the_dialog_presses_nothing_behind_it(desk: Desk, images: dict[str, Path]) -> None:
+    desk.open(images["nifti"])
+    desk.page.locator(".model-button").focus()
+    desk.open(images["nrrd"])
+    desk.settle()
+    assert desk.page.locator("dialog[open]").count() == 0
+
+
 def test_the_tour_runs_on_the_sample(serve: Callable[..., Server], tab: Callable[[Server], Desk]) -> None:
     desk = tab(serve()).visit()
     desk.page.get_by_role("button", name="Take the one-minute tour").click()
