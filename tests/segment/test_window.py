@@ -429,3 +429,19 @@ def test_a_prediction_says_how_long_each_stage_took(window_segmenter: Make) -> N
     assert prediction.passes == len(segmenter._graph.inputs)  # type: ignore[attr-defined]
     assert prediction.logits.shape == (32, 32)
     assert prediction.mask.dtype == np.uint8
+
+
+def test_a_mask_that_was_searched_for_is_refined_in_few_windows(window_segmenter: Make) -> None:
+    """The border of a first proposal is drawn coarsely, that of a box or a correction finely."""
+    shape = (300, 300)
+    truth = disc(shape, (150.0, 150.0), 90.0)
+    click, box = Point((150.0, 150.0)), Box((60.0, 60.0), (241.0, 241.0))
+    passes: dict[tuple[str, int | None], int] = {}
+    for limit in (None, 6, 1, 0):
+        segmenter = window_segmenter("bright", refine_limit=6, search_refine_limit=limit)
+        segmenter.set_image(Image.from_array(scene(truth)))
+        for name, prompts, previous in (("click", [click], None), ("box", [box], None), ("both", [click], truth)):
+            passes[name, limit] = segmenter.predict(prompts, previous).passes
+    assert passes["click", None] == passes["click", 6] > passes["click", 1] >= passes["click", 0]
+    for name in ("box", "both"):
+        assert len({passes[name, limit] for limit in (None, 6, 1, 0)}) == 1

@@ -121,7 +121,8 @@ class WindowSegmenter:
         else:
             answer = self._search(evidence, placed, clock)
         answer = self._grow(answer, placed, before, evidence, clock)
-        return self._paste(answer, placed, previous, clock)
+        policy = self.policy if evidence.extent is not None else self.policy.after_search()
+        return self._paste(answer, placed, previous, clock, policy)
 
     def _follow(self, strategy: WindowStrategy, scene: Scene, before: PlacedMask | None, clock: Clock) -> Prediction:
         """Ask in the windows that a strategy yields."""
@@ -132,7 +133,7 @@ class WindowSegmenter:
             answer = self._ask(window, scene.prompts, before, clock)
             known = before.sample(window)[0] > 0 if before is not None else np.zeros(self._grid, dtype=bool)
             window = strategy.following(windows, answer.mask, known)
-        return self._paste(answer, scene.prompts, scene.previous, clock)
+        return self._paste(answer, scene.prompts, scene.previous, clock, self.policy)
 
     def _require_image(self) -> Image:
         if self._image is None:
@@ -217,7 +218,12 @@ class WindowSegmenter:
         return answer
 
     def _paste(
-        self, answer: Answer, prompts: Sequence[Prompt], previous: NDArray[np.uint8] | None, clock: Clock
+        self,
+        answer: Answer,
+        prompts: Sequence[Prompt],
+        previous: NDArray[np.uint8] | None,
+        clock: Clock,
+        policy: WindowPolicy,
     ) -> Prediction:
         """The mask at full resolution within the window, its border refined where cells are much larger than voxels."""
         shape = self._require_image().shape
@@ -230,8 +236,8 @@ class WindowSegmenter:
         if self.strategy is not None:
             scene = Scene(shape, self._grid, prompts, previous)
             windows = self.strategy.refinements(mask, before, region, answer.window, scene)
-        elif max(answer.window.scale) > self.policy.refine_scale and self.policy.refine_limit and mask.any():
-            windows = refinement_windows(answer.mask, answer.window, self.policy)
+        elif max(answer.window.scale) > policy.refine_scale and policy.refine_limit and mask.any():
+            windows = refinement_windows(answer.mask, answer.window, policy)
         self._refine(mask, region, windows, prompts, clock)
         changed = mask_region(mask != before).shift(region.start)
         window = tuple(zip(answer.window.start, answer.window.stop, strict=True))
