@@ -43,18 +43,19 @@ def _conditions(evaluation: Evaluation) -> str:
     elif evaluation.protocol["unit"] == "auto":
         unit = f"{tolerance} mm, or {tolerance} pixels where the spacing is unknown or microscopic"
     objects = len({(o.set_name, o.case_id, o.object_name) for o in evaluation.objects})
-    sets = sum(1 for s in evaluation.sets if s.objects)
+    sets = [s.name for s in evaluation.sets if s.objects]
+    source = f"{len(sets)} data sets" if len(sets) > 1 else f"the data set {sets[0]}"
     # By the competition's rules a volume's classes are one result.
     what = "volumes" if evaluation.protocol["name"] == "interactive2025" else "objects"
     return (
-        f"{objects} {what} of {sets} data sets; each correction is a click in the middle of the largest error left. "
+        f"{objects} {what} of {source}; each correction is a click in the middle of the largest error left. "
         f"NSD at {unit}. In brackets: 95 % intervals of the mean, by resampling cases within sets."
     )
 
 
 def _of_candidate(name: str, evaluations: Sequence[Evaluation], *, sets: bool) -> Iterator[str]:
     metrics = evaluations[0].metrics
-    if short := list(_short_rows(name, evaluations)):
+    if sets and (short := list(_short_rows(name, evaluations))):
         yield _table(["prompt", *(m.upper() for m in metrics)], short)
     clicks = _clicks(evaluations[0])
     area = evaluations[0].summary(name, None).curves[metrics[0]].auc is not None

@@ -165,7 +165,7 @@ def _overview(evaluations: Sequence[Evaluation]) -> str:
             tables.append(f"<div class=tables><h3>{escape(name)}</h3>{table}</div>")
     return (
         "<section><h2>First prompts side by side: mean over data sets</h2>"
-        f"<div class=results>{''.join(tables)}</div></section>"
+        f"{''.join(tables)}</section>"
     )
 
 

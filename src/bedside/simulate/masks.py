@@ -12,11 +12,11 @@ from scipy import ndimage
 from bedside.core.errors import InputError
 from bedside.core.region import Region, mask_region
 
-UNEVENNESS = 0.3
+UNEVENNESS = 0.2
 """Standard deviation of the border's displacement, in parts of the object's depth."""
-LARGEST_OFFSET = 0.35
+LARGEST_OFFSET = 0.25
 """How far the whole border may lie too far out or in, in parts of the object's depth."""
-LARGEST_SHIFT = 0.35
+LARGEST_SHIFT = 0.25
 """How far the mask may be moved along each axis, in parts of the object's depth."""
 HALVINGS = 6
 """How often the faults are halved for an object that vanishes under them; then it is given as it is."""
