@@ -128,10 +128,11 @@ def evaluate(
 
     from bedside.core.files import write_text_atomically
     from bedside.data.catalogue import select_data_sets
-    from bedside.evaluate.cases import ObjectSelection
+    from bedside.evaluate.cases import ObjectSelection, VolumeMode
     from bedside.evaluate.clicks_protocol import ClicksProtocol
     from bedside.evaluate.gallery import write_gallery
     from bedside.evaluate.markdown import create_markdown
+    from bedside.evaluate.metrics import ToleranceUnit
     from bedside.evaluate.report import write_report
     from bedside.evaluate.results import write_csv, write_json
     from bedside.evaluate.runner import count_steps, evaluate_starts, progress_bar
@@ -139,8 +140,8 @@ def evaluate(
     from bedside.evaluate.table import create_table
 
     _check_folders(json_file, csv_file, markdown, report)
-    whole = _one_of(volumes, "--volumes", ("slices", "whole"))
-    unit = _one_of(tolerance_unit, "--tolerance-unit", ("auto", "px"))
+    whole: VolumeMode = _one_of(volumes, "--volumes", ("slices", "whole"))
+    unit: ToleranceUnit = _one_of(tolerance_unit, "--tolerance-unit", ("auto", "px"))
     starts = choose_starts(start or ["box"], volumes=whole == "whole")
     protocols = [ClicksProtocol(s, clicks, tolerance=tolerance, unit=unit, seed=seed) for s in starts]
     chosen = select_data_sets(one_split(data, split), sets or [])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -110,6 +110,7 @@ def _interactive2025(job: ChallengeJob) -> None:
     from bedside.evaluate.challenge.interactive2025 import InteractiveProtocol, run_case
     from bedside.evaluate.challenge.results import interactive_csv, interactive_json, interactive_table
     from bedside.evaluate.markdown import create_markdown
+    from bedside.evaluate.results import starts_document
     from bedside.evaluate.runner import progress_bar
 
     if job.data is None:
@@ -129,11 +130,12 @@ def _interactive2025(job: ChallengeJob) -> None:
                     results[entry.name].append(replace(found, data_set=data_set))
                 advance(case.name)
     _console().print(interactive_table(results))
-    candidates = [entry.candidate() for entry in entries]
-    details = _details("interactive2025", job) | {"candidates": [asdict(c) for c in candidates]}
-    _write(job, interactive_csv(results), interactive_json(results, details))
+    details = _details("interactive2025", job)
+    evaluations = interactive_evaluations(results, [entry.candidate() for entry in entries], details)
+    means = starts_document(evaluations, objects=False)
+    _write(job, interactive_csv(results), interactive_json(results, details | means))
     if job.markdown_file is not None:
-        write_text_atomically(job.markdown_file, create_markdown(interactive_evaluations(results, candidates, details)))
+        write_text_atomically(job.markdown_file, create_markdown(evaluations))
 
 
 def _interactive_starts(names: tuple[str, ...]) -> list[Any]:

@@ -163,10 +163,7 @@ def _overview(evaluations: Sequence[Evaluation]) -> str:
             head = "".join(f"<th scope=col>{escape(h)}</th>" for h in heads)
             table = f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
             tables.append(f"<div class=tables><h3>{escape(name)}</h3>{table}</div>")
-    return (
-        "<section><h2>First prompts side by side: mean over data sets</h2>"
-        f"{''.join(tables)}</section>"
-    )
+    return f"<section><h2>First prompts side by side: mean over data sets</h2>{''.join(tables)}</section>"
 
 
 def _overview_row(summary: Summary, metric: str, title: str) -> str:

@@ -258,13 +258,22 @@ def to_json(evaluations: Sequence[Evaluation]) -> str:
     Args:
         evaluations: One a start. What they share stands once where there are several.
     """
-    documents = [_document(e) for e in evaluations]
-    document: dict[str, Any] = documents[0]
-    if len(documents) > 1:
-        shared = {key: document[key] for key in ("manifest", "sets")}
-        starts = [{k: v for k, v in d.items() if k not in ("format", "version", *shared)} for d in documents]
-        document = {"format": "bedside-evaluation-starts", "version": 1, **shared, "starts": starts}
+    document = _document(evaluations[0]) if len(evaluations) == 1 else starts_document(evaluations)
     return json.dumps(_finite(document), indent=1, allow_nan=False) + "\n"
+
+
+def starts_document(evaluations: Sequence[Evaluation], *, objects: bool = True) -> dict[str, Any]:
+    """Evaluations from several starts as one document of plain values, with what they share standing once.
+
+    Args:
+        evaluations: One a start.
+        objects: Whether every object's answers are in it, or the means alone.
+    """
+    documents = [_document(e) for e in evaluations]
+    shared = {key: documents[0][key] for key in ("manifest", "sets")}
+    left_out = {"format", "version", *shared} | (set() if objects else {"objects"})
+    starts = [{k: v for k, v in d.items() if k not in left_out} for d in documents]
+    return {"format": "bedside-evaluation-starts", "version": 1, **shared, "starts": starts}
 
 
 def _document(evaluation: Evaluation) -> dict[str, Any]:

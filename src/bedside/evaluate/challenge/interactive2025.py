@@ -35,7 +35,7 @@ SECONDS_PER_CLASS = 90.0
 """Limit over all rounds together; beyond it the official test scores 0."""
 UNKNOWN = "unknown"
 OVERALL, OVERALL_SETS = "mean over modalities", "mean over sets"
-OFFICIAL = "official"
+OFFICIAL: Literal["official"] = "official"
 """Start of the competition: the box of the case, of the middle slice's extent."""
 
 
