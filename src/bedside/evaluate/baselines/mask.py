@@ -9,15 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bedside.core.errors import PromptError
-from bedside.core.image import Image
 from bedside.core.prompts import InitialMask, Prompt
 from bedside.evaluate.baselines import BASELINES
-from bedside.evaluate.baselines.window import make_prediction
+from bedside.evaluate.baselines.window import WindowBaseline, make_prediction
 from bedside.segment.protocol import Capabilities, Prediction
 
 
 @BASELINES.register("mask")
-class MaskBaseline:
+class MaskBaseline(WindowBaseline):
     """Gives the newest initial mask back; it takes no clicks."""
 
     name = "mask"
@@ -28,13 +27,6 @@ class MaskBaseline:
         colour=True,
         starts_from=frozenset({"mask"}),
     )
-
-    def __init__(self) -> None:
-        self._image: Image | None = None
-
-    def set_image(self, image: Image) -> None:
-        """Prompts that follow refer to ``image``."""
-        self._image = image
 
     def predict(
         self, prompts: Sequence[Prompt], previous: NDArray[np.uint8] | None = None, fresh: int = 1
