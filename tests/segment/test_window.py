@@ -274,11 +274,19 @@ def test_an_empty_answer_removes_the_object_and_says_so(window_segmenter: Make) 
     previous = box_mask((70, 80), Box((20.0, 30.0), (33.0, 41.0)))
     segmenter = window_segmenter("nothing")
     segmenter.set_image(Image.from_array(np.zeros((70, 80), np.uint8)))
-    for prompts in ([Box((20.0, 30.0), (33.0, 41.0))], [Point((25.0, 35.0))]):
-        prediction = segmenter.predict(prompts, previous)
-        assert not whole(prediction, (70, 80), previous).any()
-        assert prediction.changed == mask_region(previous)
-        assert segmenter.predict(prompts).changed.is_empty
+    box = [Box((20.0, 30.0), (33.0, 41.0))]
+    prediction = segmenter.predict(box, previous)
+    assert not whole(prediction, (70, 80), previous).any()
+    assert prediction.changed == mask_region(previous)
+    assert segmenter.predict(box).changed.is_empty
+
+
+def test_of_an_empty_answer_only_what_was_clicked_is_left(window_segmenter: Make) -> None:
+    previous = box_mask((70, 80), Box((20.0, 30.0), (33.0, 41.0)))
+    segmenter = window_segmenter("nothing")
+    segmenter.set_image(Image.from_array(np.zeros((70, 80), np.uint8)))
+    left = whole(segmenter.predict([Point((25.0, 35.0))], previous), (70, 80), previous)
+    np.testing.assert_array_equal(np.argwhere(left), [(35, 25)])
 
 
 def test_an_initial_mask_is_where_the_network_starts(window_segmenter: Make) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bedside.core.errors import InputError
 
@@ -15,23 +15,24 @@ INCLUSIVE = "inclusive"
 """Range of slices that every model answers where nothing else is asked for."""
 
 
-def load_model(name: str, device: str, slices: str = INCLUSIVE) -> Segmenter:
+def load_model(name: str, device: str, slices: str = INCLUSIVE, precision: str = "auto") -> Segmenter:
     """The segmenter of the model called ``name``; where its weights set conditions of use, stderr says so every time.
 
     Args:
         name: Model in the registry.
         device: Where to run it.
         slices: Slices of a box that are answered, see ``segment.sam.policy.SlicePolicy``; of the family "sam" only.
+        precision: What to compute in, see ``segment.load_segmenter``.
 
     Raises:
         BedsideError: As ``segment.load_segmenter``.
     """
     from bedside.segment import load_segmenter
 
-    if slices == INCLUSIVE:
-        segmenter = load_segmenter(name, device=device)
-    else:
-        segmenter = load_segmenter(name, device=device, slices=_slice_policy(name, slices))
+    options: dict[str, Any] = {"precision": precision} if precision != "auto" else {}
+    if slices != INCLUSIVE:
+        options["slices"] = _slice_policy(name, slices)
+    segmenter = load_segmenter(name, device=device, **options)
     notice = getattr(segmenter, "notice", None)
     if notice is not None:
         print(notice, file=sys.stderr)

@@ -16,6 +16,7 @@ CARD = {
     "parameters": 3_757_825,
     "dimensions": 2,
     "grid": 128,
+    "stored_as": "int8",
     "channels": (
         "red",
         "green",

@@ -23,6 +23,7 @@ from bedside.preprocess.window import Window
 from bedside.runtime.backend import Graph
 from bedside.segment.answer import Answer, answer_bounds, answer_score, choose_answer, touches_border
 from bedside.segment.evidence import Bounds, Evidence, gather_evidence
+from bedside.segment.obey import bend_logits, prompts_in_force, stamp_prompts
 from bedside.segment.policy import WindowPolicy
 from bedside.segment.protocol import Capabilities, Prediction
 from bedside.segment.refine import refinement_windows
@@ -159,14 +160,15 @@ class WindowSegmenter:
         if colours.shape[0] == 1 and len(self._grid) == 2:
             colours = np.repeat(colours, 3, axis=0)
         mask = before.sample(window) if before is not None else np.zeros((1, *self._grid), dtype=np.float32)
-        painted = paint_prompts([window.to_grid(p) for p in prompts], self._grid)
+        on_grid = [window.to_grid(p) for p in prompts]
+        painted = paint_prompts(on_grid, self._grid)
         stacked = np.concatenate([colours, mask, painted])[None]
         clock.seconds["window"] += time.perf_counter() - began
         began = time.perf_counter()
         logits = self._graph.run({INPUT: stacked})[OUTPUT][0, 0]
         clock.seconds["network"] += time.perf_counter() - began
         clock.passes += 1
-        return Answer(window, logits, inside)
+        return Answer(window, bend_logits(logits, prompts_in_force(on_grid)), inside)
 
     def _search(self, evidence: Evidence, prompts: Sequence[Prompt], clock: Clock) -> Answer:
         """Try windows of growing size around marks that do not tell the object's extent; keep the best answer."""
@@ -239,6 +241,7 @@ class WindowSegmenter:
         elif max(answer.window.scale) > policy.refine_scale and policy.refine_limit and mask.any():
             windows = refinement_windows(answer.mask, answer.window, policy)
         self._refine(mask, region, windows, prompts, clock)
+        stamp_prompts(mask, region, prompts_in_force(prompts))
         changed = mask_region(mask != before).shift(region.start)
         window = tuple(zip(answer.window.start, answer.window.stop, strict=True))
         quality = self.calibration(expected_dsc(answer)) if self.calibration else None
