@@ -78,7 +78,7 @@ def import_sam(
     stem = weights_stem(name, variant)
     if clip is None:
         return export_parts(network, folder, written, stem=stem, precision=precision)
-    from bedside.models.mcp_medsam import MODALITIES
+    from bedside.core.modalities import MODALITIES
     from bedside.weights.clip import Tokens, read_clip
 
     tower, tokens = read_clip(clip), Tokens.in_folder(clip)
