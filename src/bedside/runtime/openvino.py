@@ -119,7 +119,16 @@ def shared_core() -> Any:
 def _precision(core: Any, precision: Precision) -> str:
     if precision != "auto":
         return precision
-    return "bf16" if "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES") else "fp32"
+    return "bf16" if computes_in_bf16(core) else "fp32"
+
+
+def computes_in_bf16(core: Any = None) -> bool:
+    """Whether the processor computes in bfloat16; others only imitate it.
+
+    Args:
+        core: OpenVINO's; by default the one of the process.
+    """
+    return "BF16" in (core or shared_core()).get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
 backends.register("openvino")(OpenVinoBackend())
