@@ -31,7 +31,7 @@ def reproduce(
     """
     from bedside.cli.train import training_module, training_progress
 
-    train_again = training_module("bedside.train.reproduce").reproduce
+    train_again = training_module("reproduce").reproduce
     with training_progress() as (report, advance):
         result = train_again(
             run,

@@ -45,7 +45,7 @@ def train(
     ] = [],  # noqa: B006
 ) -> None:
     """Train a model by a recipe. The checkpoint goes on exactly where the run was stopped, by Ctrl+C or --minutes."""
-    run = training_module("bedside.train.run")
+    run = training_module("run")
     overrides = run.parse_overrides(setting)
     if steps is not None:
         overrides["steps"] = steps
@@ -67,13 +67,13 @@ def train(
 
 
 def training_module(name: str) -> Any:
-    """A module of ``bedside.train``, which only an installation with the extra for training can import.
+    """``bedside.train.<name>``, which only an installation with the extra for training can import.
 
     Raises:
         DependencyError: torch is not installed.
     """
     try:
-        return importlib.import_module(name)
+        return importlib.import_module(f"bedside.train.{name}")
     except ModuleNotFoundError as error:
         if error.name != "torch":
             raise

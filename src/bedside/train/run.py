@@ -17,6 +17,7 @@ from bedside.core.errors import InputError
 from bedside.core.files import write_text_atomically
 from bedside.train.checkpoint import CHECKPOINT
 from bedside.train.config import TrainingConfig
+from bedside.train.devices import resolve_device
 from bedside.train.digest import state_sha256
 from bedside.train.initial import NONE, initial_path, read_start
 from bedside.train.log import LOSSES, VALIDATION, read_last_validation
@@ -32,7 +33,6 @@ __all__ = ["TrainingResult", "load_recipe", "parse_overrides", "recipe_names", "
 
 STORE, WEIGHTS = "store", "weights"
 """Folders within that of the run."""
-DEVICES = ("auto", "cpu", "cuda")
 
 
 def run_training(
@@ -119,20 +119,6 @@ def run_training(
         report(f"stopped at step {trainer.progress.step} of {config.steps}; the same command goes on from there")
         raise
     return _finish(trainer, manifest, report)
-
-
-def resolve_device(name: str) -> torch.device:
-    """The device called ``name``.
-
-    Raises:
-        InputError: There is no such device.
-    """
-    if name not in DEVICES:
-        raise InputError("device", expected=f"one of {', '.join(DEVICES)}", got=f"'{name}'")
-    available = torch.cuda.is_available()
-    if name == "cuda" and not available:
-        raise InputError("device cuda", expected="a GPU that torch can use", got="none", fix="use --device cpu")
-    return torch.device("cuda" if available and name != "cpu" else "cpu")
 
 
 def cpu_hint(environment: Mapping[str, str]) -> str | None:
