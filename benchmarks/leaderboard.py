@@ -190,7 +190,7 @@ def evaluate(entry: Entry, sets: Sequence[DataSet], path: Path) -> None:
     if known and asked == {"candidates": known["candidates"], "sets": [s["name"] for s in known["sets"]]}:
         return
     evaluation = evaluate_sets(sets, [entry], ClicksProtocol(clicks=0), ObjectSelection())
-    write_text_atomically(path, to_json(evaluation))
+    write_text_atomically(path, to_json([evaluation]))
 
 
 def write_row(name: str, trained: Mapping[str, Any], sets: Sequence[DataSet], options: argparse.Namespace) -> None:

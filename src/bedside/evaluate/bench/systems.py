@@ -156,7 +156,9 @@ class Bench:
         """
         write_cases(self._folder)
         try:
-            found: dict[str, float] = json.loads(self._run("bedside.runtime.sam_random", self._name, str(self._folder)))
+            found: dict[str, float] = json.loads(
+                self._run("bedside.runtime.sam.random_weights", self._name, str(self._folder))
+            )
         except _FailedError as error:
             fix = "it needs: pip install 'bedside[train]'"
             raise DependencyError(f"random weights of '{self._name}' cannot be made: {error}", fix=fix) from error
@@ -164,11 +166,16 @@ class Bench:
 
     def measure(self, setting: str, work: Mapping[str, float]) -> Row:
         """What the system takes in one setting, or why that cannot be told."""
-        known = {"system": self._name, "setting": setting, "parameters": model_card(self._name).parameters, **work}
+        known: dict[str, Any] = {
+            "system": self._name,
+            "setting": setting,
+            "parameters": model_card(self._name).parameters,
+            **work,
+        }
         runtime, precision = setting.split(":")
         try:
             if precision == "int8":
-                self._run("bedside.runtime.sam_random", self._name, str(self._folder), "--int8")
+                self._run("bedside.runtime.sam.random_weights", self._name, str(self._folder), "--int8")
             first = self._answer(IMAGE, runtime, precision)
             warm = json.loads(
                 self._run("bedside.evaluate.bench.warm", self._name, runtime, precision, str(self._repeat))

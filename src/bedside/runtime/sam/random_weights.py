@@ -1,7 +1,7 @@
 """A system of the SAM family with random weights, which take as long as trained ones: its work, and its files.
 
-Needs torch, onnx and, for int8, nncf. ``python -m bedside.runtime.sam_random NAME FOLDER`` writes the files and prints
-the work as JSON; ``--int8`` makes the int8 encoder beside files that are there.
+Needs torch, onnx and, for int8, nncf. ``python -m bedside.runtime.sam.random_weights NAME FOLDER`` writes the files and
+prints the work as JSON; ``--int8`` makes the int8 encoder beside files that are there.
 """
 
 from __future__ import annotations
