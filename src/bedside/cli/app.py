@@ -25,6 +25,7 @@ VERBS = {
     "challenge2025": "Answer a folder of cases of the CVPR 2025 competition: boxes and clicks to label maps.",
     "models": "List the models that Bedside knows.",
     "weights": "Look into the weights of models, and bring in those that others publish.",
+    "bench": "Measure the systems of the laptop challenge on this machine.",
     "info": "Show this machine, the runtimes, models and formats.",
 }
 """Each verb with its line in the help.

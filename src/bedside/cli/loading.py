@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from bedside.core.errors import InputError
 
@@ -15,24 +15,25 @@ INCLUSIVE = "inclusive"
 """Range of slices that every model answers where nothing else is asked for."""
 
 
-def load_model(name: str, device: str, slices: str = INCLUSIVE, precision: str = "auto") -> Segmenter:
+def load_model(
+    name: str, device: str, slices: str = INCLUSIVE, *, runtime: str = "auto", precision: str = "auto"
+) -> Segmenter:
     """The segmenter of the model called ``name``; where its weights set conditions of use, stderr says so every time.
 
     Args:
         name: Model in the registry.
         device: Where to run it.
         slices: Slices of a box that are answered, see ``segment.sam.policy.SlicePolicy``; of the family "sam" only.
-        precision: What to compute in, see ``segment.load_segmenter``.
+        runtime: What runs it, "auto" for the first that is installed.
+        precision: What it computes in, "auto" for what the processor does best.
 
     Raises:
         BedsideError: As ``segment.load_segmenter``.
     """
     from bedside.segment import load_segmenter
 
-    options: dict[str, Any] = {"precision": precision} if precision != "auto" else {}
-    if slices != INCLUSIVE:
-        options["slices"] = _slice_policy(name, slices)
-    segmenter = load_segmenter(name, device=device, **options)
+    policy = None if slices == INCLUSIVE else _slice_policy(name, slices)
+    segmenter = load_segmenter(name, device=device, runtime=runtime, precision=precision, slices=policy)
     notice = getattr(segmenter, "notice", None)
     if notice is not None:
         print(notice, file=sys.stderr)

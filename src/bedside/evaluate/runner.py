@@ -57,6 +57,8 @@ class Entry:
             value = getattr(self.segmenter, name, None)
             if value is not None:
                 details[name] = str(value)
+        if experts := getattr(self.segmenter, "experts", None):
+            details["experts"] = dict(experts)
         return Candidate(self.name, self.kind, details)
 
 

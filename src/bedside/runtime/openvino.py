@@ -126,9 +126,13 @@ def _precision(core: Any, weights: WeightsFiles, precision: Precision) -> str:
     return "int8" if times.get("int8", math.inf) < times.get(exact, 0.0) else exact
 
 
-def computes_in_bf16(core: Any) -> bool:
-    """Whether the processor has instructions for bfloat16 (AVX-512 BF16 or AMX)."""
-    return "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+def computes_in_bf16(core: Any = None) -> bool:
+    """Whether the processor has instructions for bfloat16 (AVX-512 BF16 or AMX).
+
+    Args:
+        core: OpenVINO's; by default the one of the process.
+    """
+    return "BF16" in (core or shared_core()).get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
 def processor_name() -> str:
