@@ -39,7 +39,8 @@ ui: ## build the page of `bedside ui` (needs Node 20 or later with npm)
 	@command -v npm >/dev/null || { \
 		echo "The page needs Node 20 or later with npm; on Debian and Ubuntu: apt-get install nodejs npm" >&2; exit 1; }
 	@echo "Building the page"
-	@cd web && npm install --no-save --loglevel=error && npm run --silent build -- --logLevel warn
+	@cd web && { [ node_modules/.package-lock.json -nt package-lock.json ] || npm ci --loglevel=error; } && \
+		npm run --silent build -- --logLevel warn
 
 # Chromium and Node come from the system, and only where installing is allowed; without them the tests that drive
 # a browser are skipped and say so.

@@ -161,6 +161,29 @@ def table(clicks: list[dict[str, Any]]) -> Table:
     return result
 
 
+def summary(clicks: list[dict[str, Any]], start: float, cold: float) -> str:
+    """The table of docs/ui.md, in Markdown."""
+    first, second = ([parts(timing) for timing in clicks[kind::2]] for kind in (0, 1))
+    around = ("server: encode", "transfer", "page: decode", "page: paint")
+
+    def row(what: str, milliseconds: list[float]) -> str:
+        median, high = statistics.median(milliseconds) / 1000, np.percentile(milliseconds, 95) / 1000
+        return f"| {what} | {median:.2f} s | {high:.2f} s |"
+
+    return "\n".join(
+        (
+            "| | median | 95 % |",
+            "|---|---|---|",
+            row("first click, mouse up to painted mask", [c["click to pixels"] for c in first]),
+            row("of that: the network, which tries windows of several sizes", [c["server: network"] for c in first]),
+            row("correction, mouse up to painted mask", [c["click to pixels"] for c in second]),
+            row("of that: encoding, transfer, decoding and painting", [sum(c[n] for n in around) for c in second]),
+            f"| start of the command to the first answer | {start:.2f} s | |",
+            f"| cold server to an interactive image | {start + cold:.2f} s | |",
+        )
+    )
+
+
 def bundle() -> str:
     """Sizes of the scripts that the page loads first and later."""
     import bedside.serve
@@ -196,9 +219,13 @@ def main() -> None:
         try:
             start = bench.wait_for_server()
             console.print(f"start of the command to the first answer: {start:.2f} s")
-            console.print(f"cold page to an interactive image:        {bench.load(page):.2f} s")
+            cold = bench.load(page)
+            console.print(f"cold page to an interactive image:        {cold:.2f} s")
             page.wait_for_timeout(8000)
-            console.print(table(bench.clicks(page, arguments.objects)))
+            clicks = bench.clicks(page, arguments.objects)
+            console.print(table(clicks))
+            console.print("The table of docs/ui.md:\n")
+            print(summary(clicks, start, cold))
         finally:
             bench.process.terminate()
             bench.process.wait(timeout=30)

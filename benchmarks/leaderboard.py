@@ -1,139 +1,142 @@
-"""Systems of the laptop challenge, each trained by its recipe on the same data, and answering the same cases.
+"""Systems of the laptop challenge, each trained by its recipe on the same data, and answering the same boxes.
 
-Every network sees the same number of training samples. Cases are made from the validation data by the challenge's own
-steps, answered box by box, and scored by DSC and NSD as the challenge does (``bedside evaluate --protocol box2024``).
-What comes out says how the systems learn from little; the published weights are others.
+Every network sees the same number of training samples, at the system's own size. Then all are given the tight boxes of
+the objects of ``DATA/val``, as ``bedside evaluate`` gives them: on images, and in volumes on the slice in which an
+object is largest. What comes out says how the systems learn from little; the published weights are others.
 
-    python benchmarks/leaderboard.py --data DATA --out FOLDER --samples 2000
+    python benchmarks/leaderboard.py --data DATA --out FOLDER --samples 300 --rate 5e-4 --write docs/systems.md
 
-A training that was stopped goes on with the same command, and one that is finished is not done again.
+The same command goes on where it was stopped, system by system: what is trained is not trained again, and what has been
+evaluated is read from its file. ``--system`` takes one at a time.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from bedside.core.files import write_text_atomically
+from bedside.core.markdown import markdown_table, replace_section
 from bedside.data.catalogue import DataSet, find_data_sets
-from bedside.data.challenge.cases import Preparation, make_case
-from bedside.data.challenge.labels import CLEANINGS
-from bedside.evaluate.challenge.answers import answer_boxes
-from bedside.evaluate.challenge.box2024 import Means, modality_means, score_folder
-from bedside.evaluate.challenge.folder import SECONDS_FILE, find_cases, run_folder, write_outcomes
-from bedside.io.challenge_writing import write_case
-from bedside.preprocess.modality import modality_in
+from bedside.evaluate.baselines import BASELINES
+from bedside.evaluate.cases import ObjectSelection
+from bedside.evaluate.clicks_protocol import ClicksProtocol
+from bedside.evaluate.results import to_json
+from bedside.evaluate.runner import Entry, evaluate_sets
 from bedside.segment import load_segmenter
-from bedside.train.packing import is_store, open_store
+from bedside.train.packing import open_store
 from bedside.train.recipes import load_recipe
 from bedside.train.run import run_training
 from bedside.train.sam.plan import Plan, make_plan
 from bedside.train.sam.recipe import RANDOM, SamRecipe
 from bedside.weights.store import PARTS, WeightsFiles
 
-RECIPES = ("lite-medsam", "medficientsam", "daft", "rep-medsam", "swin-lite-medsam", "mcp-medsam")
-REFERENCE = "bedside-2d"
-"""Bundled weights, trained on the same data for longer; they stand beside the table and not in it."""
+SYSTEMS = {
+    "lite-medsam": "lite-medsam",
+    "daft": "daft",
+    "rep-medsam": "rep-medsam",
+    "swin-lite-medsam": "swin-lite-medsam",
+    "mcp-medsam": "mcp-medsam",
+    "medficientsam-l1": "medficientsam",
+    "medficientsam-l0": "medficientsam",
+    "medficientsam-l2": "medficientsam",
+    "medsam": "medsam",
+}
+"""Each system with its recipe, in the order in which they are trained: LiteMedSAM is DAFT's teacher."""
+BASELINE, REFERENCE = "box", "bedside-2d"
+"""The box itself as the mask, and bundled weights, trained on the same data for longer."""
+SECTION = "leaderboard"
 CAVEAT = (
-    "These are not the published weights: every network was trained here, from initial weights, on the open data of "
-    "this repository, with {samples} samples, and says nothing about what the published ones can do."
+    "**These are not the published weights.** Every system was trained here, from initial weights, on the open data of "
+    "this repository, with {samples} samples, where the published ones saw millions: so few only show that the recipes "
+    "run and learn, and neither how good a system is nor which is better."
 )
 NO_TEACHER = (
-    "No weights of MedSAM were at hand. From a teacher with random weights nothing can be learnt, so that distillation "
-    "from it took one step and all other samples went to the stages after it."
+    "No weights of MedSAM were at hand. In its place stood a network with random weights, from which nothing can be "
+    "learnt: distillation from it took one step, and all other samples went to the stages after it. DAFT learnt from "
+    "the LiteMedSAM of this table."
 )
+STAND_IN = "MCP-MedSAM was trained with a random projection in place of its frozen CLIP."
 SMALL_TEACHER = 64
 """Side of the input of a teacher from which nothing can be learnt."""
+FOLLOWED = 8
+"""Held-out samples by which a run is followed; nothing is chosen by them."""
 
 
 def parse() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--data", type=Path, required=True, help="root of the data sets, with train and val")
-    parser.add_argument("--out", type=Path, required=True, help="folder of the runs, cases, answers and the table")
+    parser.add_argument("--out", type=Path, required=True, help="folder of the runs, evaluations and the table")
     parser.add_argument("--store", type=Path, help="packed training store, instead of packing DATA/train")
-    parser.add_argument("--samples", type=int, default=2000, help="training samples of every network, all stages")
-    parser.add_argument("--systems", nargs="+", default=list(RECIPES), choices=RECIPES)
-    parser.add_argument("--batch", type=int, default=4, help="samples a step")
+    parser.add_argument("--samples", type=int, default=300, help="training samples of every network, all stages")
+    parser.add_argument("--system", nargs="+", default=list(SYSTEMS), choices=SYSTEMS, help="by default all")
+    parser.add_argument("--batch", type=int, default=2, help="samples a step")
     parser.add_argument("--side", type=int, help="side of training inputs, instead of each system's own: for a try")
     parser.add_argument("--rate", type=float, help="learning rate of every stage, instead of the recipes'")
     parser.add_argument("--teacher", type=Path, help="weights of MedSAM (safetensors)")
-    parser.add_argument("--cases", type=int, default=2, help="cases of every validation set; 0 for all")
     parser.add_argument("--sets", nargs="+", default=[], help="validation sets, by default all")
     parser.add_argument("--threads", type=int, help="threads of torch")
     parser.add_argument("--device", default="cpu")
+    parser.add_argument("--write", type=Path, metavar="PAGE", help="put the table into a page, between its markers")
     return parser.parse_args()
 
 
 def main() -> None:
     """Train, answer, score, and write ``leaderboard.md`` and ``leaderboard.json``."""
     options = parse()
-    cases = make_cases(options)
+    # DAFT answers ultrasound by LiteMedSAM itself, which is that of this table.
+    os.environ["BEDSIDE_WEIGHTS"] = str(options.out / "lite-medsam" / "weights")
     store = options.store or options.out / "store"
-    if not is_store(store):
+    if options.store is None:
         open_store(options.data / "train", store, print)
-    rows: dict[str, dict[str, Any]] = {}
-    for name in options.systems:
-        print(f"== {name}")
-        rows[name] = measure(train(name, store, options), cases, options)
-        write_table(rows, options)
-    rows[REFERENCE] = measure({"model": REFERENCE, "weights": None, "samples": None}, cases, options)
-    write_table(rows, options)
+    sets = [s for s in find_data_sets(options.data / "val") if not options.sets or s.name in options.sets]
+    reference = Entry(REFERENCE, "model", load_segmenter(REFERENCE))
+    for entry in (Entry(BASELINE, "baseline", BASELINES.get(BASELINE)()), reference):
+        evaluate(entry, sets, options.out / f"{entry.name}.json")
+    for name in options.system:
+        print(f"== {name}", flush=True)
+        write_row(name, train(name, store, options), sets, options)
+        publish(options)
     print((options.out / "leaderboard.md").read_text(encoding="utf-8"))
 
 
-def make_cases(options: argparse.Namespace) -> Path:
-    """Cases with their truth, by the official steps but for the cleaning, which would leave no small object."""
-    folder: Path = options.out / "cases"
-    sets = [s for s in find_data_sets(options.data / "val") if not options.sets or s.name in options.sets]
-    for data_set in sets:
-        chosen = data_set.cases[: options.cases or None]
-        for case in chosen:
-            preparation = preparation_of(data_set)
-            path = folder / f"{preparation.case_name(case.id, data_set.dimensions)}.npz"
-            if not path.is_file():
-                loaded = case.load()
-                folder.mkdir(parents=True, exist_ok=True)
-                write_case(path, make_case(case.id, loaded.image, loaded.labels, preparation))
-    return folder
-
-
-def preparation_of(data_set: DataSet) -> Preparation:
-    """How a set's cases are made; what is not a modality of the challenge is called by its own name."""
-    modality = modality_in(data_set.modality) or data_set.modality.split()[0]
-    return Preparation("box2024", modality, data_set.name.replace("_", "-"), cleaning=CLEANINGS["none"])
-
-
 def train(name: str, store: Path, options: argparse.Namespace) -> dict[str, Any]:
-    """Train a system so that each of its networks sees the samples that were asked for."""
-    recipe = load_recipe(name)
+    """Train a system so that each of its networks sees the samples that were asked for; what the table says of it."""
+    recipe = load_recipe(SYSTEMS[name])
     assert isinstance(recipe, SamRecipe)
-    out = options.out / name
+    recipe = recipe.with_overrides({"model": name})
     changes = overrides(recipe, options)
-    result = run_training(recipe, store, out, overrides=changes, device=options.device, threads=options.threads)
+    out = options.out / name
+    run_training(recipe, store, out, overrides=changes, device=options.device, threads=options.threads, report=tell)
     manifest = json.loads((out / "manifest.json").read_text(encoding="utf-8"))
-    seen = {stage: entry["samples"] for stage, entry in manifest["stages"].items()}
-    plan = make_plan(recipe)
+    plan, done = make_plan(recipe), manifest["stages"]
+    # Of a system of several networks, the one that went through most; stages without data were left out.
+    chains = [chain(plan, stage) for stage in plan.weights.values() if stage in done]
     return {
-        "model": recipe.model,
-        "weights": result.weights,
-        "samples": sum(seen[stage] for stage in chain(plan, plan.weights[recipe.model])),
-        "seconds": result.seconds,
+        "recipe": SYSTEMS[name],
+        "samples": max(sum(done[stage]["samples"] for stage in stages) for stages in chains),
+        "steps": max(sum(done[stage]["step"] for stage in stages) for stages in chains),
+        "losses": done[plan.weights[name]]["losses"],
         "teacher": manifest.get("teacher"),
         "features": manifest.get("features"),
     }
 
 
+def tell(line: str) -> None:
+    """Print a line of a training's log at once: the log is read while it goes on."""
+    print(line, flush=True)
+
+
 def overrides(recipe: SamRecipe, options: argparse.Namespace) -> dict[str, Any]:
     """Steps of every stage by the samples that there are, and what a machine of this size asks for."""
     changes: dict[str, Any] = {"batch": options.batch, "accumulate": 1, "workers": 0}
-    # Nothing is chosen by validation here, and embeddings of held-out slices take time.
-    changes |= {"validate_every": 10**9, "validation_samples": 16}
-    if options.device == "cpu":
-        changes["precision"] = "fp32"
+    # Checkpoints are written at validations: a run that is killed loses a few minutes.
+    changes |= {"log_every": 10, "validate_every": 30, "validation_samples": FOLLOWED}
     if options.rate:
         changes["learning_rate"] = options.rate
     if options.side:
@@ -180,51 +183,92 @@ def chain(plan: Plan, stage: str) -> list[str]:
     return found
 
 
-def measure(trained: Mapping[str, Any], cases: Path, options: argparse.Namespace) -> dict[str, Any]:
-    """Answer all cases and score them."""
-    model, folder = trained["model"], trained["weights"]
-    answers = options.out / "answers" / model
-    files = WeightsFiles.in_folder(model, folder, PARTS[0]) if folder is not None else None
-    outcomes = run_folder(find_cases(cases), answers, load_segmenter(model, weights=files), answer_boxes)
-    write_outcomes(answers / SECONDS_FILE, outcomes)
-    means = modality_means(score_folder(answers, cases, name=model).cases)
-    described = {name: value for name, value in trained.items() if name != "weights"}
-    problems = [f"{o.case}: {o.problem}" for o in outcomes if o.problem]
-    return {**described, "problems": problems, "scores": {m.group: vars(m) for m in means}, "order": order(means)}
+def evaluate(entry: Entry, sets: Sequence[DataSet], path: Path) -> None:
+    """Give a segmenter the tight boxes and keep its scores; one that has been given them already is not asked again."""
+    known = read(path)
+    asked = json.loads(json.dumps({"candidates": [vars(entry.candidate())], "sets": [s.name for s in sets]}))
+    if known and asked == {"candidates": known["candidates"], "sets": [s["name"] for s in known["sets"]]}:
+        return
+    evaluation = evaluate_sets(sets, [entry], ClicksProtocol(clicks=0), ObjectSelection())
+    write_text_atomically(path, to_json([evaluation]))
 
 
-def order(means: Sequence[Means]) -> list[str]:
-    """Groups in the order of the table, the mean over modalities last."""
-    return [m.group for m in means]
+def write_row(name: str, trained: Mapping[str, Any], sets: Sequence[DataSet], options: argparse.Namespace) -> None:
+    """Evaluate a system that was trained, and keep its row of the table."""
+    files = WeightsFiles.in_folder(name, options.out / name / "weights", PARTS[0])
+    evaluate(Entry(name, "model", load_segmenter(name, weights=files)), sets, options.out / f"{name}.json")
+    write_text_atomically(options.out / name / "row.json", json.dumps(trained, indent=1) + "\n")
 
 
-def write_table(rows: Mapping[str, Mapping[str, Any]], options: argparse.Namespace) -> None:
-    """Write what is known so far."""
-    groups = next(iter(rows.values()))["order"]
-    lines = ["# Leaderboard of this repository", "", CAVEAT.format(samples=options.samples), ""]
-    if any((row.get("teacher") or {}).get("model") == "medsam" and not options.teacher for row in rows.values()):
-        lines += [NO_TEACHER, ""]
-    if any((row.get("features") or {}).get("tower") == "stand-in" for row in rows.values()):
-        lines += ["MCP-MedSAM was trained with a random projection in place of its frozen CLIP.", ""]
-    if options.side:
-        lines += [f"Training inputs were {options.side} pixels wide and not of each system's own size.", ""]
-    lines += ["DSC / NSD in percent, mean over cases; NSD with a tolerance of 2 mm or pixels.", ""]
-    lines += ["| system | samples | " + " | ".join(groups) + " |", "|---|---|" + "---|" * len(groups)]
-    for name, row in rows.items():
-        scores = [f"{100 * row['scores'][g]['dsc']:.1f} / {100 * row['scores'][g]['nsd']:.1f}" for g in groups]
-        known = row["samples"] if row["samples"] is not None else "bundled weights"
-        lines.append(f"| {name} | {known} | " + " | ".join(scores) + " |")
-    failed = sum(len(row["problems"]) for row in rows.values())
-    lines += ["", f"Cases of each column: {', '.join(_counts(rows, groups))}. Cases without an answer: {failed}.", ""]
-    write_text_atomically(options.out / "leaderboard.md", "\n".join(lines))
+def publish(options: argparse.Namespace) -> None:
+    """Write what is known so far, of systems that were trained by earlier commands, too."""
+    rows = {name: read(options.out / name / "row.json") for name in SYSTEMS}
+    done = {name: row for name, row in rows.items() if row is not None}
+    columns = [BASELINE, *done, REFERENCE]
+    evaluations = {name: json.loads((options.out / f"{name}.json").read_text(encoding="utf-8")) for name in columns}
+    lines = [CAVEAT.format(samples=options.samples), "", *(f"- {note}" for note in notes(done, options)), ""]
+    lines += [training_table(done, evaluations), "", set_table(evaluations), ""]
+    if missing := [f"`{name}`" for name in SYSTEMS if name not in done]:
+        lines += [f"Not trained for this table: {', '.join(missing)}."]
+    text = "\n".join(lines) + "\n"
+    write_text_atomically(options.out / "leaderboard.md", text)
     settings = {name: str(value) for name, value in vars(options).items()}
-    content = {"caveat": lines[2], "settings": settings, "rows": rows}
+    scores = {name: {s["set_name"]: s["curves"] for s in e["summaries"]} for name, e in evaluations.items()}
+    content = {"settings": settings, "rows": done, "scores": scores}
     write_text_atomically(options.out / "leaderboard.json", json.dumps(content, indent=1) + "\n")
+    if options.write:
+        replace_section(options.write, SECTION, text)
 
 
-def _counts(rows: Mapping[str, Mapping[str, Any]], groups: Sequence[str]) -> list[str]:
-    scores = next(iter(rows.values()))["scores"]
-    return [f"{group} {scores[group]['cases']}" for group in groups]
+def notes(rows: Mapping[str, Mapping[str, Any]], options: argparse.Namespace) -> list[str]:
+    """What a reader must know of these trainings."""
+    rate = f"a learning rate of {options.rate:g} in every stage" if options.rate else "the recipes' own rates"
+    found = [
+        f"Batches of {options.batch}, {rate}; all else as the recipes have it.",
+        "Loss is that of the last stage on all data, over its first and its last ten steps.",
+    ]
+    if any((row["teacher"] or {}).get("weights") == RANDOM for row in rows.values()):
+        found.append(NO_TEACHER)
+    if any((row["features"] or {}).get("tower") == "stand-in" for row in rows.values()):
+        found.append(STAND_IN)
+    if options.side:
+        found.append(f"Training inputs were {options.side} pixels wide and not of each system's own size.")
+    return found
+
+
+def training_table(rows: Mapping[str, Mapping[str, Any]], evaluations: Mapping[str, Any]) -> str:
+    """How each system was trained, and its means over the sets."""
+    cells = []
+    for name, evaluation in evaluations.items():
+        row = rows.get(name)
+        curves = evaluation["overall"][0]["curves"]
+        scores = [f"{curves[metric]['values'][0]:.3f}" for metric in ("dsc", "nsd")]
+        trained = ["", "", ""]
+        if row is not None:
+            losses = row["losses"]
+            trained = [f"{row['samples']} in {row['steps']} steps", f"{losses['first']:.3f}", f"{losses['last']:.3f}"]
+        cells.append([f"`{name}`" if name != BASELINE else "the box itself", *trained, *scores])
+    return markdown_table(("system", "samples", "loss, first", "last", "DSC", "NSD"), cells)
+
+
+def set_table(evaluations: Mapping[str, Any]) -> str:
+    """DSC of every system on every set."""
+    scores = {
+        name: {s["set_name"]: s["curves"]["dsc"]["values"][0] for s in evaluation["summaries"]}
+        for name, evaluation in evaluations.items()
+    }
+    sets = next(iter(evaluations.values()))["sets"]
+    rows = [
+        [s["name"], str(s["objects"]), *(f"{scores[name][s['name']]:.3f}" for name in evaluations)]
+        for s in sets
+        if s["objects"]
+    ]
+    return markdown_table(("DSC on", "objects", *evaluations), rows)
+
+
+def read(path: Path) -> dict[str, Any] | None:
+    """What a file of JSON holds; None where there is none."""
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
 
 
 if __name__ == "__main__":

@@ -56,7 +56,8 @@ def grower(monkeypatch: pytest.MonkeyPatch) -> Any:
     grower_class = _module(Path(__file__).parents[1] / "session" / "region_grower.py").RegionGrower
     instance = grower_class()
 
-    def load(name: str, device: str = "auto") -> Any:
+    def load(name: str, device: str = "auto", **options: Any) -> Any:
+        del options
         model_card(name)
         instance.name = name
         instance.device = device

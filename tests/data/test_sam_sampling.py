@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from bedside.core.errors import InputError
+from bedside.core.modalities import MODALITIES
 from bedside.data.prepare import object_table
 from bedside.data.sam_sampling import SamSampler, SamSampling, quadrant_points
 from bedside.data.sam_slices import SliceTable
 from bedside.data.store import Item, ItemInfo, Store
-from bedside.preprocess.modality import MODALITIES
 
 PLAIN = SamSampling(side=64, flips=0.0, enlargement=0)
 

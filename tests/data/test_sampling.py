@@ -136,6 +136,16 @@ def test_sets_are_drawn_equally_often_whatever_their_size(store: Store, monkeypa
         assert drawn[name, "superpixel"] / total == pytest.approx(0.4 / 2, abs=0.03)
 
 
+def test_inserted_shapes_take_their_share_and_leave_the_others_as_they_were(store: Store) -> None:
+    plain = Sampler(store, SamplingConfig(grid=64, superpixel_share=0.3, inserted_share=0.0), 0)
+    mixed = Sampler(store, SamplingConfig(grid=64, superpixel_share=0.3, inserted_share=0.3), 0)
+    changed = [not same(plain.sample(n), mixed.sample(n)) for n in range(80)]
+    assert np.mean(changed) == pytest.approx(0.3, abs=0.12)
+    only = Sampler(store, SamplingConfig(grid=64, superpixel_share=0.0, inserted_share=1.0), 0)
+    for index in range(20):
+        assert only.sample(index).truth.sum() >= MINIMUM_CELLS
+
+
 def test_a_store_without_superpixels_gives_labels(store: Store, tmp_path: Path) -> None:
     write_store(tmp_path, [i for i in store.items if i.info.variant == "image"])
     assert Sampler(Store(tmp_path), SamplingConfig(grid=32, superpixel_share=1.0), 0).sample(0).truth.any()

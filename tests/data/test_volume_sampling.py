@@ -21,7 +21,7 @@ from bedside.data.volume_sampling import MINIMUM_CELLS, VolumeSampler, draw_extr
 from bedside.preprocess.window import Window
 
 GRID = 32
-MIXED = SamplingConfig(grid=GRID, superpixel_share=0.2, extruded_share=0.25, synthetic_share=0.2)
+MIXED = SamplingConfig(grid=GRID, superpixel_share=0.2, extruded_share=0.2, synthetic_share=0.2, inserted_share=0.2)
 
 
 @pytest.fixture(autouse=True)
@@ -146,6 +146,7 @@ def test_sources_have_their_shares_and_sets_are_drawn_equally_often(
     monkeypatch.setattr(module, "draw_volume", record)
     monkeypatch.setattr(module, "draw_extruded", record)
     monkeypatch.setattr(module, "synthetic_volume", lambda *_: drawn.update([("made", "synthetic")]))
+    monkeypatch.setattr(VolumeSampler, "_insert", lambda *_: drawn.update([("made", "inserted")]))
     sampler = VolumeSampler(store, MIXED, 0)
     for index in range(150):
         with pytest.raises(InputError, match="objects large enough to sample"):
@@ -154,11 +155,12 @@ def test_sources_have_their_shares_and_sets_are_drawn_equally_often(
     assert total == 3000
     shares = {key: count / total for key, count in drawn.items()}
     assert shares["made", "synthetic"] == pytest.approx(0.2, abs=0.03)
+    assert shares["made", "inserted"] == pytest.approx(0.2, abs=0.03)
     assert shares["single", "supervoxel"] == pytest.approx(0.2, abs=0.03)
-    assert shares["single", "image"] == pytest.approx(0.35 / 2, abs=0.03)
-    assert shares["many", "image"] == pytest.approx(0.35 / 2, abs=0.03)
-    assert shares["colour", "image"] == pytest.approx(0.25 / 2, abs=0.03)
-    assert shares["flat", "image"] + shares["flat", "superpixel"] == pytest.approx(0.25 / 2, abs=0.03)
+    assert shares["single", "image"] == pytest.approx(0.2 / 2, abs=0.03)
+    assert shares["many", "image"] == pytest.approx(0.2 / 2, abs=0.03)
+    assert shares["colour", "image"] == pytest.approx(0.2 / 2, abs=0.03)
+    assert shares["flat", "image"] + shares["flat", "superpixel"] == pytest.approx(0.2 / 2, abs=0.03)
 
 
 def test_a_store_without_volumes_is_refused(store: Store, tmp_path: Path) -> None:

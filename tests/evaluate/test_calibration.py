@@ -52,8 +52,8 @@ def test_estimates_reach_the_table_and_the_report(tmp_path) -> None:
     estimated, found = estimates(evaluation.objects, "bedside-2d")
     assert len(estimated) == len(found) > 0
     assert all(0 <= e <= 1 for e in estimated)
-    assert to_csv(evaluation).splitlines()[0].endswith("seconds,quality")
-    page = create_report(evaluation, sets, ObjectSelection())
+    assert to_csv([evaluation]).splitlines()[0].endswith("seconds,quality")
+    page = create_report([evaluation], sets, ObjectSelection())
     assert "Estimated quality" in page
     silent = replace(evaluation, objects=tuple(replace(o, rounds=()) for o in evaluation.objects))
     assert not estimates(silent.objects, "bedside-2d")[0]

@@ -158,7 +158,7 @@ def test_another_user_can_click():
     assert len(trace.prompts) == 3
 
 
-@pytest.mark.parametrize("wrong", [{"start": "mask"}, {"clicks": -1}, {"metrics": ("dcs",)}])
+@pytest.mark.parametrize("wrong", [{"start": "brush"}, {"clicks": -1}, {"metrics": ("dcs",)}])
 def test_settings_that_make_no_sense_are_refused(wrong):
     with pytest.raises(InputError):
         ClicksProtocol(**wrong)

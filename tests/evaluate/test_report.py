@@ -52,7 +52,7 @@ def run(data, clicks=3, volumes="slices"):
 @pytest.mark.parametrize("clicks", [0, 3])
 def test_page_is_complete_and_needs_no_other_file(data, clicks, volumes):
     evaluation, sets, selection = run(data, clicks, volumes)
-    page = create_report(evaluation, sets, selection)
+    page = create_report([evaluation], sets, selection)
     parser = Balanced()
     parser.feed(page)
     assert not parser.open
@@ -122,7 +122,7 @@ def test_the_file_is_replaced_whole(data, tmp_path):
     path = tmp_path / "report.html"
     path.write_text("old")
     evaluation, sets, selection = run(data)
-    write_report(evaluation, sets, selection, path)
+    write_report([evaluation], sets, selection, path)
     assert path.read_text(encoding="utf-8").rstrip().endswith("</html>")
     assert [p.name for p in tmp_path.iterdir() if p.is_file()] == ["report.html"]
 

@@ -112,7 +112,7 @@ def test_the_bar_is_silent_without_a_terminal():
 
 
 def test_json_holds_everything(evaluation, tmp_path):
-    write_json(evaluation, tmp_path / "e.json")
+    write_json([evaluation], tmp_path / "e.json")
     document = json.loads((tmp_path / "e.json").read_text())
     assert document["format"] == "bedside-evaluation"
     manifest = document["manifest"]
@@ -137,7 +137,7 @@ def test_data_hashes_follow_the_files(data, evaluation):
 
 
 def test_csv_has_a_row_per_answer(evaluation, tmp_path):
-    write_csv(evaluation, tmp_path / "e.csv")
+    write_csv([evaluation], tmp_path / "e.csv")
     rows = list(csv.DictReader((tmp_path / "e.csv").read_text().splitlines()))
     assert len(rows) == 16 * 3
     assert {r["kind"] for r in rows} == {"model", "baseline"}

@@ -101,3 +101,19 @@ def test_building_without_torch_says_what_to_install(monkeypatch: pytest.MonkeyP
 def test_cards_become_plain_values() -> None:
     card = model_card("bedside-2d")
     assert ModelCard(**card.to_dict()) == card
+
+
+@pytest.mark.parametrize("name", ["bedside-2d", "bedside-3d"])
+def test_architectures_can_be_changed_for_experiments(name: str) -> None:
+    card = model_card(name)
+    x = torch.zeros((1, len(card.channels), *(32,) * card.dimensions))
+    for changes in ({"widths": [8, 16, 16, 16, 16]}, {"block": "convnext"}, {"prompts": "late"}):
+        network = build_model(name, {"widths": [8, 8, 8, 8, 8], "depths": [1] * 5, **changes})
+        assert network(x).shape == (1, 1, *x.shape[2:])
+    with pytest.raises(InputError, match="expected one of widths, depths, block, prompts, got hidden"):
+        build_model(name, {"hidden": 3})
+
+
+def test_published_architectures_stay_as_they_are() -> None:
+    with pytest.raises(InputError, match="none, it is what it is"):
+        build_model("lite-medsam", {"widths": [1]})

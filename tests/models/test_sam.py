@@ -10,11 +10,12 @@ import torch
 from torch import Tensor, nn
 
 from bedside.core.errors import InputError
+from bedside.core.modalities import MODALITIES
 from bedside.models.blocks.sam import PromptableNetwork
 from bedside.models.blocks.sam_mask_decoder import MaskDecoder
 from bedside.models.blocks.sam_prompt_encoder import PromptEncoder
 from bedside.models.keys import skeleton
-from bedside.models.mcp_medsam import CLIP_WIDTH, MODALITIES, Content, McpMedSAM
+from bedside.models.mcp_medsam import CLIP_WIDTH, Content, McpMedSAM
 from bedside.models.registry import build_model, model_cards
 from bedside.models.swin_lite_medsam import UnusedPrompt
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from bedside.preprocess.resample import (
+    SMALL_PRODUCT,
     AxisWeights,
     apply_matrices,
     apply_weights,
@@ -178,3 +182,23 @@ def test_apply_matrices_is_a_product_per_axis() -> None:
     matrices = [generator.normal(size=(n, m)).astype(np.float32) for n, m in ((7, 4), (2, 5), (11, 6))]
     expected = np.einsum("ai,bj,ck,ijk->abc", *matrices, array)
     np.testing.assert_allclose(apply_matrices(array, matrices), expected, atol=1e-4)
+
+
+def test_products_are_too_small_for_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Threads of the library that multiplies would take the cores from the network."""
+    sizes: list[int] = []
+    multiply: Any = np.matmul
+
+    def watched(left: NDArray[Any], right: NDArray[Any], out: NDArray[Any] | None = None) -> NDArray[Any]:
+        sizes.append(left.shape[-2] * left.shape[-1] * right.shape[-1])
+        product: NDArray[Any] = multiply(left, right, out=out)
+        return product
+
+    monkeypatch.setattr(np, "matmul", watched)
+    volume = np.random.default_rng(4).normal(size=(40, 256, 256)).astype(np.float32)
+    weights = [axis_weights(-3.0, 43.0, 64, 40, per_cell=2), *[axis_weights(1.0, 250.0, 64, 256, per_cell=2)] * 2]
+    result = apply_weights(volume, weights)
+    assert 0 < max(sizes) <= SMALL_PRODUCT
+    cropped = volume[:, weights[1].start : weights[1].stop, weights[2].start : weights[2].stop]
+    expected = np.einsum("ai,bj,ck,ijk->abc", *[w.matrix for w in weights], cropped, optimize=True)
+    np.testing.assert_allclose(result, expected, atol=1e-4)

@@ -68,7 +68,7 @@ def test_what_does_not_belong_together_is_refused(checkpoint: Path, clip_folder:
         import_sam("lite-medsam", other, out, clip=clip_folder)
     with pytest.raises(InputError, match="family sam, got family window"):
         import_sam("bedside-2d", checkpoint, out)
-    with pytest.raises(InputError, match="one of box, scribble, got 'ct'"):
+    with pytest.raises(InputError, match="expected none, got 'ct'"):
         import_sam("lite-medsam", other, out, variant="ct")
     (clip_folder / "vocab.json").unlink()
     with pytest.raises(WeightsError, match=r"vocab\.json"):

@@ -13,7 +13,7 @@ from bedside.core.prompts import Box, Point
 from bedside.segment.adaptive_crop import AdaptiveCrop
 from bedside.segment.autozoom import AutoZoom
 from bedside.segment.load_window import _windows
-from bedside.segment.policy import WindowPolicy
+from bedside.segment.policy import VOLUMES, WindowPolicy
 from bedside.segment.strategies import EVIDENCE, make_strategy
 from bedside.segment.window import WindowSegmenter
 
@@ -31,13 +31,14 @@ def test_names() -> None:
 
 
 def test_the_window_engine_takes_all_three() -> None:
-    assert _windows(None) == _windows("evidence") == (WindowPolicy(), None)
-    policy = WindowPolicy(object_zoom=3.0)
-    assert _windows(policy) == (policy, None)
-    assert _windows("autozoom") == (WindowPolicy(), AutoZoom())
-    assert _windows("adaptive-crop") == (WindowPolicy(), AdaptiveCrop())
-    with pytest.raises(InputError, match="evidence"):
-        _windows("zoom")
+    for dimensions, usual in ((2, WindowPolicy()), (3, VOLUMES)):
+        assert _windows(None, dimensions) == _windows("evidence", dimensions) == (usual, None)
+        policy = WindowPolicy(object_zoom=3.0)
+        assert _windows(policy, dimensions) == (policy, None)
+        assert _windows("autozoom", dimensions) == (usual, AutoZoom())
+        assert _windows("adaptive-crop", dimensions) == (usual, AdaptiveCrop())
+        with pytest.raises(InputError, match="evidence"):
+            _windows("zoom", dimensions)
 
 
 @pytest.mark.parametrize("dimensions", [2, 3])

@@ -274,11 +274,19 @@ def test_an_empty_answer_removes_the_object_and_says_so(window_segmenter: Make) 
     previous = box_mask((70, 80), Box((20.0, 30.0), (33.0, 41.0)))
     segmenter = window_segmenter("nothing")
     segmenter.set_image(Image.from_array(np.zeros((70, 80), np.uint8)))
-    for prompts in ([Box((20.0, 30.0), (33.0, 41.0))], [Point((25.0, 35.0))]):
-        prediction = segmenter.predict(prompts, previous)
-        assert not whole(prediction, (70, 80), previous).any()
-        assert prediction.changed == mask_region(previous)
-        assert segmenter.predict(prompts).changed.is_empty
+    box = [Box((20.0, 30.0), (33.0, 41.0))]
+    prediction = segmenter.predict(box, previous)
+    assert not whole(prediction, (70, 80), previous).any()
+    assert prediction.changed == mask_region(previous)
+    assert segmenter.predict(box).changed.is_empty
+
+
+def test_of_an_empty_answer_only_what_was_clicked_is_left(window_segmenter: Make) -> None:
+    previous = box_mask((70, 80), Box((20.0, 30.0), (33.0, 41.0)))
+    segmenter = window_segmenter("nothing")
+    segmenter.set_image(Image.from_array(np.zeros((70, 80), np.uint8)))
+    left = whole(segmenter.predict([Point((25.0, 35.0))], previous), (70, 80), previous)
+    np.testing.assert_array_equal(np.argwhere(left), [(35, 25)])
 
 
 def test_an_initial_mask_is_where_the_network_starts(window_segmenter: Make) -> None:
@@ -429,3 +437,19 @@ def test_a_prediction_says_how_long_each_stage_took(window_segmenter: Make) -> N
     assert prediction.passes == len(segmenter._graph.inputs)  # type: ignore[attr-defined]
     assert prediction.logits.shape == (32, 32)
     assert prediction.mask.dtype == np.uint8
+
+
+def test_a_mask_that_was_searched_for_is_refined_in_few_windows(window_segmenter: Make) -> None:
+    """The border of a first proposal is drawn coarsely, that of a box or a correction finely."""
+    shape = (300, 300)
+    truth = disc(shape, (150.0, 150.0), 90.0)
+    click, box = Point((150.0, 150.0)), Box((60.0, 60.0), (241.0, 241.0))
+    passes: dict[tuple[str, int | None], int] = {}
+    for limit in (None, 6, 1, 0):
+        segmenter = window_segmenter("bright", refine_limit=6, search_refine_limit=limit)
+        segmenter.set_image(Image.from_array(scene(truth)))
+        for name, prompts, previous in (("click", [click], None), ("box", [box], None), ("both", [click], truth)):
+            passes[name, limit] = segmenter.predict(prompts, previous).passes
+    assert passes["click", None] == passes["click", 6] > passes["click", 1] >= passes["click", 0]
+    for name in ("box", "both"):
+        assert len({passes[name, limit] for limit in (None, 6, 1, 0)}) == 1

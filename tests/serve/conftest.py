@@ -144,6 +144,12 @@ class Running:
         return pasted(self.ok("GET", f"/api/images/{image}/labels"), "labels", shape)
 
 
+def bits(mask: Any) -> str:
+    """A mask as the page sends it."""
+    packed = np.packbits(np.asarray(mask, np.uint8)).tobytes()
+    return base64.b64encode(zlib.compress(packed)).decode()
+
+
 def decoded(patch: Any, field: str) -> NDArray[Any]:
     """A binary field of a patch, as the page decodes it."""
     shape = [b - a for a, b in zip(patch["start"], patch["stop"], strict=True)]

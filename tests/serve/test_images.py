@@ -103,14 +103,19 @@ def test_paths_that_are_no_image_are_refused(start: Start, path: str, message: s
     assert message in start().refused("POST", "/api/images", 400, {"path": path})["message"]
 
 
-def test_damaged_files_are_refused_and_the_item_keeps_the_reason(start: Start, tmp_path: Path) -> None:
+def test_damaged_files_are_refused_and_are_on_no_list(start: Start, tmp_path: Path) -> None:
     path = tmp_path / "broken.nii.gz"
     path.write_bytes(b"no gzip at all")
     server = start()
     problem = server.refused("POST", "/api/images", 400, {"path": str(path)})
     assert problem["kind"] == "FormatError"
+    assert server.ok("GET", "/api/worklist")["items"] == []
+    assert server.ok("GET", "/api/state")["recent"] == []
+    # In a folder it has its line, which keeps the reason.
+    server = start(path.parent)
     (item,) = server.ok("GET", "/api/worklist")["items"]
-    assert item["problem"] == problem["message"]
+    server.refused("POST", f"/api/worklist/{item['item']}/open", 400)
+    assert server.ok("GET", "/api/worklist")["items"][0]["problem"] == problem["message"]
 
 
 def test_what_the_browser_sends_is_kept_beside_the_workspace(start: Start, volume: Path) -> None:

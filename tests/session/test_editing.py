@@ -21,6 +21,7 @@ from bedside.session.editing import (
     packed_mask,
     remove_object,
 )
+from bedside.session.masks import KeptMask
 
 
 @pytest.fixture
@@ -128,7 +129,7 @@ def test_known_masks_are_taken_over_without_asking(session: Session, squares: An
     mask = packed_mask(session, 1)
     segmenter = grower_class()
     again = Session(squares, segmenter=segmenter)
-    again.restore(session.journal, {1: mask})
+    again.restore(session.journal, {1: KeptMask(mask)})
     assert segmenter.calls == []
     assert np.array_equal(again.mask, session.mask)
     # What waited is answered with the next prompt, from the mask that was taken over.

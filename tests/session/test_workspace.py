@@ -17,7 +17,7 @@ from bedside.core.image import Image
 from bedside.core.prompts import Box, InitialMask, Point
 from bedside.core.region import Region
 from bedside.session.journal import Prompted, Redone, Removed, Undone
-from bedside.session.masks import PackedMask
+from bedside.session.masks import KeptMask, PackedMask
 from bedside.session.stamp import ImageStamp
 from bedside.session.workspace import ObjectLook, ObjectRow, Workspace
 from bedside.session.workspace_file import VERSION, WorkspaceFile, default_workspace
@@ -134,13 +134,22 @@ def object_that_sqlite_refuses() -> Any:
 def test_masks_are_known_for_just_what_made_them(workspace: Workspace) -> None:
     _, image = opened(workspace)
     mask = PackedMask.of_patch(np.eye(3, dtype=np.uint8), Region((1, 1), (4, 4)))
-    workspace.save(image, [ObjectRow(1, "a", None, ObjectLook(), (CLICK,), "model and prompts", mask)], 1)
+    workspace.save(
+        image, [ObjectRow(1, "a", None, ObjectLook(), (CLICK,), "model and prompts", KeptMask(mask, 0.75))], 1
+    )
     found = workspace.remembered_mask(image, 1, "model and prompts")
     assert found is not None
-    assert found.region == mask.region
-    assert np.array_equal(found.patch(), mask.patch())
+    assert found.quality == 0.75
+    assert found.mask.region == mask.region
+    assert np.array_equal(found.mask.patch(), mask.patch())
     assert workspace.remembered_mask(image, 1, "another model") is None
     assert workspace.remembered_mask(image, 2, "model and prompts") is None
+    whoever = workspace.remembered_mask(image, 1, None)
+    assert whoever is not None
+    assert whoever.mask.region == mask.region
+    # Without a mask, what was kept stays.
+    workspace.save(image, [ObjectRow(1, "renamed", None, ObjectLook())], 1)
+    assert workspace.remembered_mask(image, 1, "model and prompts") is not None
 
 
 def test_a_file_is_hashed_again_only_when_it_changed(workspace: Workspace) -> None:
@@ -247,6 +256,22 @@ def test_a_newer_version_is_refused_and_left_alone(tmp_path: Path) -> None:
     made.close()
     with pytest.raises(FormatError, match=f"version {VERSION}, got {VERSION + 1}; a newer Bedside"):
         WorkspaceFile(path)
+
+
+def test_a_workspace_of_the_first_version_is_taken_over(tmp_path: Path) -> None:
+    path = tmp_path / "w.sqlite"
+    first = Workspace(path)
+    _, image = opened(first)
+    mask = PackedMask.of_patch(np.ones((2, 2), dtype=np.uint8), Region((0, 0), (2, 2)))
+    first.save(image, [ObjectRow(1, "a", None, ObjectLook(), (CLICK,), "model", KeptMask(mask))], 1)
+    first._connection.executescript("ALTER TABLE mask DROP COLUMN quality; PRAGMA user_version = 1;")
+    first.close()
+    again = Workspace(path)
+    found = again.remembered_mask(image, 1, "model")
+    assert found is not None
+    assert (found.mask.voxels, found.quality) == (4, None)
+    assert again._connection.execute("PRAGMA user_version").fetchone() == (VERSION,)
+    again.close()
 
 
 def test_damaged_events_are_named(workspace: Workspace) -> None:

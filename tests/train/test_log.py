@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from bedside.train.config import TrainingConfig
-from bedside.train.log import VALIDATION, RunLog, read_last_validation
+from bedside.train.log import LOSSES, VALIDATION, RunLog, read_last_validation, read_losses
 
 
 def test_scores_become_a_line_and_a_row(tmp_path: Path) -> None:
@@ -33,3 +33,14 @@ def test_losses_are_averaged_between_lines_and_speed_leaves_out_the_start(
     log.close()
     assert [line.split("  ")[1] for line in lines] == ["loss 1.5000", "loss 4.0000"]
     assert [float(line.split("  ")[3].split()[0]) for line in lines] == pytest.approx([2.0, 4.0])
+    assert (tmp_path / LOSSES).read_text().splitlines() == [
+        "step,loss,rate",
+        "2,1.50000,1.000e-03",
+        "4,4.00000,1.000e-03",
+    ]
+
+
+def test_steps_that_were_taken_twice_count_as_they_were_last(tmp_path: Path) -> None:
+    assert read_losses(tmp_path / LOSSES) == {}
+    (tmp_path / LOSSES).write_text("step,loss,rate\n10,3.0,1e-3\n20,2.5,1e-3\n20,2.0,1e-3\n30,1.0,1e-3\n")
+    assert read_losses(tmp_path / LOSSES) == {10: 3.0, 20: 2.0, 30: 1.0}

@@ -15,11 +15,12 @@ from safetensors.torch import load_file, save_file
 import bedside.runtime.export
 from bedside.core.errors import InputError, WeightsError
 from bedside.data.store import Store, write_store
-from bedside.models.registry import build_model
+from bedside.models.registry import build_model, model_card
 from bedside.train.checkpoint import CHECKPOINT
 from bedside.train.config import TrainingConfig
 from bedside.train.run import cpu_hint, resolve_device, run_training
 from bedside.weights.card import WeightsCard
+from bedside.weights.packed import pack, unpack
 from bedside.weights.store import WeightsFiles
 
 
@@ -225,5 +226,7 @@ def test_from_a_folder_of_data_to_weights_that_the_package_can_load(
     assert files.card.training["config"]["steps"] == 2
     average = torch.load(out / CHECKPOINT, weights_only=True)["average"]
     exported = load_file(files.tensors)
-    assert all(torch.equal(value.half(), exported[name]) for name, value in average.items())
-    assert any(not torch.equal(value, exported[name].float()) for name, value in average.items())
+    expected = pack(average, model_card(config.model).stored_as)
+    assert set(exported) == set(expected)
+    assert all(torch.equal(value, exported[name]) for name, value in expected.items())
+    assert any(not torch.equal(value, unpack(exported)[name]) for name, value in average.items())

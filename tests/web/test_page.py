@@ -93,6 +93,14 @@ def test_keys_of_letters_stay_in_texts(desk: Desk, images: dict[str, Path]) -> N
     assert desk.state("tool") == "point"
 
 
+def test_enter_in_the_dialog_presses_nothing_behind_it(desk: Desk, images: dict[str, Path]) -> None:
+    desk.open(images["nifti"])
+    desk.page.locator(".model-button").focus()
+    desk.open(images["nrrd"])
+    desk.settle()
+    assert desk.page.locator("dialog[open]").count() == 0
+
+
 def test_the_tour_runs_on_the_sample(serve: Callable[..., Server], tab: Callable[[Server], Desk]) -> None:
     desk = tab(serve()).visit()
     desk.page.get_by_role("button", name="Take the one-minute tour").click()
@@ -103,8 +111,12 @@ def test_the_tour_runs_on_the_sample(serve: Callable[..., Server], tab: Callable
         assert bubble.locator(".muted").inner_text() == f"{step} of {steps}"
         assert violations(desk) == []
         bubble.get_by_role("button", name="Next").click()
+        if step == 2:
+            # What the later steps speak of is there to be seen.
+            desk.wait("bedside.store.get().objects[0]?.voxels > 0 && bedside.store.get().pending.length === 0")
     bubble.get_by_role("button", name="Done").click()
     assert bubble.count() == 0
+    assert len(desk.state("objects")) == 1
 
 
 def test_messages_have_the_fields_that_the_server_publishes(server: Server) -> None:

@@ -184,8 +184,10 @@ def test_a_suggestion_is_shown_and_taken(desk: Desk, images: dict[str, Path]) ->
     fresh(desk, images["nifti"])
     desk.tool("b")
     desk.drag("axial", [(25, 28, 22), (56, 58, 22)])
-    if desk.state("image")["tools"]["suggest"] is not True:
-        pytest.skip("the model does not say where to click next")
+    # Known at the latest when the model has answered.
+    desk.wait("bedside.store.get().image.tools.suggest === true")
+    button = desk.page.locator(".tool").filter(has_text="Suggest")
+    assert button.get_attribute("aria-disabled") == "false"
     desk.tool("g")
     desk.wait("bedside.store.get().suggestion !== null")
     suggested = desk.state("suggestion")

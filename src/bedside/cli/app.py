@@ -18,12 +18,14 @@ VERBS = {
     "segment": "Segment objects of an image from boxes, points, scribbles, lassos or masks.",
     "evaluate": "Measure models on labelled images, or answers to the challenges.",
     "train": "Train a model.",
+    "campaign": "Compare variants of a recipe under an equal budget.",
     "reproduce": "Do a training again from its manifest, and say whether the same came out.",
     "prepare": "Make cases of the challenges from images and label maps.",
     "challenge2024": "Answer a folder of cases of the CVPR 2024 challenge: boxes to label maps.",
     "challenge2025": "Answer a folder of cases of the CVPR 2025 competition: boxes and clicks to label maps.",
     "models": "List the models that Bedside knows.",
     "weights": "Look into the weights of models, and bring in those that others publish.",
+    "bench": "Measure the systems of the laptop challenge on this machine.",
     "info": "Show this machine, the runtimes, models and formats.",
 }
 """Each verb with its line in the help.

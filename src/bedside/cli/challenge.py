@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from bedside.cli.loading import INCLUSIVE, load_model
 from bedside.core.errors import InputError
 
 if TYPE_CHECKING:
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
 
     from bedside.evaluate.challenge.answers import Answerer
     from bedside.evaluate.challenge.folder import Outcome
+    from bedside.segment.protocol import Segmenter
 
 DEFAULT_MODEL = "bedside-2d"
 
@@ -25,6 +28,10 @@ OptionalModelOption = Annotated[
     str | None, typer.Option("--model", metavar="NAME", help="Model; by default the bundled one for volumes.")
 ]
 DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")]
+RuntimeOption = Annotated[str, typer.Option("--runtime", help="auto, openvino, onnxruntime or torch.")]
+PrecisionOption = Annotated[
+    str, typer.Option("--precision", help="auto, fp32, bf16, or int8 where the weights were quantised.")
+]
 SlicesOption = Annotated[
     str,
     typer.Option(
@@ -42,16 +49,37 @@ ColdOption = Annotated[
 ]
 
 
+@dataclass(frozen=True)
+class Answering:
+    """Which model answers, and how; as the user wrote it.
+
+    Attributes:
+        model: In the registry.
+        device: Where it runs.
+        runtime: What runs it.
+        precision: What it computes in.
+        slices: Slices of a box in a volume that are answered.
+    """
+
+    model: str
+    device: str
+    runtime: str
+    precision: str
+    slices: str = INCLUSIVE
+
+    def load(self) -> Segmenter:
+        """The segmenter."""
+        return load_model(self.model, self.device, self.slices, runtime=self.runtime, precision=self.precision)
+
+    def options(self) -> list[str]:
+        """The same for the command line of another process."""
+        given = {"model": self.model, "device": self.device, "runtime": self.runtime, "precision": self.precision}
+        found = [part for name, value in given.items() for part in (f"--{name}", value)]
+        return found if self.slices == INCLUSIVE else [*found, "--slices", self.slices]
+
+
 def answer_folder(
-    verb: str,
-    answer: Answerer,
-    inputs: Path,
-    outputs: Path,
-    model: str,
-    device: str,
-    seconds: Path | None,
-    cold: bool,
-    slices: str | None = None,
+    verb: str, answer: Answerer, inputs: Path, outputs: Path, how: Answering, seconds: Path | None, cold: bool
 ) -> None:
     """Answer every case of ``inputs``; those that fail are named on stderr and do not stop the others.
 
@@ -74,13 +102,9 @@ def answer_folder(
     check_output(inputs, outputs)
     with progress_bar(Console(stderr=True), len(cases)) as advance:
         if cold:
-            options = ["--model", model, "--device", device, *(["--slices", slices] if slices else [])]
-            results = run_cold(verb, cases, outputs, options, advance)
+            results = run_cold(verb, cases, outputs, how.options(), advance)
         else:
-            from bedside.cli.loading import load_model
-
-            segmenter = load_model(model, device, slices) if slices else load_model(model, device)
-            results = run_folder(cases, outputs, segmenter, answer, advance)
+            results = run_folder(cases, outputs, how.load(), answer, advance)
     write_outcomes(seconds or outputs / SECONDS_FILE, results)
     _report(results)
 

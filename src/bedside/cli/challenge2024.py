@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from bedside.cli.challenge import (
     DEFAULT_MODEL,
+    Answering,
     ColdOption,
     DeviceOption,
     InputArgument,
     ModelOption,
     OutputArgument,
+    PrecisionOption,
+    RuntimeOption,
     SecondsOption,
     SlicesOption,
     answer_folder,
 )
+from bedside.cli.loading import INCLUSIVE
 
 
 def challenge2024(
@@ -20,9 +24,11 @@ def challenge2024(
     outputs: OutputArgument,
     model: ModelOption = DEFAULT_MODEL,
     device: DeviceOption = "auto",
+    runtime: RuntimeOption = "auto",
+    precision: PrecisionOption = "auto",
     seconds: SecondsOption = None,
     cold: ColdOption = False,
-    slices: SlicesOption = "inclusive",
+    slices: SlicesOption = INCLUSIVE,
 ) -> None:
     """Answer the boxes of the CVPR 2024 challenge "MedSAM on Laptop": box i becomes label i of segs.
 
@@ -30,4 +36,5 @@ def challenge2024(
     """
     from bedside.evaluate.challenge.answers import answer_boxes
 
-    answer_folder("challenge2024", answer_boxes, inputs, outputs, model, device, seconds, cold, slices)
+    how = Answering(model, device, runtime, precision, slices)
+    answer_folder("challenge2024", answer_boxes, inputs, outputs, how, seconds, cold)

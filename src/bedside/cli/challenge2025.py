@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from bedside.cli.challenge import (
+    Answering,
     ColdOption,
     DeviceOption,
     InputArgument,
     OptionalModelOption,
     OutputArgument,
+    PrecisionOption,
+    RuntimeOption,
     SecondsOption,
     answer_folder,
 )
@@ -18,6 +21,8 @@ def challenge2025(
     outputs: OutputArgument,
     model: OptionalModelOption = None,
     device: DeviceOption = "auto",
+    runtime: RuntimeOption = "auto",
+    precision: PrecisionOption = "auto",
     seconds: SecondsOption = None,
     cold: ColdOption = False,
 ) -> None:
@@ -28,4 +33,5 @@ def challenge2025(
     from bedside.evaluate.challenge.answers import answer_prompts
     from bedside.weights.defaults import volume_model
 
-    answer_folder("challenge2025", answer_prompts, inputs, outputs, model or volume_model(), device, seconds, cold)
+    how = Answering(model or volume_model(), device, runtime, precision)
+    answer_folder("challenge2025", answer_prompts, inputs, outputs, how, seconds, cold)

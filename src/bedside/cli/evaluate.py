@@ -12,8 +12,8 @@ from bedside.core.errors import InputError
 
 if TYPE_CHECKING:
     from bedside.data.catalogue import DataSet
-    from bedside.evaluate.clicks_protocol import ClicksProtocol, Start
     from bedside.evaluate.runner import Entry
+    from bedside.evaluate.starts import Start
 
 Choice = TypeVar("Choice", bound=str)
 
@@ -38,10 +38,18 @@ def evaluate(
     baseline: Annotated[
         list[str] | None,
         typer.Option(
-            "--baseline", help="Baseline, may be repeated; 'none' for none. [default: all that take the start]"
+            "--baseline",
+            help="Baseline, may be repeated; 'none' for none. [default: all that take the start; none with several]",
         ),
     ] = None,
-    start: Annotated[str, typer.Option("--start", help="First prompt: box, point, scribble or lasso.")] = "box",
+    start: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--start",
+            help="First prompt: box, loose-box, flat-box, point, scribble, lasso or mask, may be repeated; 'all' for "
+            "every one side by side. [default: box; interactive2025: the competition's own]",
+        ),
+    ] = None,
     clicks: Annotated[int, typer.Option("--clicks", help="Corrective clicks per object.")] = 5,
     objects: Annotated[int, typer.Option("--objects", help="Most objects of a case.")] = 10,
     sets: Annotated[list[str] | None, typer.Option("--set", help="Data set, may be repeated. [default: all]")] = None,
@@ -49,6 +57,9 @@ def evaluate(
         str | None, typer.Option("--split", help="Split, where the folder holds several. [default: val]")
     ] = None,
     tolerance: Annotated[float, typer.Option("--tolerance", help="Of the surface distance, in mm or pixels.")] = 2.0,
+    tolerance_unit: Annotated[
+        str, typer.Option("--tolerance-unit", help="auto (mm where the spacing is known) or px.")
+    ] = "auto",
     volumes: Annotated[
         str, typer.Option("--volumes", help="Objects of volumes: in their largest slices, or whole.")
     ] = "slices",
@@ -57,9 +68,17 @@ def evaluate(
     ] = "auto",
     seed: Annotated[int, typer.Option("--seed", help="Seed of the simulated user.")] = 0,
     device: Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")] = "auto",
+    precision: Annotated[
+        str, typer.Option("--precision", help="auto (what the processor does fastest), fp32, bf16 or int8.")
+    ] = "auto",
     json_file: Annotated[Path | None, typer.Option("--json", help="Write all results as JSON.")] = None,
     csv_file: Annotated[Path | None, typer.Option("--csv", help="Write one row per answer as CSV.")] = None,
+    markdown: Annotated[Path | None, typer.Option("--markdown", help="Write tables for a page of Markdown.")] = None,
     report: Annotated[Path | None, typer.Option("--report", help="Write a report as one HTML file.")] = None,
+    gallery: Annotated[
+        Path | None,
+        typer.Option("--gallery", metavar="DIR", help="Write pictures of the worst, median and best cases."),
+    ] = None,
     predictions: Annotated[
         list[Path] | None,
         typer.Option("--predictions", metavar="DIR", help="box2024: answers; several folders are ranked."),
@@ -79,10 +98,26 @@ def evaluate(
     if protocol != "clicks":
         from bedside.cli.evaluate_challenge import ChallengeJob, evaluate_challenge
 
-        job = ChallengeJob(data, truth, tuple(predictions or ()), tuple(model or (DEFAULT_MODEL,)),
-                           tuple(baseline or ()), tuple(sets or ()), split, objects, device, tolerance,
-                           seed, official_spacing_order, json_file, csv_file)  # fmt: skip
-        _check_folders(json_file, csv_file)
+        job = ChallengeJob(
+            data=data,
+            truth=truth,
+            predictions=tuple(predictions or ()),
+            models=tuple(model or (DEFAULT_MODEL,)),
+            baselines=tuple(baseline or ()),
+            sets=tuple(sets or ()),
+            split=split,
+            starts=tuple(start or ()),
+            objects=objects,
+            device=device,
+            precision=precision,
+            tolerance=tolerance,
+            seed=seed,
+            official_spacing_order=official_spacing_order,
+            json_file=json_file,
+            csv_file=csv_file,
+            markdown_file=markdown,
+        )
+        _check_folders(json_file, csv_file, markdown)
         evaluate_challenge(context, protocol, job)
         return
     if data is None:
@@ -91,38 +126,48 @@ def evaluate(
         raise InputError("--predictions, --truth and --official-spacing-order", fix="name the challenge by --protocol")
     from rich.console import Console
 
+    from bedside.core.files import write_text_atomically
     from bedside.data.catalogue import select_data_sets
-    from bedside.evaluate.cases import ObjectSelection
+    from bedside.evaluate.cases import ObjectSelection, VolumeMode
     from bedside.evaluate.clicks_protocol import ClicksProtocol
+    from bedside.evaluate.gallery import write_gallery
+    from bedside.evaluate.markdown import create_markdown
+    from bedside.evaluate.metrics import ToleranceUnit
     from bedside.evaluate.report import write_report
     from bedside.evaluate.results import write_csv, write_json
-    from bedside.evaluate.runner import count_steps, evaluate_sets, progress_bar
+    from bedside.evaluate.runner import count_steps, evaluate_starts, progress_bar
+    from bedside.evaluate.starts import choose_starts
     from bedside.evaluate.table import create_table
 
-    _check_folders(json_file, csv_file, report)
-    first: Start = _one_of(start, "--start", ("box", "point", "scribble", "lasso"))
-    clicks_protocol = ClicksProtocol(start=first, clicks=clicks, tolerance=tolerance, seed=seed)
+    _check_folders(json_file, csv_file, markdown, report)
+    whole: VolumeMode = _one_of(volumes, "--volumes", ("slices", "whole"))
+    unit: ToleranceUnit = _one_of(tolerance_unit, "--tolerance-unit", ("auto", "px"))
+    starts = choose_starts(start or ["box"], volumes=whole == "whole")
+    protocols = [ClicksProtocol(s, clicks, tolerance=tolerance, unit=unit, seed=seed) for s in starts]
     chosen = select_data_sets(one_split(data, split), sets or [])
     selection = ObjectSelection(
-        limit=objects,
-        volumes=_one_of(volumes, "--volumes", ("slices", "whole")),
-        slice_axis=_one_of(slice_axis, "--slice-axis", ("auto", "x", "y", "z")),
+        limit=objects, volumes=whole, slice_axis=_one_of(slice_axis, "--slice-axis", ("auto", "x", "y", "z"))
     )
     # Last, because loading a model takes longest.
-    entries = [*_models(model, device), *_baselines(baseline, clicks_protocol)]
+    entries = [*_models(model, device, precision), *_baselines(baseline, starts)]
     with progress_bar(Console(stderr=True), count_steps(chosen, entries)) as advance:
-        evaluation = evaluate_sets(chosen, entries, clicks_protocol, selection, advance)
+        evaluations = evaluate_starts(chosen, entries, protocols, selection, advance)
     console = Console()
     if not console.is_terminal:
         # A pipe has no width, and a guess of 80 would cost columns.
         console = Console(width=PIPE_WIDTH)
-    console.print(create_table(evaluation, console.width))
+    for evaluation in evaluations:
+        console.print(create_table(evaluation, console.width))
     if json_file is not None:
-        write_json(evaluation, json_file)
+        write_json(evaluations, json_file)
     if csv_file is not None:
-        write_csv(evaluation, csv_file)
+        write_csv(evaluations, csv_file)
+    if markdown is not None:
+        write_text_atomically(markdown, create_markdown(evaluations))
     if report is not None:
-        write_report(evaluation, chosen, selection, report)
+        write_report(evaluations, chosen, selection, report)
+    if gallery is not None:
+        write_gallery(evaluations, chosen, selection, gallery)
 
 
 def _check_folders(*files: Path | None) -> None:
@@ -151,22 +196,20 @@ def one_split(folder: Path, split: str | None) -> list[DataSet]:
     return [s for s in found if s.split == wanted]
 
 
-def _models(names: Sequence[str] | None, device: str) -> list[Entry]:
+def _models(names: Sequence[str] | None, device: str, precision: str) -> list[Entry]:
     if names is not None and list(names) == [NONE]:
         return []
     from bedside.cli.loading import load_model
     from bedside.evaluate.runner import Entry
 
-    return [Entry(n, "model", load_model(n, device)) for n in names or [DEFAULT_MODEL]]
+    return [Entry(n, "model", load_model(n, device, precision=precision)) for n in names or [DEFAULT_MODEL]]
 
 
-def _baselines(names: Sequence[str] | None, protocol: ClicksProtocol) -> list[Entry]:
+def _baselines(names: Sequence[str] | None, starts: Sequence[Start]) -> list[Entry]:
     from bedside.evaluate.baselines import BASELINES
     from bedside.evaluate.runner import Entry
 
-    if names is not None and list(names) == [NONE]:
+    if (names is not None and list(names) == [NONE]) or (names is None and len(starts) > 1):
         return []
     entries = [Entry(n, "baseline", BASELINES.get(n)()) for n in names or BASELINES.names()]
-    if names:
-        return entries
-    return [e for e in entries if protocol.start in e.segmenter.capabilities.starts_from]
+    return entries if names else [e for e in entries if e.can_start(starts[0])]

@@ -14,15 +14,16 @@ from bedside.core.errors import InputError
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from bedside.evaluate.runner import Entry
     from bedside.io.challenge import ChallengeCase
-    from bedside.segment.protocol import Segmenter
 
 PROTOCOLS = ("clicks", "box2024", "interactive2025")
 PIPE_WIDTH = 200
 _SHARED = {"protocol", "tolerance", "json_file", "csv_file", "official_spacing_order", "truth", "data", "seed"}
 _TAKEN = {
     "box2024": _SHARED | {"predictions"},
-    "interactive2025": _SHARED | {"model", "device", "baseline", "sets", "split", "objects"},
+    "interactive2025": _SHARED
+    | {"model", "device", "precision", "baseline", "sets", "split", "objects", "start", "markdown"},
 }
 """Options of ``evaluate`` that mean something to a protocol."""
 
@@ -38,13 +39,16 @@ class ChallengeJob:
     baselines: tuple[str, ...]
     sets: tuple[str, ...]
     split: str | None
+    starts: tuple[str, ...]
     objects: int
     device: str
+    precision: str
     tolerance: float
     seed: int
     official_spacing_order: bool
     json_file: Path | None
     csv_file: Path | None
+    markdown_file: Path | None
 
 
 def evaluate_challenge(context: typer.Context, protocol: str, job: ChallengeJob) -> None:
@@ -101,25 +105,57 @@ def _box2024(job: ChallengeJob) -> None:
 def _interactive2025(job: ChallengeJob) -> None:
     from rich.console import Console
 
+    from bedside.core.files import write_text_atomically
+    from bedside.evaluate.challenge.evaluations import interactive_evaluations
     from bedside.evaluate.challenge.interactive2025 import InteractiveProtocol, run_case
     from bedside.evaluate.challenge.results import interactive_csv, interactive_json, interactive_table
+    from bedside.evaluate.markdown import create_markdown
+    from bedside.evaluate.results import starts_document
     from bedside.evaluate.runner import progress_bar
 
     if job.data is None:
         raise InputError("interactive2025", expected="--data with a folder of cases or of data sets")
     if len(set(job.models)) != len(job.models):
         raise InputError("--model", expected="each name once", got=", ".join(job.models))
+    starts = _interactive_starts(job.starts)
     count, cases = _interactive_cases(job, job.data)
-    protocol = InteractiveProtocol(job.tolerance, job.official_spacing_order, job.seed)
-    candidates = _candidates(job)
-    results: dict[str, list[Any]] = {name: [] for name in candidates}
-    with progress_bar(Console(stderr=True), count * len(candidates)) as advance:
+    entries = _entries(job)
+    results: dict[str, list[Any]] = {entry.name: [] for entry in entries}
+    with progress_bar(Console(stderr=True), count * len(entries)) as advance:
         for data_set, case in cases:
-            for name, segmenter in candidates.items():
-                results[name].append(replace(run_case(segmenter, case, protocol), data_set=data_set))
+            for entry in entries:
+                for start in _taken(entry, starts):
+                    protocol = InteractiveProtocol(job.tolerance, job.official_spacing_order, job.seed, start=start)
+                    found = run_case(entry.segmenter, case, protocol)
+                    results[entry.name].append(replace(found, data_set=data_set))
                 advance(case.name)
     _console().print(interactive_table(results))
-    _write(job, interactive_csv(results), interactive_json(results, _details("interactive2025", job)))
+    details = _details("interactive2025", job)
+    evaluations = interactive_evaluations(results, [entry.candidate() for entry in entries], details)
+    means = starts_document(evaluations, objects=False)
+    _write(job, interactive_csv(results), interactive_json(results, details | means))
+    if job.markdown_file is not None:
+        write_text_atomically(job.markdown_file, create_markdown(evaluations))
+
+
+def _interactive_starts(names: tuple[str, ...]) -> list[Any]:
+    """The competition's start, and those that ``--start`` names; all of them for "all"."""
+    from bedside.evaluate.challenge.interactive2025 import OFFICIAL
+    from bedside.evaluate.starts import choose_starts
+
+    others = [n for n in names if n != OFFICIAL]
+    official = [OFFICIAL] if not names or OFFICIAL in names or others == ["all"] else []
+    return [*official, *(choose_starts(others, volumes=True) if others else [])]
+
+
+def _taken(entry: Entry, starts: list[Any]) -> list[Any]:
+    """The starts that a model or baseline can take; the competition's is a box."""
+    from bedside.evaluate.challenge.interactive2025 import OFFICIAL
+
+    taken = [s for s in starts if entry.can_start("box" if s == OFFICIAL else s)]
+    if not taken:
+        raise InputError(f"'{entry.name}'", expected="a model that can start from what is asked for", got=starts[0])
+    return taken
 
 
 def _interactive_cases(job: ChallengeJob, data: Path) -> tuple[int, Iterator[tuple[str, ChallengeCase]]]:
@@ -139,13 +175,15 @@ def _interactive_cases(job: ChallengeJob, data: Path) -> tuple[int, Iterator[tup
     return len(files), (("", read_labelled_case(path, job.truth)) for path in files)
 
 
-def _candidates(job: ChallengeJob) -> dict[str, Segmenter]:
-    """Models and baselines by name."""
+def _entries(job: ChallengeJob) -> list[Entry]:
+    """Models and baselines."""
     from bedside.cli.loading import load_model
     from bedside.evaluate.baselines import BASELINES
+    from bedside.evaluate.runner import Entry
 
-    models: dict[str, Segmenter] = {n: load_model(n, job.device) for n in job.models if n != "none"}
-    return models | {n: BASELINES.get(n)() for n in job.baselines if n != "none"}
+    models = [Entry(n, "model", load_model(n, job.device, precision=job.precision)) for n in job.models if n != "none"]
+    baselines = [Entry(n, "baseline", BASELINES.get(n)()) for n in job.baselines if n != "none"]
+    return [*models, *baselines]
 
 
 def _names(folders: tuple[Path, ...]) -> list[str]:
@@ -174,6 +212,7 @@ def _details(protocol: str, job: ChallengeJob) -> dict[str, Any]:
         "protocol": {
             "name": protocol,
             "tolerance": job.tolerance,
+            "unit": "mm",
             "official_spacing_order": job.official_spacing_order,
             "seed": job.seed,
         },

@@ -15,23 +15,25 @@ INCLUSIVE = "inclusive"
 """Range of slices that every model answers where nothing else is asked for."""
 
 
-def load_model(name: str, device: str, slices: str = INCLUSIVE) -> Segmenter:
+def load_model(
+    name: str, device: str, slices: str = INCLUSIVE, *, runtime: str = "auto", precision: str = "auto"
+) -> Segmenter:
     """The segmenter of the model called ``name``; where its weights set conditions of use, stderr says so every time.
 
     Args:
         name: Model in the registry.
         device: Where to run it.
         slices: Slices of a box that are answered, see ``segment.sam.policy.SlicePolicy``; of the family "sam" only.
+        runtime: What runs it, "auto" for the first that is installed.
+        precision: What it computes in, "auto" for what the processor does best.
 
     Raises:
         BedsideError: As ``segment.load_segmenter``.
     """
     from bedside.segment import load_segmenter
 
-    if slices == INCLUSIVE:
-        segmenter = load_segmenter(name, device=device)
-    else:
-        segmenter = load_segmenter(name, device=device, slices=_slice_policy(name, slices))
+    policy = None if slices == INCLUSIVE else _slice_policy(name, slices)
+    segmenter = load_segmenter(name, device=device, runtime=runtime, precision=precision, slices=policy)
     notice = getattr(segmenter, "notice", None)
     if notice is not None:
         print(notice, file=sys.stderr)

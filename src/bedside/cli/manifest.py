@@ -76,7 +76,10 @@ def _model(session: Session) -> dict[str, Any]:
     segmenter = session.segmenter
     # What a segmenter of the protocol may leave out, it says as an attribute where it knows.
     known = {key: getattr(segmenter, key, None) for key in ("weights_sha256", "device", "precision", "runtime")}
-    return {"name": session.model, **{key: value if value is None else str(value) for key, value in known.items()}}
+    said = {"name": session.model, **{key: value if value is None else str(value) for key, value in known.items()}}
+    # A system of several networks: which of them answers is the image's modality's choice.
+    experts = getattr(segmenter, "experts", None)
+    return {**said, "experts": dict(experts)} if experts else said
 
 
 def _image(image: Image) -> dict[str, Any]:

@@ -7,8 +7,6 @@ from typing import Annotated
 
 import typer
 
-from bedside.core.errors import DependencyError
-
 
 def reproduce(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run, or its manifest.json.")],
@@ -31,14 +29,9 @@ def reproduce(
 
     Tensors are compared bit for bit, and held-out DSC within the spread that the recipe states.
     """
-    from bedside.cli.train import training_progress
+    from bedside.cli.train import training_module, training_progress
 
-    try:
-        from bedside.train.reproduce import reproduce as train_again
-    except ModuleNotFoundError as error:
-        if error.name != "torch":
-            raise
-        raise DependencyError("training needs torch", fix="install it with: pip install 'bedside[train]'") from error
+    train_again = training_module("reproduce").reproduce
     with training_progress() as (report, advance):
         result = train_again(
             run,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -44,7 +45,7 @@ def train(
     ] = [],  # noqa: B006
 ) -> None:
     """Train a model by a recipe. The checkpoint goes on exactly where the run was stopped, by Ctrl+C or --minutes."""
-    run = _trainer_module()
+    run = training_module("run")
     overrides = run.parse_overrides(setting)
     if steps is not None:
         overrides["steps"] = steps
@@ -65,19 +66,18 @@ def train(
         )
 
 
-def _trainer_module() -> Any:
-    """``bedside.train.run``, which only an installation with the extra for training can import.
+def training_module(name: str) -> Any:
+    """``bedside.train.<name>``, which only an installation with the extra for training can import.
 
     Raises:
         DependencyError: torch is not installed.
     """
     try:
-        import bedside.train.run as module
+        return importlib.import_module(f"bedside.train.{name}")
     except ModuleNotFoundError as error:
         if error.name != "torch":
             raise
         raise DependencyError("training needs torch", fix="install it with: pip install 'bedside[train]'") from error
-    return module
 
 
 @contextmanager

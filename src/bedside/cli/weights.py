@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 import typer
 
 from bedside.cli.calibrate import calibrate
+from bedside.cli.precisions import precisions
+from bedside.cli.record_metrics import record_metrics
+from bedside.cli.repack import repack
 from bedside.core.errors import DependencyError, InputError
 
 if TYPE_CHECKING:
@@ -16,6 +19,9 @@ if TYPE_CHECKING:
 
 weights = typer.Typer(name="weights", add_completion=False, rich_markup_mode=None)
 weights.command()(calibrate)
+weights.command()(precisions)
+weights.command()(record_metrics)
+weights.command()(repack)
 
 
 @weights.callback(invoke_without_command=True)
@@ -130,7 +136,7 @@ def quantise(
     samples: Annotated[int, typer.Option("--samples", help="Most inputs used for calibration.")] = 128,
     objects: Annotated[int, typer.Option("--objects", help="Most objects of a case.")] = 5,
     sets: Annotated[list[str] | None, typer.Option("--set", help="Data set, may be repeated. [default: all]")] = None,
-    force: Annotated[bool, typer.Option("--force", help="Write it even if it loses more than 1 DSC point.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Write it even if it loses more than 0.3 DSC points.")] = False,
 ) -> None:
     """Make an int8 graph of a model, and say what it costs in DSC on images that did not take part."""
     from bedside.cli.models import table

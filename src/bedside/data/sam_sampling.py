@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bedside.core.errors import InputError
+from bedside.core.modalities import MODALITIES
 from bedside.data.sam_augmentation import Turn, apply_flip, apply_turn, draw_flip, draw_turn, jitter_colours
 from bedside.data.sam_slices import By, LabelledSlice, SliceTable
 from bedside.preprocess.content import content_crop, crop_input
 from bedside.preprocess.framing import Frame, Framing
-from bedside.preprocess.modality import MODALITIES
 from bedside.preprocess.resize import Kernel
 from bedside.simulate.strokes import stroke_within
 

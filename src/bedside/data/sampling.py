@@ -23,6 +23,7 @@ from bedside.data.augmentation import (
     inside_plane,
     sample_plane,
 )
+from bedside.data.insertion import insert_shape
 from bedside.data.store import MAP_KINDS, Item, Store
 from bedside.preprocess.intensity import normalise_window
 from bedside.preprocess.paint import paint_prompts
@@ -50,6 +51,7 @@ class SamplingConfig:
         augment: Whether to change geometry and appearance.
         extruded_share: Of volumes only: share that continues an image along a third axis.
         synthetic_share: Of volumes only: share of random shapes with random textures.
+        inserted_share: Share whose object is a shape drawn into an image: a branching tree, a group of blobs, a shell.
     """
 
     grid: int = 128
@@ -62,12 +64,13 @@ class SamplingConfig:
     augment: bool = True
     extruded_share: float = 0.0
     synthetic_share: float = 0.0
+    inserted_share: float = 0.0
 
     def __post_init__(self) -> None:
         if self.grid < 32 or self.grid % 32:
             raise InputError("sampling.grid", expected="a multiple of 32", got=self.grid)
         starts = (self.wide_share, self.close_share)
-        sources = (self.superpixel_share, self.extruded_share, self.synthetic_share)
+        sources = (self.superpixel_share, self.extruded_share, self.synthetic_share, self.inserted_share)
         shares = starts + sources
         # Asked this way round because no comparison holds for NaN.
         if not (all(share >= 0 for share in shares) and sum(starts) <= 1 and sum(sources) <= 1):
@@ -141,7 +144,9 @@ class Sampler(NumberedSampler):
 
     def _try(self, generator: np.random.Generator) -> Sample | None:
         config = self._config
-        superpixel = generator.random() < config.superpixel_share and bool(self._pools["superpixel"])
+        source = generator.random()
+        superpixel = source < config.superpixel_share and bool(self._pools["superpixel"])
+        inserted = 0 <= source - config.superpixel_share < config.inserted_share
         pool = self._pools["superpixel" if superpixel else "image"]
         items = pool[sorted(pool)[generator.integers(len(pool))]]
         item = items[generator.integers(len(items))]
@@ -162,12 +167,15 @@ class Sampler(NumberedSampler):
         cell = float(np.sqrt(sides[0] * sides[1])) / config.grid
         truth_values = sample_plane(mask.astype(np.float32), positions, cell, zeros=True)[0].numpy()
         truth = (truth_values > 0.5).astype(np.uint8)
-        if int(truth.sum()) < MINIMUM_CELLS:
-            return None
         image = sample_plane(plane, positions, cell)
         colour = image.shape[0] == 3
-        image = image if colour else image.expand(3, -1, -1)
         inside = inside_plane(positions, plane.shape)
+        if inserted:
+            image, truth = insert_shape(image, mode, generator)
+            truth *= inside
+        if int(truth.sum()) < MINIMUM_CELLS:
+            return None
+        image = image if colour else image.expand(3, -1, -1)
         if config.augment:
             image = augment_intensity(image, generator, colour=colour)
         normalised = normalise_window(image.numpy(), inside)

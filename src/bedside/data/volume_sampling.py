@@ -8,6 +8,7 @@ from torch import Tensor
 
 from bedside.core.errors import InputError
 from bedside.data.extrusion import draw_profile, extrude
+from bedside.data.insertion import insert_shape
 from bedside.data.sampling import NumberedSampler, Sample, SamplingConfig
 from bedside.data.store import Item, Store
 from bedside.data.synthetic import synthetic_volume
@@ -77,12 +78,21 @@ class VolumeSampler(NumberedSampler):
             made = synthetic_volume(config.grid, generator)
             return None if made is None else (*made, np.ones((config.grid,) * 3, dtype=np.bool_))
         source -= config.synthetic_share
+        if source < config.inserted_share:
+            return self._insert(mode, generator)
+        source -= config.inserted_share
         if source < config.extruded_share and self._pools["plane"]:
             return draw_extruded(_pick(self._pools["plane"], generator), mode, config, generator)
         supervoxel = source - config.extruded_share < config.superpixel_share and bool(self._pools["supervoxel"])
         return draw_volume(
             _pick(self._pools["supervoxel" if supervoxel else "image"], generator), mode, config, generator
         )
+
+    def _insert(self, mode: str, generator: np.random.Generator) -> Drawn:
+        """A shape in a window of a volume."""
+        image, _, inside = draw_volume(_pick(self._pools["image"], generator), "box", self._config, generator)
+        image, truth = insert_shape(image[None], mode, generator)
+        return image[0], truth * inside, inside
 
 
 def draw_volume(item: Item, mode: str, config: SamplingConfig, generator: np.random.Generator) -> Drawn:

@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, Literal, get_args
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,16 +16,13 @@ from bedside.core.prompts import Point, Prompt
 from bedside.core.region import Region
 from bedside.data.objects import stable_generator
 from bedside.evaluate.cases import TargetObject
-from bedside.evaluate.metrics import DEFAULT_TOLERANCE, METRICS, Sampling
+from bedside.evaluate.metrics import DEFAULT_TOLERANCE, METRICS, Sampling, ToleranceUnit
 from bedside.evaluate.results import PackedMask, RoundScore, Trace
+from bedside.evaluate.starts import STARTS, Occasion, Start, draw_start
 from bedside.segment.protocol import Segmenter
-from bedside.simulate.boxes import tight_box
-from bedside.simulate.clicks import first_click, next_click
+from bedside.simulate.clicks import next_click
 from bedside.simulate.placing import shift_prompt
-from bedside.simulate.scribbles import centre_scribble
-from bedside.simulate.slices import middle_box, slice_lasso, slice_scribble
 
-Start = Literal["box", "point", "scribble", "lasso"]
 ClickSource = Callable[[NDArray[Any], NDArray[Any], np.random.Generator], Point | None]
 """``source(truth, prediction, generator)``: where to click next, None where nothing is wrong."""
 
@@ -35,13 +32,15 @@ class ClicksProtocol:
     """A first prompt, then corrective clicks; prompts accumulate and the mask before is passed along.
 
     Attributes:
-        start: First prompt: the object's tight box, a click at its centre, a scribble through its middle, or a lasso
-            around it. In a volume scribbles and lassos are drawn on one slice of any plane, and a model that takes flat
-            boxes only gets the box of the largest slice across z.
+        start: First prompt: the object's tight box, a loose one, a click at its centre, a scribble through its middle,
+            a lasso around it, or a mask of it with the faults of another tool. In a volume scribbles and lassos are
+            drawn on one slice of any plane, and a flat box, which is all that some models take, is that of the largest
+            slice across z.
         clicks: Corrective clicks, at most; a perfect answer needs no more and keeps its scores, and so does the first
             answer of a model that takes no clicks.
         metrics: Names in the registry.
-        tolerance: Of surface metrics, in mm or pixels.
+        tolerance: Of surface metrics, in ``unit``.
+        unit: See ``Sampling.of``.
         seed: Of the simulated user; every candidate meets the same user on the same object.
         click_source: Who clicks; by default at the centre of the largest connected error.
     """
@@ -50,12 +49,13 @@ class ClicksProtocol:
     clicks: int = 5
     metrics: tuple[str, ...] = ("dsc", "nsd")
     tolerance: float = DEFAULT_TOLERANCE
+    unit: ToleranceUnit = "auto"
     seed: int = 0
     click_source: ClickSource = next_click
 
     def __post_init__(self) -> None:
-        if self.start not in get_args(Start):
-            raise InputError("start", expected="box, point, scribble or lasso", got=f"'{self.start}'")
+        if self.start not in STARTS:
+            raise InputError("start", expected=f"one of {', '.join(STARTS)}", got=f"'{self.start}'")
         if not 0 <= self.clicks <= 100:
             raise InputError("clicks", expected="0 to 100", got=self.clicks)
         if not 0 <= self.tolerance < math.inf:
@@ -71,6 +71,7 @@ class ClicksProtocol:
             "clicks": self.clicks,
             "metrics": list(self.metrics),
             "tolerance": self.tolerance,
+            "unit": self.unit,
             "seed": self.seed,
         }
 
@@ -88,7 +89,9 @@ class ClicksProtocol:
         """
         generator = stable_generator("clicks", self.seed, key)
         attempt = _Attempt(segmenter, target, buffer)
-        prompts = [self._first_prompt(target, generator, segmenter.capabilities.flat_boxes)]
+        flat_boxes = segmenter.capabilities.flat_boxes
+        occasion = Occasion(target.mask, target.region, buffer.shape, sampling.spacing, flat_boxes, generator)
+        prompts = [draw_start(self.start, occasion)]
         rounds: list[RoundScore] = []
         masks: list[PackedMask] = []
         try:
@@ -108,20 +111,6 @@ class ClicksProtocol:
             attempt.clear()
         rounds += [replace(rounds[-1], clicks=n, seconds=0.0) for n in range(len(rounds), self.clicks + 1)]
         return tuple(rounds), Trace(tuple(prompts), masks[0], masks[-1])
-
-    def _first_prompt(self, target: TargetObject, generator: np.random.Generator, flat_boxes: bool) -> Prompt:
-        prompt: Prompt
-        if self.start == "box":
-            prompt = middle_box(target.mask) if flat_boxes and target.mask.ndim == 3 else tight_box(target.mask)
-        elif self.start == "point":
-            prompt = first_click(target.mask, generator)
-        elif self.start == "lasso":
-            prompt = slice_lasso(target.mask, generator)
-        elif target.mask.ndim == 2:
-            prompt = centre_scribble(target.mask, generator)
-        else:
-            prompt = slice_scribble(target.mask, generator)
-        return shift_prompt(prompt, target.region.start)
 
 
 class _Attempt:

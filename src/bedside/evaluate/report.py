@@ -16,7 +16,8 @@ from bedside.evaluate.cases import ObjectSelection, prepare_case
 from bedside.evaluate.curves import draw_curves
 from bedside.evaluate.pictures import ObjectPicture, data_uri, draw_object
 from bedside.evaluate.reliability import draw_reliability
-from bedside.evaluate.results import Evaluation, ObjectResult, SetInfo, Summary
+from bedside.evaluate.results import Curve, Evaluation, ObjectResult, SetInfo, Summary
+from bedside.evaluate.starts import start_title
 from bedside.evaluate.style import STYLE, candidate_classes
 
 
@@ -37,39 +38,62 @@ class Example:
     picture: ObjectPicture
 
 
-def write_report(evaluation: Evaluation, sets: Sequence[DataSet], selection: ObjectSelection, path: str | Path) -> None:
+def write_report(
+    evaluations: Sequence[Evaluation], sets: Sequence[DataSet], selection: ObjectSelection, path: str | Path
+) -> None:
     """Write the report to ``path``, atomically.
 
     Args:
-        evaluation: From ``evaluate_sets``.
-        sets: What it evaluated, for the pictures.
+        evaluations: From ``evaluate_starts``, one a start.
+        sets: What they evaluated, for the pictures.
         selection: As it was evaluated.
         path: An HTML file.
     """
-    write_text_atomically(path, create_report(evaluation, sets, selection))
+    write_text_atomically(path, create_report(evaluations, sets, selection))
 
 
-def create_report(evaluation: Evaluation, sets: Sequence[DataSet], selection: ObjectSelection) -> str:
-    """The page as text."""
-    shown = next((c for c in evaluation.candidates if c.kind == "model"), evaluation.candidates[0]).name
-    by_name = {s.name: s for s in sets}
-    sections = []
-    for info in evaluation.sets:
-        examples = pick_examples(evaluation, by_name[info.name], selection, shown) if info.objects else []
-        sections.append(_section(evaluation, info, examples, shown))
+def create_report(evaluations: Sequence[Evaluation], sets: Sequence[DataSet], selection: ObjectSelection) -> str:
+    """The page as text; with several starts each has a part of its own, folded away, below a table of all."""
+    first = evaluations[0]
+    several = len(evaluations) > 1
+    body: list[str] = list(_head(evaluations))
+    if several:
+        body.append(_overview(evaluations))
+    for evaluation in evaluations:
+        part = [*_mean_section(evaluation), *_sections(evaluation, sets, selection, several)]
+        if several:
+            title = escape(start_title(evaluation.start))
+            part = [f"<details><summary><h2>{title}</h2></summary>", *part, "</details>"]
+        body += part
     return "\n".join(
         [
             "<!doctype html>",
             '<html lang="en"><head><meta charset="utf-8">',
             '<meta name="viewport" content="width=device-width, initial-scale=1">',
             f"<title>Bedside evaluation</title><style>{STYLE}</style></head><body><main>",
-            *_head(evaluation),
-            *sections,
-            *_foot(evaluation),
+            *body,
+            *_foot(first),
             "</main></body></html>",
             "",
         ]
     )
+
+
+def _sections(
+    evaluation: Evaluation, sets: Sequence[DataSet], selection: ObjectSelection, several: bool
+) -> Iterator[str]:
+    """One section a set, with its pictures."""
+    shown = shown_candidate(evaluation)
+    by_name = {s.name: s for s in sets}
+    prefix = f"{evaluation.start}-" if several else ""
+    for info in evaluation.sets:
+        examples = pick_examples(evaluation, by_name[info.name], selection, shown) if info.objects else []
+        yield _section(evaluation, info, examples, shown, prefix)
+
+
+def shown_candidate(evaluation: Evaluation) -> str:
+    """Whose answers are pictured: the first model's, or the first baseline's where there is no model."""
+    return next((c for c in evaluation.candidates if c.kind == "model"), evaluation.candidates[0]).name
 
 
 def pick_examples(
@@ -100,27 +124,56 @@ def pick_examples(
     return examples
 
 
-def _head(evaluation: Evaluation) -> Iterator[str]:
+def _head(evaluations: Sequence[Evaluation]) -> Iterator[str]:
+    evaluation = evaluations[0]
     protocol = evaluation.protocol
     objects = len({(r.set_name, r.case_id, r.object_name) for r in evaluation.objects})
     cases = sum(s.cases for s in evaluation.sets)
     first = {"box": "tight box", "point": "click at the object's centre"}.get(protocol["start"], protocol["start"])
+    given = f"a {escape(str(first))}" if len(evaluations) == 1 else "one of the first prompts below"
     yield "<header><h1>Evaluation</h1>"
     yield (
         f"<p class=lead>{objects} objects in {cases} cases of {len(evaluation.sets)} data sets. Each object is given "
-        f"a {escape(str(first))}, then up to {protocol['clicks']} corrective clicks, each at the centre of the largest "
+        f"{given}, then up to {protocol['clicks']} corrective clicks, each at the centre of the largest "
         "error that is left. The mean is taken over the objects of a case, the cases of a set, and the sets.</p>"
     )
     volumes = protocol["objects"]["volumes"]
     if volumes == "slices" and any(s.dimensions == 3 for s in evaluation.sets):
         yield "<p>Volumes: each object is evaluated in the slice where it is largest, as a 2D image.</p>"
     most = f", at most {protocol['clicks'] - 1}" if protocol["clicks"] > 1 else ""
+    tolerance = f"{protocol['tolerance']:g} pixels"
+    if protocol["unit"] == "auto":
+        tolerance = f"{protocol['tolerance']:g} mm, or of {tolerance} where the spacing is unknown or microscopic"
     yield (
         "<p>DSC: Dice similarity coefficient. NSD: normalised surface distance at a tolerance of "
-        f"{protocol['tolerance']:g} mm, or of {protocol['tolerance']:g} pixels where the spacing is unknown or "
-        f"microscopic. AUC: trapezoids over the rounds with clicks{most}. Small figures: half the width of the 95 % "
-        "interval, by resampling cases.</p></header>"
+        f"{tolerance}. AUC: trapezoids over the rounds with clicks{most}. Small figures: half the width of the 95 % "
+        "interval, by resampling cases (within each set for the mean over sets).</p></header>"
     )
+
+
+def _overview(evaluations: Sequence[Evaluation]) -> str:
+    """Means over sets of every start, for each candidate a table."""
+    names = dict.fromkeys(c.name for e in evaluations for c in e.candidates)
+    tables = []
+    for name in names:
+        mine = [e for e in evaluations if any(c.name == name for c in e.candidates)]
+        for metric in mine[0].metrics:
+            heads = [metric.upper(), "alone", *(f"+{n}" for n in range(1, int(mine[0].protocol["clicks"]) + 1)), "s"]
+            rows = "".join(_overview_row(e.summary(name, None), metric, start_title(e.start)) for e in mine)
+            head = "".join(f"<th scope=col>{escape(h)}</th>" for h in heads)
+            table = f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
+            tables.append(f"<div class=tables><h3>{escape(name)}</h3>{table}</div>")
+    return f"<section><h2>First prompts side by side: mean over data sets</h2>{''.join(tables)}</section>"
+
+
+def _overview_row(summary: Summary, metric: str, title: str) -> str:
+    cells = "".join(_scores(summary.curves[metric]))
+    return f"<tr><th scope=row>{escape(title)}</th>{cells}<td>{summary.seconds_per_answer:.3f}</td></tr>" + _spread(
+        summary.curves[metric], 1
+    )
+
+
+def _mean_section(evaluation: Evaluation) -> Iterator[str]:
     yield "<section><h2>Mean over data sets</h2>"
     yield _results(evaluation, None)
     yield "</section>"
@@ -141,9 +194,9 @@ def _estimates(evaluation: Evaluation) -> Iterator[str]:
         yield f"estimates are right.</p><div class=curves>{''.join(plots)}</div></section>"
 
 
-def _section(evaluation: Evaluation, info: SetInfo, examples: Sequence[Example], shown: str) -> str:
+def _section(evaluation: Evaluation, info: SetInfo, examples: Sequence[Example], shown: str, prefix: str) -> str:
     parts = [
-        f'<section id="{escape(info.name)}"><h2>{escape(info.name)}</h2>',
+        f'<section id="{escape(prefix + info.name)}"><h2>{escape(info.name)}</h2>',
         f"<p class=facts>{escape(info.modality)} · {info.dimensions}D · {info.cases} cases · {info.objects} objects"
         + (f" · {info.tiny} too small" if info.tiny else "")
         + (f" · {info.left_out} beyond the limit of a case" if info.left_out else "")
@@ -155,7 +208,7 @@ def _section(evaluation: Evaluation, info: SetInfo, examples: Sequence[Example],
         parts.append(_results(evaluation, info.name))
     if examples:
         parts.append(f"<h3>{escape(shown)}: {', '.join(e.rank for e in examples)} case</h3><div class=examples>")
-        parts += [_example(e, evaluation, f"{info.name}-{e.rank}") for e in examples]
+        parts += [_example(e, evaluation, f"{prefix}{info.name}-{e.rank}") for e in examples]
         parts.append("</div>")
     parts.append("</section>")
     return "".join(parts)
@@ -178,24 +231,32 @@ def _table(evaluation: Evaluation, summaries: Sequence[Summary], metric: str, cl
     rows = []
     for summary in summaries:
         curve = summary.curves[metric]
-        cells = []
-        for n, value in enumerate(curve.values):
-            spread = (
-                f"95 % interval {curve.intervals[n].low:.3f} to {curve.intervals[n].high:.3f}"
-                if curve.intervals
-                else ""
-            )
-            mark = " class=best" if value == best[n] and len(summaries) > 1 else ""
-            cells.append(f'<td{mark} title="{spread}">{value:.3f}</td>')
+        cells = list(_scores(curve, best if len(summaries) > 1 else None))
         cells.append(f"<td>{'-' if curve.auc is None else f'{curve.auc:.3f}'}</td>")
         cells.append(f"<td>{summary.seconds_per_answer:.3f}</td>")
         dot = f'<i class="key {classes[summary.candidate]}"></i>'
         rows.append(f"<tr><th scope=row>{dot}{escape(summary.candidate)}</th>{''.join(cells)}</tr>")
-        if curve.intervals:
-            spreads = "".join(f"<td>±{(i.high - i.low) / 2:.3f}</td>" for i in curve.intervals)
-            rows.append(f"<tr class=spread><th></th>{spreads}<td></td><td></td></tr>")
+        rows.append(_spread(curve, 2))
     head = "".join(f"<th scope=col>{escape(h)}</th>" for h in (metric.upper(), *heads))
     return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
+
+
+def _scores(curve: Curve, best: Sequence[float] | None = None) -> Iterator[str]:
+    """A cell a round, the interval in its title, the best of several candidates marked."""
+    for n, value in enumerate(curve.values):
+        spread = ""
+        if curve.intervals:
+            spread = f"95 % interval {curve.intervals[n].low:.3f} to {curve.intervals[n].high:.3f}"
+        mark = " class=best" if best is not None and value == best[n] else ""
+        yield f'<td{mark} title="{spread}">{value:.3f}</td>'
+
+
+def _spread(curve: Curve, empty: int) -> str:
+    """The row of half widths below a row of means, with ``empty`` cells after them; nothing without intervals."""
+    if not curve.intervals:
+        return ""
+    spreads = "".join(f"<td>±{(i.high - i.low) / 2:.3f}</td>" for i in curve.intervals)
+    return f"<tr class=spread><th></th>{spreads}{'<td></td>' * empty}</tr>"
 
 
 def _example(example: Example, evaluation: Evaluation, identifier: str) -> str:

@@ -17,7 +17,12 @@ from numpy.typing import NDArray
 from bedside.core.files import write_text_atomically
 from bedside.core.prompts import Prompt
 from bedside.core.region import Region, mask_region
-from bedside.evaluate.statistics import Interval, area_under_curve, bootstrap_interval
+from bedside.evaluate.statistics import (
+    Interval,
+    area_under_curve,
+    bootstrap_interval,
+    bootstrap_interval_of_sets,
+)
 
 CandidateKind = Literal["model", "baseline"]
 
@@ -145,7 +150,8 @@ class Curve:
 
     Attributes:
         values: Mean of each round.
-        intervals: 95 % interval of each mean, by resampling cases; None where there are fewer than two.
+        intervals: 95 % interval of each mean, by resampling cases (of the mean over sets: cases within each set); None
+            where there are fewer than two.
         auc: Trapezoids over the rounds with corrective clicks; None with fewer than two such rounds.
     """
 
@@ -182,6 +188,11 @@ class Evaluation:
         """Metrics in the order of the protocol."""
         return list(self.protocol["metrics"])
 
+    @property
+    def start(self) -> str:
+        """The first prompt of every object."""
+        return str(self.protocol["start"])
+
     def summary(self, candidate: str, set_name: str | None) -> Summary:
         """The summary of a candidate on a set, or over all sets for None."""
         rows = self.overall if set_name is None else self.summaries
@@ -191,14 +202,10 @@ class Evaluation:
 def summarise_set(objects: Sequence[ObjectResult], metrics: Iterable[str], seed: int) -> Summary:
     """Mean over the objects of a case, then over the cases; of one candidate on one data set."""
     first = objects[0]
-    case_ids = sorted({o.case_id for o in objects})
     curves = {}
     for metric in metrics:
-        cases = np.array(
-            [np.mean([o.curve(metric) for o in objects if o.case_id == case_id], axis=0) for case_id in case_ids]
-        )
-        # The same resampling for every candidate: their intervals then differ by their answers only.
-        intervals = bootstrap_interval(cases, (seed, first.set_name))
+        cases = case_means(objects, metric)
+        intervals = bootstrap_interval(cases, _bootstrap_seed(seed, objects))
         values = tuple(float(v) for v in cases.mean(axis=0))
         curves[metric] = Curve(values, intervals, area_under_curve(values[1:]))
     answers = [r.seconds for o in objects for r in o.rounds if r.seconds > 0]
@@ -211,12 +218,19 @@ def summarise_set(objects: Sequence[ObjectResult], metrics: Iterable[str], seed:
     )
 
 
-def summarise_overall(summaries: Sequence[Summary]) -> Summary:
-    """Mean over data sets of one candidate: every set counts the same, however many cases it has."""
+def summarise_overall(summaries: Sequence[Summary], sets: Sequence[Sequence[ObjectResult]], seed: int) -> Summary:
+    """Mean over data sets of one candidate: every set counts the same, however many cases it has.
+
+    Args:
+        summaries: Of the candidate, one a set.
+        sets: The objects of each.
+        seed: Of the resampling.
+    """
     curves = {}
     for metric in summaries[0].curves:
         values = tuple(float(v) for v in np.mean([s.curves[metric].values for s in summaries], axis=0))
-        curves[metric] = Curve(values, None, area_under_curve(values[1:]))
+        cases = [(case_means(objects, metric), _bootstrap_seed(seed, objects)) for objects in sets]
+        curves[metric] = Curve(values, bootstrap_interval_of_sets(cases), area_under_curve(values[1:]))
     return Summary(
         summaries[0].candidate,
         None,
@@ -226,15 +240,50 @@ def summarise_overall(summaries: Sequence[Summary]) -> Summary:
     )
 
 
-def to_json(evaluation: Evaluation) -> str:
-    """Everything but the masks, as JSON text; numbers that are not finite become null."""
+def case_means(objects: Sequence[ObjectResult], metric: str) -> NDArray[np.float64]:
+    """The metric (cases, rounds) of one candidate on one set: each case the mean of its objects, cases by name."""
+    case_ids = sorted({o.case_id for o in objects})
+    rows = [np.mean([o.curve(metric) for o in objects if o.case_id == case_id], axis=0) for case_id in case_ids]
+    return np.array(rows, dtype=np.float64)
+
+
+def _bootstrap_seed(seed: int, objects: Sequence[ObjectResult]) -> object:
+    # The same resampling for every candidate: their intervals then differ by their answers only.
+    return (seed, objects[0].set_name)
+
+
+def to_json(evaluations: Sequence[Evaluation]) -> str:
+    """Everything but the masks, as JSON text; numbers that are not finite become null.
+
+    Args:
+        evaluations: One a start. What they share stands once where there are several.
+    """
+    document = _document(evaluations[0]) if len(evaluations) == 1 else starts_document(evaluations)
+    return json.dumps(_finite(document), indent=1, allow_nan=False) + "\n"
+
+
+def starts_document(evaluations: Sequence[Evaluation], *, objects: bool = True) -> dict[str, Any]:
+    """Evaluations from several starts as one document of plain values, with what they share standing once.
+
+    Args:
+        evaluations: One a start.
+        objects: Whether every object's answers are in it, or the means alone.
+    """
+    documents = [_document(e) for e in evaluations]
+    shared = {key: documents[0][key] for key in ("manifest", "sets")}
+    left_out = {"format", "version", *shared} | (set() if objects else {"objects"})
+    starts = [{k: v for k, v in d.items() if k not in left_out} for d in documents]
+    return {"format": "bedside-evaluation-starts", "version": 1, **shared, "starts": starts}
+
+
+def _document(evaluation: Evaluation) -> dict[str, Any]:
     objects = []
     for result in evaluation.objects:
         row = {k: v for k, v in vars(result).items() if k not in ("trace", "rounds")}
         row["rounds"] = [asdict(r) for r in result.rounds]
         row["prompts"] = [p.to_dict() for p in result.trace.prompts] if result.trace else []
         objects.append(row)
-    document = {
+    return {
         "format": "bedside-evaluation",
         "version": 1,
         "manifest": evaluation.manifest,
@@ -245,7 +294,6 @@ def to_json(evaluation: Evaluation) -> str:
         "summaries": [asdict(s) for s in evaluation.summaries],
         "objects": objects,
     }
-    return json.dumps(_finite(document), indent=1, allow_nan=False) + "\n"
 
 
 def _finite(value: Any) -> Any:
@@ -258,40 +306,29 @@ def _finite(value: Any) -> Any:
     return value
 
 
-def to_csv(evaluation: Evaluation) -> str:
-    """One row per candidate, object and round."""
+def to_csv(evaluations: Sequence[Evaluation]) -> str:
+    """One row per start, candidate, object and round."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(
-        [
-            "candidate",
-            "kind",
-            "set",
-            "case",
-            "object",
-            "size",
-            "clicks",
-            *evaluation.metrics,
-            "unit",
-            "seconds",
-            "quality",
-        ]
-    )
-    kinds = {c.name: c.kind for c in evaluation.candidates}
-    for o in evaluation.objects:
-        for r in o.rounds:
-            scores = [f"{r.scores[m]:.6f}" for m in evaluation.metrics]
-            what = (o.candidate, kinds[o.candidate], o.set_name, o.case_id, o.object_name, o.size)
-            quality = "" if r.quality is None else f"{r.quality:.6f}"
-            writer.writerow([*what, r.clicks, *scores, o.unit, f"{r.seconds:.6f}", quality])
+    metrics = evaluations[0].metrics
+    about = ("start", "candidate", "kind", "set", "case", "object", "size", "clicks")
+    writer.writerow([*about, *metrics, "unit", "seconds", "quality"])
+    for evaluation in evaluations:
+        kinds = {c.name: c.kind for c in evaluation.candidates}
+        for o in evaluation.objects:
+            what = (evaluation.start, o.candidate, kinds[o.candidate], o.set_name, o.case_id, o.object_name, o.size)
+            for r in o.rounds:
+                scores = [f"{r.scores[m]:.6f}" for m in metrics]
+                quality = "" if r.quality is None else f"{r.quality:.6f}"
+                writer.writerow([*what, r.clicks, *scores, o.unit, f"{r.seconds:.6f}", quality])
     return text.getvalue()
 
 
-def write_json(evaluation: Evaluation, path: str | Path) -> None:
+def write_json(evaluations: Sequence[Evaluation], path: str | Path) -> None:
     """Write ``to_json`` to ``path``, atomically."""
-    write_text_atomically(path, to_json(evaluation))
+    write_text_atomically(path, to_json(evaluations))
 
 
-def write_csv(evaluation: Evaluation, path: str | Path) -> None:
+def write_csv(evaluations: Sequence[Evaluation], path: str | Path) -> None:
     """Write ``to_csv`` to ``path``, atomically."""
-    write_text_atomically(path, to_csv(evaluation))
+    write_text_atomically(path, to_csv(evaluations))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -26,6 +27,7 @@ from bedside.evaluate.results import (
     summarise_overall,
     summarise_set,
 )
+from bedside.evaluate.starts import Start, start_kind
 from bedside.segment.protocol import Segmenter
 
 if TYPE_CHECKING:
@@ -43,6 +45,10 @@ class Entry:
     kind: CandidateKind
     segmenter: Segmenter
 
+    def can_start(self, start: Start) -> bool:
+        """Whether an object can be begun by that first prompt."""
+        return start_kind(start) in self.segmenter.capabilities.starts_from
+
     def candidate(self) -> Candidate:
         """What the results keep of it."""
         details: dict[str, Any] = {"capabilities": self.segmenter.capabilities.to_dict()}
@@ -51,6 +57,8 @@ class Entry:
             value = getattr(self.segmenter, name, None)
             if value is not None:
                 details[name] = str(value)
+        if experts := getattr(self.segmenter, "experts", None):
+            details["experts"] = dict(experts)
         return Candidate(self.name, self.kind, details)
 
 
@@ -61,47 +69,71 @@ def evaluate_sets(
     selection: ObjectSelection,
     advance: Advance | None = None,
 ) -> Evaluation:
-    """Evaluate ``entries`` on ``sets``.
+    """Evaluate ``entries`` on ``sets`` from one start; see ``evaluate_starts``."""
+    return evaluate_starts(sets, entries, (protocol,), selection, advance)[0]
+
+
+def evaluate_starts(
+    sets: Sequence[DataSet],
+    entries: Sequence[Entry],
+    protocols: Sequence[ClicksProtocol],
+    selection: ObjectSelection,
+    advance: Advance | None = None,
+) -> tuple[Evaluation, ...]:
+    """Evaluate ``entries`` on ``sets`` from several starts, for which every image is read and prepared once.
 
     Nothing is kept of an evaluation that ends early: an error or Ctrl+C leaves by its exception.
 
     Args:
         sets: With one name each.
-        entries: Models and baselines, with one name each.
-        protocol: How objects are prompted and scored.
+        entries: Models and baselines, with one name each. With several protocols each takes part from
+            the starts that it can take.
+        protocols: How objects are prompted and scored; they differ in the start alone.
         selection: Which objects, and how volumes are taken.
         advance: Called after each case of each entry, ``count_steps`` times in all.
 
+    Returns:
+        One evaluation a protocol; a start that no entry can take is left out where there are several.
+
     Raises:
-        InputError: Nothing to evaluate, a name given twice, or an entry that cannot take the start or the images.
+        InputError: Nothing to evaluate, a name given twice, or an entry that cannot take any start or the images.
     """
-    _check(sets, entries, protocol, selection)
-    manifest = create_manifest(sets, protocol.seed)
-    results: list[ObjectResult] = []
+    _check(sets, entries, selection)
+    taking = _who_takes(entries, protocols)
+    manifest = create_manifest(sets, protocols[0].seed)
+    results: dict[str, list[ObjectResult]] = {protocol.start: [] for protocol, _ in taking}
     infos: list[SetInfo] = []
     for data_set in sets:
         cases: list[EvaluationCase] = []
         for case in data_set.cases:
             prepared = prepare_case(data_set, case, selection)
             for entry in entries:
-                results += _run_case(entry, prepared, protocol)
+                mine = [protocol for protocol, able in taking if entry in able]
+                for start, result in _run_case(entry, prepared, mine):
+                    results[start].append(result)
                 if advance:
                     advance(data_set.name)
             # Its images are done with; keeping them would hold a whole data folder in memory.
             cases.append(EvaluationCase(data_set.name, case.id, (), prepared.tiny, prepared.left_out))
-        infos.append(_describe(data_set, cases, results, manifest))
-    if not results:
+        found = results[taking[0][0].start]
+        infos.append(_describe(data_set, cases, found, manifest))
+    if not any(results.values()):
         raise InputError("evaluation", expected=f"objects of at least {selection.smallest} voxels", got="none")
-    summaries, overall = _summarise(results, entries, infos, protocol)
-    return Evaluation(
-        manifest=manifest,
-        protocol={**protocol.to_dict(), "objects": asdict(selection)},
-        candidates=tuple(entry.candidate() for entry in entries),
-        sets=tuple(infos),
-        objects=tuple(results),
-        summaries=tuple(summaries),
-        overall=tuple(overall),
-    )
+    evaluations = []
+    for protocol, able in taking:
+        summaries, overall = _summarise(results[protocol.start], able, infos, protocol)
+        evaluations.append(
+            Evaluation(
+                manifest=manifest,
+                protocol={**protocol.to_dict(), "objects": asdict(selection)},
+                candidates=tuple(entry.candidate() for entry in able),
+                sets=tuple(infos),
+                objects=tuple(results[protocol.start]),
+                summaries=tuple(summaries),
+                overall=tuple(overall),
+            )
+        )
+    return tuple(evaluations)
 
 
 def count_steps(sets: Iterable[DataSet], entries: Sequence[Entry]) -> int:
@@ -109,9 +141,7 @@ def count_steps(sets: Iterable[DataSet], entries: Sequence[Entry]) -> int:
     return len(entries) * sum(len(s.cases) for s in sets)
 
 
-def _check(
-    sets: Sequence[DataSet], entries: Sequence[Entry], protocol: ClicksProtocol, selection: ObjectSelection
-) -> None:
+def _check(sets: Sequence[DataSet], entries: Sequence[Entry], selection: ObjectSelection) -> None:
     if not sets or not entries:
         raise InputError("evaluation", expected="at least one data set and one model or baseline", got="none")
     for what, names in (("data set", [s.name for s in sets]), ("model or baseline", [e.name for e in entries])):
@@ -121,12 +151,6 @@ def _check(
     needed = {2 if selection.volumes == "slices" else s.dimensions for s in sets}
     for entry in entries:
         capabilities = entry.segmenter.capabilities
-        if protocol.start not in capabilities.starts_from:
-            raise InputError(
-                f"'{entry.name}' cannot start from a {protocol.start}",
-                expected=f"a start of {', '.join(sorted(capabilities.starts_from))}",
-                fix="leave it out or choose another start",
-            )
         if not needed <= set(capabilities.dimensions):
             raise InputError(
                 f"'{entry.name}' cannot take these images",
@@ -136,17 +160,36 @@ def _check(
             )
 
 
-def _run_case(entry: Entry, case: EvaluationCase, protocol: ClicksProtocol) -> Iterator[ObjectResult]:
+def _who_takes(
+    entries: Sequence[Entry], protocols: Sequence[ClicksProtocol]
+) -> list[tuple[ClicksProtocol, list[Entry]]]:
+    """Each protocol with the entries that can take its start."""
+    starts = [protocol.start for protocol in protocols]
+    taking = [(p, [e for e in entries if e.can_start(p.start)]) for p in protocols]
+    for entry in entries:
+        if not any(entry in able for _, able in taking):
+            raise InputError(
+                f"'{entry.name}' cannot start from a {' or '.join(starts)}",
+                expected=f"a start of {', '.join(sorted(entry.segmenter.capabilities.starts_from))}",
+                fix="leave it out or choose another start",
+            )
+    return [(protocol, able) for protocol, able in taking if able]
+
+
+def _run_case(
+    entry: Entry, case: EvaluationCase, protocols: Sequence[ClicksProtocol]
+) -> Iterator[tuple[str, ObjectResult]]:
+    """Each object from each start, with the start."""
     for view in case.views:
         begin = time.perf_counter()
         entry.segmenter.set_image(view.image)
         image_seconds = time.perf_counter() - begin
-        sampling = Sampling.of(view.image.geometry, protocol.tolerance)
         buffer = np.zeros(view.image.shape, dtype=np.uint8)
-        for target in view.objects:
+        for target, protocol in itertools.product(view.objects, protocols):
+            sampling = Sampling.of(view.image.geometry, protocol.tolerance, protocol.unit)
             key = (case.set_name, case.case_id, target.name)
             rounds, trace = protocol.run(entry.segmenter, target, buffer, sampling, key)
-            yield ObjectResult(
+            result = ObjectResult(
                 candidate=entry.name,
                 set_name=case.set_name,
                 case_id=case.case_id,
@@ -158,6 +201,7 @@ def _run_case(entry: Entry, case: EvaluationCase, protocol: ClicksProtocol) -> I
                 rounds=rounds,
                 trace=trace,
             )
+            yield protocol.start, result
 
 
 def _describe(
@@ -184,13 +228,11 @@ def _summarise(
 ) -> tuple[list[Summary], list[Summary]]:
     summaries, overall = [], []
     for entry in entries:
-        mine = [
-            summarise_set(chosen, protocol.metrics, protocol.seed)
-            for info in infos
-            if (chosen := [r for r in results if r.candidate == entry.name and r.set_name == info.name])
-        ]
-        summaries += mine
-        overall.append(summarise_overall(mine))
+        mine = [[r for r in results if r.candidate == entry.name and r.set_name == info.name] for info in infos]
+        filled = [objects for objects in mine if objects]
+        by_set = [summarise_set(objects, protocol.metrics, protocol.seed) for objects in filled]
+        summaries += by_set
+        overall.append(summarise_overall(by_set, filled, protocol.seed))
     return summaries, overall
 
 

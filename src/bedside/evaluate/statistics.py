@@ -35,11 +35,35 @@ def bootstrap_interval(cases: NDArray[np.float64], seed: object) -> tuple[Interv
     Returns:
         One interval per column; None for fewer than two cases.
     """
-    count = len(cases)
-    if count < 2:
+    return _percentiles(resampled_means(cases, seed)) if len(cases) > 1 else None
+
+
+def bootstrap_interval_of_sets(sets: Sequence[tuple[NDArray[np.float64], object]]) -> tuple[Interval, ...] | None:
+    """The percentile interval of the mean over sets, each being the mean of its cases, by resampling cases within sets.
+
+    The sets themselves stay: the interval says how far the mean hangs on which of their cases were there, and nothing
+    of how other sets would do. A set of one case cannot be resampled and adds no width.
+
+    Args:
+        sets: For each set its cases (cases, rounds) and its seed.
+
+    Returns:
+        One interval per column; None where no set has two cases.
+    """
+    if all(len(cases) < 2 for cases, _ in sets):
         return None
+    return _percentiles(np.mean([resampled_means(cases, seed) for cases, seed in sets], axis=0))
+
+
+def resampled_means(cases: NDArray[np.float64], seed: object) -> NDArray[np.float64]:
+    """Means (resamples, rounds) of cases (cases, rounds) that were drawn anew, with replacement, each time."""
+    count = len(cases)
     drawn = stable_generator("bootstrap", seed).integers(count, size=(RESAMPLES, count))
     # How often each case was drawn, so that the means of all columns are one product.
     weights = np.apply_along_axis(np.bincount, 1, drawn, minlength=count) / count
-    low, high = np.percentile(weights @ cases, (2.5, 97.5), axis=0)
+    return np.asarray(weights @ cases)
+
+
+def _percentiles(means: NDArray[np.float64]) -> tuple[Interval, ...]:
+    low, high = np.percentile(means, (2.5, 97.5), axis=0)
     return tuple(Interval(float(a), float(b)) for a, b in zip(low, high, strict=True))

@@ -32,6 +32,7 @@ thead th{color:var(--soft);font-weight:500;border-bottom:1px solid var(--line)}
 .examples{display:flex;flex-wrap:wrap;gap:18px 26px}
 .panels{display:flex;gap:8px;align-items:flex-start}figure{margin:6px 0 0}figure svg{border-radius:4px;display:block;
 max-width:100%;height:auto;background:#000}
+summary{cursor:pointer;margin:18px 0}summary h2{display:inline}
 footer{color:var(--soft);font-size:13px;margin-top:24px}
 dl{display:grid;grid-template-columns:max-content 1fr;gap:2px 16px}
 dt{font-weight:600}dd{margin:0;overflow-wrap:anywhere}

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from torch import nn
+
+from bedside.models.blocks.late_prompts import LatePromptUNet
 from bedside.models.blocks.unet import ResidualUNet
 
 CARD = {
@@ -11,6 +16,7 @@ CARD = {
     "parameters": 3_757_825,
     "dimensions": 2,
     "grid": 128,
+    "stored_as": "int8",
     "channels": (
         "red",
         "green",
@@ -28,9 +34,25 @@ CARD = {
 }
 
 
-def build(name: str = "bedside-2d") -> ResidualUNet:
-    """The network: (batch, 8, y, x) to logits (batch, 1, y, x); sides are multiples of 32."""
+def build(
+    name: str = "bedside-2d",
+    *,
+    widths: Sequence[int] = (32, 64, 96, 160, 192),
+    depths: Sequence[int] = (1, 2, 2, 2, 2),
+    block: str = "residual",
+    prompts: str = "early",
+) -> nn.Module:
+    """The network: (batch, 8, y, x) to logits (batch, 1, y, x); sides are multiples of 32.
+
+    Args:
+        name: Of the model.
+        widths: Channels of each stage, finest first.
+        depths: Blocks of each stage of the encoder.
+        block: "residual" or "convnext"; see ``blocks.unet``.
+        prompts: "early" for prompts as input channels, "late" for an image encoded once and a light decoder that sees
+            the prompts; see ``blocks.late_prompts``.
+    """
     del name
-    return ResidualUNet(
-        dimensions=2, channels_in=8, widths=(32, 64, 96, 160, 192), depths=(1, 2, 2, 2, 2), head_width=16
-    )
+    if prompts == "late":
+        return LatePromptUNet(2, image_channels=3, prompt_channels=5, widths=widths, depths=depths, block=block)
+    return ResidualUNet(2, channels_in=8, widths=widths, depths=depths, head_width=16, block=block)

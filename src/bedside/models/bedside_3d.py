@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from torch import nn
+
+from bedside.models.blocks.late_prompts import LatePromptUNet
 from bedside.models.blocks.unet import ResidualUNet
 
 CARD = {
@@ -27,12 +32,20 @@ CARD = {
 }
 
 
-def build(name: str = "bedside-3d") -> ResidualUNet:
+def build(
+    name: str = "bedside-3d",
+    *,
+    widths: Sequence[int] = (32, 64, 96, 160, 192),
+    depths: Sequence[int] = (1, 2, 2, 2, 2),
+    block: str = "residual",
+    prompts: str = "early",
+) -> nn.Module:
     """The network: (batch, 6, z, y, x) to logits (batch, 1, z, y, x); sides are multiples of 32.
 
-    Widths and depths are those of bedside-2d, whose weights it begins with (see ``train.inflation``).
+    Widths and depths are those of bedside-2d, whose weights it begins with (see ``train.inflation``). The arguments are
+    those of bedside-2d.
     """
     del name
-    return ResidualUNet(
-        dimensions=3, channels_in=6, widths=(32, 64, 96, 160, 192), depths=(1, 2, 2, 2, 2), head_width=16
-    )
+    if prompts == "late":
+        return LatePromptUNet(3, image_channels=1, prompt_channels=5, widths=widths, depths=depths, block=block)
+    return ResidualUNet(3, channels_in=6, widths=widths, depths=depths, head_width=16, block=block)

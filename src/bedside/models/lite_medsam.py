@@ -14,11 +14,10 @@ CARD = {
     "parameters": 9_791_300,
     "dimensions": 2,
     "grid": 256,
-    "prompt_kinds": ("box", "scribble"),
+    "prompt_kinds": ("box",),
     "negative_kinds": (),
     "licence": "Apache-2.0",
-    "source": "github.com/bowang-lab/MedSAM, branches LiteMedSAM and LiteMedSAMScribble",
-    "variants": ("box", "scribble"),
+    "source": "github.com/bowang-lab/MedSAM, branch LiteMedSAM",
 }
 
 

@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from bedside.core.modalities import MODALITIES
 from bedside.models.blocks.sam import Features, repeated
 from bedside.models.blocks.sam_mask_decoder import MaskDecoder
 from bedside.models.blocks.sam_prompt_encoder import TokenEncoder
@@ -28,20 +29,6 @@ CARD = {
 }
 """Parameters do not count the frozen CLIP, whose features are inputs here (see ``FeatureTower``)."""
 
-MODALITIES = (
-    "CT",
-    "MR",
-    "Endoscopy",
-    "X-Ray",
-    "PET",
-    "Dermoscopy",
-    "Mammography",
-    "US",
-    "OCT",
-    "Fundus",
-    "Microscopy",
-)
-"""Modalities in the order of their numbers."""
 CLIP_WIDTH = 512
 CLIP_SIDE = 224
 LEAK = 0.1

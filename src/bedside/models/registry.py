@@ -11,6 +11,8 @@ from __future__ import annotations
 import ast
 import functools
 import importlib
+import inspect
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -104,11 +106,15 @@ def model_card(name: str) -> ModelCard:
     return _found()[name][0]
 
 
-def build_model(name: str) -> nn.Module:
+def build_model(name: str, architecture: Mapping[str, Any] | None = None) -> nn.Module:
     """The network of the model called ``name``, with initial weights.
 
+    Args:
+        name: Model in the registry.
+        architecture: Arguments of the model's ``build`` that replace what its card describes, for experiments.
+
     Raises:
-        InputError: No model has that name.
+        InputError: No model has that name, or its architecture cannot be changed so.
         DependencyError: torch is not installed.
     """
     model_card(name)
@@ -120,5 +126,11 @@ def build_model(name: str) -> nn.Module:
         raise DependencyError(
             f"building the network of '{name}' needs torch", fix="install it with: pip install 'bedside[train]'"
         ) from error
-    network: nn.Module = module.build(name)
+    changes = dict(architecture or {})
+    unknown = sorted(set(changes) - (set(inspect.signature(module.build).parameters) - {"name"}))
+    if unknown:
+        known = [p for p in inspect.signature(module.build).parameters if p != "name"]
+        expected = f"one of {', '.join(known)}" if known else "none, it is what it is"
+        raise InputError(f"architecture of '{name}'", expected=expected, got=unknown[0])
+    network: nn.Module = module.build(name, **changes)
     return network

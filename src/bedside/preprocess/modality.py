@@ -4,20 +4,8 @@ from __future__ import annotations
 
 import re
 
-MODALITIES = (
-    "CT",
-    "MR",
-    "Endoscopy",
-    "X-Ray",
-    "PET",
-    "Dermoscopy",
-    "Mammography",
-    "US",
-    "OCT",
-    "Fundus",
-    "Microscopy",
-)
-"""In the order of MCP-MedSAM's numbers; the network's module cannot be asked, because it needs torch."""
+from bedside.core.modalities import MODALITIES
+
 _ALSO = {
     **dict.fromkeys(("CR", "DX", "RF", "XA", "XRAY", "CXR", "XR"), "X-Ray"),
     **{"MRI": "MR", "PT": "PET", "MG": "Mammography", "MAMMO": "Mammography", "IVUS": "US", "ULTRASOUND": "US"},

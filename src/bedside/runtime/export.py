@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bedside.core.files import atomic_path
-from bedside.models.registry import model_card
+from bedside.models.registry import build_model, model_card
 from bedside.weights.card import WeightsCard, file_sha256
 from bedside.weights.packed import StoredPrecision, pack, unpack
 from bedside.weights.store import WeightsFiles
@@ -30,6 +30,7 @@ __all__ = [
     "distinct_state",
     "export_weights",
     "point_into",
+    "repack_weights",
     "safetensors_offsets",
 ]
 
@@ -77,6 +78,21 @@ def export_weights(
         _write_graph(network, path, files.tensors, grid)
     WeightsCard(**{**vars(card), "sha256": file_sha256(files.tensors)}).save(files.card_path)
     return files
+
+
+def repack_weights(files: WeightsFiles, folder: Path, precision: StoredPrecision) -> WeightsFiles:
+    """Write installed weights of one graph into ``folder`` again, stored in another precision.
+
+    Args:
+        files: Of a model of the family "window".
+        folder: Where the files go; not the one they come from.
+        precision: What the parameters are stored as.
+    """
+    from safetensors.torch import load_file
+
+    network = build_model(files.name)
+    network.load_state_dict(unpack(load_file(files.tensors)))
+    return export_weights(network, folder, files.card, precision=precision)
 
 
 def distinct_state(network: nn.Module) -> dict[str, Tensor]:

@@ -44,9 +44,7 @@ def import_sam(
     if card.family != "sam":
         raise InputError(f"model '{name}'", expected="one of the family sam", got=f"family {card.family}")
     if variant and variant not in card.variants:
-        raise InputError(
-            f"variant of '{name}'", expected=f"one of {', '.join(card.variants) or 'none'}", got=f"'{variant}'"
-        )
+        raise InputError(f"variant of '{name}'", expected=" or ".join(card.variants) or "none", got=f"'{variant}'")
     if (clip is not None) != (name in WITH_CLIP):
         raise InputError(
             f"import of '{name}'",
@@ -78,7 +76,7 @@ def import_sam(
     stem = weights_stem(name, variant)
     if clip is None:
         return export_parts(network, folder, written, stem=stem, precision=precision)
-    from bedside.models.mcp_medsam import MODALITIES
+    from bedside.core.modalities import MODALITIES
     from bedside.weights.clip import Tokens, read_clip
 
     tower, tokens = read_clip(clip), Tokens.in_folder(clip)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -66,6 +66,7 @@ class LoadedSegmenter:
         device: Where the network runs.
         precision: What it computes in.
         weights_sha256: Checksum of its weights.
+        experts: Checksum of the weights of each further network that may answer in its place, by their stem.
         notice: One line that has to be shown of the weights' licence; None where it sets no conditions of use.
     """
 
@@ -77,6 +78,7 @@ class LoadedSegmenter:
         self.device = graph.device
         self.precision = graph.precision
         self.weights_sha256 = card.sha256
+        self.experts: Mapping[str, str] = getattr(segmenter, "experts", {})
         self.notice = licence_notice(self.name, card.licence) if card.licence in TERMS else None
         self._segmenter = segmenter
 

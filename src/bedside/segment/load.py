@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any, get_args
 
 from bedside.core.errors import InputError, WeightsError
@@ -20,6 +21,9 @@ from bedside.weights.store import WeightsFiles, find_weights
 
 ENGINES: dict[str, Engine] = {"interactions": load_interactions, "sam": load_sam, "window": load_window}
 """What runs the models of each family; see ``engine_name``."""
+
+PRECISION_VARIABLE = "BEDSIDE_PRECISION"
+"""Environment variable that names a precision where none is asked for, for every verb and the page alike."""
 
 
 def load_segmenter(
@@ -40,7 +44,8 @@ def load_segmenter(
         name: Model in the registry.
         device: Where to run it.
         runtime: "openvino", "onnxruntime", "torch", or "auto" for the first that is installed.
-        precision: "auto" lets the runtime choose by what the processor can do.
+        precision: "auto" takes that of the environment variable ``BEDSIDE_PRECISION``; where it is not set either, the
+            runtime chooses by what the processor can do.
         window: Strategy by which windows are chosen, by its name; the model's own where left out.
         policy: Numbers of the strategy "evidence".
         slices: How volumes are answered slice by slice, of the family "sam" only.
@@ -54,7 +59,7 @@ def load_segmenter(
         BackendError: The runtime cannot load the model or lacks the device.
     """
     chosen_device: Device = check_choice("device", device, get_args(Device))
-    chosen_precision: Precision = check_choice("precision", precision, get_args(Precision))
+    chosen_precision: Precision = check_choice("precision", wanted_precision(precision), get_args(Precision))
     card = model_card(name)
     engine = ENGINES.get(engine_name(card))
     if engine is None:
@@ -79,6 +84,11 @@ def load_segmenter(
     )
     segmenter, graph = engine(request)
     return LoadedSegmenter(segmenter, graph, request)
+
+
+def wanted_precision(precision: str) -> str:
+    """The precision that was asked for, by name or else by the environment."""
+    return (os.environ.get(PRECISION_VARIABLE) or "auto") if precision == "auto" else precision
 
 
 def read_calibration(files: WeightsFiles) -> Calibration | None:

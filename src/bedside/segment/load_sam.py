@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
 from dataclasses import replace
 
 from bedside.core.errors import InputError, WeightsError
@@ -54,10 +53,11 @@ def load_sam(request: EngineRequest) -> tuple[Segmenter, Graph]:
     if request.window is not None:
         raise InputError(f"windows of '{request.card.name}'", expected="none: it sees whole slices", got=request.window)
     network = open_network(request, request.files, SYSTEMS[request.card.name])
-    choose: Callable[[Image], Network] = (
-        Experts(request, network) if network.system is daft.SYSTEM else lambda _: network
-    )
-    return SliceSegmenter(request.card.name, choose, BOXES, request.slices or SlicePolicy()), network.encoder
+    policy = request.slices or SlicePolicy()
+    if network.system is not daft.SYSTEM:
+        return SliceSegmenter(request.card.name, lambda _: network, BOXES, policy), network.encoder
+    experts = Experts(request, network)
+    return SliceSegmenter(request.card.name, experts, BOXES, policy, experts.installed()), network.encoder
 
 
 def open_network(request: EngineRequest, files: WeightsFiles, system: System) -> Network:
@@ -126,6 +126,11 @@ class Experts:
             if files is not None:
                 return self._load(stem, files)
         return self._general
+
+    def installed(self) -> dict[str, str]:
+        """SHA-256 of the weights of every expert that is installed, by stem."""
+        found = {stem: self._find(stem) for stem in daft.all_experts()}
+        return {stem: files.card.sha256 for stem, files in found.items() if files is not None}
 
     def _find(self, stem: str) -> WeightsFiles | None:
         beside = WeightsFiles.in_folder(stem, self._request.files.graph.parent, PARTS[0])

@@ -7,7 +7,7 @@ from dataclasses import replace
 from bedside.runtime.backend import Graph
 from bedside.segment.engine import EngineRequest, card_capabilities
 from bedside.segment.planes import PlaneSegmenter
-from bedside.segment.policy import WindowPolicy
+from bedside.segment.policy import VOLUMES, WindowPolicy
 from bedside.segment.protocol import Segmenter
 from bedside.segment.strategies import EVIDENCE, make_strategy
 from bedside.segment.strategy import WindowStrategy
@@ -22,7 +22,7 @@ def load_window(request: EngineRequest) -> tuple[Segmenter, Graph]:
         BackendError: The runtime cannot load the network.
     """
     card = request.card
-    policy, strategy = _windows(request.window)
+    policy, strategy = _windows(request.window, card.dimensions)
     shape = (1, len(card.channels), *(card.grid,) * card.dimensions)
     graph = request.backend.load(request.files, shape=shape, device=request.device, precision=request.precision)
     capabilities = card_capabilities(card, (card.dimensions,))
@@ -41,8 +41,9 @@ def load_window(request: EngineRequest) -> tuple[Segmenter, Graph]:
     return PlaneSegmenter(segmenter, replace(segmenter.capabilities, dimensions=(2, 3))), graph
 
 
-def _windows(chosen: str | WindowPolicy | None) -> tuple[WindowPolicy, WindowStrategy | None]:
+def _windows(chosen: str | WindowPolicy | None, dimensions: int) -> tuple[WindowPolicy, WindowStrategy | None]:
     """The numbers of the strategy by evidence, and another strategy where one is asked for."""
     if isinstance(chosen, WindowPolicy):
         return chosen, None
-    return WindowPolicy(), None if chosen in (None, EVIDENCE) else make_strategy(chosen, (EVIDENCE,))
+    usual = VOLUMES if dimensions == 3 else WindowPolicy()
+    return usual, None if chosen in (None, EVIDENCE) else make_strategy(chosen, (EVIDENCE,))

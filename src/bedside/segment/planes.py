@@ -93,11 +93,16 @@ class PlaneSegmenter:
         indices = sorted({i for prompt in newest for i in touched_slices(prompt, self._axis, depth)})
         asked = []
         for index in indices:
-            flats = [f for p in prompts if (f := flatten_prompt(p, self._axis, index, depth)) is not None]
             mask = np.take(before, index, axis=self._axis) if before is not None else None
+            given = max((n + 1 for n, p in enumerate(prompts) if isinstance(p, InitialMask)), default=0)
+            older, newer = (
+                flatten_prompts(part, self._axis, index, depth) for part in (prompts[:given], prompts[given:])
+            )
+            flats = [*older, *newer]
             if mask is not None and mask.any():
-                # The slice's mask is positive evidence of its own, where the prompts on it are negative ones.
-                flats = [InitialMask(mask != 0), *flats]
+                # The slice's mask is positive evidence of its own, where the prompts on it are negative ones. It stands
+                # where a mask was given, because prompts before that have had their say.
+                flats = [*older, InitialMask(mask != 0), *newer]
             if any(p.positive for p in flats):
                 asked.append((index, flats))
         return asked
@@ -208,6 +213,11 @@ def flatten_prompt(prompt: Prompt, axis: int, index: int, depth: int | None = No
         return replace(prompt, points=outline) if len(outline) >= 3 else None
     stroke = tuple(flat(p) for p in _stroke_on_slice(prompt, drop, index))
     return replace(prompt, points=stroke) if stroke else None
+
+
+def flatten_prompts(prompts: Sequence[Prompt], axis: int, index: int, depth: int) -> list[Prompt]:
+    """The parts of prompts that lie on one slice; see ``flatten_prompt``."""
+    return [f for p in prompts if (f := flatten_prompt(p, axis, index, depth)) is not None]
 
 
 def _stroke_on_slice(scribble: Scribble, drop: int, index: int) -> list[Coordinates]:

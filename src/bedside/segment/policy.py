@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bedside.core.errors import InputError
 
@@ -21,6 +21,8 @@ class WindowPolicy:
         border_share: Share of a face's cells, measured on the mask's own extent, that counts as running into it.
         refine_scale: Voxels per cell beyond which borders are drawn again in smaller windows.
         refine_limit: Most windows used for that; 0 turns refinement off.
+        search_refine_limit: Most windows used for that after a search, which clicks alone ask for; None for
+            ``refine_limit``. Such a mask is a first proposal, and its size is more in doubt than its border.
     """
 
     object_zoom: float = 1.8
@@ -32,7 +34,16 @@ class WindowPolicy:
     border_share: float = 0.15
     refine_scale: float = 2.0
     refine_limit: int = 6
+    search_refine_limit: int | None = None
 
     def __post_init__(self) -> None:
         if self.object_zoom <= 1 or self.grow_factor <= 1 or self.search_ratio <= 1:
             raise InputError("window policy", expected="zooms and factors above 1", got=self)
+
+    def after_search(self) -> WindowPolicy:
+        """The policy by which an answer is refined that a search has found."""
+        return self if self.search_refine_limit is None else replace(self, refine_limit=self.search_refine_limit)
+
+
+VOLUMES = WindowPolicy(search_refine_limit=2)
+"""For volumes, where each window costs ten times as much as in an image."""

@@ -79,12 +79,19 @@ class SliceSegmenter:
         choose: Gives the network for an image; the same every time, but where a system has experts.
         capabilities: What prompts it takes.
         policy: Which slices are answered, and how much is remembered.
+        experts: Checksum of the weights of each network that ``choose`` may give beside the system's own, by stem.
     """
 
     def __init__(
-        self, name: str, choose: Callable[[Image], Network], capabilities: Capabilities, policy: SlicePolicy
+        self,
+        name: str,
+        choose: Callable[[Image], Network],
+        capabilities: Capabilities,
+        policy: SlicePolicy,
+        experts: Mapping[str, str] | None = None,
     ) -> None:
         self.name = name
+        self.experts = dict(experts or {})
         self.capabilities = capabilities
         self.policy = policy
         self._choose = choose

@@ -23,6 +23,7 @@ from bedside.preprocess.window import Window
 from bedside.runtime.backend import Graph
 from bedside.segment.answer import Answer, answer_bounds, answer_score, choose_answer, touches_border
 from bedside.segment.evidence import Bounds, Evidence, gather_evidence
+from bedside.segment.obey import bend_logits, prompts_in_force, stamp_prompts
 from bedside.segment.policy import WindowPolicy
 from bedside.segment.protocol import Capabilities, Prediction
 from bedside.segment.refine import refinement_windows
@@ -121,7 +122,8 @@ class WindowSegmenter:
         else:
             answer = self._search(evidence, placed, clock)
         answer = self._grow(answer, placed, before, evidence, clock)
-        return self._paste(answer, placed, previous, clock)
+        policy = self.policy if evidence.extent is not None else self.policy.after_search()
+        return self._paste(answer, placed, previous, clock, policy)
 
     def _follow(self, strategy: WindowStrategy, scene: Scene, before: PlacedMask | None, clock: Clock) -> Prediction:
         """Ask in the windows that a strategy yields."""
@@ -132,7 +134,7 @@ class WindowSegmenter:
             answer = self._ask(window, scene.prompts, before, clock)
             known = before.sample(window)[0] > 0 if before is not None else np.zeros(self._grid, dtype=bool)
             window = strategy.following(windows, answer.mask, known)
-        return self._paste(answer, scene.prompts, scene.previous, clock)
+        return self._paste(answer, scene.prompts, scene.previous, clock, self.policy)
 
     def _require_image(self) -> Image:
         if self._image is None:
@@ -158,14 +160,15 @@ class WindowSegmenter:
         if colours.shape[0] == 1 and len(self._grid) == 2:
             colours = np.repeat(colours, 3, axis=0)
         mask = before.sample(window) if before is not None else np.zeros((1, *self._grid), dtype=np.float32)
-        painted = paint_prompts([window.to_grid(p) for p in prompts], self._grid)
+        on_grid = [window.to_grid(p) for p in prompts]
+        painted = paint_prompts(on_grid, self._grid)
         stacked = np.concatenate([colours, mask, painted])[None]
         clock.seconds["window"] += time.perf_counter() - began
         began = time.perf_counter()
         logits = self._graph.run({INPUT: stacked})[OUTPUT][0, 0]
         clock.seconds["network"] += time.perf_counter() - began
         clock.passes += 1
-        return Answer(window, logits, inside)
+        return Answer(window, bend_logits(logits, prompts_in_force(on_grid)), inside)
 
     def _search(self, evidence: Evidence, prompts: Sequence[Prompt], clock: Clock) -> Answer:
         """Try windows of growing size around marks that do not tell the object's extent; keep the best answer."""
@@ -217,7 +220,12 @@ class WindowSegmenter:
         return answer
 
     def _paste(
-        self, answer: Answer, prompts: Sequence[Prompt], previous: NDArray[np.uint8] | None, clock: Clock
+        self,
+        answer: Answer,
+        prompts: Sequence[Prompt],
+        previous: NDArray[np.uint8] | None,
+        clock: Clock,
+        policy: WindowPolicy,
     ) -> Prediction:
         """The mask at full resolution within the window, its border refined where cells are much larger than voxels."""
         shape = self._require_image().shape
@@ -230,9 +238,10 @@ class WindowSegmenter:
         if self.strategy is not None:
             scene = Scene(shape, self._grid, prompts, previous)
             windows = self.strategy.refinements(mask, before, region, answer.window, scene)
-        elif max(answer.window.scale) > self.policy.refine_scale and self.policy.refine_limit and mask.any():
-            windows = refinement_windows(answer.mask, answer.window, self.policy)
+        elif max(answer.window.scale) > policy.refine_scale and policy.refine_limit and mask.any():
+            windows = refinement_windows(answer.mask, answer.window, policy)
         self._refine(mask, region, windows, prompts, clock)
+        stamp_prompts(mask, region, prompts_in_force(prompts))
         changed = mask_region(mask != before).shift(region.start)
         window = tuple(zip(answer.window.start, answer.window.stop, strict=True))
         quality = self.calibration(expected_dsc(answer)) if self.calibration else None

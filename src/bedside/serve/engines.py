@@ -68,6 +68,24 @@ class Engines:
             self._loaded.move_to_end(name)
             return self._loaded[name]
 
+    def loaded(self, name: str) -> bool:
+        """Whether a model is ready to be asked."""
+        return name in self._loaded
+
+    def capabilities(self, name: str) -> Capabilities:
+        """What a model takes: as it says itself, or as its card says where it cannot be loaded now.
+
+        Raises:
+            InputError: No model has that name.
+        """
+        try:
+            return self.get(name).capabilities
+        except BedsideError:
+            from bedside.segment.engine import card_capabilities
+
+            card = model_card(name)
+            return card_capabilities(card, (2, 3) if card.dimensions == 2 else (card.dimensions,))
+
     def warm_up(self, name: str) -> None:
         """Load a model and, where that is cheap, ask it once: first answers wait for memory and late imports.
 
@@ -154,7 +172,7 @@ class Lent:
     @property
     def capabilities(self) -> Capabilities:
         """What the model takes."""
-        return self._engines.get(self.name).capabilities
+        return self._engines.capabilities(self.name)
 
     @property
     def weights(self) -> str:

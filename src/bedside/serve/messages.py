@@ -388,6 +388,7 @@ class ImageInfo(Message):
         window: Display window to begin with.
         presets: Display windows that suit the modality.
         nbytes: Size of the samples in memory.
+        model_problem: Why the model that answered so far cannot be loaded; what it answered is shown all the same.
     """
 
     image: int
@@ -414,6 +415,7 @@ class ImageInfo(Message):
     nbytes: int
     state: WorkState
     model: str
+    model_problem: str | None
     policy: Policy
     tools: Tools
     version: int

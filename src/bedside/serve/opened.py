@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from hashlib import sha256
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bedside import __version__
 from bedside.core.errors import BedsideError
 from bedside.core.image import Image
 from bedside.core.labels import OverlapPolicy
-from bedside.core.prompts import InitialMask, Prompt
+from bedside.core.prompts import Prompt
 from bedside.core.region import Region
 from bedside.serve.engines import Engines, Lent
 from bedside.serve.errors import LockedError, NotFoundError, NotOfferedError
 from bedside.serve.facts import Facts
+from bedside.serve.keeping import Keeper
 from bedside.serve.messages import BrushRequest, Change, ObjectCreate, ObjectUpdate, Patch, Suggestion, Superseded
 from bedside.serve.patches import crop as crop_mask
 from bedside.serve.patches import decode_bits, dtype_name, encode, encode_bits, paint_labels, whole_box
@@ -33,14 +31,11 @@ from bedside.session.editing import (
     identify,
     number_prompts_after,
     object_journals,
-    object_prompts,
     packed_mask,
     remove_object,
 )
-from bedside.session.journal import Journal, Prompted, history
-from bedside.session.masks import PackedMask
 from bedside.session.session import Session
-from bedside.session.workspace import ImageRecord, ObjectLook, ObjectRow, Workspace
+from bedside.session.workspace import ImageRecord, ObjectLook, Workspace
 from bedside.weights.defaults import default_model as bundled_model
 
 if TYPE_CHECKING:
@@ -48,17 +43,6 @@ if TYPE_CHECKING:
 
 Outcome = Change | Superseded | Exception
 """What became of a request."""
-
-
-@dataclass(frozen=True)
-class _Written:
-    """What the workspace holds of an object."""
-
-    events: int
-    name: str
-    colour: str | None
-    look: ObjectLook
-    model: str
 
 
 class OpenImage:
@@ -105,16 +89,21 @@ class OpenImage:
         journal, self._looks = workspace.journal(record.id)
         self._session = Session(image, segmenter=cast("Segmenter", self._lent))
         identify(self._session, record.stamp)
-        if journal.objects:
-            self._session.restore(journal, self._known(journal))
+        self._keeper = Keeper(workspace, record.id)
+        self._keeper.take_up(self._session, journal, self._looks, self._lent)
         number_prompts_after(self._session, workspace.last_prompt(record.id))
-        self._written = self._states()
         self.snapshot = self._look(record.version)
 
     @property
     def model(self) -> str:
         """Name of the model that answers."""
         return self._lent.name
+
+    @property
+    def model_problem(self) -> str | None:
+        """Why the model could not be loaded, so that only kept masks are shown; None where it was not needed or is."""
+        problem = self._keeper.problem
+        return None if problem is None or self._engines.loaded(self.model) else str(problem)
 
     @property
     def nbytes(self) -> int:
@@ -256,9 +245,11 @@ class OpenImage:
             self.snapshot.object(current)
         before = whole_box(self.snapshot.layers, self.image.ndim)
         if model is not None and model != self.model:
+            # Loaded now, so that a model without weights is refused before any prompt is looked at.
+            self._engines.get(model)
             lent = Lent(self._engines, model)
             self._session.replay(segmenter=cast("Segmenter", lent))
-            self._lent = lent
+            self._lent, self._keeper.problem = lent, None
             before = before.union(self._all_regions())
         elif policy in (None, self._policy):
             before = Region.empty(self.image.ndim)
@@ -301,7 +292,7 @@ class OpenImage:
         began = time.perf_counter()
         region = change()
         answered = time.perf_counter()
-        version = self._write(lambda: self._save(deleted))
+        version = self._write(lambda: self._keeper.save(self._session, self._looks, self._lent, deleted))
         saved = time.perf_counter()
         old, self.snapshot = self.snapshot, self._look(version)
         seconds = {k: v - seconds_before.get(k, 0.0) for k, v in self._session.seconds.items()}
@@ -360,50 +351,3 @@ class OpenImage:
         except BedsideError:
             self.broken = True
             raise
-
-    def _save(self, deleted: Sequence[int]) -> int:
-        """Write what the workspace does not hold yet; returns the version after it."""
-        states = self._states()
-        rows, events = [], 0
-        for item in object_journals(self._session):
-            if states[item.id] == self._written.get(item.id):
-                continue
-            fresh = item.events[self._written[item.id].events if item.id in self._written else 0 :]
-            events += len(fresh)
-            mask = packed_mask(self._session, item.id)
-            made_by = self._made_by(object_prompts(self._session, item.id)) if item.events else ""
-            look = self._looks.setdefault(item.id, ObjectLook())
-            rows.append(ObjectRow(item.id, item.name, item.colour, look, fresh, made_by, mask if made_by else None))
-        current = self._session.current
-        version = self._workspace.save(
-            self.id, rows, current.id if current else None, deleted, self.model if events else None
-        )
-        self._written = states
-        return version
-
-    def _states(self) -> dict[int, _Written]:
-        """What the workspace should hold of each object."""
-        return {
-            item.id: _Written(
-                len(item.events), item.name, item.colour, self._looks.get(item.id, ObjectLook()), self.model
-            )
-            for item in object_journals(self._session)
-        }
-
-    def _made_by(self, prompts: Sequence[Prompted]) -> str:
-        """What a mask follows from, so that a kept one is used for just that."""
-        # An initial mask alone is the answer to itself: no model has to be loaded to keep it.
-        asked = any(not isinstance(entry.prompt, InitialMask) for entry in prompts)
-        maker = (self._lent.name, self._lent.weights) if asked else ()
-        numbers = [(entry.id, entry.predict) for entry in prompts]
-        return sha256(repr((__version__, maker, numbers)).encode()).hexdigest()
-
-    def _known(self, journal: Journal) -> dict[int, PackedMask]:
-        known = {}
-        for item in journal.objects:
-            prompts = history(item.events).prompts
-            if prompts:
-                mask = self._workspace.remembered_mask(self.id, item.id, self._made_by(prompts))
-                if mask is not None:
-                    known[item.id] = mask
-        return known

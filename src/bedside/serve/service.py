@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from bedside.core.errors import BedsideError
+from bedside.serve.cleaning import UNPACKED, UPLOADS, remove_unneeded, remove_unpacked
 from bedside.serve.engines import Engines
 from bedside.serve.errors import NotFoundError
 from bedside.serve.hub import BUDGET, Hub
@@ -66,8 +67,9 @@ class Service:
         self.workspace, self.config = workspace, config
         self.engines = engines or Engines()
         self.folder = workspace.path.with_name(workspace.path.name + ".files")
+        remove_unneeded(workspace, self.folder)
         self.worker = Worker()
-        opener = Opener(workspace, self.engines, config.model, self.folder / "unpacked")
+        opener = Opener(workspace, self.engines, config.model, self.folder / UNPACKED)
         self.hub = Hub(workspace, opener, self.worker, config.budget)
         self.items: list[int] = []
         self.first: int | None = None
@@ -89,7 +91,7 @@ class Service:
             self._looked_through.set()
             self._prepare_first()
         if self.config.warm_up:
-            self.worker.submit(Job(0, lambda _: self._warm_up()))
+            self._warm_up(self.config.model or IMAGES)
 
     async def stop(self, patience: float = 0.5) -> None:
         """End everything; what was answered is in the workspace.
@@ -101,16 +103,27 @@ class Service:
             task.cancel()
         self.hub.readers.shutdown(wait=False, cancel_futures=True)
         await asyncio.to_thread(self.worker.stop, patience)
+        await asyncio.to_thread(remove_unpacked, self.folder)
         self.workspace.close()
+
+    @property
+    def uploads(self) -> Path:
+        """Where what browsers send is kept."""
+        return self.folder / UPLOADS
 
     # The worklist
 
-    async def add_item(self, path: Path, series: str | None = None, volume: int | None = None) -> ItemRecord:
-        """The item at a place, put on the worklist if it is not there."""
+    async def open_at(self, path: Path, series: str | None = None, volume: int | None = None) -> OpenImage:
+        """Open the image at a place and put it on the worklist.
+
+        Raises:
+            BedsideError: It cannot be opened; it is not put on the list then.
+        """
         number = await self.hub.call(self.workspace.item, str(path.absolute()), series, volume, path.name)
+        opened = await self.open(self.item(number))
         if number not in self.items:
             self.items.append(number)
-        return self.item(number)
+        return opened
 
     async def looked_through(self, patience: float) -> None:
         """Wait a moment for folders to be looked through, so that the first answer knows the first image."""
@@ -135,8 +148,10 @@ class Service:
         return next((i for i in self.workspace.items(order) if i.state != "done" and i.id != after), None)
 
     async def open(self, item: ItemRecord) -> OpenImage:
-        """Open an item, and prepare the one after it in the background."""
+        """Open an item, and prepare its model and the item after it in the background."""
         opened = await self.hub.open_item(item)
+        if self.config.warm_up and not self.engines.loaded(opened.model):
+            self._warm_up(opened.model)
         if self.config.prepare_after is not None:
             self._spawn(self._prepare_after(item.id, self.config.prepare_after))
         return opened
@@ -181,11 +196,16 @@ class Service:
             self.scanning = False
             self._looked_through.set()
 
-    def _warm_up(self) -> None:
-        try:
-            self.engines.warm_up(self.config.model or IMAGES)
-        except BedsideError as error:
-            log.warning("%s", error)
+    def _warm_up(self, model: str) -> None:
+        """Load a model while nobody asks it."""
+
+        def work(_: Sequence[Job]) -> None:
+            try:
+                self.engines.warm_up(model)
+            except BedsideError as error:
+                log.warning("%s", error)
+
+        self.worker.submit(Job(0, work))
 
 
 def item_info(service: Service, record: ItemRecord) -> Item:
@@ -233,6 +253,7 @@ def image_info(service: Service, opened: OpenImage) -> ImageInfo:
         nbytes=int(image.array.nbytes),
         state=record.state,
         model=opened.model,
+        model_problem=opened.model_problem,
         policy=seen.policy,
         tools=service.engines.tools(opened.model),
         version=seen.version,

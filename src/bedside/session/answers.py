@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from bedside.core.errors import PromptError
 from bedside.core.prompts import InitialMask, Point, Prompt
 from bedside.session.journal import Prompted
-from bedside.session.masks import Canvas, MaskCache, PackedMask
+from bedside.session.masks import Canvas, KeptMask, MaskCache, PackedMask
 
 if TYPE_CHECKING:
     from bedside.segment.protocol import Segmenter, Suggesting
@@ -72,11 +72,13 @@ class Answers:
             self._cache.put(numbers[:end], mask)
         return mask
 
-    def remember(self, prompts: Sequence[Prompted], mask: PackedMask) -> None:
-        """Take ``mask`` for the one that ``prompts`` make, without asking."""
+    def remember(self, prompts: Sequence[Prompted], kept: KeptMask) -> None:
+        """Take what was kept for what ``prompts`` make, without asking."""
         steps = self._steps(prompts)
         if steps:
-            self._cache.put(tuple(entry.id for entry in prompts[: steps[-1]]), mask)
+            numbers = tuple(entry.id for entry in prompts[: steps[-1]])
+            self._cache.put(numbers, kept.mask)
+            self._qualities[numbers] = kept.quality
 
     def quality(self, prompts: Sequence[Prompted]) -> float | None:
         """Estimated DSC of the mask that ``prompts`` make; None where it was not estimated."""

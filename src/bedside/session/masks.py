@@ -68,6 +68,19 @@ class PackedMask:
         return difference if difference.is_empty else difference.shift(union.start)
 
 
+@dataclass(frozen=True, eq=False)
+class KeptMask:
+    """A mask that prompts made, as it is kept with them.
+
+    Attributes:
+        mask: The mask.
+        quality: Its DSC as the model estimated it; None where it did not.
+    """
+
+    mask: PackedMask
+    quality: float | None = None
+
+
 class Canvas:
     """One dense mask of the whole image that shows one packed mask at a time.
 

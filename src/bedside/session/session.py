@@ -24,7 +24,7 @@ from bedside.core.region import Region
 from bedside.session.answers import Answers
 from bedside.session.gestures import Gestures
 from bedside.session.journal import Event, History, Journal, ObjectJournal, Prompted, Redone, Removed, Undone, history
-from bedside.session.masks import Canvas, PackedMask
+from bedside.session.masks import Canvas, KeptMask, PackedMask
 from bedside.session.objects import ObjectState, SessionObject
 from bedside.session.opening import check_journal, open_image, open_segmenter
 from bedside.session.stamp import ImageStamp
@@ -318,7 +318,7 @@ class Session(Gestures):
         session.restore(journal)
         return session
 
-    def restore(self, journal: Journal, known: Mapping[int, PackedMask] | None = None) -> None:
+    def restore(self, journal: Journal, known: Mapping[int, KeptMask] | None = None) -> None:
         """Take over the objects of ``journal`` in place of this session's own, and answer their prompts.
 
         Args:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 import threading
 import time
@@ -21,12 +22,21 @@ from bedside.core.region import Region
 from bedside.session.journal import FORMAT as JOURNAL_FORMAT
 from bedside.session.journal import VERSION as JOURNAL_VERSION
 from bedside.session.journal import Event, Journal
-from bedside.session.masks import PackedMask
+from bedside.session.masks import KeptMask, PackedMask
 from bedside.session.stamp import ImageStamp
 from bedside.session.workspace_file import WorkspaceFile
 
 WorkState = Literal["new", "in progress", "done"]
 """How far the work on an image is."""
+
+
+_BELOW = "substr(path, 1, length(?)) = ?"
+
+
+def _below(folder: Path) -> tuple[str, str]:
+    """The values of ``_BELOW`` for all that lies in a folder."""
+    prefix = str(folder) + os.sep
+    return prefix, prefix
 
 
 @dataclass(frozen=True)
@@ -87,8 +97,8 @@ class ObjectRow:
 
     Attributes:
         events: Those that the file does not hold yet.
-        made_by: Tells the model, weights and prompts that made ``mask``.
-        mask: Kept so that reopening need not ask again.
+        made_by: Tells the model, weights and prompts that made ``kept``.
+        kept: Its mask, so that reopening need not ask again; None leaves what the file holds.
     """
 
     id: int
@@ -97,7 +107,7 @@ class ObjectRow:
     look: ObjectLook
     events: Sequence[Event] = ()
     made_by: str = ""
-    mask: PackedMask | None = None
+    kept: KeptMask | None = None
 
 
 class Workspace:
@@ -150,6 +160,25 @@ class Workspace:
     def places(self, image: int) -> list[ItemRecord]:
         """Items at which an image was found, the last one opened first."""
         return self._items(f"WHERE image = {int(image)} ORDER BY opened DESC")
+
+    def needs(self, folder: Path, since: float) -> bool:
+        """Whether work would be lost with the images in a folder, or one was opened after ``since``.
+
+        Args:
+            folder: Holds images.
+            since: Seconds since 1970.
+        """
+        worked = "state = 'done' OR EXISTS (SELECT 1 FROM object WHERE object.image = item.image AND NOT deleted)"
+        return bool(
+            self._number(
+                f"SELECT count(*) FROM item WHERE {_BELOW} AND (opened >= ? OR {worked})", *_below(folder), since
+            )
+        )
+
+    def forget(self, folder: Path) -> None:
+        """Take the items in a folder off all lists; images, objects and journals stay."""
+        with self._transaction() as run:
+            run(f"DELETE FROM item WHERE {_BELOW}", *_below(folder))
 
     def set_state(self, item: int, state: WorkState) -> None:
         """Say how far the work at an item is.
@@ -268,10 +297,15 @@ class Workspace:
                         "INSERT INTO event (image, object, body, made) VALUES (?, ?, ?, ?)",
                         *(image, row.id, json.dumps(event.to_dict()), time.time()),
                     )
-                if row.mask is not None:
-                    region = json.dumps([row.mask.region.start, row.mask.region.stop])
-                    bits = zlib.compress(row.mask.bits.tobytes(), 1)
-                    run("INSERT OR REPLACE INTO mask VALUES (?, ?, ?, ?, ?)", image, row.id, row.made_by, region, bits)
+                if row.kept is not None:
+                    mask = row.kept.mask
+                    region = json.dumps([mask.region.start, mask.region.stop])
+                    bits = zlib.compress(mask.bits.tobytes(), 1)
+                    run(
+                        "INSERT OR REPLACE INTO mask (image, object, made_by, region, bits, quality)"
+                        " VALUES (?, ?, ?, ?, ?, ?)",
+                        *(image, row.id, row.made_by, region, bits, row.kept.quality),
+                    )
             for number in deleted:
                 run("UPDATE object SET deleted = 1 WHERE (image, id) = (?, ?)", image, number)
                 run("DELETE FROM mask WHERE (image, object) = (?, ?)", image, number)
@@ -332,16 +366,17 @@ class Workspace:
         )
         return [json.loads(body) for (body,) in found]
 
-    def remembered_mask(self, image: int, number: int, made_by: str) -> PackedMask | None:
-        """The mask of an object, if it was made by just that."""
+    def remembered_mask(self, image: int, number: int, made_by: str | None) -> KeptMask | None:
+        """The mask of an object, if it was made by just that; with None, by whatever answered its prompts."""
         with self._guard:
             row = self._connection.execute(
-                "SELECT region, bits FROM mask WHERE (image, object, made_by) = (?, ?, ?)", (image, number, made_by)
+                "SELECT region, bits, quality, made_by FROM mask WHERE (image, object) = (?, ?)", (image, number)
             ).fetchone()
-        if row is None:
+        if row is None or made_by not in (None, row[3]):
             return None
         start, stop = json.loads(row[0])
-        return PackedMask(Region(tuple(start), tuple(stop)), np.frombuffer(zlib.decompress(row[1]), dtype=np.uint8))
+        bits = np.frombuffer(zlib.decompress(row[1]), dtype=np.uint8)
+        return KeptMask(PackedMask(Region(tuple(start), tuple(stop)), bits), row[2])
 
     # Inside
 

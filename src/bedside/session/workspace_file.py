@@ -14,7 +14,7 @@ from bedside.core.errors import FormatError, InputError
 FILE_VARIABLE = "BEDSIDE_WORKSPACE"
 """Environment variable that names the workspace."""
 FILE_NAME = "bedside.workspace.sqlite"
-VERSION = 1
+VERSION = 2
 """Version of the tables (``user_version``)."""
 APPLICATION = 0x42445344
 """SQLite's ``application_id`` of workspaces: "BDSD"."""
@@ -70,11 +70,15 @@ CREATE TABLE mask (                    -- the last answers, so that reopening ne
     made_by TEXT NOT NULL,             -- model, weights and prompts that made it
     region TEXT NOT NULL,
     bits BLOB NOT NULL,
+    quality REAL,                      -- DSC that the model estimated
     PRIMARY KEY (image, object)
 );
 CREATE TRIGGER events_stay BEFORE DELETE ON event BEGIN SELECT RAISE(ABORT, 'the journal only grows'); END;
 CREATE TRIGGER events_are_fixed BEFORE UPDATE ON event BEGIN SELECT RAISE(ABORT, 'the journal only grows'); END;
 """
+
+_CHANGES = {1: "ALTER TABLE mask ADD COLUMN quality REAL;"}
+"""What makes the tables of a version those of the next."""
 
 
 def default_workspace() -> Path:
@@ -160,6 +164,9 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
     if version == 0:
         settings = f"PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {VERSION};"
         connection.executescript(f"BEGIN IMMEDIATE; {_TABLES} {settings} COMMIT;")
+    elif version < VERSION:
+        changes = " ".join(_CHANGES[number] for number in range(version, VERSION))
+        connection.executescript(f"BEGIN IMMEDIATE; {changes} PRAGMA user_version = {VERSION}; COMMIT;")
 
 
 class WorkspaceLock:

@@ -15,7 +15,7 @@ from bedside.data.sampling import SamplingConfig
 from bedside.train.task_table import task_module, task_name
 
 WINDOW = "window"
-WINDOW_SETTINGS = ("coarse_share", "round_probabilities", "dice_weight", "bce_weight", "sampling")
+WINDOW_SETTINGS = ("architecture", "coarse_share", "round_probabilities", "dice_weight", "bce_weight", "sampling")
 """Settings of the task "window"; other tasks have theirs in ``options``."""
 
 
@@ -47,6 +47,8 @@ class TrainingConfig:
         validate_every: Steps between validations and checkpoints.
         validation_samples: Samples of a validation.
         sampling: How samples are drawn.
+        architecture: Arguments of the model's ``build`` that replace what its card describes, for experiments; None for
+            none. The weights then serve through their graph alone, and the runtime "torch" refuses them.
         options: Settings of the task, an instance of its ``Options``; None where it has none.
     """
 
@@ -72,6 +74,7 @@ class TrainingConfig:
     validate_every: int = 1000
     validation_samples: int = 200
     sampling: SamplingConfig = field(default_factory=SamplingConfig)
+    architecture: Any = None
     options: Any = None
 
     def __post_init__(self) -> None:
@@ -93,6 +96,8 @@ class TrainingConfig:
         chances = self.round_probabilities
         sound = bool(chances) and min(chances) >= 0 and abs(sum(chances) - 1) <= 1e-6
         _check(self, "round_probabilities", sound, "probabilities that add up to 1")
+        changes = self.architecture
+        _check(self, "architecture", changes is None or isinstance(changes, Mapping), "names with values")
         _check(self, "precision", self.precision in ("bf16", "fp32"), "bf16 or fp32")
 
     @classmethod

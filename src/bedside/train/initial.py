@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -34,11 +35,13 @@ class Start:
         file: That they were read from.
         tensors: By name.
         licence: SPDX identifier, None where nothing states it.
+        training: How they were trained, from their card; empty where they have none.
     """
 
     file: Path
     tensors: dict[str, Tensor]
     licence: str | None
+    training: Mapping[str, Any] = field(default_factory=dict)
 
 
 def initial_path(choice: str, model: str) -> Path | None:
@@ -84,7 +87,7 @@ def read_start(path: Path, config: TrainingConfig) -> Start:
     card = _card_beside(path)
     if card is not None and "interactions" in card.training:
         _check_interactions(path, InteractionSettings.from_metadata(card.training["interactions"]))
-    return Start(path, state, card.licence if card else None)
+    return Start(path, state, card.licence if card else None, card.training if card else {})
 
 
 def _read_published(folder: Path, config: TrainingConfig) -> Start:

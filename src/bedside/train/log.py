@@ -11,13 +11,15 @@ from bedside.train.config import TrainingConfig
 
 VALIDATION = "validation.csv"
 """Table in a run's folder with a row for every validation."""
+LOSSES = "losses.csv"
+"""Table in a run's folder with a row for every line of the log: the mean loss of the steps since the line before."""
 
 
 class RunLog:
     """Collects a run's figures in its folder.
 
     Args:
-        folder: The run's folder; gets the table of validations and TensorBoard's event files.
+        folder: The run's folder; gets the tables of losses and validations and TensorBoard's event files.
         report: Called with each line.
     """
 
@@ -52,19 +54,14 @@ class RunLog:
         mean = sum(self._losses) / len(self._losses)
         speed = self._samples / max(seconds - self._last, 1e-9)
         self._report(f"step {step}/{config.steps}  loss {mean:.4f}  rate {rate:.2e}  {speed:.1f} samples/s")
+        _append(self._folder / LOSSES, {"step": step, "loss": f"{mean:.5f}", "rate": f"{rate:.3e}"})
         self._scalar({"loss": mean, "learning rate": rate, "gradient norm": norm, "samples per second": speed}, step)
         self._losses, self._samples, self._last = [], 0, seconds
 
     def validation(self, step: int, scores: Mapping[str, float]) -> None:
         """Record scores on held-out samples by name; every time the same names in the same order."""
         self._report(f"step {step}  held-out  " + "  ".join(f"{name} {score:.4f}" for name, score in scores.items()))
-        path = self._folder / VALIDATION
-        new = not path.exists()
-        with path.open("a", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file)
-            if new:
-                writer.writerow(["step", *scores])
-            writer.writerow([step, *[f"{score:.5f}" for score in scores.values()]])
+        _append(self._folder / VALIDATION, {"step": step, **{name: f"{score:.5f}" for name, score in scores.items()}})
         self._scalar({f"held-out/{name}": score for name, score in scores.items()}, step)
 
     def close(self) -> None:
@@ -82,6 +79,24 @@ class RunLog:
             self._writer = SummaryWriter(str(self._folder))
         for name, value in values.items():
             self._writer.add_scalar(name, value, step)
+
+
+def _append(path: Path, row: Mapping[str, Any]) -> None:
+    """Add a row to a table, which begins with the names of its columns."""
+    new = not path.exists()
+    with path.open("a", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, fieldnames=list(row))
+        if new:
+            writer.writeheader()
+        writer.writerow(row)
+
+
+def read_losses(path: Path) -> dict[int, float]:
+    """The mean losses of a table, by the last step of each; steps that were taken twice count as they were last."""
+    if not path.is_file():
+        return {}
+    with path.open(newline="", encoding="utf-8") as file:
+        return {int(row["step"]): float(row["loss"]) for row in csv.DictReader(file)}
 
 
 def read_last_validation(path: Path) -> dict[str, float]:

@@ -66,7 +66,9 @@ def create_manifest(
 
 
 def _describe_initial(initial: Start) -> dict[str, Any]:
-    return {"file": initial.file.name, "sha256": file_sha256(initial.file), "licence": initial.licence}
+    """What a run begins with; how that was trained goes along, so that a card tells the whole history."""
+    described = {"file": initial.file.name, "sha256": file_sha256(initial.file), "licence": initial.licence}
+    return described | ({"training": initial.training} if initial.training else {})
 
 
 def describe_start(step: int, device: torch.device) -> dict[str, Any]:

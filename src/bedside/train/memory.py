@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +19,12 @@ OVERHEAD = 1.6
 
 def activation_bytes(network: nn.Module, inputs: Tensor, precision: str) -> int:
     """Bytes that a forward pass saves for the backward pass, weights not counted."""
+    with autocast(inputs.device, precision):
+        return saved_bytes(network, lambda: network(inputs))
+
+
+def saved_bytes(network: nn.Module, forward: Callable[[], object]) -> int:
+    """Bytes that a computation with a network saves for its backward pass, weights not counted."""
     weights = {p.data_ptr() for p in network.parameters()}
     seen: dict[int, int] = {}
 
@@ -27,8 +34,8 @@ def activation_bytes(network: nn.Module, inputs: Tensor, precision: str) -> int:
             seen[tensor.data_ptr()] = max(size, seen.get(tensor.data_ptr(), 0))
         return tensor
 
-    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor), autocast(inputs.device, precision):
-        network(inputs)
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        forward()
     return sum(seen.values())
 
 
@@ -53,7 +60,7 @@ def samples_that_fit(network: nn.Module, saved: int, batch: int, memory_gb: floa
 
     Args:
         network: Whose weights, gradients and the like take memory, too.
-        saved: Bytes that a forward pass of one sample saves, see ``activation_bytes``.
+        saved: Bytes that a forward pass of one sample saves, see ``saved_bytes``.
         batch: The most that is asked for.
         memory_gb: The limit.
 

@@ -17,9 +17,10 @@ from bedside.core.errors import InputError
 from bedside.core.files import write_text_atomically
 from bedside.train.checkpoint import CHECKPOINT
 from bedside.train.config import TrainingConfig
+from bedside.train.devices import resolve_device
 from bedside.train.digest import state_sha256
 from bedside.train.initial import NONE, initial_path, read_start
-from bedside.train.log import VALIDATION, read_last_validation
+from bedside.train.log import LOSSES, VALIDATION, read_last_validation
 from bedside.train.manifest import MANIFEST, create_card, create_manifest, describe_start
 from bedside.train.packing import check_held_out, is_store, open_store, summarise
 from bedside.train.recipes import load_recipe, parse_overrides, recipe_names
@@ -32,7 +33,6 @@ __all__ = ["TrainingResult", "load_recipe", "parse_overrides", "recipe_names", "
 
 STORE, WEIGHTS = "store", "weights"
 """Folders within that of the run."""
-DEVICES = ("auto", "cpu", "cuda")
 
 
 def run_training(
@@ -79,9 +79,6 @@ def run_training(
     name = Path(recipe).stem if isinstance(recipe, str | Path) else config.model
     data, out = Path(data), Path(out)
     _check_numbers(minutes, threads)
-    if isinstance(config, SamRecipe) and memory_gb is not None:
-        fix = "take fewer samples at a time: --set batch=4 --set accumulate=8"
-        raise InputError("memory", expected="none for a recipe of the SAM family", got=memory_gb, fix=fix)
     if out.exists() and not out.is_dir():
         raise InputError("folder of the run", expected="a folder", got=f"the file {out}")
     where = resolve_device(device)
@@ -97,7 +94,7 @@ def run_training(
     check_held_out(config.held_out, sets, report)
     if isinstance(config, SamRecipe):
         config = config.with_overrides({"pretrained": str(source)}) if source else config
-        return run_system(config, name, store, sets, out, where, minutes, report, advance)
+        return run_system(config, name, store, sets, out, where, minutes, memory_gb, report, advance)
     start = read_start(source, config) if source else None
     trainer = Trainer(
         config,
@@ -124,20 +121,6 @@ def run_training(
     return _finish(trainer, manifest, report)
 
 
-def resolve_device(name: str) -> torch.device:
-    """The device called ``name``.
-
-    Raises:
-        InputError: There is no such device.
-    """
-    if name not in DEVICES:
-        raise InputError("device", expected=f"one of {', '.join(DEVICES)}", got=f"'{name}'")
-    available = torch.cuda.is_available()
-    if name == "cuda" and not available:
-        raise InputError("device cuda", expected="a GPU that torch can use", got="none", fix="use --device cpu")
-    return torch.device("cuda" if available and name != "cpu" else "cpu")
-
-
 def cpu_hint(environment: Mapping[str, str]) -> str | None:
     """Advice for faster steps on a CPU, None where it is followed already."""
     advice = []
@@ -159,7 +142,8 @@ def _clear(out: Path) -> None:
     """Remove what an earlier run left in ``out``, but not its store and its weights."""
     (out / MANIFEST).unlink(missing_ok=True)
     for folder in {out, *(path.parent for path in _checkpoints(out))}:
-        for path in [folder / CHECKPOINT, folder / VALIDATION, folder / DONE, *folder.glob("events.out.tfevents.*")]:
+        files = [folder / name for name in (CHECKPOINT, LOSSES, VALIDATION, DONE)]
+        for path in [*files, *folder.glob("events.out.tfevents.*")]:
             path.unlink(missing_ok=True)
 
 

@@ -9,7 +9,7 @@ import copy
 import math
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -110,7 +110,7 @@ class Trainer:
         self.folder.mkdir(parents=True, exist_ok=True)
         with deferred_interrupt() as interrupt:
             try:
-                for step in self._steps():
+                for step in self.steps():
                     self._advance(step)
                     if interrupt.requested or time.monotonic() >= deadline:
                         break
@@ -120,8 +120,11 @@ class Trainer:
         if interrupt.requested:
             raise KeyboardInterrupt
 
-    def _steps(self) -> Iterator[int]:
-        """Take step after step, each with its validation and checkpoint where they are due; the steps done."""
+    def steps(self) -> Generator[int, None, None]:
+        """Take step after step, each with its validation and checkpoint where they are due; the steps done.
+
+        ``run`` does so with a limit of time and a checkpoint at the end.
+        """
         for stage in self.task.stages():
             if self.progress.step >= stage.last_step or self.task.finished:
                 continue

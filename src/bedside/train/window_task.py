@@ -70,7 +70,7 @@ class WindowTask(Task):
 
     def build(self) -> nn.Module:
         """The network of the model."""
-        return build_model(self._config.model)
+        return build_model(self._config.model, self._config.architecture)
 
     def stages(self) -> list[Stage]:
         """Coarse windows first."""

@@ -132,3 +132,29 @@ def test_means_are_over_cases_then_over_modalities():
     assert (ct.group, ct.cases, ct.dsc_auc, ct.dsc_final) == ("CT", 2, 3.0, 0.75)
     assert (mr.dsc_auc, mr.late, mr.seconds_per_class) == (1.0, 1, 75.0)
     assert (overall.cases, overall.dsc_auc, overall.late) == (4, 2.0, 1)
+
+
+@pytest.mark.parametrize("start", ["box", "flat-box", "point"])
+def test_rounds_can_begin_with_another_prompt_on_every_class(filler, cubes, start):
+    scores = run_case(filler, replace(cubes, **BOXES), InteractiveProtocol(start=start))
+    assert scores.start == start
+    assert scores.boxed
+    assert scores.dsc[0] > 0
+    first, second = (prompts for prompts, _, _ in filler.calls[:2])
+    assert len(first) == len(second) == 1
+    assert first[0].kind == start.removeprefix("flat-")
+    assert first[0] != second[0]
+    if start == "flat-box":
+        assert first[0].high[2] - first[0].low[2] == 1
+    # The first prompt stays among those of later rounds, and the case's own boxes are nowhere.
+    later = [prompts for prompts, previous, _ in filler.calls if previous is not None]
+    assert all(prompts[0] in (first[0], second[0]) and len(prompts) > 1 for prompts in later)
+
+
+def test_a_start_is_drawn_by_seed_case_and_class_alone(filler, cubes):
+    def drawn(seed):
+        filler.calls.clear()
+        run_case(filler, cubes, InteractiveProtocol(seed=seed, start="loose-box"))
+        return [prompts[0] for prompts, _, _ in filler.calls[:2]]
+
+    assert drawn(1) == drawn(1) != drawn(2)

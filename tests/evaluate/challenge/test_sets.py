@@ -84,7 +84,30 @@ def test_the_command_measures_data_sets_by_name(tmp_path: Path) -> None:
     assert result.exit_code == 0, result.output
     assert "first" in result.output
     assert "mean over sets" in result.output
-    assert rows.read_text().splitlines()[1].startswith("box,first,CT,CT_first_a")
+    assert rows.read_text().splitlines()[1].startswith("box,official,first,CT,CT_first_a")
     means = json.loads(document.read_text())["models"][0]["means"]
     assert [m["group"] for m in means] == ["first", "second", "mean over sets"]
     assert means[-1]["dsc_final"] == pytest.approx((means[0]["dsc_final"] + means[1]["dsc_final"]) / 2)
+
+
+def test_the_command_begins_with_other_prompts_and_writes_tables(tmp_path: Path) -> None:
+    write_set(tmp_path / "data", "first", "CT", labels=2)
+    write_set(tmp_path / "data", "second", "MR T2", labels=1)
+    page, document = tmp_path / "page.md", tmp_path / "all.json"
+    app = typer.Typer()
+    app.command()(evaluate)
+    arguments = ["--protocol", "interactive2025", "--data", str(tmp_path / "data"), "--model", "none"]
+    files = ["--markdown", str(page), "--json", str(document)]
+    result = CliRunner().invoke(app, [*arguments, "--baseline", "box", "--baseline", "mask", "--start", "all", *files])
+    assert result.exit_code == 0, result.output
+    models = json.loads(document.read_text())["models"]
+    found = [(m["name"], m["start"]) for m in models]
+    assert found == [("box", "official"), ("box", "box"), ("box", "loose-box"), ("box", "flat-box"), ("mask", "mask")]
+    text = page.read_text()
+    assert "### mask" in text
+    row = next(line for line in text.splitlines() if line.startswith("| the competition's box |"))
+    means = models[0]["means"][-1]
+    assert row.split("|")[2].split()[0] == f"{means['dsc_first']:.3f}"
+    assert f"{means['dsc_auc']:.2f}" in row
+    only = [*arguments, "--baseline", "mask", "--start", "point"]
+    assert isinstance(CliRunner().invoke(app, only).exception, InputError)

@@ -5,7 +5,15 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from bedside.models.blocks.unet import ResidualBlock, ResidualUNet, count_parameters, group_norm, space_to_depth
+from bedside.models.blocks.unet import (
+    BLOCKS,
+    ConvNeXtBlock,
+    ResidualBlock,
+    ResidualUNet,
+    count_parameters,
+    group_norm,
+    space_to_depth,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -78,3 +86,27 @@ def test_groups(channels: int, groups: int) -> None:
 
 def test_parameters_are_counted() -> None:
     assert count_parameters(torch.nn.Linear(3, 5).requires_grad_(False)) == 20
+
+
+@pytest.mark.parametrize("dimensions", [2, 3])
+@pytest.mark.parametrize("block", sorted(BLOCKS))
+def test_every_kind_of_block_starts_as_its_skip_and_learns(dimensions: int, block: str) -> None:
+    layer = BLOCKS[block](dimensions, 16, 16)
+    x = torch.randn((2, 16, *(8,) * dimensions), generator=torch.Generator().manual_seed(0))
+    assert torch.allclose(layer(x), x, atol=1.0)
+    last = layer.narrow if isinstance(layer, ConvNeXtBlock) else layer.conv2
+    torch.testing.assert_close(layer(x) - x, last.bias.view(1, -1, *(1,) * dimensions).expand_as(x))
+    layer(x).square().sum().backward()
+    assert last.weight.grad is not None
+    assert bool(last.weight.grad.abs().sum() > 0)
+
+
+def test_convnext_blocks_keep_their_channels() -> None:
+    with pytest.raises(ValueError, match="keeps its channels"):
+        ConvNeXtBlock(2, 16, 24)
+
+
+@pytest.mark.parametrize("dimensions", [2, 3])
+def test_networks_of_convnext_blocks_answer_on_their_input_s_grid(dimensions: int) -> None:
+    network = ResidualUNet(dimensions, 8, widths=(8, 16, 24), depths=(1, 1, 1), head_width=8, block="convnext")
+    assert network(torch.zeros((1, 8, *(16,) * dimensions))).shape == (1, 1, *(16,) * dimensions)

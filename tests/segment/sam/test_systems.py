@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 
 from bedside.core.errors import InputError, WeightsError
 from bedside.core.image import Image
+from bedside.core.modalities import MODALITIES
 from bedside.core.prompts import Box
 from bedside.models.registry import model_card, model_cards
-from bedside.preprocess.modality import MODALITIES, challenge_modality
+from bedside.preprocess.modality import challenge_modality
 from bedside.runtime.backend import Shape
 from bedside.segment.engine import EngineRequest
 from bedside.segment.load_sam import SYSTEMS, load_sam
@@ -37,13 +38,6 @@ def test_every_system_of_the_registry_has_its_description() -> None:
     assert SYSTEMS.keys() == cards.keys()
     for name, system in SYSTEMS.items():
         assert (system.name, system.side) == (name, cards[name].grid)
-
-
-def test_modalities_have_the_numbers_of_the_network() -> None:
-    pytest.importorskip("torch")
-    from bedside.models import mcp_medsam
-
-    assert MODALITIES == mcp_medsam.MODALITIES
 
 
 class TestSwin:
@@ -231,6 +225,10 @@ class TestRouting:
         backend = FakeBackend()
         segmenter, graph = load_sam(request(general, backend))
         assert graph.weights == general  # type: ignore[attr-defined]
+        stems = {"daft-3d": tmp_path / "w", "daft-x-ray": tmp_path / "mine", "lite-medsam": tmp_path / "mine"}
+        files = {stem: store.WeightsFiles.in_folder(stem, folder, "encoder") for stem, folder in stems.items()}
+        known = {stem: found.card.sha256 for stem, found in files.items()}
+        assert segmenter.experts == known  # type: ignore[attr-defined]
         for modality, stem in (
             ("MR", "daft-3d"), ("CT", "daft-3d"), ("CR", "daft-x-ray"), ("US", "lite-medsam"), ("Fundus", "daft"),
             (None, "daft"), ("PET", "daft-3d"),

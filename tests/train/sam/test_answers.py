@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from bedside.models.mcp_medsam import CLIP_WIDTH, MODALITIES
+from bedside.core.modalities import MODALITIES
+from bedside.models.mcp_medsam import CLIP_WIDTH
 from bedside.train.sam.answers import answer, answer_loss, mask_scores
 from bedside.train.sam.losses import LossWeights
 from bedside.train.sam.networks import logits_side, seeded_network

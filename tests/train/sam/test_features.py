@@ -9,9 +9,10 @@ import torch
 from torch import Tensor
 
 from bedside.core.errors import FormatError, WeightsError
+from bedside.core.modalities import MODALITIES
 from bedside.data.sam_slices import SliceTable
 from bedside.data.store import Store
-from bedside.models.mcp_medsam import CLIP_SIDE, CLIP_WIDTH, MODALITIES
+from bedside.models.mcp_medsam import CLIP_SIDE, CLIP_WIDTH
 from bedside.train.sam.features import FeatureBank, PublishedTower, StandInTower, compute_features, describe
 
 

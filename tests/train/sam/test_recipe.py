@@ -27,6 +27,7 @@ def test_every_system_of_the_challenge_has_its_recipe() -> None:
         "lite-medsam",
         "mcp-medsam",
         "medficientsam",
+        "medsam",
         "rep-medsam",
         "swin-lite-medsam",
     }
@@ -86,6 +87,9 @@ def test_numbers_of_the_published_trainings() -> None:
     assert of("swin-lite-medsam", "distil", "loss")[0].embedding == "l1"
     assert of("swin-lite-medsam", "joint", *basics, "decay", "patience") == [32, 20, 1e-4, 1e-3, 0.8, 5]
     assert of("swin-lite-medsam", "decoder", "parts") == [("prompt_encoder", "mask_decoder")]
+    assert of("medsam", "fine-tune", *basics, "parts") == [160, 100, 1e-4, 0.01, ("image_encoder", "mask_decoder")]
+    loss, sampling = of("medsam", "fine-tune", "loss", "sampling")
+    assert (loss.dice, loss.bce, loss.iou, sampling.enlargement, sampling.jitter) == (1, 1, 0, 20, "sides")
     assert of("mcp-medsam", "fine-tune", *basics, "last_epoch_rate", "epoch_samples") == [
         *[16, 25, 2e-4, 1e-3],
         *[5e-5, 108_714],

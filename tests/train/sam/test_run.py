@@ -1,20 +1,27 @@
 from __future__ import annotations
 
+import dataclasses
 import json
+import math
 import signal
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import torch
 
-from bedside.core.errors import InputError
+from bedside.core.errors import InputError, WeightsError
+from bedside.data.store import Store
 from bedside.train.checkpoint import read_checkpoint
 from bedside.train.digest import state_sha256
+from bedside.train.memory import OVERHEAD, saved_bytes, weight_bytes
+from bedside.train.rounds import autocast
 from bedside.train.run import run_training
 from bedside.train.sam.recipe import SamRecipe
 from bedside.train.sam.run import stage_state
+from bedside.train.sam.task import SamTask
+from bedside.train.trainer import Trainer
 
 CPU = torch.device("cpu")
 pytestmark = pytest.mark.usefixtures("light")
@@ -67,6 +74,8 @@ def test_a_run_goes_through_its_stages_and_leaves_all_that_belongs_to_it(
     distilled = stage_state(tmp_path / "distil")
     for name in ("mask_decoder.iou_token.weight", "image_encoder.neck.0.weight"):
         assert not torch.equal(ended[name], distilled[name])
+    losses = manifest["stages"]["fine-tune"]["losses"]
+    assert all(math.isfinite(losses[at]) for at in ("first", "last"))
     assert str(tmp_path) not in json.dumps(manifest["stages"])
 
 
@@ -151,6 +160,7 @@ def test_daft_leaves_out_experts_without_data_and_routes_the_rest(
 def test_what_is_refused(tiny: SamRecipe, discs: Path, tmp_path: Path, no_export: Calls) -> None:
     for change, message in (
         ({"model": "bedside-2d"}, "one of the family sam"),
+        ({"model": "medsam"}, r"sampling\.side: expected 1024"),
         ({"sampling.prompts": "content"}, "content for mcp-medsam alone"),
         ({"modalities": ["OCT"]}, "labelled slices of OCT"),
         ({"pretrained": "none.safetensors"}, "pretrained: expected a safetensors file"),
@@ -158,9 +168,61 @@ def test_what_is_refused(tiny: SamRecipe, discs: Path, tmp_path: Path, no_export
     ):
         with pytest.raises(InputError, match=message):
             train(tiny.with_overrides(change), discs, tmp_path / "out")
-    with pytest.raises(InputError, match=r"memory: expected none .* --set batch"):
-        train(tiny, discs, tmp_path / "out", memory_gb=1)
+    with pytest.raises(InputError, match=r"memory: expected at least .* for one sample"):
+        train(tiny, discs, tmp_path / "out", memory_gb=0.001)
     assert not no_export
+
+
+def test_memory_takes_batches_in_parts(tiny: SamRecipe, discs: Path, tmp_path: Path, no_export: Calls) -> None:
+    # With running statistics as they are, the parts' gradients add up to those of the batch.
+    recipe = tiny.with_overrides({"batch": 6, "steps": 1})
+    config = recipe.training("fine-tune", 6)
+    trainer = Trainer(config, Store(discs), tmp_path / "probe", CPU, memory_gb=1000, report=lambda _: None)
+    task = cast(SamTask, trainer.task)
+    batch = {k: torch.stack([torch.as_tensor(s[k]) for s in map(task.dataset(None).__getitem__, range(6))]) for k in (
+        "image", "boxes", "truth")}  # fmt: skip
+    trainer.network.eval()
+
+    def gradients() -> list[torch.Tensor]:
+        trainer.network.zero_grad()
+        for loss in task.losses(trainer.network, batch, torch.Generator()):
+            loss.backward()
+        return [p.grad.clone() for p in trainer.network.parameters() if p.grad is not None]
+
+    whole = gradients()
+    with autocast(CPU, "fp32"):
+        saved = saved_bytes(trainer.network, lambda: task._answer(trainer.network, task._example()))
+    line = task.fit_memory(trainer.network, (weight_bytes(trainer.network) + 4.5 * OVERHEAD * saved) / 1e9)
+    assert str(line).startswith("each batch takes its 6 samples 4 at a time")
+    parts = gradients()
+    assert len(whole) == len(parts) > 0
+    for one, other in zip(whole, parts, strict=True):
+        assert torch.allclose(one, other, atol=1e-5)
+    assert not trainer.network.training
+    _, lines = train(recipe, discs, tmp_path / "out", memory_gb=1000)
+    assert not any("at a time" in said for said in lines)
+
+
+def test_all_parts_begin_with_pretrained_weights_where_the_plan_says_so(
+    tiny: SamRecipe, discs: Path, tmp_path: Path, no_export: Calls
+) -> None:
+    from safetensors.torch import save_file
+
+    from bedside.train.sam.networks import seeded_network
+
+    source = seeded_network("lite-medsam", 32, 77).state_dict()
+    save_file({k: v.contiguous() for k, v in source.items() if v.is_floating_point()}, tmp_path / "whole.safetensors")
+    recipe = dataclasses.replace(tiny, plan="medsam", stages={"fine-tune": tiny.stages["fine-tune"]})
+    recipe = recipe.with_overrides({"steps": 1, "learning_rate": 1e-12})
+    train(recipe, discs, tmp_path / "out", initial=str(tmp_path / "whole.safetensors"))
+    state = stage_state(tmp_path / "out" / "fine-tune")
+    for name in ("image_encoder.neck.0.weight", "mask_decoder.iou_token.weight"):
+        assert torch.allclose(state[name], source[name], atol=1e-6)
+    # Heads alone do not say whose they are.
+    heads = {k: v.contiguous() for k, v in source.items() if k.startswith("mask_decoder")}
+    save_file(heads, tmp_path / "heads.safetensors")
+    with pytest.raises(WeightsError, match="those of an encoder"):
+        train(recipe, discs, tmp_path / "other", initial=str(tmp_path / "heads.safetensors"))
 
 
 def test_pretrained_weights_begin_the_encoder(tiny: SamRecipe, discs: Path, tmp_path: Path, no_export: Calls) -> None:

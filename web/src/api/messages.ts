@@ -189,7 +189,8 @@ export interface LabelPatch extends Box {
 
 export interface Suggestion {
   object: number;
-  prompt: SentPrompt;
+  /** Null where the model sees nothing to correct. */
+  prompt: SentPrompt | null;
 }
 
 export interface ImageInfo {
@@ -217,6 +218,8 @@ export interface ImageInfo {
   nbytes: number;
   state: WorkState;
   model: string;
+  /** Why the model that answered so far cannot be loaded; its masks are shown all the same. */
+  model_problem: string | null;
   policy: Policy;
   tools: Tools;
   version: number;

@@ -81,6 +81,7 @@ export class Actions {
     this.place = place;
     this.lost = false;
     place.connect();
+    if (info.model_problem !== null) toast("error", `Masks are shown as they were kept. ${info.model} cannot answer new prompts: ${info.model_problem}`, "Brush and eraser work; or choose another model");
     history.replaceState(null, "", `#image=${info.image}`);
     document.title = `${info.name} - Bedside`;
     this.store.set({
@@ -190,6 +191,7 @@ export class Actions {
       const { current } = this.store.get();
       if (!this.place || current === null) return;
       const { prompt } = await api.suggest(this.place.id, current);
+      if (prompt === null) return toast("info", "The model sees nothing to correct.");
       this.store.set({ suggestion: prompt });
       if (prompt.kind === "point") this.goTo(prompt.position);
     });
@@ -226,6 +228,7 @@ export class Actions {
         break;
       case "answer":
         void place.apply(reply.change, reply.request).then(() => this.answered(reply.request));
+        void this.learnTools();
         break;
       case "changed":
         void place.apply(reply.change, null).then(() => place.fetchPrompts());
@@ -246,6 +249,16 @@ export class Actions {
     this.store.set({ pending: this.store.get().pending.filter((pending) => pending.request !== request) });
     const { image, worklist } = this.store.get();
     if (worklist.items.find((item) => item.item === image?.item)?.state === "new") void this.refreshWorklist();
+  }
+
+  /** What a model offers beyond its kinds of prompts is known once it is loaded, which its first answer tells. */
+  private async learnTools(): Promise<void> {
+    const { image } = this.store.get();
+    if (!image || image.tools.suggest !== null) return;
+    await this.try(async () => {
+      const { tools } = await api.image(image.image);
+      if (this.store.get().image?.image === image.image) this.patchImage({ tools });
+    });
   }
 
   private connection(place: Workplace, status: SocketStatus): void {
@@ -285,8 +298,8 @@ export class Actions {
     this.store.set({ loading: { what: `Loading ${model}; all prompts are answered anew`, fraction: null } });
     await this.change(async (id) => {
       const change = await api.updateImage(id, { model });
-      const { tools } = await api.image(id);
-      this.patchImage({ model, tools });
+      const { tools, model_problem } = await api.image(id);
+      this.patchImage({ model, tools, model_problem });
       return change;
     });
     this.store.set({ loading: null });

@@ -8,10 +8,14 @@ import { startTour } from "./tour";
 
 export function emptyState(store: AppStore, actions: Actions): HTMLElement {
   const element = h("div", { class: "empty" });
-  store.watch(["image", "server", "recent", "loading"], () => {
-    const { image, server, loading } = store.get();
+  store.watch(["image", "loading"], () => {
+    const { image, loading } = store.get();
     element.hidden = image !== null || loading !== null;
-    if (element.hidden || !server) return fill(element);
+  });
+  // Apart from hiding: a path that was mistyped is still there when its error is shown.
+  store.watch(["server", "recent"], () => {
+    const { server } = store.get();
+    if (!server) return fill(element);
     fill(
       element,
       h(

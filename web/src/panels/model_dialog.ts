@@ -3,6 +3,7 @@
 import type { Actions } from "../app/actions";
 import type { ModelInfo } from "../api/messages";
 import type { AppStore } from "../state/app";
+import { remedy } from "../tools/catalogue";
 import { openDialog } from "../ui/dialog";
 import { h } from "../ui/dom";
 
@@ -25,12 +26,6 @@ function reasonFor(model: ModelInfo, dimensions: number): string | null {
   return null;
 }
 
-/** What to do, which errors say after their last semicolon; all of it is in the title. */
-function remedy(reason: string): string {
-  const last = reason.split("; ").at(-1) ?? reason;
-  return `Not available here: ${last}`;
-}
-
 function row(model: ModelInfo, reason: string | null, current: boolean, onclick: () => void): HTMLElement {
   const kinds = model.tools.prompt_kinds.filter((kind) => kind !== "mask");
   return h(
@@ -40,7 +35,7 @@ function row(model: ModelInfo, reason: string | null, current: boolean, onclick:
       "button",
       { class: "model", "aria-disabled": String(reason !== null), "aria-current": current ? "true" : null, title: reason ?? model.summary, onclick: () => reason === null && onclick() },
       h("span", { class: "model-name" }, model.name, current ? h("span", { class: "chip" }, "in use") : null),
-      h("span", { class: "model-summary" }, reason === null ? model.summary : remedy(reason)),
+      h("span", { class: "model-summary" }, reason === null ? model.summary : `Not available here: ${remedy(reason)}`),
       h("span", { class: "model-facts" }, `${(model.parameters / 1e6).toFixed(1)} M parameters, ${model.tools.dimensions.join("D and ")}D, ${kinds.join(", ")}, ${model.licence}`),
     ),
   );

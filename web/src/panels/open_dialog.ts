@@ -17,7 +17,10 @@ export function openForm(store: AppStore, actions: Actions, done: () => void): H
     void actions.openPath(text);
   };
   path.addEventListener("keydown", (event) => {
-    if (event.key === "Enter") go();
+    if (event.key !== "Enter") return;
+    // The dialog hands the focus back to what had it, which must not be pressed by the same key.
+    event.preventDefault();
+    go();
   });
   const picker = (folder: boolean): HTMLInputElement => {
     const input = h("input", { type: "file", hidden: true, multiple: true, webkitdirectory: folder, tabindex: -1, "aria-hidden": "true" });

@@ -9,22 +9,34 @@ interface Step {
   title: string;
   text: string;
   prepare?: (store: AppStore) => void;
+  /** What "Next" does before it goes on. */
+  finish?: (store: AppStore, actions: Actions) => void;
 }
+
+/** A kidney of the sample, in voxels (x, y, z). */
+const KIDNEY = { low: [53, 82, 8], high: [78, 109, 36] };
 
 const STEPS: Step[] = [
   { target: ".views", title: "Three planes and 3D", text: "The wheel scrolls through slices, Ctrl and wheel zooms, the right button dragged changes the window." },
-  { target: '[data-tour="tools"]', title: "Point at something", text: "Take the point tool (P) and click on a structure. The model answers with its mask. Every key is printed on its button.", prepare: (store) => store.set({ tool: "point", positive: true }) },
-  { target: ".options", title: "Correct", text: "Where the mask goes too far, click with the right button or switch to Background (X). A box, scribble or lasso says more at once." },
+  { target: '[data-tour="tools"]', title: "Point at something", text: "Click on a structure (P) or draw a box around it (B): the model answers with its mask. Next draws a box around a kidney.", prepare: (store) => store.set({ tool: "point", positive: true }), finish: showKidney },
+  { target: ".options", title: "Correct", text: "Where something is missing, click. Where the mask goes too far, click with the right button or switch to Background (X). G shows where a click would help most." },
   { target: '[data-tour="prompts"]', title: "Nothing is final", text: "Each prompt is listed here and can be deleted, in any order. Ctrl+Z takes back the last one." },
   { target: '[data-tour="objects"]', title: "Many objects", text: "N begins the next object. Name, colour, visibility and lock are here, with the volume." },
   { target: '[data-tour="save"]', title: "Save", text: "Work is kept after every prompt, even if the window closes. Save writes NIfTI, NRRD and more." },
 ];
 
+function showKidney(store: AppStore, actions: Actions): void {
+  const { image, objects } = store.get();
+  if (!image?.path.endsWith("sample-volume.nii.gz") || objects.length > 0) return;
+  actions.goTo(KIDNEY.low.map((low, axis) => (low + KIDNEY.high[axis]) / 2));
+  actions.prompt({ kind: "box", low: KIDNEY.low, high: KIDNEY.high, positive: true, frame: "index" });
+}
+
 let bubble: HTMLElement | null = null;
 
 export async function startTour(store: AppStore, actions: Actions): Promise<void> {
   if (!store.get().image) await actions.openSample();
-  if (store.get().image) show(store, 0);
+  if (store.get().image) show(store, actions, 0);
 }
 
 function stop(): void {
@@ -33,7 +45,7 @@ function stop(): void {
   document.querySelector(".tour-target")?.classList.remove("tour-target");
 }
 
-function show(store: AppStore, number: number): void {
+function show(store: AppStore, actions: Actions, number: number): void {
   stop();
   const step = STEPS[number];
   const target = step && document.querySelector<HTMLElement>(step.target);
@@ -41,13 +53,18 @@ function show(store: AppStore, number: number): void {
   step.prepare?.(store);
   target.classList.add("tour-target");
   const last = number === STEPS.length - 1;
-  const next = h("button", { class: "button primary small", onclick: () => (last ? stop() : show(store, number + 1)) }, last ? "Done" : "Next");
+  const forward = (): void => {
+    step.finish?.(store, actions);
+    if (last) stop();
+    else show(store, actions, number + 1);
+  };
+  const next = h("button", { class: "button primary small", onclick: forward }, last ? "Done" : "Next");
   bubble = h(
     "div",
     { class: "tour", role: "dialog", "aria-label": `Tour, step ${number + 1} of ${STEPS.length}` },
     h("h3", {}, step.title),
     h("p", {}, step.text),
-    h("div", { class: "tour-actions" }, h("span", { class: "muted" }, `${number + 1} of ${STEPS.length}`), h("button", { class: "button small", onclick: stop }, last ? "Close" : "End the tour"), next),
+    h("div", { class: "tour-actions" }, h("span", { class: "muted" }, `${number + 1} of ${STEPS.length}`), last ? null : h("button", { class: "button small", onclick: stop }, "End the tour"), next),
   );
   bubble.addEventListener("keydown", (event) => {
     if (event.key === "Escape") stop();

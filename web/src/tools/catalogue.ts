@@ -44,6 +44,9 @@ export function refusal(entry: ToolEntry, state: Readonly<AppState>): string | n
   const { image } = state;
   if (!image) return "Open an image first";
   const tools: Tools = image.tools;
+  // Brush and eraser ask no model.
+  if (entry.kind === "mask") return null;
+  if (image.model_problem !== null) return `${image.model} cannot answer: ${remedy(image.model_problem)}`;
   if (!tools.prompt_kinds.includes(entry.kind))
     return `${image.model} does not take ${plural(entry.kind)}: it takes ${listed(tools.prompt_kinds.map(plural))}`;
   const begun = (currentObject(state)?.prompts ?? 0) > 0;
@@ -62,9 +65,15 @@ export function negativeRefusal(entry: ToolEntry, state: Readonly<AppState>): st
 export function suggestRefusal(state: Readonly<AppState>): string | null {
   const { image } = state;
   if (!image) return "Open an image first";
+  if (image.model_problem !== null) return `${image.model} cannot answer: ${remedy(image.model_problem)}`;
   if (image.tools.suggest !== true) return `${image.model} does not say where to click next`;
   if (!currentObject(state)?.voxels) return "Needs a first mask";
   return null;
+}
+
+/** What to do, which errors say after their last semicolon. */
+export function remedy(reason: string): string {
+  return reason.split("; ").at(-1) ?? reason;
 }
 
 function plural(kind: string): string {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -55,22 +55,27 @@ def answer_boxes(segmenter: Segmenter, case: ChallengeCase) -> Answer:
     return Answer(labels, tuple(problems))
 
 
-def answer_prompts(segmenter: Segmenter, case: ChallengeCase) -> Answer:
+def answer_prompts(segmenter: Segmenter, case: ChallengeCase, firsts: Sequence[Prompt] = ()) -> Answer:
     """The 2025 competition: every class with a prompt is answered from its box, its clicks and the answer before.
 
     A class that has neither box nor click, or that had no error in the last round, stays as it was. Where two classes
     meet, the one with fewer voxels takes the voxel: a tumour is seen in its organ, whatever their order.
 
+    Args:
+        segmenter: Its image is that of the case.
+        case: With prompts and the answer before.
+        firsts: First prompt of each class in the place of the boxes; the competition knows none but boxes.
+
     Raises:
         InputError: There are more than 65,535 classes.
     """
-    count = max(case.objects, int(case.previous.max(initial=0)) if case.previous is not None else 0)
+    count = max(case.objects, len(firsts), int(case.previous.max(initial=0)) if case.previous is not None else 0)
     labels = empty_labels(case, count)
     parts: list[tuple[int, int, Region, NDArray[np.bool_]]] = []
     problems = []
     for label in range(1, count + 1):
         try:
-            mask = _answer_class(segmenter, case, label)
+            mask = _answer_class(segmenter, case, label, firsts[label - 1] if firsts else None)
         except PromptError as error:
             problems.append(f"class {label}: {error}")
             continue
@@ -82,18 +87,19 @@ def answer_prompts(segmenter: Segmenter, case: ChallengeCase) -> Answer:
     return Answer(labels, tuple(problems))
 
 
-def _answer_class(segmenter: Segmenter, case: ChallengeCase, label: int) -> NDArray[np.uint8] | None:
+def _answer_class(
+    segmenter: Segmenter, case: ChallengeCase, label: int, first: Prompt | None
+) -> NDArray[np.uint8] | None:
     """uint8 mask of a class; None where there is nothing to go by."""
-    box = case.boxes[label - 1] if label <= len(case.boxes) else None
-    if box is not None and segmenter.capabilities.flat_boxes:
-        box = _flattened(box, case.middle_slices[label - 1] if label <= len(case.middle_slices) else None)
+    if first is None:
+        first = _box_of(segmenter, case, label)
     clicks = case.clicks[label - 1] if label <= len(case.clicks) else ()
     order = case.clicks_order[label - 1] if label <= len(case.clicks_order) else ()
     before = None
     if case.previous is not None:
         found = (case.previous == label).astype(np.uint8)
         before = found if found.any() else None
-    prompts: list[Prompt] = [*([box] if box is not None else []), *clicks]
+    prompts: list[Prompt] = [*([first] if first is not None else []), *clicks]
     # None closes the rounds of a class that had no error left.
     settled = before is not None and bool(order) and order[-1] is None
     if settled or not prompts or (before is None and not any(p.positive for p in prompts)):
@@ -103,6 +109,14 @@ def _answer_class(segmenter: Segmenter, case: ChallengeCase, label: int) -> NDAr
     mask = np.zeros(case.image.shape, dtype=np.uint8) if before is None else before
     prediction.paste(mask)
     return mask
+
+
+def _box_of(segmenter: Segmenter, case: ChallengeCase, label: int) -> Box | None:
+    """The case's box of a class, as the segmenter takes boxes; None where it has none."""
+    box = case.boxes[label - 1] if label <= len(case.boxes) else None
+    if box is not None and segmenter.capabilities.flat_boxes:
+        return _flattened(box, case.middle_slices[label - 1] if label <= len(case.middle_slices) else None)
+    return box
 
 
 def _flattened(box: Box, middle: int | None) -> Box:

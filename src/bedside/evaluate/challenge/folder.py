@@ -5,17 +5,17 @@ from __future__ import annotations
 import csv
 import io
 import math
-import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from bedside.core.errors import BedsideError, FormatError, InputError
 from bedside.core.files import write_text_atomically
 from bedside.evaluate.challenge.answers import Answerer
+from bedside.evaluate.process import run_process
 from bedside.io import write_mask
 from bedside.io.challenge import read_case
 from bedside.io.quiet import reason
@@ -37,12 +37,14 @@ class Outcome:
         seconds: From opening it to its answer on disk; with a cold start those of the whole process.
         objects: How many have prompts; 0 where the case could not be read.
         problem: Why there is no answer, or what it lacks; "" where all is well.
+        megabytes: Most memory of the whole process, with a cold start; 0 where it was not measured.
     """
 
     case: str
     seconds: float
     objects: int = 0
     problem: str = ""
+    megabytes: float = 0.0
 
 
 def find_cases(folder: Path) -> list[Path]:
@@ -111,7 +113,12 @@ def _run_case(path: Path, target: Path, segmenter: Segmenter, answer: Answerer) 
 
 
 def run_cold(
-    verb: str, cases: Iterable[Path], outputs: Path, options: Sequence[str], advance: Advance | None = None
+    verb: str,
+    cases: Iterable[Path],
+    outputs: Path,
+    options: Sequence[str],
+    advance: Advance | None = None,
+    environment: Mapping[str, str] | None = None,
 ) -> list[Outcome]:
     """Answer each case by a process of its own, as the challenges' machines do, and time the whole process.
 
@@ -121,28 +128,18 @@ def run_cold(
         outputs: Folder of the answers.
         options: Of the verb.
         advance: Called with the name of each case that is done.
+        environment: Variables of the processes' environment; by default those of this one.
     """
     results = []
     for path in cases:
         with tempfile.TemporaryDirectory() as folder:
             (Path(folder) / path.name).symlink_to(path.resolve())
             seconds_file = Path(folder) / "seconds" / SECONDS_FILE
-            command = [
-                sys.executable,
-                "-m",
-                "bedside.cli.main",
-                verb,
-                folder,
-                str(outputs),
-                "--seconds",
-                str(seconds_file),
-            ]
-            begin = time.perf_counter()
-            done = subprocess.run([*command, *options], capture_output=True, text=True, check=False)
-            seconds = time.perf_counter() - begin
+            command = [sys.executable, "-m", "bedside.cli.main", verb, folder, str(outputs)]
+            done = run_process([*command, "--seconds", str(seconds_file), *options], environment)
             inner = read_outcomes(seconds_file).get(path.stem)
-        problem = inner.problem if inner else (done.stderr.strip().splitlines() or ["no answer"])[-1]
-        results.append(Outcome(path.stem, seconds, inner.objects if inner else 0, problem))
+        problem = inner.problem if inner else done.problem
+        results.append(Outcome(path.stem, done.seconds, inner.objects if inner else 0, problem, done.megabytes))
         if advance:
             advance(path.stem)
     return results

@@ -1,4 +1,7 @@
-"""The 2025 competition's protocol: boxes, then five rounds in which every class gets a click on its largest error."""
+"""The 2025 competition's protocol: boxes, then five rounds in which every class gets a click on its largest error.
+
+The same rounds can begin with another prompt on every class, which the competition does not do.
+"""
 
 from __future__ import annotations
 
@@ -7,19 +10,20 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bedside.core.errors import FormatError, InputError
-from bedside.core.prompts import Point
+from bedside.core.prompts import Point, Prompt
 from bedside.data.challenge.labels import relabel
 from bedside.data.objects import stable_generator
 from bedside.evaluate.challenge.answers import answer_prompts, empty_labels
 from bedside.evaluate.challenge.scores import CaseScore, LabelCrops, challenge_sampling, score_case
 from bedside.evaluate.clicks_protocol import ClickSource
 from bedside.evaluate.metrics import DEFAULT_TOLERANCE
+from bedside.evaluate.starts import Occasion, Start, draw_start
 from bedside.evaluate.statistics import area_under_curve
 from bedside.io.challenge import ChallengeCase, read_case, read_labels
 from bedside.segment.protocol import Segmenter
@@ -31,6 +35,8 @@ SECONDS_PER_CLASS = 90.0
 """Limit over all rounds together; beyond it the official test scores 0."""
 UNKNOWN = "unknown"
 OVERALL, OVERALL_SETS = "mean over modalities", "mean over sets"
+OFFICIAL: Literal["official"] = "official"
+"""Start of the competition: the box of the case, of the middle slice's extent."""
 
 
 @dataclass(frozen=True)
@@ -42,12 +48,14 @@ class InteractiveProtocol:
         official_spacing_order: See ``scores.challenge_sampling``.
         seed: Of the clicks.
         click_source: Who clicks; the official rule by default, with a private generator.
+        start: ``OFFICIAL``, or what every class is begun with instead of the case's box.
     """
 
     tolerance: float = DEFAULT_TOLERANCE
     official_spacing_order: bool = False
     seed: int = 2025
     click_source: ClickSource = field(default=next_click)
+    start: Start | Literal["official"] = OFFICIAL
 
 
 @dataclass(frozen=True)
@@ -59,10 +67,11 @@ class InteractiveCase:
         modality: From that name.
         classes: Labels of the truth.
         boxed: Whether round 0 took place.
-        dsc: After the boxes and after each of the five clicks; 0 after the boxes where there are none.
+        dsc: After the first prompts and after each of the five clicks; 0 after the boxes where there are none.
         nsd: Likewise.
         seconds: Of each answer.
         data_set: That the case is from, empty where it is not known.
+        start: See ``InteractiveProtocol``.
     """
 
     case: str
@@ -73,6 +82,7 @@ class InteractiveCase:
     nsd: tuple[float, ...]
     seconds: tuple[float, ...]
     data_set: str = ""
+    start: str = OFFICIAL
 
     @property
     def group(self) -> str:
@@ -142,7 +152,8 @@ def run_case(segmenter: Segmenter, case: ChallengeCase, protocol: InteractivePro
     sampling = challenge_sampling(
         case.image.geometry, protocol.tolerance, official_spacing_order=protocol.official_spacing_order
     )
-    boxed = any(box is not None for box in case.boxes)
+    firsts = _first_prompts(segmenter, case, gold, protocol) if protocol.start != OFFICIAL else []
+    boxed = bool(firsts) or any(box is not None for box in case.boxes)
     case = replace(case, clicks=((),) * len(labels), clicks_order=((),) * len(labels), previous=None)
     answer = empty_labels(case, len(labels))
     scores: list[CaseScore] = []
@@ -157,7 +168,7 @@ def run_case(segmenter: Segmenter, case: ChallengeCase, protocol: InteractivePro
             scores.append(CaseScore(0.0, 0.0))
             seconds.append(0.0)
             continue
-        answer = answer_prompts(segmenter, case).labels
+        answer = answer_prompts(segmenter, case, firsts).labels
         seconds.append(time.perf_counter() - begin)
         scores.append(score_case(gold, LabelCrops(answer), labels, sampling))
     return InteractiveCase(
@@ -168,7 +179,27 @@ def run_case(segmenter: Segmenter, case: ChallengeCase, protocol: InteractivePro
         dsc=tuple(s.dsc for s in scores),
         nsd=tuple(s.nsd for s in scores),
         seconds=tuple(seconds),
+        start=protocol.start,
     )
+
+
+def _first_prompts(
+    segmenter: Segmenter, case: ChallengeCase, gold: LabelCrops, protocol: InteractiveProtocol
+) -> list[Prompt]:
+    """One prompt a class, drawn on the truth."""
+    prompts: list[Prompt] = []
+    for label in range(1, int(gold.labels.max()) + 1):
+        region = gold.region(label)
+        occasion = Occasion(
+            truth=gold.mask(label, region),
+            region=region,
+            shape=case.image.shape,
+            spacing=case.image.geometry.array_spacing,
+            flat_boxes=segmenter.capabilities.flat_boxes,
+            generator=stable_generator("interactive2025", protocol.seed, case.name, protocol.start, label),
+        )
+        prompts.append(draw_start(cast(Start, protocol.start), occasion))
+    return prompts
 
 
 def _clicked(

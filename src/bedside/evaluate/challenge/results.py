@@ -49,30 +49,41 @@ def rank_table(ranks: Sequence[Rank]) -> Table:
 
 
 def interactive_table(results: Mapping[str, Sequence[InteractiveCase]]) -> Table:
-    """One row per model and data set (or modality)."""
+    """One row per model, start and data set (or modality)."""
     headings = (
         "DSC AUC",
         "NSD AUC",
         "DSC final",
         "NSD final",
-        "DSC box",
+        "DSC first",
         "s per class",
         f"over {SECONDS_PER_CLASS:g} s",
     )
-    table = _table("interactive 2025: five clicks per class, AUC from 0 to 4", "model", "group", "cases", *headings)
-    for model, cases in results.items():
-        for number, mean in enumerate(interactive_means(cases)):
-            scores = (mean.dsc_auc, mean.nsd_auc, mean.dsc_final, mean.nsd_final, mean.dsc_first)
-            cells = [*(f"{v:.4f}" for v in scores), f"{mean.seconds_per_class:.2f}", str(mean.late)]
-            table.add_row(model if number == 0 else "", mean.group, str(mean.cases), *cells)
-        table.add_section()
+    title = "interactive 2025: five clicks per class, AUC from 0 to 4"
+    table = _table(title, "model", "start", "group", "cases", *headings)
+    for model, all_cases in results.items():
+        for start, cases in cases_by_start(all_cases).items():
+            for number, mean in enumerate(interactive_means(cases)):
+                scores = (mean.dsc_auc, mean.nsd_auc, mean.dsc_final, mean.nsd_final, mean.dsc_first)
+                cells = [*(f"{v:.4f}" for v in scores), f"{mean.seconds_per_class:.2f}", str(mean.late)]
+                names = (model, start) if number == 0 else ("", "")
+                table.add_row(*names, mean.group, str(mean.cases), *cells)
+            table.add_section()
     return table
+
+
+def cases_by_start(cases: Iterable[InteractiveCase]) -> dict[str, list[InteractiveCase]]:
+    """Cases of one model by what they were begun with, in the order in which starts first occur."""
+    found: dict[str, list[InteractiveCase]] = {}
+    for case in cases:
+        found.setdefault(case.start, []).append(case)
+    return found
 
 
 def _table(title: str, *headings: str) -> Table:
     table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     for heading in headings:
-        words = heading in ("submission", "model", "modality", "group")
+        words = heading in ("submission", "model", "modality", "group", "start")
         table.add_column(heading, justify="left" if words else "right", no_wrap=True)
     return table
 
@@ -85,16 +96,24 @@ def box_csv(submissions: Iterable[Submission]) -> str:
 
 
 def interactive_csv(results: Mapping[str, Sequence[InteractiveCase]]) -> str:
-    """One row per model and case; the columns after ``Modality`` are the competition's own."""
+    """One row per model, start and case; the columns after ``Modality`` are the competition's own."""
     rounds = range(1, ROUNDS + 2)
-    columns = ["Model", "DataSet", "Modality", "CaseName", "TotalRunningTime", *(f"RunningTime_{n}" for n in rounds)]
+    columns = [
+        "Model",
+        "Start",
+        "DataSet",
+        "Modality",
+        "CaseName",
+        "TotalRunningTime",
+        *(f"RunningTime_{n}" for n in rounds),
+    ]
     columns += ["DSC_AUC", "NSD_AUC", "DSC_Final", "NSD_Final"]
     columns += [*(f"DSC_{n}" for n in rounds), *(f"NSD_{n}" for n in rounds), "num_class", "runtime_upperbound"]
 
     def row(model: str, c: InteractiveCase) -> list[str]:
         numbers = [c.total_seconds, *c.seconds, c.dsc_auc, c.nsd_auc, c.dsc[-1], c.nsd[-1], *c.dsc, *c.nsd]
         ends = [str(c.classes), _cell(SECONDS_PER_CLASS * c.classes)]
-        return [model, c.data_set, c.modality, c.case, *map(_cell, numbers), *ends]
+        return [model, c.start, c.data_set, c.modality, c.case, *map(_cell, numbers), *ends]
 
     return _csv(columns, (row(model, c) for model, cases in results.items() for c in cases))
 
@@ -133,10 +152,11 @@ def _box_case(case: BoxCase) -> dict[str, Any]:
 
 
 def interactive_json(results: Mapping[str, Sequence[InteractiveCase]], details: Mapping[str, Any]) -> str:
-    """Everything, with ``details`` (versions, options) first."""
+    """Everything, one entry per model and start, with ``details`` (versions, options, models) first."""
     models = [
         {
             "name": model,
+            "start": start,
             "means": [asdict(m) for m in interactive_means(cases)],
             "cases": [
                 {
@@ -149,6 +169,7 @@ def interactive_json(results: Mapping[str, Sequence[InteractiveCase]], details: 
                 for c in cases
             ],
         }
-        for model, cases in results.items()
+        for model, all_cases in results.items()
+        for start, cases in cases_by_start(all_cases).items()
     ]
     return json.dumps({**details, "models": models}, indent=2, allow_nan=False) + "\n"

@@ -18,6 +18,10 @@ FINEST_MILLIMETRES = 0.05
 """Images sampled more finely show cells, whose size a tolerance in mm would exceed: they are measured in pixels."""
 
 
+ToleranceUnit = Literal["auto", "px"]
+"""Whether lengths are millimetres where they are known, or pixels (voxels of the finest axis) everywhere."""
+
+
 @dataclass(frozen=True)
 class Sampling:
     """What lengths mean to a metric.
@@ -37,10 +41,16 @@ class Sampling:
             raise InputError("tolerance", expected="a distance of 0 or more", got=self.tolerance)
 
     @classmethod
-    def of(cls, geometry: Geometry, tolerance: float = DEFAULT_TOLERANCE) -> Sampling:
-        """The sampling of an image's grid."""
+    def of(cls, geometry: Geometry, tolerance: float = DEFAULT_TOLERANCE, unit: ToleranceUnit = "auto") -> Sampling:
+        """The sampling of an image's grid.
+
+        Args:
+            geometry: Of the image.
+            tolerance: In the unit that comes of ``unit``.
+            unit: "auto" takes millimetres where they are known and tell something, "px" pixels of the finest axis.
+        """
         spacing, finest = geometry.array_spacing, min(geometry.array_spacing)
-        if geometry.spacing_known and finest >= FINEST_MILLIMETRES:
+        if unit == "auto" and geometry.spacing_known and finest >= FINEST_MILLIMETRES:
             return cls(spacing, tolerance, "mm")
         return cls(tuple(s / finest for s in spacing), tolerance, "px")
 

@@ -47,6 +47,39 @@ class ResidualBlock(nn.Module):
         return out.add(skip)
 
 
+class ConvNeXtBlock(nn.Module):
+    """A depthwise 7x7(x7) convolution, then a bottleneck four times as wide, added to their input.
+
+    After ConvNeXt (Liu et al., arXiv 2201.03545), with the normalisation of ``group_norm`` in place of layer
+    normalisation and one kernel of five in three dimensions, where seven would cost too much.
+
+    Args:
+        dimensions: 2 or 3.
+        channels_in: Channels of the input.
+        channels_out: Must be the same.
+    """
+
+    def __init__(self, dimensions: int, channels_in: int, channels_out: int) -> None:
+        super().__init__()
+        if channels_in != channels_out:
+            raise ValueError(f"a ConvNeXt block keeps its channels, not {channels_in} to {channels_out}")
+        convolution = CONVOLUTION[dimensions]
+        kernel = 7 if dimensions == 2 else 5
+        self.depthwise = convolution(channels_in, channels_in, kernel, padding=kernel // 2, groups=channels_in)
+        self.norm = group_norm(channels_in)
+        self.widen = convolution(channels_in, 4 * channels_in, 1)
+        self.narrow = convolution(4 * channels_in, channels_in, 1)
+        nn.init.zeros_(self.narrow.weight)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(batch, channels, ...) to the same."""
+        out: Tensor = self.narrow(F.silu(self.widen(self.norm(self.depthwise(x)))))
+        return out.add(x)
+
+
+BLOCKS: dict[str, type[ResidualBlock] | type[ConvNeXtBlock]] = {"residual": ResidualBlock, "convnext": ConvNeXtBlock}
+
+
 def space_to_depth(x: Tensor) -> Tensor:
     """Fold every 2x2(x2) block of neighbours into channels: (b, c, 2y, 2x) to (b, 4c, y, x).
 
@@ -72,6 +105,7 @@ class ResidualUNet(nn.Module):
         widths: Channels of each stage, finest first.
         depths: Residual blocks of each encoder stage.
         head_width: Channels of the last stage at full resolution.
+        block: Kind of block, of ``BLOCKS``.
     """
 
     def __init__(
@@ -81,9 +115,11 @@ class ResidualUNet(nn.Module):
         widths: Sequence[int],
         depths: Sequence[int],
         head_width: int = 16,
+        block: str = "residual",
     ) -> None:
         super().__init__()
         convolution = CONVOLUTION[dimensions]
+        kind = BLOCKS[block]
         self.dimensions = dimensions
         self.stem = convolution(channels_in * 2**dimensions, widths[0], 3, padding=1)
         self.encoder = nn.ModuleList()
@@ -91,22 +127,22 @@ class ResidualUNet(nn.Module):
         for stage, (width, depth) in enumerate(zip(widths, depths, strict=True)):
             if stage > 0:
                 self.down.append(convolution(widths[stage - 1], width, 2, stride=2))
-            self.encoder.append(nn.Sequential(*[ResidualBlock(dimensions, width, width) for _ in range(depth)]))
+            self.encoder.append(nn.Sequential(*[kind(dimensions, width, width) for _ in range(depth)]))
         self.up = nn.ModuleList()
         self.decoder = nn.ModuleList()
         for coarse, fine in zip(widths[:0:-1], widths[-2::-1], strict=True):
             self.up.append(convolution(coarse, fine, 1))
-            self.decoder.append(ResidualBlock(dimensions, fine, fine))
+            self.decoder.append(kind(dimensions, fine, fine))
         self.head_norm = group_norm(widths[0])
         self.head_features = convolution(widths[0], head_width, 1)
         self.head_input = convolution(channels_in, head_width, 3, padding=1)
         self.head_conv = convolution(head_width, head_width, 3, padding=1)
         self.head_out = convolution(head_width, 1, 1)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(batch, channels_in, [z,] y, x) to logits (batch, 1, [z,] y, x); above 0 is the object."""
+    def features(self, x: Tensor) -> Tensor:
+        """(batch, channels_in, [z,] y, x) to what the head draws from, (batch, widths[0], ...) at half resolution."""
         interpolation = INTERPOLATION[self.dimensions]
-        features = self.stem(space_to_depth(x))
+        features: Tensor = self.stem(space_to_depth(x))
         skips = []
         for stage, blocks in enumerate(self.encoder):
             if stage > 0:
@@ -117,6 +153,12 @@ class ResidualUNet(nn.Module):
         for up, block in zip(self.up, self.decoder, strict=True):
             coarse = F.interpolate(up(features), scale_factor=2.0, mode=interpolation, align_corners=False)
             features = block(coarse + skips.pop())
+        return features
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(batch, channels_in, [z,] y, x) to logits (batch, 1, [z,] y, x); above 0 is the object."""
+        interpolation = INTERPOLATION[self.dimensions]
+        features = self.features(x)
         features = self.head_features(F.silu(self.head_norm(features)))
         features = F.interpolate(features, scale_factor=2.0, mode=interpolation, align_corners=False)
         features = F.silu(features + self.head_input(x))

@@ -13,9 +13,10 @@ import torch
 from torch import Tensor, nn
 
 from bedside.core.errors import BackendError, InputError
+from bedside.core.modalities import MODALITIES
 from bedside.models.blocks.clip import Clip
 from bedside.models.blocks.sam import PromptableNetwork
-from bedside.models.mcp_medsam import CLIP_WIDTH, MODALITIES, Content, McpMedSAM
+from bedside.models.mcp_medsam import CLIP_WIDTH, Content, McpMedSAM
 from bedside.models.registry import build_model
 from bedside.models.rep_medsam import RepMedSAM
 from bedside.models.swin_lite_medsam import SkipDecoder, UnusedPrompt

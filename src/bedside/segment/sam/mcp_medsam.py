@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bedside.core.errors import InputError
+from bedside.core.modalities import MODALITIES
 from bedside.preprocess.content import CLIP_SIDE, CROP_SIDE, content_crop, crop_input
-from bedside.preprocess.modality import MODALITIES, modality_in
+from bedside.preprocess.modality import modality_in
 from bedside.runtime.backend import Graph
 from bedside.segment.sam.system import Corners, System, View
 

@@ -36,8 +36,7 @@ async def open_path(service: ServiceOf, request: OpenRequest) -> ImageInfo:
     path = Path(request.path).expanduser()
     if "\0" in request.path or not path.is_absolute():
         raise InputError("path", expected="an absolute path on this machine", got=repr(request.path)[:200])
-    item = await service.add_item(path, request.series, request.volume)
-    return image_info(service, await service.open(item))
+    return image_info(service, await service.open_at(path, request.series, request.volume))
 
 
 _UPLOAD_FORM = {
@@ -63,9 +62,8 @@ async def upload(service: ServiceOf, request: Request) -> ImageInfo:
         files = [file for file in form.getlist("files") if isinstance(file, UploadFile)]
         if not files:
             raise InputError("upload", expected="files in the field 'files'", got="none")
-        place = await service.hub.call(_keep, files, service.folder / "uploads")
-    item = await service.add_item(place)
-    return image_info(service, await service.open(item))
+        place = await service.hub.call(_keep, files, service.uploads)
+    return image_info(service, await service.open_at(place))
 
 
 def _keep(files: list[UploadFile], folder: Path) -> Path:
@@ -92,8 +90,7 @@ def _keep(files: list[UploadFile], folder: Path) -> Path:
 async def sample(service: ServiceOf) -> ImageInfo:
     """Open the built-in sample volume, to try things on."""
     path = await service.hub.call(write_sample, service.folder)
-    item = await service.add_item(path)
-    return image_info(service, await service.open(item))
+    return image_info(service, await service.open_at(path))
 
 
 @router.get("/images/{image}")

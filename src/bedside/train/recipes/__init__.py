@@ -27,15 +27,25 @@ def load_recipe(name_or_path: str | Path) -> TrainingConfig | SamRecipe:
         DependencyError: PyYAML is not installed.
     """
     path = _recipe_path(name_or_path)
-    try:
-        text = path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise FormatError(f"recipe {path}", expected="a YAML file", got="bytes that are no text") from error
-    values = _parse_yaml(text, f"recipe {path}")
+    values = read_yaml(path, f"recipe {path}")
     # Recipes of the SAM family go through stages.
     if isinstance(values, dict) and "stages" in values:
         return SamRecipe.from_dict(values)
     return TrainingConfig.from_dict(values)
+
+
+def read_yaml(path: Path, what: str) -> Any:
+    """The plain values in a YAML file; ``what`` names it in errors.
+
+    Raises:
+        FormatError: The file is no YAML.
+        DependencyError: PyYAML is not installed.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise FormatError(what, expected="a YAML file", got="bytes that are no text") from error
+    return _parse_yaml(text, what)
 
 
 def parse_overrides(assignments: list[str]) -> dict[str, Any]:

@@ -15,8 +15,9 @@ from torch import Tensor, nn
 
 from bedside.core.errors import FormatError
 from bedside.core.files import atomic_path
+from bedside.core.modalities import MODALITIES
 from bedside.data.sam_slices import SliceTable
-from bedside.models.mcp_medsam import CLIP_SIDE, CLIP_WIDTH, MODALITIES, FeatureTower
+from bedside.models.mcp_medsam import CLIP_SIDE, CLIP_WIDTH, FeatureTower
 from bedside.preprocess.content import content_crop, crop_input
 from bedside.weights.card import file_sha256
 from bedside.weights.clip import MODEL_FILES, Tokens, read_clip

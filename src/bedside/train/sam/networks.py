@@ -16,6 +16,7 @@ from bedside.models.blocks.vit import ViT
 from bedside.models.mcp_medsam import McpMedSAM
 from bedside.models.registry import build_model
 
+MEDSAM = "medsam"
 PARTS = ("image_encoder", "prompt_encoder", "mask_decoder")
 LOGITS = 4
 """Cells of the logits for each cell of the embedding, along an axis."""
@@ -35,7 +36,7 @@ def sam_network(name: str, side: int) -> SamNetwork:
     Raises:
         InputError: The model is of another family, or cannot be made that small.
     """
-    network = _sized_medsam(side) if name == "medsam" else build_model(name)
+    network = _sized_medsam(side) if name == MEDSAM else build_model(name)
     if not isinstance(network, PromptableNetwork | McpMedSAM):
         raise InputError(f"model '{name}'", expected="one of the family sam", got=type(network).__name__)
     prompts = network.prompt_encoder

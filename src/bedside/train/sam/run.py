@@ -22,7 +22,7 @@ from bedside.train.checkpoint import CHECKPOINT, changed_settings, read_checkpoi
 from bedside.train.config import TrainingConfig
 from bedside.train.digest import state_sha256
 from bedside.train.initial import read_tensors
-from bedside.train.log import VALIDATION, read_last_validation
+from bedside.train.log import LOSSES, VALIDATION, read_last_validation, read_losses
 from bedside.train.manifest import MANIFEST, create_manifest, describe_start
 from bedside.train.packing import SetSummary
 from bedside.train.result import TrainingResult
@@ -59,6 +59,7 @@ class SystemRun:
         report: Called with each line of the log.
         advance: Called after each step with the steps done in all stages so far.
         deadline: ``time.monotonic`` at which to stop.
+        memory_gb: Memory that a step may take; None for no limit.
         record: What is found out for the manifest: teacher, features, and an entry for every stage.
     """
 
@@ -69,6 +70,7 @@ class SystemRun:
     report: Callable[[str], None]
     advance: Callable[[int], None]
     deadline: float
+    memory_gb: float | None
     record: dict[str, Any]
 
     def train(self) -> bool:
@@ -140,6 +142,7 @@ class SystemRun:
             folder,
             self.device,
             initial=self._begin(step, config, teacher),
+            memory_gb=self.memory_gb,
             report=self.report,
             advance=lambda number: self.advance(before + number),
         )
@@ -161,6 +164,7 @@ class SystemRun:
             "seconds": trainer.progress.seconds,
             "begins": step.begins,
             "side": config.options.sampling.side,
+            "losses": _first_and_last(read_losses(folder / LOSSES)),
             "held_out": read_last_validation(folder / VALIDATION),
             "tensors": state_sha256(stage_state(folder)),
         }
@@ -168,25 +172,27 @@ class SystemRun:
     def _begin(self, step: Step, config: TrainingConfig, teacher: Teacher | None) -> dict[str, Tensor]:
         """The state dict that a stage begins with, part by part."""
         network = seeded_network(config.model, config.options.sampling.side, config.seed)
+        if self.recipe.pretrained and (parts := [p for p, origin in step.begins.items() if origin == PRETRAINED]):
+            self._load_pretrained(network, parts)
         for part, origin in step.begins.items():
             if origin == TEACHER:
                 assert teacher is not None
                 load_matching(network, read_parts(teacher.network.state_dict(), [part]))
-            elif origin == PRETRAINED and self.recipe.pretrained:
-                self._load_pretrained(network)
             elif origin not in (FRESH, PRETRAINED):
                 load_matching(network, read_parts(stage_state(self.folder / origin), [part]))
         return network.state_dict()
 
-    def _load_pretrained(self, network: torch.nn.Module) -> None:
+    def _load_pretrained(self, network: torch.nn.Module, parts: Sequence[str]) -> None:
         path = Path(self.recipe.pretrained)
         if not path.is_file():
             raise InputError("pretrained", expected="a safetensors file", got=f"'{path}'")
         state = read_tensors(path)
         if not read_parts(state, ["image_encoder"]):
             state = {f"image_encoder.{name}": value for name, value in state.items()}
+        # The heads of all systems have the same shapes: only the encoder tells whose weights they are.
         if not load_matching(network, read_parts(state, ["image_encoder"])):
             raise WeightsError(f"pretrained weights {path}", expected=f"those of an encoder of {self.recipe.model}")
+        load_matching(network, read_parts(state, parts))
         self.record["pretrained"] = {"file": path.name, "sha256": file_sha256(path)}
 
     def _features(self, task: SamTask, folder: Path) -> FeatureBank:
@@ -216,6 +222,10 @@ class SystemRun:
         if not exporting:
             self.report("weights are in the checkpoints only: exporting them needs onnx (pip install 'bedside[train]')")
         return digests
+
+
+def _first_and_last(losses: Mapping[int, float]) -> dict[str, float]:
+    return {"first": losses[min(losses)], "last": losses[max(losses)]} if losses else {}
 
 
 def stage_state(folder: Path) -> State:
@@ -262,6 +272,7 @@ def run_system(
     out: Path,
     device: torch.device,
     minutes: float | None,
+    memory_gb: float | None,
     report: Callable[[str], None],
     advance: Callable[[int, int], None],
 ) -> TrainingResult:
@@ -273,7 +284,11 @@ def run_system(
     manifest["stages"] = {}
     total = 0
     deadline = math.inf if minutes is None else time.monotonic() + minutes * 60
-    run = SystemRun(recipe, store, out, device, report, lambda done: advance(done, total), deadline, manifest)
+
+    def advanced(done: int) -> None:
+        advance(done, total)
+
+    run = SystemRun(recipe, store, out, device, report, advanced, deadline, memory_gb, manifest)
     total = run.steps()
     at = sum(int(ended["step"]) for step in run.plan.steps if (ended := read_done(out / step.stage)))
     manifest["starts"].append(describe_start(at, device))

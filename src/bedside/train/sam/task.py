@@ -13,17 +13,19 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from bedside.core.errors import InputError
+from bedside.core.modalities import MODALITIES
 from bedside.data.sam_sampling import SamSampler, SamSampling
 from bedside.data.sam_slices import SliceTable
 from bedside.data.store import Store
-from bedside.models.mcp_medsam import McpMedSAM
-from bedside.preprocess.modality import MODALITIES
+from bedside.models.mcp_medsam import CLIP_WIDTH, McpMedSAM
+from bedside.models.registry import model_card
 from bedside.train.config import TrainingConfig
+from bedside.train.memory import check_memory, samples_that_fit, saved_bytes
 from bedside.train.rounds import autocast
-from bedside.train.sam.answers import answer_loss, mask_scores
+from bedside.train.sam.answers import answer, answer_loss, mask_scores
 from bedside.train.sam.features import FeatureBank
 from bedside.train.sam.losses import embedding_loss
-from bedside.train.sam.networks import LOGITS, PARTS, logits_side, sam_network
+from bedside.train.sam.networks import LOGITS, MEDSAM, PARTS, logits_side, sam_network
 from bedside.train.sam.recipe import epoch_steps
 from bedside.train.sam.schedule import Plateau, RunningClip, scale
 from bedside.train.sam.settings import StageSettings
@@ -80,8 +82,12 @@ class SamTask(Task):
         settings: StageSettings = config.options
         self._config, self._settings, self._device = config, settings, device
         self._store = store
+        if config.model == MEDSAM and settings.sampling.side != (side := model_card(MEDSAM).grid):
+            got = settings.sampling.side
+            raise InputError("sampling.side", expected=f"{side}: weights of {MEDSAM} serve at one size", got=got)
         with torch.device("meta"):
             shapes = sam_network(config.model, settings.sampling.side)
+        self._part = settings.batch
         self._truth_side = logits_side(shapes)
         self._takes_content = isinstance(shapes, McpMedSAM)
         if self._takes_content != (settings.sampling.prompts == "content"):
@@ -151,11 +157,55 @@ class SamTask(Task):
                 network.get_submodule(name).requires_grad_(False)
         return [{"params": learning, "weight_decay": weight_decay}]
 
-    def losses(self, network: nn.Module, batch: Batch, generator: torch.Generator) -> Iterator[Tensor]:
-        """The distance to the teacher's embedding, or the losses on masks."""
-        del generator
+    def fit_memory(self, network: nn.Module, memory_gb: float | None) -> str | None:
+        """Take a batch in parts that fit."""
+        if memory_gb is None:
+            return None
+        check_memory(memory_gb)
+        example = {name: values.to(self._device) for name, values in self._example().items()}
+        was_training = network.training
+        # Otherwise running statistics would take in the example.
+        network.eval()
         with autocast(self._device, self._config.precision):
-            yield self._loss(network, batch)
+            saved = saved_bytes(network, lambda: self._answer(network, example))
+        network.train(was_training)
+        batch = self._settings.batch
+        self._part = samples_that_fit(network, saved, batch, memory_gb)
+        if self._part == batch:
+            return None
+        taken = f"each batch takes its {batch} samples {self._part} at a time to stay below the memory"
+        return f"{taken}; normalisations and losses are those of the parts"
+
+    def _example(self) -> Batch:
+        """A sample of zeros."""
+        sampling, truth = self._settings.sampling, self._truth_side
+        side, masks = sampling.side, sampling.masks
+        batch = {"image": torch.zeros(1, 3, side, side), "boxes": torch.zeros(1, masks, 4)}
+        if sampling.prompts == "points":
+            batch |= {"points": torch.zeros(1, masks, 4, 2), "scribble": torch.zeros(1, masks, 1, truth, truth)}
+        if sampling.prompts == "content":
+            crops = torch.zeros(1, masks, 3, truth // LOGITS, truth // LOGITS)
+            batch |= {"crops": crops, "features": torch.zeros(1, masks, CLIP_WIDTH)}
+            batch["modality"] = torch.zeros(1, masks, dtype=torch.int64)
+        return batch
+
+    def _answer(self, network: Any, batch: Batch) -> Any:
+        if self._settings.kind == "distil":
+            return network.encode_image(batch["image"])
+        texts = torch.zeros(len(MODALITIES), CLIP_WIDTH, device=self._device) if self._takes_content else None
+        return answer(network, batch, texts)
+
+    def losses(self, network: nn.Module, batch: Batch, generator: torch.Generator) -> Iterator[Tensor]:
+        """The distance to the teacher's embedding, or the losses on masks, of each part of a batch."""
+        del generator
+        samples = len(batch["image"])
+        with autocast(self._device, self._config.precision):
+            if samples <= self._part:
+                yield self._loss(network, batch)
+                return
+            for first in range(0, samples, self._part):
+                part = {name: values[first : first + self._part] for name, values in batch.items()}
+                yield self._loss(network, part) * (len(part["image"]) / samples)
 
     def _loss(self, network: Any, batch: Batch) -> Tensor:
         weights = self._settings.loss

@@ -1,0 +1,1 @@
+"""Size, work, time and memory of models on the machine at hand."""

@@ -1,0 +1,127 @@
+"""What the workspace holds of an image's session: written after every change, taken up again when it opens."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import TYPE_CHECKING
+
+from bedside import __version__
+from bedside.core.errors import BedsideError
+from bedside.core.prompts import InitialMask
+from bedside.session.editing import object_journals, object_prompts, packed_mask
+from bedside.session.journal import Journal, Prompted, history
+from bedside.session.masks import KeptMask
+from bedside.session.workspace import ObjectLook, ObjectRow, Workspace
+
+if TYPE_CHECKING:
+    from bedside.serve.engines import Lent
+    from bedside.session.session import Session
+
+
+@dataclass(frozen=True)
+class _Written:
+    """What the workspace holds of an object."""
+
+    events: int
+    name: str
+    colour: str | None
+    look: ObjectLook
+    model: str
+
+
+class Keeper:
+    """Between the session of one image and the workspace.
+
+    Args:
+        workspace: Where the work is kept.
+        image: Number of the image in it.
+
+    Attributes:
+        problem: Why the model could not be loaded that answered the prompts taken up; None where it could.
+    """
+
+    def __init__(self, workspace: Workspace, image: int) -> None:
+        self.problem: BedsideError | None = None
+        self._workspace, self._image = workspace, image
+        self._written: dict[int, _Written] = {}
+
+    def take_up(self, session: Session, journal: Journal, looks: Mapping[int, ObjectLook], lent: Lent) -> None:
+        """Put the objects of ``journal`` into a session, with the masks that are kept; what is not is answered anew.
+
+        Raises:
+            BedsideError: A mask has to be answered anew, and the model cannot.
+        """
+        if journal.objects:
+            session.restore(journal, self._known(journal, lent))
+        self._written = self._states(session, looks, lent.name)
+
+    def save(self, session: Session, looks: Mapping[int, ObjectLook], lent: Lent, deleted: Sequence[int] = ()) -> int:
+        """Write what the workspace does not hold yet; returns the image's version after it.
+
+        Raises:
+            FormatError: The workspace cannot be written.
+        """
+        states = self._states(session, looks, lent.name)
+        qualities = {item.id: item.quality for item in session.objects}
+        rows, events = [], 0
+        for item in object_journals(session):
+            before = self._written.get(item.id)
+            if states[item.id] == before:
+                continue
+            fresh = item.events[before.events if before else 0 :]
+            events += len(fresh)
+            made_by, kept = "", None
+            if item.events and (fresh or before is None or before.model != lent.name):
+                made_by = _made_by(object_prompts(session, item.id), lent.name, self._weights(lent))
+                kept = KeptMask(packed_mask(session, item.id), qualities[item.id])
+            rows.append(ObjectRow(item.id, item.name, item.colour, states[item.id].look, fresh, made_by, kept))
+        current = session.current
+        answered_by = lent.name if events else None
+        version = self._workspace.save(self._image, rows, current.id if current else None, deleted, answered_by)
+        self._written = states
+        return version
+
+    def _known(self, journal: Journal, lent: Lent) -> dict[int, KeptMask]:
+        known = {}
+        for item in journal.objects:
+            prompts = history(item.events).prompts
+            if not prompts:
+                continue
+            # Mask and events are written together: what is kept is the answer to the journal, whatever gave it.
+            made_by = None
+            weights = self._weights(lent) if _asked(prompts) else ""
+            if weights is not None:
+                made_by = _made_by(prompts, lent.name, weights)
+            kept = self._workspace.remembered_mask(self._image, item.id, made_by)
+            if kept is not None:
+                known[item.id] = kept
+        return known
+
+    def _weights(self, lent: Lent) -> str | None:
+        """Checksum of the model's weights; None, with ``problem`` set, where it cannot be loaded."""
+        try:
+            return lent.weights
+        except BedsideError as error:
+            self.problem = error
+            return None
+
+    def _states(self, session: Session, looks: Mapping[int, ObjectLook], model: str) -> dict[int, _Written]:
+        """What the workspace should hold of each object."""
+        return {
+            item.id: _Written(len(item.events), item.name, item.colour, looks.get(item.id, ObjectLook()), model)
+            for item in object_journals(session)
+        }
+
+
+def _asked(prompts: Sequence[Prompted]) -> bool:
+    """Whether a model answers: an initial mask alone is the answer to itself, and no model is loaded to keep it."""
+    return any(not isinstance(entry.prompt, InitialMask) for entry in prompts)
+
+
+def _made_by(prompts: Sequence[Prompted], model: str, weights: str | None) -> str:
+    """What a mask follows from, so that a kept one is used for just that."""
+    maker = (model, weights) if _asked(prompts) else ()
+    numbers = [(entry.id, entry.predict) for entry in prompts]
+    return sha256(repr((__version__, maker, numbers)).encode()).hexdigest()

@@ -1,0 +1,36 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import bedside.train.campaign
+
+
+def test_options_reach_the_campaign_and_its_table_is_kept(
+    cli: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    calls: list[Any] = []
+
+    def record(name: str, data: Path, out: Path, **options: Any) -> str:
+        options.pop("report")("step 1/2")
+        calls.append((name, data, out, options))
+        return "| a |\n"
+
+    monkeypatch.setattr(bedside.train.campaign, "run_campaign", record)
+    table = tmp_path / "table.md"
+    arguments = ["campaign", "bedside-2d", "--data", "d", "--out", "o", "--minutes", 2.5, "--variant", "wide"]
+    arguments += ["--device", "cpu", "--threads", 1, "--table", table]
+    assert cli(*arguments) == (0, "step 1/2\n| a |\n", "")
+    assert table.read_text() == "| a |\n"
+    options = {"minutes": 2.5, "only": ["wide"], "device": "cpu", "threads": 1}
+    assert calls == [("bedside-2d", Path("d"), Path("o"), options)]
+
+
+def test_an_unknown_campaign_is_one_line(cli: Callable[..., Any], tmp_path: Path) -> None:
+    status, out, err = cli("campaign", "bedsyde", "--data", tmp_path, "--out", tmp_path / "o", "--minutes", 1)
+    assert (status, out) == (2, "")
+    assert err.startswith("bedside: error: unknown campaign: expected one of bedside-2d, bedside-3d")
+    assert err.count("\n") == 1
