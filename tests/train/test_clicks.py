@@ -6,7 +6,7 @@ import torch
 from scipy import ndimage
 
 from bedside.preprocess.paint import paint_click
-from bedside.train.clicks import MAXIMUM_DEPTH, correction_clicks, erosion_depth, paint_clicks
+from bedside.train.clicks import MAXIMUM_DEPTH, SHARPNESS, CellNoise, correction_clicks, erosion_depth, paint_clicks
 
 
 def blobs(shape: tuple[int, ...], seed: int, threshold: float = 0.5) -> torch.Tensor:
@@ -92,3 +92,32 @@ def test_clicks_are_painted_as_in_inference(grid: tuple[int, ...]) -> None:
         paint_click(expected, positions[sample].tolist())
         np.testing.assert_allclose(painted[sample].numpy(), expected, atol=1e-6)
     assert torch.equal(painted[2], before[2])
+
+
+class TestCellNoise:
+    KEYS = torch.arange(400) * 7919
+
+    def test_clicks_are_drawn_as_with_a_generator(self) -> None:
+        error = blobs((1, 24, 24), 5).expand(400, -1, -1)
+        depths = []
+        for randomness in (CellNoise(self.KEYS, 3), torch.Generator().manual_seed(0)):
+            positions, active = correction_clicks(error, randomness)
+            assert bool(active.all())
+            depths.append(erosion_depth(error)[(torch.arange(400), *positions.T)])
+        assert bool((depths[0] > 0).all())
+        shares = [torch.stack([(d == level).float().mean() for level in range(1, 5)]) for d in depths]
+        torch.testing.assert_close(shares[0], shares[1], atol=0.1, rtol=0)
+
+    def test_each_sharpness_is_drawn_as_often(self) -> None:
+        drawn, uniform = CellNoise(self.KEYS, 0).draw(9)
+        assert (drawn.shape, uniform.shape) == ((400, 1), (400, 9))
+        for value in SHARPNESS:
+            assert float((drawn == value).float().mean()) == pytest.approx(1 / 3, abs=0.08)
+
+    def test_keys_seed_and_turn_decide(self) -> None:
+        noise, same = CellNoise(self.KEYS, 2**62 - 1), CellNoise(self.KEYS, 2**62 - 1)
+        first, second = noise.draw(50)[1], noise.draw(50)[1]
+        assert torch.equal(first, same.draw(50)[1])
+        assert not torch.equal(first, second)
+        assert not torch.equal(first, CellNoise(self.KEYS, 5).draw(50)[1])
+        assert len(first.flatten().unique()) > 0.99 * first.numel()

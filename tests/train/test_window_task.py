@@ -10,11 +10,15 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+from torch.utils.data import DataLoader
 
 import bedside.data.sampling
 import bedside.data.volume_sampling
 from bedside.core.errors import InputError
-from bedside.data.store import Store
+from bedside.data.device.buffers import BufferWriter
+from bedside.data.store import Item, Store
 from bedside.train.config import TrainingConfig
 from bedside.train.memory import OVERHEAD, activation_bytes, weight_bytes
 from bedside.train.trainer import Trainer
@@ -189,6 +193,94 @@ class TestVolumes:
         assert np.mean(losses[-10:]) < 0.75 * np.mean(losses[:10])
         row = (tmp_path / "validation.csv").read_text().splitlines()[-1].split(",")
         assert max(float(score) for score in row[1:]) > 0.5
+
+
+class OneDevice(TorchDispatchMode):
+    """Refuses operations between devices: each would let one of the two wait."""
+
+    def __torch_dispatch__(
+        self, function: Any, types: Any, arguments: Any = (), options: dict[str, Any] | None = None
+    ) -> Any:
+        result = function(*arguments, **(options or {}))
+        tensors = [v for v in tree_leaves((arguments, options, result)) if isinstance(v, Tensor)]
+        devices = {t.device.type for t in tensors}
+        assert len(devices) < 2, f"{function} between {devices}"
+        return result
+
+
+class TestOnDevice:
+    @pytest.fixture
+    def config(self, config: TrainingConfig) -> TrainingConfig:
+        return config.with_overrides({"sampling.on_device": True, "batch": 3})
+
+    def test_a_run_that_was_stopped_ends_bit_for_bit_as_one_that_was_not(
+        self, config: TrainingConfig, store: Store, tmp_path: Path
+    ) -> None:
+        config = config.with_overrides({"sampling.grid": 64, "coarse_share": 0.5, "validate_every": 3, "steps": 6})
+        whole = Trainer(config, store, tmp_path / "whole", CPU, report=lambda _: None)
+        whole.run()
+        (tmp_path / "parts").mkdir()
+        stopped = Trainer(config, store, tmp_path / "parts", CPU, report=lambda _: None)
+        steps = stopped.steps()
+        assert [next(steps) for _ in range(2)] == [1, 2]
+        stopped.save()
+        # Whoever draws the records, they are the same.
+        resumed = Trainer(dataclasses.replace(config, workers=2), store, tmp_path / "parts", CPU, report=lambda _: None)
+        assert resumed.resume()
+        resumed.run()
+        for a, b in zip(whole.average.parameters(), resumed.average.parameters(), strict=True):
+            assert torch.equal(a, b)
+        rows = [(tmp_path / name / "validation.csv").read_text().splitlines() for name in ("whole", "parts")]
+        assert rows[0] == rows[1]
+        assert len(rows[0]) == 3
+
+    def test_nothing_is_read_back_from_the_device_nor_sent_to_it(self, config: TrainingConfig, store: Store) -> None:
+        config = dataclasses.replace(config, batch=96, round_probabilities=(0.0, 0.0, 1.0), precision="fp32")
+        # Tensors without values: whatever asks for one fails.
+        meta = torch.device("meta")
+        task = create(config, store, meta)
+        network = task.build().to(meta)
+        stage = task.stages()[0]
+        task.micro_batch = 60
+        task.begin(stage, network)
+        (batch,) = DataLoader(task.dataset(stage), 96, sampler=range(96), collate_fn=task.collate)
+        records = batch["records"].to(meta)
+        # There are samples of every kind but in colour.
+        assert {name for name, values in records.unpack().items() if not len(values)} == {
+            "mixed",
+            "mixing",
+            "saturation",
+        }
+        with OneDevice():
+            losses = list(task.losses(network, {"records": records}, torch.Generator().manual_seed(0)))
+        assert [loss.shape for loss in losses] == [(), ()]
+
+    @pytest.mark.slow
+    def test_the_loss_falls(self, config: TrainingConfig, store: Store, tmp_path: Path) -> None:
+        config = dataclasses.replace(config, steps=60, warmup_steps=5, learning_rate=2e-3, validate_every=60)
+        losses = losses_of(config, store, tmp_path, lambda made: made.run())
+        assert np.mean(losses[-10:]) < 0.85 * np.mean(losses[:10])
+
+    def test_held_out_sets_are_not_brought_to_the_device(
+        self, config: TrainingConfig, store: Store, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        brought: list[str] = []
+        original = BufferWriter.add
+
+        def add(self: BufferWriter, item: Item, kept: Any) -> Any:
+            brought.append(item.info.set_name)
+            return original(self, item, kept)
+
+        monkeypatch.setattr(BufferWriter, "add", add)
+        task = create(config, store, CPU)
+        assert set(brought) == {"one", "two"}
+        drawn = TestPrivacy.record(bedside.data.sampling, monkeypatch)
+        assert task.validate(task.build())
+        assert set(drawn) == {"held"}
+
+    def test_models_of_volumes_are_refused(self, config: TrainingConfig, volume_store: Store) -> None:
+        with pytest.raises(InputError, match=r"sampling\.on_device: expected a model of images, got bedside-3d"):
+            create(config.with_overrides({"model": "bedside-3d"}), volume_store, CPU)
 
 
 def test_other_models_are_refused(config: TrainingConfig, store: Store) -> None:

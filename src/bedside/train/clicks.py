@@ -10,12 +10,40 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from bedside.data.device.hashing import cell_bits, uniform_cells
 from bedside.preprocess.paint import click_values
 
 MAXIMUM_DEPTH = 24
 """Erosions after which an error counts as deep enough."""
 SHARPNESS = (1e4, 8.0, 2.0)
 """Exponents of the depth by which a click is drawn, one taken at random per sample; the first means the deepest."""
+FIRST_STREAM = 100
+"""Of the noise of clicks; streams before it are those that samples are made with."""
+
+
+class CellNoise:
+    """Randomness of clicks that is made where the clicks are, so that nothing is sent to the device.
+
+    Args:
+        keys: int64 (batch,), one key a sample, on the samples' device.
+        seed: Of the training step, 0 or more and below 2^62.
+    """
+
+    def __init__(self, keys: Tensor, seed: int) -> None:
+        self._keys, self._stream = keys ^ seed, FIRST_STREAM
+
+    def draw(self, cells: int) -> tuple[Tensor, Tensor]:
+        """Another sharpness (batch, 1) and other uniform numbers (batch, cells) with every call, float32."""
+        choice = cell_bits(self._keys, self._stream, 1) % len(SHARPNESS)
+        sharpness = torch.full_like(choice, SHARPNESS[0], dtype=torch.float32)
+        for number, value in enumerate(SHARPNESS[1:], start=1):
+            sharpness = sharpness.masked_fill(choice == number, value)
+        self._stream += 2
+        return sharpness, uniform_cells(self._keys, self._stream - 1, cells)
+
+
+Randomness = torch.Generator | CellNoise
+"""A generator is on the CPU, and its numbers are sent to the device."""
 
 
 def erosion_depth(mask: Tensor) -> Tensor:
@@ -36,7 +64,8 @@ def erosion_depth(mask: Tensor) -> Tensor:
         depth = depth + current
         for axis in range(axes):
             current = _erode_axis(current, 2 + axis)
-        if not bool(current.any()):
+        # Asking costs nothing there; elsewhere further erosions change nothing.
+        if current.device.type == "cpu" and not bool(current.any()):
             break
     return depth[:, 0]
 
@@ -50,12 +79,12 @@ def _erode_axis(values: Tensor, axis: int) -> Tensor:
     return torch.minimum(least, values)
 
 
-def correction_clicks(error: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+def correction_clicks(error: Tensor, randomness: Randomness) -> tuple[Tensor, Tensor]:
     """One click in the error of every sample, deep inside it.
 
     Args:
         error: bool (batch, *grid).
-        generator: Source of randomness, on the CPU.
+        randomness: Its source.
 
     Returns:
         Positions int64 (batch, axes) in array order, and bool (batch,) that is False where there is no error.
@@ -63,9 +92,8 @@ def correction_clicks(error: Tensor, generator: torch.Generator) -> tuple[Tensor
     depth = erosion_depth(error)
     flat = depth.flatten(1)
     deepest = flat.amax(dim=1, keepdim=True)
-    choice = torch.randint(len(SHARPNESS), (len(flat), 1), generator=generator)
-    sharpness = torch.tensor(SHARPNESS)[choice].to(flat.device)
-    uniform = torch.rand(flat.shape, generator=generator).to(flat.device).clamp(1e-9, 1 - 1e-7)
+    sharpness, uniform = _draw(flat, randomness)
+    uniform = uniform.clamp(1e-9, 1 - 1e-7)
     # Adding Gumbel noise to log weights and taking the maximum draws in proportion to the weights.
     score = sharpness * (flat / deepest.clamp(min=1)).clamp(min=1e-9).log() - (-uniform.log()).log()
     score = score.masked_fill(flat == 0, -torch.inf)
@@ -75,6 +103,15 @@ def correction_clicks(error: Tensor, generator: torch.Generator) -> tuple[Tensor
         positions.append(index % side)
         index = index // side
     return torch.stack(positions[::-1], dim=1), deepest[:, 0] > 0
+
+
+def _draw(flat: Tensor, randomness: Randomness) -> tuple[Tensor, Tensor]:
+    """A sharpness (batch, 1) and uniform numbers (batch, cells)."""
+    if isinstance(randomness, CellNoise):
+        return randomness.draw(flat.shape[1])
+    choice = torch.randint(len(SHARPNESS), (len(flat), 1), generator=randomness)
+    sharpness = torch.tensor(SHARPNESS)[choice].to(flat.device)
+    return sharpness, torch.rand(flat.shape, generator=randomness).to(flat.device)
 
 
 def paint_clicks(channel: Tensor, positions: Tensor, active: Tensor) -> Tensor:

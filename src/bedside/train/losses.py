@@ -34,7 +34,9 @@ def binary_cross_entropy(logits: Tensor, truth: Tensor, inside: Tensor) -> Tenso
     return (values * inside).sum() / inside.sum().clamp(min=1)
 
 
-def segmentation_loss(logits: Tensor, truth: Tensor, inside: Tensor, dice_weight: float, bce_weight: float) -> Tensor:
+def segmentation_loss(
+    logits: Tensor, truth: Tensor, inside: Tensor, dice_weight: float, bce_weight: float | Tensor
+) -> Tensor:
     """Weighted sum of soft Dice loss and binary cross-entropy; arguments as for ``soft_dice_loss``.
 
     Over the parts of a batch the whole batch's loss is the sum of the parts' losses, the first term weighted by the

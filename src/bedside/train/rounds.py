@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from bedside.train.clicks import correction_clicks, paint_clicks
+from bedside.train.clicks import Randomness, correction_clicks, paint_clicks
 
 PREVIOUS, POSITIVE_CLICK, NEGATIVE_CLICK = -5, -2, -1
 """Input channels that a round changes, counted from the last: before them come one or three of the image."""
@@ -31,18 +31,18 @@ def autocast(device: torch.device, precision: str) -> contextlib.AbstractContext
     return torch.autocast(device.type, torch.bfloat16)
 
 
-def correction_round(inputs: Tensor, logits: Tensor, batch: Batch, generator: torch.Generator) -> Tensor:
+def correction_round(inputs: Tensor, logits: Tensor, batch: Batch, randomness: Randomness) -> Tensor:
     """The next round's input: the answer becomes the previous mask, and its deepest error gets a click.
 
     Args:
         inputs: The input that was answered, (batch, channels, *grid).
         logits: The answer, (batch, *grid).
         batch: The samples, with "truth" and "inside".
-        generator: Source of randomness, on the CPU.
+        randomness: Of the click.
     """
     prediction = logits > 0
     truth = batch["truth"] > 0
-    positions, active = correction_clicks((prediction != truth) & batch["inside"], generator)
+    positions, active = correction_clicks((prediction != truth) & batch["inside"], randomness)
     samples = torch.arange(len(truth), device=truth.device)
     positive = truth[(samples, *positions.T)]
     following = inputs.clone()
@@ -59,7 +59,7 @@ def play_rounds(
     batch: Batch,
     rounds: int,
     precision: str,
-    generator: torch.Generator,
+    randomness: Randomness,
     micro_batch: int | None = None,
 ) -> tuple[Tensor, list[Tensor]]:
     """Answer and correct ``rounds`` times without gradient.
@@ -70,7 +70,7 @@ def play_rounds(
         batch: The samples, with "truth" and "inside".
         rounds: How often to answer and correct.
         precision: See ``autocast``.
-        generator: Source of randomness, on the CPU; the clicks do not depend on ``micro_batch``.
+        randomness: Of the clicks, which do not depend on ``micro_batch``.
         micro_batch: Samples that the network answers at once, all by default.
 
     Returns:
@@ -82,5 +82,5 @@ def play_rounds(
             parts = [network(part)[:, 0].float() for part in torch.split(inputs, micro_batch or len(inputs))]
         logits = torch.cat(parts) if len(parts) > 1 else parts[0]
         answers.append(logits)
-        inputs = correction_round(inputs, logits, batch, generator)
+        inputs = correction_round(inputs, logits, batch, randomness)
     return inputs, answers

@@ -6,7 +6,7 @@ A task is a module with what ``TaskModule`` says and a line in ``task_table.TASK
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -32,10 +32,13 @@ class Task(Protocol):
     Attributes:
         micro_batch: Samples that the network answers at once with gradient.
         memory_format: How the network's weights lie in memory.
+        collate: Makes a batch of what the data set gives for its samples; None stacks arrays. It is called in worker
+            processes, and each value of a batch has the methods ``to`` and ``pin_memory`` of tensors.
     """
 
     micro_batch: int
     memory_format: torch.memory_format = torch.contiguous_format
+    collate: Callable[[Any], Mapping[str, Any]] | None = None
 
     def build(self) -> nn.Module:
         """The network to train with initial weights, on the CPU.

@@ -143,6 +143,7 @@ class Trainer:
             self.task.dataset(stage),
             batch_size=stage.batch,
             sampler=stage.samples_from(self.progress.step),
+            collate_fn=self.task.collate,
             num_workers=self.config.workers,
             prefetch_factor=4 if self.config.workers else None,
             # Without one the loader would draw a number from the global generator.

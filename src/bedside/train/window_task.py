@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -12,11 +12,15 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from bedside.core.errors import InputError
+from bedside.data.device.packed_table import PackedTable
+from bedside.data.device.plane_engine import PlaneEngine
+from bedside.data.device.plane_records import PlaneRecords
 from bedside.data.sampling import Sampler, SamplingConfig
 from bedside.data.store import Store
 from bedside.data.volume_sampling import VolumeSampler
 from bedside.models.registry import build_model, model_card
 from bedside.preprocess.paint import CHANNELS
+from bedside.train.clicks import CellNoise, Randomness
 from bedside.train.config import TrainingConfig
 from bedside.train.losses import segmentation_loss
 from bedside.train.memory import largest_micro_batch
@@ -25,6 +29,8 @@ from bedside.train.stages import Stage, plan_stages
 from bedside.train.task import Batch, Task
 
 VALIDATION_ROUNDS = 4
+RECORDS = "records"
+"""Field of the batches that are made on the device."""
 Options = None
 
 AnySampler = Sampler | VolumeSampler
@@ -42,6 +48,21 @@ class SampleDataset(Dataset[dict[str, Any]]):
         return vars(self._sampler.sample(index))
 
 
+class RecordDataset(Dataset[dict[str, PackedTable]]):
+    """Records of samples by number, those of a batch at once."""
+
+    def __init__(self, records: PlaneRecords) -> None:
+        self._records = records
+
+    def __getitems__(self, indices: Sequence[int]) -> dict[str, PackedTable]:
+        return {RECORDS: PackedTable.pack(self._records.draw(np.array(indices)))}
+
+
+def keep(batch: dict[str, PackedTable]) -> dict[str, PackedTable]:
+    """What ``RecordDataset`` gives is a batch already."""
+    return batch
+
+
 class WindowTask(Task):
     """See the module.
 
@@ -51,7 +72,8 @@ class WindowTask(Task):
         device: Where to train.
 
     Raises:
-        InputError: The store has no object to train on, or the model is of another kind.
+        InputError: The store has no object to train on, the model is of another kind, or its samples cannot be made on
+            the device.
     """
 
     def __init__(self, config: TrainingConfig, store: Store, device: torch.device) -> None:
@@ -66,7 +88,11 @@ class WindowTask(Task):
         self.memory_format = LAST[2 + card.dimensions]
         self._config, self._device = config, device
         self._part = config.batch
-        self._train_sampler, self._validation_sampler = _samplers(store, config)
+        kept, held = divide_store(store, config.held_out)
+        self._train_sampler, self._engine = _training_source(kept, config, device)
+        self._validation_sampler = _validation_sampler(held, config)
+        if self._engine is not None:
+            self.collate = keep
 
     def build(self) -> nn.Module:
         """The network of the model."""
@@ -76,13 +102,18 @@ class WindowTask(Task):
         """Coarse windows first."""
         return plan_stages(self._config)
 
-    def dataset(self, stage: Stage) -> SampleDataset:
-        """Samples on the stage's grid."""
+    def dataset(self, stage: Stage) -> Dataset[dict[str, Any]]:
+        """Samples on the stage's grid, or their records."""
+        if self._engine is not None:
+            return RecordDataset(self._engine.records.on_grid(stage.grid))
+        assert self._train_sampler is not None
         return SampleDataset(self._train_sampler.on_grid(stage.grid))
 
     def begin(self, stage: Stage, network: nn.Module) -> None:
         """What fits of a sample shrinks with its cells."""
         del network
+        if self._engine is not None:
+            self._engine = self._engine.on_grid(stage.grid)
         cells = (self._config.sampling.grid // stage.grid) ** model_card(self._config.model).dimensions
         self._part = min(stage.batch, self.micro_batch * cells)
 
@@ -102,7 +133,8 @@ class WindowTask(Task):
         config = self._config
         probabilities = torch.tensor(config.round_probabilities)
         rounds = int(torch.multinomial(probabilities, 1, generator=generator))
-        inputs, _ = play_rounds(network, assemble_input(batch), batch, rounds, config.precision, generator, self._part)
+        batch, randomness = self._make(batch, generator)
+        inputs, _ = play_rounds(network, assemble_input(batch), batch, rounds, config.precision, randomness, self._part)
         truth, inside = batch["truth"].float(), batch["inside"].float()
         cells = inside.sum().clamp(min=1)
         for first in range(0, len(inputs), self._part):
@@ -110,10 +142,17 @@ class WindowTask(Task):
             with autocast(self._device, config.precision):
                 logits = network(inputs[part])[:, 0].float()
             samples_share = len(logits) / len(inputs)
-            cells_share = float(inside[part].sum() / cells)
-            yield segmentation_loss(
-                logits, truth[part], inside[part], config.dice_weight * samples_share, config.bce_weight * cells_share
-            )
+            cells_share = inside[part].sum() / cells
+            # Read back, it would keep the device waiting.
+            bce_weight = config.bce_weight * (float(cells_share) if self._engine is None else cells_share)
+            yield segmentation_loss(logits, truth[part], inside[part], config.dice_weight * samples_share, bce_weight)
+
+    def _make(self, batch: Batch, generator: torch.Generator) -> tuple[Batch, Randomness]:
+        """The samples of a batch, which may be records, and the source of their clicks."""
+        if self._engine is None:
+            return batch, generator
+        made = self._engine.make(cast(PackedTable, batch[RECORDS]).unpack())
+        return made, CellNoise(made["key"], int(torch.randint(2**62, (1,), generator=generator)))
 
     @torch.no_grad()
     def validate(self, network: nn.Module) -> dict[str, float]:
@@ -154,12 +193,24 @@ def grid_dice(prediction: Tensor, truth: Tensor) -> Tensor:
     return 2 * overlap / (prediction.sum(dim=axes) + truth.sum(dim=axes)).clamp(min=1)
 
 
-def _samplers(store: Store, config: TrainingConfig) -> tuple[AnySampler, AnySampler | None]:
+def _training_source(
+    store: Store, config: TrainingConfig, device: torch.device
+) -> tuple[AnySampler | None, PlaneEngine | None]:
+    """What makes training samples: a sampler or an engine."""
     dimensions = model_card(config.model).dimensions
-    sampler = SAMPLERS[dimensions]
-    kept, held = divide_store(store, config.held_out)
+    if not config.sampling.on_device:
+        return SAMPLERS[dimensions](store, config.sampling, config.seed), None
+    if dimensions != 2:
+        raise InputError(
+            "training setting sampling.on_device", expected="a model of images", got=f"{config.model}, of volumes"
+        )
+    return None, PlaneEngine(store, config.sampling, config.seed, device)
+
+
+def _validation_sampler(store: Store, config: TrainingConfig) -> AnySampler | None:
+    dimensions = model_card(config.model).dimensions
     plain = SamplingConfig(
         grid=config.sampling.grid, superpixel_share=0.0, wide_share=0.3, close_share=0.0, augment=False
     )
-    usable = any(item.axes == 3 for item in held.items) if dimensions == 3 else bool(held.items)
-    return sampler(kept, config.sampling, config.seed), sampler(held, plain, 1) if usable else None
+    usable = any(item.axes == 3 for item in store.items) if dimensions == 3 else bool(store.items)
+    return SAMPLERS[dimensions](store, plain, 1) if usable else None

@@ -16,7 +16,7 @@ CONFIG = SamplingConfig(grid=32, superpixel_share=0.2, wide_share=0.3, close_sha
 
 
 def made(engine: PlaneEngine, numbers: list[int]) -> dict[str, Tensor]:
-    drawn = engine.draw(np.array(numbers))
+    drawn = engine.records.draw(np.array(numbers))
     return engine.make({name: torch.from_numpy(np.ascontiguousarray(values)) for name, values in drawn.items()})
 
 
@@ -69,7 +69,7 @@ def test_a_smaller_grid_shows_the_same_windows(engine: PlaneEngine, store: Store
 
 
 def test_a_sample_without_an_object_has_no_loss(engine: PlaneEngine) -> None:
-    drawn = engine.draw(np.arange(4))
+    drawn = engine.records.draw(np.arange(4))
     table = {name: torch.from_numpy(np.ascontiguousarray(values)) for name, values in drawn.items()}
     table["target"][2] = 999
     batch = engine.make(table)

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from torch import Tensor
 
-from bedside.data.device import plane_starts, shapes
+from bedside.data.device import morphology, plane_starts
 from bedside.data.device.hashing import Draws
 from bedside.data.device.plane_windows import BOX, CLOSE, WIDE, Arrays
 from bedside.data.sampling import _draw_start, degrade_mask
@@ -114,8 +114,8 @@ def test_faces_move_by_their_share_of_the_side() -> None:
 def scribble_kinds(truth: NDArray[np.bool_], count: int) -> dict[str, tuple[Tensor, list[NDArray[np.float32]]]]:
     """By kind what is painted here, and what the reference paints."""
     batch = torch.from_numpy(truth).expand(count, -1, -1)
-    part = shapes.largest_part(batch)
-    depth, made = shapes.depth(part), keys(count)
+    part = morphology.largest_part(batch)
+    depth, made = morphology.depth(part), keys(count)
     draws = Draws(1, np.arange(count))
     ends = torch.from_numpy(draws.uniforms(2, 0.05, 0.3).astype(np.float32))
     level, start, length = (

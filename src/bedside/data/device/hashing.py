@@ -85,7 +85,7 @@ def cell_bits(keys: Tensor, stream: int, count: int) -> Tensor:
     """31 random bits for each of ``count`` cells of every sample.
 
     Args:
-        keys: int64 (batch,), one key a sample.
+        keys: int64 (batch,), one key a sample, 0 or more.
         stream: Tells uses of one key apart.
         count: Cells.
 
@@ -93,7 +93,8 @@ def cell_bits(keys: Tensor, stream: int, count: int) -> Tensor:
         int32 (batch, count), 0 or more.
     """
     low = _mix32(((keys & 0xFFFFFFFF) + 0x632BE5AB * (stream + 1)).to(torch.int32))
-    high = _mix32((keys >> 32).to(torch.int32) ^ low)
+    # Inverted, because a key of 32 bits would meet itself in the first cell.
+    high = _mix32((keys >> 32).to(torch.int32) ^ ~low)
     cells = torch.arange(count, dtype=torch.int32, device=keys.device) * -1640531535
     return _mix32(_mix32(cells + low[:, None]) ^ high[:, None]) & 0x7FFFFFFF
 

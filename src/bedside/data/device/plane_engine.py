@@ -1,7 +1,7 @@
 """Training samples of images and slices, made in batches on a device.
 
-The counterpart of ``data.sampling.Sampler``: parameters are drawn on the CPU by (seed, sample number) alone, a few
-numbers a sample, and applied to a whole batch on the device. There nothing is read back, so that a GPU never waits.
+The counterpart of ``data.sampling.Sampler``: records are drawn on the CPU by (seed, sample number) alone, see
+``plane_records``, and applied to a whole batch on the device. There nothing is read back, so that a GPU never waits.
 """
 
 from __future__ import annotations
@@ -11,27 +11,22 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Self
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from bedside.data.device.appearance import normalise
 from bedside.data.device.buffers import BufferWriter
-from bedside.data.device.hashing import Draws
-from bedside.data.device.plane_appearance import change_planes, draw_plane_appearance
-from bedside.data.device.plane_starts import draw_plane_starts, start_planes
-from bedside.data.device.plane_windows import Arrays, PlaneWindows
+from bedside.data.device.plane_appearance import change_planes
+from bedside.data.device.plane_records import PlaneRecords
+from bedside.data.device.plane_starts import start_planes
+from bedside.data.device.plane_windows import PlaneWindows
 from bedside.data.device.windows import inside_image, read_image, read_object, window_positions
 from bedside.data.sampling import MINIMUM_CELLS, SamplingConfig
 from bedside.data.store import Store
 
-KEY_SALT, APPEARANCE_SALT, START_SALT = 2, 3, 4
-"""Of streams of random numbers."""
-
 
 class PlaneEngine:
-    """Draws and makes samples.
+    """Makes samples of records.
 
     Args:
         store: Whose images and maps are copied into the device's memory.
@@ -39,41 +34,29 @@ class PlaneEngine:
         seed: Of everything random.
         device: Where samples are made.
 
+    Attributes:
+        records: Draws what ``make`` takes.
+
     Raises:
         InputError: The store has no object to train on.
     """
 
     def __init__(self, store: Store, config: SamplingConfig, seed: int, device: torch.device) -> None:
         writer = BufferWriter()
-        self._windows = PlaneWindows(store.items, writer, config)
+        self.records = PlaneRecords(PlaneWindows(store.items, writer, config), seed)
         self._buffers = writer.finish(device)
-        self._config, self._seed = config, seed
+        self._config = config
 
     def on_grid(self, grid: int) -> Self:
         """The same engine for another grid."""
         other = copy.copy(self)
         other._config = replace(self._config, grid=grid)
-        other._windows = self._windows.on_grid(grid)
+        other.records = self.records.on_grid(grid)
         return other
-
-    def draw(self, numbers: NDArray[np.int64]) -> Arrays:
-        """The parameters of the samples with ``numbers``, which seed and number alone decide.
-
-        Returns:
-            By name arrays with one row a sample or one for each sample that something is done to.
-
-        Raises:
-            InputError: The store has no object large enough.
-        """
-        table = self._windows.draw(self._seed, numbers)
-        table["key"] = (Draws(self._seed, numbers, KEY_SALT).bits()[:, 0] >> np.uint64(1)).astype(np.int64)
-        if self._config.augment:
-            table |= draw_plane_appearance(table["colour"], Draws(self._seed, numbers, APPEARANCE_SALT))
-        return table | draw_plane_starts(table["mode"], Draws(self._seed, numbers, START_SALT))
 
     @torch.no_grad()
     def make(self, table: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """The samples whose parameters are given, on the device that those are on.
+        """The samples of the records given, on the device that those are on.
 
         A sample whose object leaves too few cells on the grid counts as lying outside its image: it has no loss.
 

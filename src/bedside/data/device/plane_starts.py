@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from bedside.data.device import shapes
+from bedside.data.device import morphology
 from bedside.data.device.hashing import Draws, normal_cells, uniform_cells
 from bedside.data.device.painting import paint_boxes, paint_points, paint_strokes, thicken
 from bedside.data.device.plane_windows import BOX, CLOSE, WIDE, Arrays
@@ -139,7 +139,7 @@ def start_planes(table: Table, truth: Tensor) -> tuple[Tensor, Tensor]:
 
 def jittered_boxes(truth: Tensor, moves: Tensor) -> Tensor:
     """Painted boxes around masks (batch, *grid), their faces moved by parts of the side; see ``simulate.boxes``."""
-    low, high = shapes.bounds(truth)
+    low, high = morphology.bounds(truth)
     side = high - low
     low, high = low - moves[:, 0] * side, high + moves[:, 1] * side
     return paint_boxes(low, torch.maximum(high, low + 1), truth.shape[1:])
@@ -149,14 +149,14 @@ def first_clicks(depth: Tensor, sharpness: Tensor, keys: Tensor) -> Tensor:
     """Positions (batch, axes) drawn by depth to the power ``sharpness``; see ``simulate.components.pick_centre``."""
     flat = depth.flatten(1)
     weights = (flat / flat.amax(dim=1, keepdim=True).clamp(min=1)) ** sharpness[:, None]
-    return shapes.pick_cells(weights.view_as(depth), uniform_cells(keys, MARK, flat.shape[1]))
+    return morphology.pick_cells(weights.view_as(depth), uniform_cells(keys, MARK, flat.shape[1]))
 
 
 def _marks(truth: Tensor, table: Table, keys: Tensor) -> Tensor:
     """Painted clicks and scribbles, each in its object's largest part."""
     grid = truth.shape[1:]
-    part = shapes.largest_part(truth)
-    depth = shapes.depth(part)
+    part = morphology.largest_part(truth)
+    depth = morphology.depth(part)
     painted = torch.zeros(truth.shape, device=truth.device)
     if len(rows := table["clicks"]):
         places = first_clicks(depth[rows], table["sharpness"], keys[rows])
@@ -174,7 +174,7 @@ def _marks(truth: Tensor, table: Table, keys: Tensor) -> Tensor:
 def line_ends(part: Tensor, keys: Tensor) -> Tensor:
     """Two random cells of each mask (batch, *grid): float32 (batch, 2, axes)."""
     cells = part[0].numel()
-    ends = [shapes.pick_cells(part.float(), uniform_cells(keys, stream, cells)) for stream in (MARK, OTHER_END)]
+    ends = [morphology.pick_cells(part.float(), uniform_cells(keys, stream, cells)) for stream in (MARK, OTHER_END)]
     return torch.stack(ends, dim=1).float()
 
 
@@ -185,7 +185,7 @@ def ridge_strokes(depth: Tensor, ends: Tensor) -> Tensor:
         depth: float32 (batch, y, x), of one connected part each.
         ends: float32 (batch, 2), shares of the length left out at both ends.
     """
-    low, high = shapes.bounds(depth > 0)
+    low, high = morphology.bounds(depth > 0)
     wide = (high - low)[:, 1] > (high - low)[:, 0]
     profile = torch.where(wide[:, None, None], depth.transpose(1, 2), depth)
     present = profile.amax(dim=2) > 0
@@ -227,7 +227,7 @@ def ring_strokes(depth: Tensor, level: Tensor, start: Tensor, length: Tensor, ke
     turned = torch.remainder(torch.atan2(offset_y, offset_x) - start[:, None, None], 2 * math.pi)
     kept = ring & (turned < length[:, None, None])
     # Where the part drawn holds no cell of the ring, one cell of the object does.
-    fallback = shapes.pick_cells(depth + 1e3 * ring, uniform_cells(keys, MARK, depth[0].numel())).float()
+    fallback = morphology.pick_cells(depth + 1e3 * ring, uniform_cells(keys, MARK, depth[0].numel())).float()
     dot = paint_strokes(fallback[:, None].expand(-1, 2, -1), depth.shape[1:])
     return torch.where(kept.any(dim=2).any(dim=1)[:, None, None], thicken(kept), dot)
 
@@ -241,12 +241,12 @@ def lasso_areas(truth: Tensor, lasso: Tensor, keys: Tensor) -> Tensor:
         keys: int64 (batch,).
     """
     radius = (truth.sum(dim=(1, 2)) / math.pi).sqrt()[:, None, None]
-    outside = shapes.squared_distance(~truth, border=False).sqrt()
-    signed = outside - shapes.squared_distance(truth, border=False).sqrt()
+    outside = morphology.squared_distance(~truth, border=False).sqrt()
+    signed = outside - morphology.squared_distance(truth, border=False).sqrt()
     noise = smooth_cells(keys, LASSO_NOISE, truth.shape[1], (radius[:, 0, 0] / 2).clamp(min=2.0))
     unevenness, margin = (lasso[:, n, None, None] * radius for n in (0, 1))
     region = signed < margin + noise * unevenness
-    return shapes.fill_holes(region | (signed < -0.5 * radius))
+    return morphology.fill_holes(region | (signed < -0.5 * radius))
 
 
 def smooth_cells(keys: Tensor, stream: int, grid: int, sigma: Tensor) -> Tensor:
@@ -274,8 +274,8 @@ def clicks_beside(truth: Tensor, keys: Tensor) -> Tensor:
     for _ in range(NEAR):
         grown = [F.pad(near, [0, 0, 1, 1]), F.pad(near, [1, 1])]
         near = near | grown[0][:, 2:] | grown[0][:, :-2] | grown[1][:, :, 2:] | grown[1][:, :, :-2]
-    depth = shapes.depth(shapes.largest_part(near & ~truth))
-    places = shapes.pick_cells(depth, uniform_cells(keys, OUTSIDE, depth[0].numel()))
+    depth = morphology.depth(morphology.largest_part(near & ~truth))
+    places = morphology.pick_cells(depth, uniform_cells(keys, OUTSIDE, depth[0].numel()))
     exists = depth.amax(dim=(1, 2), keepdim=True) > 0
     return paint_points(places, truth.shape[1:]) * exists
 

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from bedside.core.region import mask_region
-from bedside.data.device import shapes
+from bedside.data.device import morphology
 from bedside.simulate import components
 
 
@@ -41,9 +41,9 @@ GRIDS = [(48, 48), (40, 56), (20, 24, 22)]
 @pytest.mark.parametrize("grid", GRIDS)
 def test_distances_are_euclidean(grid: tuple[int, ...]) -> None:
     made = masks(grid)
-    for row, mask in zip(shapes.depth(torch.from_numpy(made)), made, strict=True):
+    for row, mask in zip(morphology.depth(torch.from_numpy(made)), made, strict=True):
         np.testing.assert_allclose(row.numpy(), components.depth(mask), atol=1e-4)
-    got = shapes.squared_distance(torch.from_numpy(made[:-2]), border=False).sqrt()
+    got = morphology.squared_distance(torch.from_numpy(made[:-2]), border=False).sqrt()
     for row, mask in zip(got, made, strict=False):
         np.testing.assert_allclose(row.numpy(), ndimage.distance_transform_edt(mask), atol=1e-4)
 
@@ -51,7 +51,7 @@ def test_distances_are_euclidean(grid: tuple[int, ...]) -> None:
 @pytest.mark.parametrize("grid", GRIDS)
 def test_the_largest_part_is_that_of_the_reference(grid: tuple[int, ...]) -> None:
     made = masks(grid)
-    got = shapes.largest_part(torch.from_numpy(made)).numpy()
+    got = morphology.largest_part(torch.from_numpy(made)).numpy()
     for part, mask in zip(got, made, strict=True):
         # Of parts of one size either is the largest.
         assert part.sum() == components.largest_component(mask)[0].sum()
@@ -63,7 +63,7 @@ def test_the_largest_part_is_that_of_the_reference(grid: tuple[int, ...]) -> Non
 @pytest.mark.parametrize("grid", GRIDS)
 def test_parts_are_numbered(grid: tuple[int, ...], full: bool) -> None:
     made = masks(grid)
-    got = shapes.label_parts(torch.from_numpy(made), full=full).numpy()
+    got = morphology.label_parts(torch.from_numpy(made), full=full).numpy()
     for labels, mask in zip(got, made, strict=True):
         _, count = ndimage.label(mask, structure=np.ones((3,) * mask.ndim) if full else None)
         assert len(np.unique(labels[labels > 0])) == count
@@ -74,13 +74,13 @@ def test_parts_are_numbered(grid: tuple[int, ...], full: bool) -> None:
 def test_a_spiral_is_one_part(size: int) -> None:
     mask = torch.from_numpy(spiral(size))[None]
     for turned in (mask, mask.transpose(1, 2), mask.flip(1), mask.flip((1, 2))):
-        assert bool((shapes.largest_part(turned) == turned).all())
+        assert bool((morphology.largest_part(turned) == turned).all())
 
 
 @pytest.mark.parametrize("grid", GRIDS)
 def test_holes_are_filled(grid: tuple[int, ...]) -> None:
     made = masks(grid)
-    got = shapes.fill_holes(torch.from_numpy(made)).numpy()
+    got = morphology.fill_holes(torch.from_numpy(made)).numpy()
     for filled, mask in zip(got, made, strict=True):
         np.testing.assert_array_equal(filled, ndimage.binary_fill_holes(mask))
 
@@ -88,7 +88,7 @@ def test_holes_are_filled(grid: tuple[int, ...]) -> None:
 @pytest.mark.parametrize("grid", GRIDS)
 def test_bounds_are_those_of_the_mask(grid: tuple[int, ...]) -> None:
     made = masks(grid)[:-1]
-    start, stop = shapes.bounds(torch.from_numpy(made))
+    start, stop = morphology.bounds(torch.from_numpy(made))
     for mask, low, high in zip(made, start, stop, strict=True):
         region = mask_region(mask)
         assert low.tolist() == list(region.start)
@@ -98,6 +98,6 @@ def test_bounds_are_those_of_the_mask(grid: tuple[int, ...]) -> None:
 def test_cells_are_picked_in_proportion_to_their_weights() -> None:
     weights = torch.tensor([[0.0, 1.0, 2.0], [5.0, 0.0, 0.0]]).expand(20_000, 2, 3)
     uniform = torch.rand((20_000, 6), generator=torch.Generator().manual_seed(0)).clamp(1e-7, 1 - 1e-7)
-    places = shapes.pick_cells(weights, uniform)
+    places = morphology.pick_cells(weights, uniform)
     counts = torch.bincount(places[:, 0] * 3 + places[:, 1], minlength=6) / 20_000
     torch.testing.assert_close(counts, weights[0].flatten() / 8, atol=0.015, rtol=0)
