@@ -48,6 +48,15 @@ def test_distances_are_euclidean(grid: tuple[int, ...]) -> None:
         np.testing.assert_allclose(row.numpy(), ndimage.distance_transform_edt(mask), atol=1e-4)
 
 
+@pytest.mark.parametrize("border", [False, True])
+@pytest.mark.parametrize("grid", GRIDS)
+def test_distances_are_the_same_on_a_gpu(grid: tuple[int, ...], border: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = torch.from_numpy(masks(grid))
+    expected = morphology.squared_distance(made, border=border)
+    monkeypatch.setattr(morphology, "_least_by_steps", morphology.least_by_matrix)
+    assert torch.equal(morphology.squared_distance(made, border=border), expected)
+
+
 @pytest.mark.parametrize("grid", GRIDS)
 def test_the_largest_part_is_that_of_the_reference(grid: tuple[int, ...]) -> None:
     made = masks(grid)
