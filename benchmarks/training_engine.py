@@ -41,7 +41,7 @@ ENDLESS = 10**6
 """Steps, so that no validation and no checkpoint falls into the time that is measured."""
 WARMUP, PROFILED = 3, 20
 """Steps."""
-PARTS = ("drawing", "applying", "a round", "whole steps")
+PARTS = ("drawing", "applying", "both in one process", "a round", "whole steps")
 
 
 @dataclass(frozen=True)
@@ -123,7 +123,8 @@ class Measurement:
                 play_rounds(trainer.average, inputs, batch, 1, config.precision, randomness(batch))
 
             calls: list[Callable[[], object]] = [draw, apply, play]
-            rates = [self._rate(call, config.batch) for call in calls]
+            drawing, applying, playing = (self._rate(call, config.batch) for call in calls)
+            rates = [drawing, applying, 1 / (1 / drawing + 1 / applying), playing]
             with closing(trainer.steps()) as steps:
                 rates.append(self._rate(lambda: next(steps), config.batch, WARMUP))
                 waiting = waiting_share(steps) if self.device.type == "cuda" else None
@@ -177,7 +178,9 @@ def print_table(grid: int, batch: int, workers: int, device: torch.device, both:
     for name in ("samples a second", "one by one", "on the device", "ratio"):
         table.add_column(name, justify="left" if name == "samples a second" else "right")
     for name, plain, engine in zip(PARTS, both[0].rates, both[1].rates, strict=True):
-        table.add_row(name, f"{plain:,.1f}", f"{engine:,.1f}", f"{engine / plain:.2f}")
+        # One way applies by sending alone, which compares with nothing.
+        ratio = "" if name == "applying" else f"{engine / plain:.2f}"
+        table.add_row(name, f"{plain:,.1f}", f"{engine:,.1f}", ratio)
     if both[0].waiting is not None:
         table.add_row("time the device waits", *(f"{100 * (f.waiting or 0):.0f} %" for f in both), "")
     Console().print(table)
