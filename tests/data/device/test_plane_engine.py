@@ -76,3 +76,15 @@ def test_a_sample_without_an_object_has_no_loss(engine: PlaneEngine) -> None:
     assert batch["inside"].flatten(1).any(dim=1).tolist() == [True, True, False, True]
     assert not batch["truth"][2].any()
     assert bool(batch["image"].isfinite().all())
+
+
+def test_samples_of_every_kind_may_be_without_an_object(engine: PlaneEngine) -> None:
+    drawn = engine.records.draw(np.arange(256))
+    table = {name: torch.from_numpy(np.ascontiguousarray(values)) for name, values in drawn.items()}
+    assert all(len(values) for values in table.values())
+    table["target"].fill_(999)
+    batch = engine.make(table)
+    assert not batch["truth"].any()
+    assert not batch["inside"].any()
+    for name in ("image", "previous", "prompts"):
+        assert bool(batch[name].isfinite().all())

@@ -190,7 +190,8 @@ def ridge_strokes(depth: Tensor, ends: Tensor) -> Tensor:
     profile = torch.where(wide[:, None, None], depth.transpose(1, 2), depth)
     present = profile.amax(dim=2) > 0
     start = present.to(torch.uint8).argmax(dim=1)
-    length = present.sum(dim=1)
+    # Of nothing the stroke has a length, too, so that no index lies beside the grid.
+    length = present.sum(dim=1).clamp(min=1)
     # Weighting by a high power of the depth follows the ridge yet changes smoothly from row to row.
     weight = profile.square().square()
     column = torch.arange(profile.shape[2], dtype=torch.float32, device=depth.device)
