@@ -111,7 +111,7 @@ def test_wrong_slices_are_one_line(cli: Callable[..., Any], slices: str, message
         (["pull", "daft", "--variant", "ct"], "variant ct: expected a known place"),
         (["pull", "rep-medsam", "--from", "no-such-folder"], "no such folder"),
         (["import", "lite-medsam", "none.pth"], "expected an existing file or folder, got 'none.pth'"),
-        (["import", "medsam", ".", "--variant", "box"], "variant of 'medsam': expected one of none, got 'box'"),
+        (["import", "medsam", ".", "--variant", "box"], "variant of 'medsam': expected none, got 'box'"),
     ],
 )
 def test_wrong_wishes_are_one_line(cli: Callable[..., Any], arguments: list[str], message: str) -> None:

@@ -75,6 +75,7 @@ def test_a_run_leaves_all_that_belongs_to_it(
     assert {p.name.split(".")[0] for p in out.iterdir()} == {
         "checkpoint",
         "events",
+        "losses",
         "manifest",
         "validation",
         "weights",

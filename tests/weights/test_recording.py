@@ -12,7 +12,7 @@ from bedside.cli.main import execute
 from bedside.core.errors import FormatError, InputError
 from bedside.weights import store
 from bedside.weights.card import WeightsCard, file_sha256
-from bedside.weights.recording import record_metrics
+from bedside.weights.recording import portable_command, record_metrics
 
 SHA = "a" * 64
 CARD = WeightsCard("bedside-2d", "1", SHA, "Apache-2.0", "here", metrics={"held_out": {"step": 3}})
@@ -90,3 +90,8 @@ def test_the_command_writes_the_card(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert "scribble" in capsys.readouterr().out
     assert mine.card.metrics["evaluation"]["scribble"]["mean_over_sets"]["dsc"] == [0.8123, 0.9]
     assert mine.card.data == bundled.card.data
+
+
+def test_commands_on_cards_hold_no_paths_of_a_machine() -> None:
+    command = "bedside evaluate --data /home/someone/data/val --json out.json --set 'a b'"
+    assert portable_command(command) == "bedside evaluate --data val --json out.json --set 'a b'"

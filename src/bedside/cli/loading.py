@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bedside.core.errors import InputError
 
@@ -32,8 +32,11 @@ def load_model(
     """
     from bedside.segment import load_segmenter
 
-    policy = None if slices == INCLUSIVE else _slice_policy(name, slices)
-    segmenter = load_segmenter(name, device=device, runtime=runtime, precision=precision, slices=policy)
+    chosen = {"runtime": runtime, "precision": precision}
+    options: dict[str, Any] = {option: value for option, value in chosen.items() if value != "auto"}
+    if slices != INCLUSIVE:
+        options["slices"] = _slice_policy(name, slices)
+    segmenter = load_segmenter(name, device=device, **options)
     notice = getattr(segmenter, "notice", None)
     if notice is not None:
         print(notice, file=sys.stderr)

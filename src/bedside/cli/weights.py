@@ -111,7 +111,7 @@ def pull(
 
     card = model_card(name)
     if variant and variant not in card.variants:
-        expected = f"one of {', '.join(card.variants) or 'none'}"
+        expected = f"one of {', '.join(card.variants)}" if card.variants else "none"
         raise InputError(f"variant of '{name}'", expected=expected, got=f"'{variant}'")
     sources = sources_of(name, variant)
     if not sources:

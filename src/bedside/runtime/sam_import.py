@@ -44,7 +44,11 @@ def import_sam(
     if card.family != "sam":
         raise InputError(f"model '{name}'", expected="one of the family sam", got=f"family {card.family}")
     if variant and variant not in card.variants:
-        raise InputError(f"variant of '{name}'", expected=" or ".join(card.variants) or "none", got=f"'{variant}'")
+        raise InputError(
+            f"variant of '{name}'",
+            expected=f"one of {', '.join(card.variants)}" if card.variants else "none",
+            got=f"'{variant}'",
+        )
     if (clip is not None) != (name in WITH_CLIP):
         raise InputError(
             f"import of '{name}'",

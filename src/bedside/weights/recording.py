@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -62,7 +63,7 @@ def _entries(document: Mapping[str, Any], card: WeightsCard) -> Iterator[tuple[s
         yield (
             name,
             {
-                "command": document["manifest"]["command"],
+                "command": portable_command(document["manifest"]["command"]),
                 "tolerance": f"{protocol['tolerance']:g} {protocol['unit']}",
                 "mean_over_sets": _curves(rows[0]),
                 "sets": {r["set_name"]: {"objects": infos[r["set_name"]]["objects"], **_curves(r)} for r in rows[1:]},
@@ -80,3 +81,9 @@ def _curves(summary: Mapping[str, Any]) -> dict[str, Any]:
         if curve["auc"] is not None:
             found[f"{metric}_auc"] = round(curve["auc"], 4)
     return found
+
+
+def portable_command(command: str) -> str:
+    """A command line as it may be published: of absolute paths their last part alone is left."""
+    words = shlex.split(command)
+    return shlex.join(Path(word).name if Path(word).is_absolute() else word for word in words)
