@@ -143,7 +143,7 @@ def test_superseding_by_rest(start: Start, picture: Path) -> None:
         for position in ((44, 28), (13, 9)):
             threads.append(threading.Thread(target=lambda p=position: answers.append(server.click(image, *p))))
             threads[-1].start()
-            take_busy_by_rest(server, len(threads))
+            wait_for_jobs(server, len(threads))
         server.gate.open()
         for thread in threads:
             thread.join(20)
@@ -151,7 +151,8 @@ def test_superseding_by_rest(start: Start, picture: Path) -> None:
     assert [a["together"] for a in answers if "version" in a] == [1]
 
 
-def take_busy_by_rest(server: Any, waiting: int) -> None:
+def wait_for_jobs(server: Any, waiting: int) -> None:
+    """Until so many requests wait in the worker's queue: what is sent has not arrived yet."""
     for _ in range(2000):
         if len(server.service.worker._jobs) >= waiting:
             return
@@ -167,6 +168,7 @@ def test_undo_in_between_keeps_prompts_apart(start: Start, picture: Path) -> Non
         click(connection, "one", 44, 28)
         send(connection, type="undo", request="undo")
         click(connection, "two", 30, 20)
+        wait_for_jobs(server, 3)
         server.gate.open()
         answered = [take(connection, "answer", "superseded") for _ in range(4)]
     assert [(m["request"], m["type"]) for m in answered] == [
@@ -185,6 +187,7 @@ def test_prompts_of_other_objects_are_not_superseded(start: Start, picture: Path
         click(connection, "first", 44, 28, object=1)
         click(connection, "other", 44, 28, object=2)
         click(connection, "second", 30, 20, object=1)
+        wait_for_jobs(server, 3)
         server.gate.open()
         answered = {m["request"]: m["type"] for m in (take(connection, "answer", "superseded") for _ in range(4))}
     assert answered == {"running": "answer", "first": "superseded", "other": "answer", "second": "answer"}
@@ -220,6 +223,7 @@ def test_prompts_that_only_together_begin_an_object(start: Start, picture: Path)
         assert server.gate.reached.acquire(timeout=10)
         click(connection, "off", 1, 1, positive=False)
         click(connection, "on", 12, 8)
+        wait_for_jobs(server, 2)
         server.gate.open()
         seen = [take(connection, "answer", "superseded", "error") for _ in range(2)]
         assert [(m["request"], m["type"]) for m in seen] == [("off", "superseded"), ("on", "answer")]
@@ -235,6 +239,7 @@ def test_what_waited_is_told_when_the_newest_fails(start: Start, picture: Path) 
         server.growers[0].fail = True
         click(connection, "old", 44, 28)
         click(connection, "new", 30, 20)
+        wait_for_jobs(server, 2)
         server.gate.open()
         seen = {m["request"]: m for m in (take(connection, "answer", "superseded", "error") for _ in range(3))}
         assert [seen[n]["type"] for n in ("running", "old", "new")] == ["error", "answer", "error"]
