@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 import pytest
 import torch
@@ -13,14 +11,6 @@ from bedside.data.volume_augmentation import grid_positions, plain_warp
 
 GRID = 32
 STRAIGHT = np.zeros(9, dtype=np.float32)
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def disc() -> tuple[NDArray[np.float32], NDArray[np.bool_]]:

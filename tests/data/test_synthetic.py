@@ -1,23 +1,12 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
-import pytest
 import torch
 from scipy import ndimage
 
 from bedside.data.synthetic import LARGEST_SHARE, random_regions, random_tube, synthetic_volume
 
 GRID = 32
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def test_volumes_hold_an_object_of_sensible_size_in_one_piece() -> None:

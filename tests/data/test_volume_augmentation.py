@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 import pytest
 import torch
@@ -28,14 +26,6 @@ from bedside.preprocess.window import Window
 
 GRID = 32
 SHAPE = (24, 40, 33)
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def smooth_volume(seed: int, shape: tuple[int, ...] = SHAPE) -> NDArray[np.float32]:

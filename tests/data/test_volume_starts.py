@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -30,14 +29,6 @@ from bedside.simulate.boxes import tight_box
 BOX, NEGATIVE_BOX, CLICK, NEGATIVE_CLICK = range(4)
 GRID = 32
 MODES = ("box", "wide", "close")
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def make_truth(seed: int, smallest: int = 1) -> NDArray[np.uint8]:

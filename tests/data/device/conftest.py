@@ -1,10 +1,9 @@
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import numpy as np
 import pytest
-import torch
 
 from bedside.data.prepare import object_table
 from bedside.data.store import Item, ItemInfo, Store, write_store
@@ -13,14 +12,6 @@ from bedside.data.store import Item, ItemInfo, Store, write_store
 @pytest.fixture(name="make_item", scope="session")
 def make_item_fixture() -> Callable[..., Item]:
     return make_item
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def make_item(
