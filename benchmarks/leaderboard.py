@@ -7,7 +7,8 @@ object is largest. What comes out says how the systems learn from little; the pu
     python benchmarks/leaderboard.py --data DATA --out FOLDER --samples 300 --rate 5e-4 --write docs/systems.md
 
 The same command goes on where it was stopped, system by system: what is trained is not trained again, and what has been
-evaluated is read from its file. ``--system`` takes one at a time.
+evaluated is read from its file. ``--system`` takes one at a time, and ``--keep`` leaves on the page what it says of
+systems that the folder does not have: the same samples and seeds give the same weights.
 """
 
 from __future__ import annotations
@@ -16,11 +17,13 @@ import argparse
 import json
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bedside.core.errors import InputError
 from bedside.core.files import write_text_atomically
-from bedside.core.markdown import markdown_table, replace_section
+from bedside.core.markdown import markdown_table, read_section, read_tables, replace_section
 from bedside.data.catalogue import DataSet, find_data_sets
 from bedside.evaluate.baselines import BASELINES
 from bedside.evaluate.cases import ObjectSelection
@@ -50,6 +53,8 @@ SYSTEMS = {
 BASELINE, REFERENCE = "box", "bedside-2d"
 """The box itself as the mask, and bundled weights, trained on the same data for longer."""
 SECTION = "leaderboard"
+ITSELF = "the box itself"
+Cells = dict[str, list[str]]
 CAVEAT = (
     "**These are not the published weights.** Every system was trained here, from initial weights, on the open data of "
     "this repository, with {samples} samples, where the published ones saw millions: so few only show that the recipes "
@@ -83,7 +88,11 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--threads", type=int, help="threads of torch")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--write", type=Path, metavar="PAGE", help="put the table into a page, between its markers")
-    return parser.parse_args()
+    parser.add_argument("--keep", action="store_true", help="keep what PAGE says of systems that are not in FOLDER")
+    options = parser.parse_args()
+    if options.keep and not options.write:
+        parser.error("--keep: expected --write PAGE, whose rows are kept")
+    return options
 
 
 def main() -> None:
@@ -204,13 +213,15 @@ def publish(options: argparse.Namespace) -> None:
     """Write what is known so far, of systems that were trained by earlier commands, too."""
     rows = {name: read(options.out / name / "row.json") for name in SYSTEMS}
     done = {name: row for name, row in rows.items() if row is not None}
-    columns = [BASELINE, *done, REFERENCE]
-    evaluations = {name: json.loads((options.out / f"{name}.json").read_text(encoding="utf-8")) for name in columns}
-    lines = [CAVEAT.format(samples=options.samples), "", *(f"- {note}" for note in notes(done, options)), ""]
-    lines += [training_table(done, evaluations), "", set_table(evaluations), ""]
-    if missing := [f"`{name}`" for name in SYSTEMS if name not in done]:
-        lines += [f"Not trained for this table: {', '.join(missing)}."]
-    text = "\n".join(lines) + "\n"
+    evaluations = {
+        name: json.loads((options.out / f"{name}.json").read_text(encoding="utf-8"))
+        for name in (BASELINE, *done, REFERENCE)
+    }
+    board = Board(notes(done, options), training_cells(done, evaluations), set_cells(evaluations))
+    caveat = CAVEAT.format(samples=options.samples)
+    if options.keep:
+        board = board.over(Board.read(read_section(options.write, SECTION), caveat))
+    text = board.page(caveat)
     write_text_atomically(options.out / "leaderboard.md", text)
     settings = {name: str(value) for name, value in vars(options).items()}
     scores = {name: {s["set_name"]: s["curves"] for s in e["summaries"]} for name, e in evaluations.items()}
@@ -236,9 +247,9 @@ def notes(rows: Mapping[str, Mapping[str, Any]], options: argparse.Namespace) ->
     return found
 
 
-def training_table(rows: Mapping[str, Mapping[str, Any]], evaluations: Mapping[str, Any]) -> str:
+def training_cells(rows: Mapping[str, Mapping[str, Any]], evaluations: Mapping[str, Any]) -> Cells:
     """How each system was trained, and its means over the sets."""
-    cells = []
+    cells = {}
     for name, evaluation in evaluations.items():
         row = rows.get(name)
         curves = evaluation["overall"][0]["curves"]
@@ -247,23 +258,72 @@ def training_table(rows: Mapping[str, Mapping[str, Any]], evaluations: Mapping[s
         if row is not None:
             losses = row["losses"]
             trained = [f"{row['samples']} in {row['steps']} steps", f"{losses['first']:.3f}", f"{losses['last']:.3f}"]
-        cells.append([f"`{name}`" if name != BASELINE else "the box itself", *trained, *scores])
-    return markdown_table(("system", "samples", "loss, first", "last", "DSC", "NSD"), cells)
+        cells[name] = [*trained, *scores]
+    return cells
 
 
-def set_table(evaluations: Mapping[str, Any]) -> str:
-    """DSC of every system on every set."""
+def set_cells(evaluations: Mapping[str, Any]) -> dict[str, dict[str, str]]:
+    """The number of objects and the DSC of every system, of every set."""
+    sets = {s["name"]: str(s["objects"]) for s in next(iter(evaluations.values()))["sets"] if s["objects"]}
     scores = {
         name: {s["set_name"]: s["curves"]["dsc"]["values"][0] for s in evaluation["summaries"]}
         for name, evaluation in evaluations.items()
     }
-    sets = next(iter(evaluations.values()))["sets"]
-    rows = [
-        [s["name"], str(s["objects"]), *(f"{scores[name][s['name']]:.3f}" for name in evaluations)]
-        for s in sets
-        if s["objects"]
-    ]
-    return markdown_table(("DSC on", "objects", *evaluations), rows)
+    return {
+        name: {"objects": objects, **{system: f"{scores[system][name]:.3f}" for system in evaluations}}
+        for name, objects in sets.items()
+    }
+
+
+@dataclass(frozen=True)
+class Board:
+    """What the section of the page says.
+
+    Attributes:
+        notes: What a reader must know.
+        training: The cells of each system's row.
+        sets: Of each validation set the cells by column: ``objects``, and each system's DSC.
+    """
+
+    notes: list[str]
+    training: Cells
+    sets: dict[str, dict[str, str]]
+
+    @classmethod
+    def read(cls, text: str, caveat: str) -> Board:
+        """From a page, which must say the same of the number of samples.
+
+        Raises:
+            InputError: It says something else.
+        """
+        lines = text.splitlines()
+        if lines[0] != caveat:
+            raise InputError("page whose rows are kept", expected=f"'{caveat}'", got=f"'{lines[0]}'")
+        (_, rows), (headings, scores) = read_tables(text)
+        return cls(
+            [line.removeprefix("- ") for line in lines if line.startswith("- ")],
+            {BASELINE if row[0] == ITSELF else row[0].strip("`"): row[1:] for row in rows},
+            {row[0]: dict(zip(headings[1:], row[1:], strict=True)) for row in scores},
+        )
+
+    def over(self, other: Board) -> Board:
+        """This board, and of another what this one does not have."""
+        notes = self.notes + [note for note in other.notes if note not in self.notes]
+        sets = {name: other.sets.get(name, {}) | cells for name, cells in self.sets.items()}
+        return Board(notes, other.training | self.training, sets)
+
+    def page(self, caveat: str) -> str:
+        """In Markdown."""
+        columns = [name for name in (BASELINE, *SYSTEMS, REFERENCE) if name in self.training]
+        names = {name: ITSELF if name == BASELINE else f"`{name}`" for name in columns}
+        training = [[names[name], *self.training[name]] for name in columns]
+        scores = [[name, cells["objects"], *(cells[c] for c in columns)] for name, cells in self.sets.items()]
+        lines = [caveat, "", *(f"- {note}" for note in self.notes), ""]
+        lines += [markdown_table(("system", "samples", "loss, first", "last", "DSC", "NSD"), training), ""]
+        lines += [markdown_table(("DSC on", "objects", *columns), scores), ""]
+        if missing := [f"`{name}`" for name in SYSTEMS if name not in columns]:
+            lines += [f"Not trained for this table: {', '.join(missing)}."]
+        return "\n".join(lines) + "\n"
 
 
 def read(path: Path) -> dict[str, Any] | None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from bedside.core.errors import InputError
-from bedside.core.markdown import markdown_table, replace_section
+from bedside.core.markdown import markdown_table, read_section, read_tables, replace_section
 
 PAGE = """# Page
 before
@@ -18,6 +18,18 @@ after
 
 def test_a_table_has_a_line_below_its_headings() -> None:
     assert markdown_table(("a", "b"), [("1", "2"), ("3", "")]) == "| a | b |\n|---|---|\n| 1 | 2 |\n| 3 |  |"
+
+
+def test_tables_are_read_as_they_were_written() -> None:
+    first, second = (["a", "b"], [["1", ""], ["3", "x y"]]), (["c"], [])
+    text = f"before\n\n{markdown_table(*first)}\n\nbetween\n\n{markdown_table(*second)}\nafter\n"
+    assert read_tables(text) == [first, second]
+
+
+def test_a_section_is_read(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text(PAGE)
+    assert read_section(page, "speed") == "old"
 
 
 def test_a_section_is_replaced_and_the_rest_stays(tmp_path: Path) -> None:
