@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from bedside.cli.loading import load_model
+from bedside.cli.loading import load_model, read_variant
+from bedside.core.errors import InputError
 from bedside.io import read_mask
+from bedside.segment.policy import VOLUMES, WindowPolicy
 
 TERMS = "CC BY-NC-SA 4.0"
 
@@ -74,3 +77,40 @@ def test_a_flat_image_is_refused(cli: Callable[..., Any], imported: Path, pictur
 def test_a_model_without_conditions_says_nothing(grower: Any, capsys: pytest.CaptureFixture[str]) -> None:
     assert load_model("bedside-2d", "cpu") is grower
     assert capsys.readouterr().err == ""
+
+
+def test_a_variant_changes_how_windows_are_chosen() -> None:
+    assert read_variant("bedside-3d") == ("bedside-3d", None, None)
+    assert read_variant("bedside-3d:window=adaptive-crop") == ("bedside-3d", "adaptive-crop", None)
+    changed = replace(VOLUMES, object_zoom=1.5, refine_limit=9)
+    assert read_variant("bedside-3d: object_zoom = 1.5,refine_limit=9") == ("bedside-3d", None, changed)
+    # Each model's own numbers are those that are changed.
+    assert read_variant("bedside-2d:search_refine_limit=3")[2] == WindowPolicy(search_refine_limit=3)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("bedside-3d:", "expected NAME:SETTING=VALUE"),
+        ("bedside-3d:object_zoom", "expected NAME:SETTING=VALUE,..., got 'object_zoom'"),
+        ("bedside-3d:zoom=2", "expected one of object_zoom, .* got 'zoom'"),
+        ("bedside-3d:object_zoom=1", "expected zooms and factors above 1"),
+        ("bedside-3d:object_zoom=nan", "expected zooms and factors above 1"),
+        ("bedside-3d:refine_scale=0", "expected lengths above 0"),
+        ("bedside-3d:refine_limit=-1", "expected limits of 0 or more"),
+        ("bedside-3d:refine_limit=1.5", "refine_limit: expected a whole number, got '1.5'"),
+        ("bedside-3d:window=autozoom,refine_limit=1", "expected a model that looks at windows"),
+        ("lite-medsam:refine_limit=1", "expected a model that looks at windows"),
+        ("bedside-4d:refine_limit=1", "bedside-4d"),
+    ],
+)
+def test_a_variant_that_cannot_be_is_refused(text: str, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        read_variant(text)
+
+
+def test_the_segmenter_is_the_variant(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: dict[str, Any] = {}
+    monkeypatch.setattr("bedside.segment.load_segmenter", lambda name, **options: asked.update(options, name=name))
+    load_model("bedside-3d:object_zoom=1.5", "cpu")
+    assert asked == {"name": "bedside-3d", "device": "cpu", "policy": replace(VOLUMES, object_zoom=1.5)}

@@ -33,7 +33,11 @@ def evaluate(
     ] = "clicks",
     model: Annotated[
         list[str] | None,
-        typer.Option("--model", help=f"Model, may be repeated; 'none' for baselines alone. [default: {DEFAULT_MODEL}]"),
+        typer.Option(
+            "--model",
+            help="Model, may be repeated, with other numbers by which its windows are chosen as "
+            f"NAME:object_zoom=1.5,refine_limit=9; 'none' for baselines alone. [default: {DEFAULT_MODEL}]",
+        ),
     ] = None,
     baseline: Annotated[
         list[str] | None,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from bedside.core.errors import InputError
 
 if TYPE_CHECKING:
+    from bedside.segment.policy import WindowPolicy
     from bedside.segment.protocol import Segmenter
     from bedside.segment.sam.policy import SlicePolicy
 
@@ -21,7 +22,7 @@ def load_model(
     """The segmenter of the model called ``name``; where its weights set conditions of use, stderr says so every time.
 
     Args:
-        name: Model in the registry.
+        name: Model in the registry, or a variant of it, see ``read_variant``.
         device: Where to run it.
         slices: Slices of a box that are answered, see ``segment.sam.policy.SlicePolicy``; of the family "sam" only.
         runtime: What runs it, "auto" for the first that is installed.
@@ -32,15 +33,49 @@ def load_model(
     """
     from bedside.segment import load_segmenter
 
-    chosen = {"runtime": runtime, "precision": precision}
-    options: dict[str, Any] = {option: value for option, value in chosen.items() if value != "auto"}
+    model, window, policy = read_variant(name)
+    chosen = {"runtime": runtime, "precision": precision, "window": window, "policy": policy}
+    options: dict[str, Any] = {option: value for option, value in chosen.items() if value not in ("auto", None)}
     if slices != INCLUSIVE:
-        options["slices"] = _slice_policy(name, slices)
-    segmenter = load_segmenter(name, device=device, **options)
+        options["slices"] = _slice_policy(model, slices)
+    segmenter = load_segmenter(model, device=device, **options)
     notice = getattr(segmenter, "notice", None)
     if notice is not None:
         print(notice, file=sys.stderr)
     return segmenter
+
+
+def read_variant(text: str) -> tuple[str, str | None, WindowPolicy | None]:
+    """A model and how its windows are chosen, of a text like "bedside-3d:object_zoom=1.5,refine_limit=12".
+
+    ``window`` names a strategy; every other name is an attribute of ``segment.policy.WindowPolicy``.
+
+    Returns:
+        The model's name, the strategy and the policy; None where nothing was said of them.
+
+    Raises:
+        InputError: The model, a name or a value is unknown, or the model's windows are not chosen by this policy.
+    """
+    name, colon, variant = text.partition(":")
+    if not colon:
+        return name, None, None
+    from bedside.models.registry import model_card
+    from bedside.segment.load import engine_name
+    from bedside.segment.policy import usual_policy
+
+    settings = dict(_assignment(part, text) for part in variant.split(","))
+    window = settings.pop("window", None)
+    card = model_card(name)
+    if settings and (window or engine_name(card) != "window"):
+        raise InputError(f"windows of '{text}'", expected="a model that looks at windows by the prompts' evidence")
+    return name, window, usual_policy(card.dimensions).with_settings(settings) if settings else None
+
+
+def _assignment(part: str, text: str) -> tuple[str, str]:
+    name, equals, value = part.partition("=")
+    if not (name.strip() and equals and value.strip()):
+        raise InputError(f"model '{text}'", expected="NAME:SETTING=VALUE,...", got=f"'{part}'")
+    return name.strip(), value.strip()
 
 
 def _slice_policy(name: str, slices: str) -> SlicePolicy:

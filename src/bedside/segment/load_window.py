@@ -7,7 +7,7 @@ from dataclasses import replace
 from bedside.runtime.backend import Graph
 from bedside.segment.engine import EngineRequest, card_capabilities
 from bedside.segment.planes import PlaneSegmenter
-from bedside.segment.policy import VOLUMES, WindowPolicy
+from bedside.segment.policy import WindowPolicy, usual_policy
 from bedside.segment.protocol import Segmenter
 from bedside.segment.strategies import EVIDENCE, make_strategy
 from bedside.segment.strategy import WindowStrategy
@@ -45,5 +45,4 @@ def _windows(chosen: str | WindowPolicy | None, dimensions: int) -> tuple[Window
     """The numbers of the strategy by evidence, and another strategy where one is asked for."""
     if isinstance(chosen, WindowPolicy):
         return chosen, None
-    usual = VOLUMES if dimensions == 3 else WindowPolicy()
-    return usual, None if chosen in (None, EVIDENCE) else make_strategy(chosen, (EVIDENCE,))
+    return usual_policy(dimensions), None if chosen in (None, EVIDENCE) else make_strategy(chosen, (EVIDENCE,))

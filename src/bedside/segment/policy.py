@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
 
 from bedside.core.errors import InputError
 
@@ -37,8 +38,31 @@ class WindowPolicy:
     search_refine_limit: int | None = None
 
     def __post_init__(self) -> None:
-        if self.object_zoom <= 1 or self.grow_factor <= 1 or self.search_ratio <= 1:
+        if not min(self.least_side, self.search_start, self.refine_scale) > 0:
+            raise InputError("window policy", expected="lengths above 0", got=self)
+        if not min(self.grow_limit, self.refine_limit, self.search_refine_limit or 0) >= 0:
+            raise InputError("window policy", expected="limits of 0 or more", got=self)
+        if not min(self.object_zoom, self.grow_factor, self.search_ratio) > 1:
             raise InputError("window policy", expected="zooms and factors above 1", got=self)
+
+    def with_settings(self, settings: Mapping[str, str]) -> WindowPolicy:
+        """This policy with other values, as texts by the attribute's name.
+
+        Raises:
+            InputError: An attribute is unknown, or a value is no number that it can take.
+        """
+        names = [field.name for field in fields(self)]
+        changes: dict[str, float] = {}
+        for name, text in settings.items():
+            if name not in names:
+                raise InputError("window policy", expected=f"one of {', '.join(names)}", got=f"'{name}'")
+            number = int if isinstance(getattr(self, name), int) or name == "search_refine_limit" else float
+            try:
+                changes[name] = number(text)
+            except ValueError as error:
+                kind = "a whole number" if number is int else "a number"
+                raise InputError(f"window policy {name}", expected=kind, got=f"'{text}'") from error
+        return replace(self, **changes)  # type: ignore[arg-type]
 
     def after_search(self) -> WindowPolicy:
         """The policy by which an answer is refined that a search has found."""
@@ -47,3 +71,8 @@ class WindowPolicy:
 
 VOLUMES = WindowPolicy(search_refine_limit=2)
 """For volumes, where each window costs ten times as much as in an image."""
+
+
+def usual_policy(dimensions: int) -> WindowPolicy:
+    """The policy of networks of 2 or 3 dimensions where nothing else is asked for."""
+    return VOLUMES if dimensions == 3 else WindowPolicy()
