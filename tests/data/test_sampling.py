@@ -286,7 +286,6 @@ def test_degraded_masks_resemble_the_truth_without_being_it() -> None:
         {"wide_share": 0.6, "close_share": 0.6},
         {"wide_zoom": (0.0, 2.0)},
         {"close_zoom": (1.0, 0.5)},
-        {"on_device": True, "inserted_share": 0.1},
     ],
 )
 def test_settings_out_of_range_are_refused(values: dict[str, Any]) -> None:

@@ -4,10 +4,12 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from bedside.data.shapes import KINDS, random_group, random_shape, random_shell, random_tree, stamp
+from bedside.data.shapes import KINDS, random_group, random_shape, random_shell, random_tree, stamp, stamp_balls
 
 GRID = 48
 AXES = (2, 3)
+SUMS = [(2, 1021.05, 1445.33), (3, 10798.37, 24428.04)]
+"""By axes: coverage and object of eight shapes, summed, noted when balls were stamped one after the other."""
 
 
 def whole(axes: int) -> np.ndarray:
@@ -93,3 +95,23 @@ def test_stamps_beyond_the_grid_leave_it_alone() -> None:
     stamp(cells, np.array([8.5, 4.0, 4.0]), np.array([2.0, 2.0, 2.0]))
     assert cells[7].any()
     assert not cells[:5].any()
+
+
+@pytest.mark.parametrize("axes", AXES)
+@pytest.mark.parametrize("balls", [0, 2, 150])
+def test_many_balls_are_stamped_as_each_alone(axes: int, balls: int) -> None:
+    generator = np.random.default_rng(axes)
+    places, radii = generator.uniform(-6, 30, (balls, axes)), np.exp(generator.uniform(-1, 1.5, balls))
+    many, each = (np.zeros((24, 20, 28)[:axes], dtype=np.float32) for _ in range(2))
+    stamp_balls(many, places, radii)
+    for place, radius in zip(places, radii, strict=True):
+        stamp(each, place, np.full(axes, radius))
+    np.testing.assert_allclose(many, each, rtol=0, atol=1e-6)
+    assert balls < 3 or many.any()
+
+
+@pytest.mark.parametrize(("axes", "seen", "meant"), SUMS)
+def test_shapes_are_those_that_have_always_been_drawn(axes: int, seen: float, meant: float) -> None:
+    shapes = [random_shape(32, axes, 0.3 + 0.2 * seed, np.random.default_rng(seed)) for seed in range(8)]
+    assert sum(float(s.coverage.sum(dtype=np.float64)) for s in shapes) == pytest.approx(seen, rel=1e-4)
+    assert sum(float(s.object.sum(dtype=np.float64)) for s in shapes) == pytest.approx(meant, rel=1e-4)

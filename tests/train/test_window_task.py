@@ -236,6 +236,7 @@ class TestOnDevice:
 
     def test_nothing_is_read_back_from_the_device_nor_sent_to_it(self, config: TrainingConfig, store: Store) -> None:
         config = dataclasses.replace(config, batch=96, round_probabilities=(0.0, 0.0, 1.0), precision="fp32")
+        config = config.with_overrides({"sampling.inserted_share": 0.5})
         # Tensors without values: whatever asks for one fails.
         meta = torch.device("meta")
         task = create(config, store, meta)
@@ -254,6 +255,19 @@ class TestOnDevice:
         with OneDevice():
             losses = list(task.losses(network, {"records": records}, torch.Generator().manual_seed(0)))
         assert [loss.shape for loss in losses] == [(), ()]
+
+    def test_shapes_are_trained_on(self, config: TrainingConfig, store: Store, tmp_path: Path) -> None:
+        shares = {"sampling.superpixel_share": 0.0, "sampling.inserted_share": 1.0}
+        config = config.with_overrides({**shares, "sampling.grid": 64, "coarse_share": 0.5, "steps": 4})
+        task = create(config, store, CPU)
+        stages = task.stages()
+        assert [stage.grid for stage in stages] == [32, 64]
+        for stage in stages:
+            (batch,) = DataLoader(task.dataset(stage), 3, sampler=range(3), collate_fn=task.collate)
+            assert batch["records"].unpack()["inserted_coverage"].shape == (3, stage.grid, stage.grid)
+        losses = losses_of(config, store, tmp_path, lambda made: made.run())
+        assert len(losses) == 4
+        assert np.isfinite(losses).all()
 
     @pytest.mark.slow
     def test_the_loss_falls(self, config: TrainingConfig, store: Store, tmp_path: Path) -> None:

@@ -52,8 +52,8 @@ class SamplingConfig:
         extruded_share: Of volumes only: share that continues an image along a third axis.
         synthetic_share: Of volumes only: share of random shapes with random textures.
         inserted_share: Share whose object is a shape drawn into an image: a branching tree, a group of blobs, a shell.
-        on_device: Of images only: whether samples are made in batches on the training's device, see ``data.device``;
-            without inserted shapes. Their distribution is the same, the samples are others.
+        on_device: Of images only: whether samples are made in batches on the training's device, see ``data.device``.
+            Their distribution is the same, the samples are others.
     """
 
     grid: int = 128
@@ -78,8 +78,6 @@ class SamplingConfig:
         # Asked this way round because no comparison holds for NaN.
         if not (all(share >= 0 for share in shares) and sum(starts) <= 1 and sum(sources) <= 1):
             raise InputError("sampling shares", expected="shares from 0 that add up to at most 1", got=shares)
-        if self.on_device and self.inserted_share:
-            raise InputError("sampling.inserted_share", expected="0 with sampling.on_device", got=self.inserted_share)
         for name in ("box_zoom", "wide_zoom", "close_zoom"):
             low, high = getattr(self, name)
             if not 0 < low <= high < float("inf"):

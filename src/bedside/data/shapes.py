@@ -5,6 +5,7 @@ They are drawn in cells of the grid, in two or three dimensions, and put into im
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from dataclasses import dataclass
 
@@ -14,7 +15,8 @@ from numpy.typing import NDArray
 KINDS = ("tree", "group", "shell")
 KIND_SHARES = (0.4, 0.4, 0.2)
 MOST_STAMPS = 500
-"""Balls a tree is made of at most."""
+"""Balls from which on a tree grows no further branches."""
+STAMPED_AT_ONCE = 64
 MEMBER_SHARE = 0.25
 """Share of groups of which the prompt means one member alone."""
 
@@ -50,30 +52,32 @@ def random_shape(grid: int, axes: int, extent: float, generator: np.random.Gener
 
 def random_tree(grid: int, axes: int, extent: float, generator: np.random.Generator) -> Shape:
     """Tubes that bend, branch and grow thinner, as vessels and airways do; all of it is meant."""
-    coverage = np.zeros((grid,) * axes, dtype=np.float32)
+    coverage: NDArray[np.float32] = np.zeros((grid,) * axes, dtype=np.float32)
     length = extent * grid
     middle = np.full(axes, grid / 2)
     heading = _direction(axes, generator)
     begin = middle - heading * length / 2 + generator.normal(0, 0.05 * length, size=axes)
     radius = float(np.exp(generator.uniform(np.log(0.8), np.log(max(1.0, 0.035 * length)))))
-    branches = deque([(begin, heading, radius, length)])
-    bend, balls = float(generator.uniform(0.02, 0.16)), 0
-    while branches and balls < MOST_STAMPS:
-        place, heading, radius, left = branches.popleft()
+    branches = deque([(begin.tolist(), heading.tolist(), radius, length)])
+    bend = float(generator.uniform(0.02, 0.16))
+    places: list[list[float]] = []
+    radii: list[float] = []
+    while branches and len(places) < MOST_STAMPS:
+        place, towards, radius, left = branches.popleft()
         part = left * generator.uniform(0.2, 0.6)
         step = max(0.8, 0.7 * radius)
-        for _ in range(int(part / step)):
-            stamp(coverage, place, np.full(axes, radius))
-            heading = heading + bend * generator.standard_normal(axes)
-            heading = heading / np.linalg.norm(heading)
-            place = place + step * heading
-            balls += 1
-        if np.abs(place - middle).max() > 0.75 * max(length, grid) or left - part < 3 * step:
+        for turn in (bend * generator.standard_normal((int(part / step), axes))).tolist():
+            places.append(place)
+            radii.append(radius)
+            towards = _turned(towards, turn)
+            place = [p + step * h for p, h in zip(place, towards, strict=True)]
+        if max(abs(p - grid / 2) for p in place) > 0.75 * max(length, grid) or left - part < 3 * step:
             continue
         for _ in range(2):
-            turned = heading + generator.uniform(0.3, 0.9) * _direction(axes, generator)
+            fork = (generator.uniform(0.3, 0.9) * _direction(axes, generator)).tolist()
             thinner = max(0.6, radius * generator.uniform(0.6, 0.95))
-            branches.append((place, turned / np.linalg.norm(turned), thinner, left - part))
+            branches.append((place, _turned(towards, fork), thinner, left - part))
+    stamp_balls(coverage, np.array(places).reshape(-1, axes), np.array(radii))
     return Shape(coverage, coverage, np.zeros_like(coverage))
 
 
@@ -86,15 +90,17 @@ def random_group(grid: int, axes: int, extent: float, generator: np.random.Gener
     places = grid / 2 + generator.uniform(-0.5, 0.5, size=(count, axes)) * extent * grid
     members = []
     for place in places:
-        member = np.zeros_like(coverage)
         radii = size * np.exp(generator.normal(0, 0.3, size=axes))
-        for _ in range(int(generator.integers(1, 4))):
-            stamp(
-                member, place + generator.normal(0, 0.5, size=axes) * radii, radii * generator.uniform(0.6, 1.0, axes)
-            )
-        members.append(member)
-        np.maximum(coverage, member, out=coverage)
-    chosen = members[int(generator.integers(count))]
+        blobs = [
+            (place + generator.normal(0, 0.5, size=axes) * radii, radii * generator.uniform(0.6, 1.0, axes))
+            for _ in range(int(generator.integers(1, 4)))
+        ]
+        for blob in blobs:
+            stamp(coverage, *blob)
+        members.append(blobs)
+    chosen = np.zeros_like(coverage)
+    for blob in members[int(generator.integers(count))]:
+        stamp(chosen, *blob)
     alone = generator.random() < MEMBER_SHARE and chosen.max() > 0.5
     # A member that touches others cannot be meant alone.
     others = coverage - chosen
@@ -123,17 +129,64 @@ def stamp(coverage: NDArray[np.float32], place: NDArray[np.float64], radii: NDAr
         place: The ellipsoid's middle in cell edge coordinates.
         radii: Half its lengths along each axis, in cells.
     """
-    low = np.clip(np.floor(place - radii - 1), 0, None).astype(int)
-    high = np.minimum(np.ceil(place + radii + 1).astype(int), coverage.shape)
-    if (high <= low).any():
-        return
-    squared = np.zeros((1,) * coverage.ndim)
-    for axis, (a, b) in enumerate(zip(low, high, strict=True)):
-        shape = [-1 if n == axis else 1 for n in range(coverage.ndim)]
-        squared = squared + (((np.arange(a, b) + 0.5 - place[axis]) / radii[axis]) ** 2).reshape(shape)
-    values = np.clip((1 - np.sqrt(squared)) * radii.min() + 0.5, 0, 1)
-    block = coverage[tuple(slice(a, b) for a, b in zip(low, high, strict=True))]
-    np.maximum(block, values, out=block, casting="same_kind")
+    # Plain numbers, because arrays of two or three take ten times as long.
+    block: list[slice] = []
+    squared: NDArray[np.float64] = np.zeros(())
+    for middle, radius, size in zip(place.tolist(), radii.tolist(), coverage.shape, strict=True):
+        low, high = max(math.floor(middle - radius - 1), 0), min(math.ceil(middle + radius + 1), size)
+        if high <= low:
+            return
+        block.append(slice(low, high))
+        squared = squared[..., None] + ((np.arange(low, high) + (0.5 - middle)) / radius) ** 2
+    values = (1 - np.sqrt(squared)) * min(radii.tolist()) + 0.5
+    part = coverage[tuple(block)]
+    # What is below 0 changes nothing by maximum.
+    np.maximum(part, np.minimum(values, 1), out=part, casting="same_kind")
+
+
+def stamp_balls(coverage: NDArray[np.float32], places: NDArray[np.float64], radii: NDArray[np.float64]) -> None:
+    """``stamp`` for many balls at once.
+
+    Args:
+        coverage: (grid, ...), changed in place.
+        places: (balls, axes), the balls' middles in cell edge coordinates.
+        radii: (balls,), in cells.
+    """
+    reaches = np.ceil(radii + 1).astype(np.int64)
+    for reach in np.unique(reaches):
+        alike = np.flatnonzero(reaches == reach)
+        # In parts, because in volumes a ball has many cells.
+        for first in range(0, len(alike), STAMPED_AT_ONCE):
+            part = alike[first : first + STAMPED_AT_ONCE]
+            _stamp_alike(coverage, places[part], radii[part], int(reach))
+
+
+def _stamp_alike(
+    coverage: NDArray[np.float32], places: NDArray[np.float64], radii: NDArray[np.float64], reach: int
+) -> None:
+    """``stamp_balls`` where none goes on beyond ``reach`` cells from the cell that its middle lies in."""
+    window = np.arange(-reach, reach + 1)
+    cells: NDArray[np.int64] = np.zeros((), dtype=np.int64)
+    squared: NDArray[np.float64] = np.zeros(())
+    for axis, size in enumerate(coverage.shape):
+        middle = places[:, axis, None]
+        along = np.floor(middle).astype(np.int64) + window
+        # Beyond the grid: too far away to be drawn.
+        apart = np.where((along >= 0) & (along < size), along + 0.5 - middle, np.inf)
+        form = [len(places)] + [len(window) if a == axis else 1 for a in range(coverage.ndim)]
+        cells = cells * size + along.reshape(form)
+        squared = squared + (apart**2).reshape(form)
+    edge = (radii + 0.5).reshape(-1, *(1,) * coverage.ndim)
+    values = edge - np.sqrt(squared)
+    seen = values > 0
+    np.maximum.at(coverage.reshape(-1), cells[seen], np.minimum(values[seen], 1).astype(np.float32))
+
+
+def _turned(heading: list[float], turn: list[float]) -> list[float]:
+    """A direction changed by ``turn``, of length one; plain numbers, because small arrays take ten times as long."""
+    changed = [h + t for h, t in zip(heading, turn, strict=True)]
+    length = math.hypot(*changed)
+    return [c / length for c in changed]
 
 
 def _direction(axes: int, generator: np.random.Generator) -> NDArray[np.float64]:

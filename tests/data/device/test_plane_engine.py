@@ -12,7 +12,7 @@ from bedside.data.sampling import SamplingConfig
 from bedside.data.store import Store
 
 CPU = torch.device("cpu")
-CONFIG = SamplingConfig(grid=32, superpixel_share=0.2, wide_share=0.3, close_share=0.2)
+CONFIG = SamplingConfig(grid=32, superpixel_share=0.2, wide_share=0.3, close_share=0.2, inserted_share=0.2)
 
 
 def made(engine: PlaneEngine, numbers: list[int]) -> dict[str, Tensor]:
@@ -71,6 +71,7 @@ def test_a_smaller_grid_shows_the_same_windows(engine: PlaneEngine, store: Store
 def test_a_sample_without_an_object_has_no_loss(engine: PlaneEngine) -> None:
     drawn = engine.records.draw(np.arange(4))
     table = {name: torch.from_numpy(np.ascontiguousarray(values)) for name, values in drawn.items()}
+    assert not len(table["inserted"])
     table["target"][2] = 999
     batch = engine.make(table)
     assert batch["inside"].flatten(1).any(dim=1).tolist() == [True, True, False, True]
@@ -83,8 +84,45 @@ def test_samples_of_every_kind_may_be_without_an_object(engine: PlaneEngine) -> 
     table = {name: torch.from_numpy(np.ascontiguousarray(values)) for name, values in drawn.items()}
     assert all(len(values) for values in table.values())
     table["target"].fill_(999)
+    table["inserted_object"].zero_()
     batch = engine.make(table)
     assert not batch["truth"].any()
     assert not batch["inside"].any()
     for name in ("image", "previous", "prompts"):
         assert bool(batch[name].isfinite().all())
+
+
+def test_shapes_take_the_place_of_objects_in_their_share(engine: PlaneEngine, store: Store) -> None:
+    assert len(engine.records.draw(np.arange(1200))["inserted"]) / 1200 == pytest.approx(0.2, abs=0.035)
+    numbers = np.arange(240)
+    plain = replace(CONFIG, augment=False)
+    with_shapes = made(PlaneEngine(store, plain, 7, CPU), numbers.tolist())
+    without = made(PlaneEngine(store, replace(plain, inserted_share=0.0), 7, CPU), numbers.tolist())
+    changed = (with_shapes["image"] != without["image"]).flatten(1).any(dim=1)
+    rows = torch.from_numpy(PlaneEngine(store, plain, 7, CPU).records.draw(numbers)["inserted"])
+    assert bool(changed[rows].all())
+    others = torch.ones(240, dtype=torch.bool).index_fill(0, rows, False)
+    # Below a shape, windows need not hold an object that is large enough.
+    assert changed[others].float().mean() < 0.05
+    assert torch.equal(with_shapes["truth"][others & ~changed], without["truth"][others & ~changed])
+    lost = ~with_shapes["inside"][rows].flatten(1).any(dim=1)
+    assert lost.float().mean() < 0.1
+
+
+def test_nothing_of_a_shape_is_meant_outside_the_image(engine: PlaneEngine) -> None:
+    numbers = list(range(256))
+    rows = torch.from_numpy(engine.records.draw(np.array(numbers))["inserted"])
+    batch = made(engine, numbers)
+    inside, truth = batch["inside"][rows], batch["truth"][rows].bool()
+    assert bool(truth.any())
+    assert bool((~inside).any())
+    assert not (truth & ~inside).any()
+
+
+def test_shapes_are_drawn_for_the_grid(engine: PlaneEngine, store: Store) -> None:
+    fine = PlaneEngine(store, replace(CONFIG, grid=64), 7, CPU)
+    coarse = fine.on_grid(32)
+    assert fine.records.draw(np.arange(40))["inserted_coverage"].shape[1:] == (64, 64)
+    drawn, same = coarse.records.draw(np.arange(40)), engine.records.draw(np.arange(40))
+    for name, values in same.items():
+        np.testing.assert_array_equal(values, drawn[name])

@@ -120,6 +120,32 @@ def test_sets_modes_and_superpixels_come_in_their_shares(store: Store) -> None:
     assert set(axes) == {0, 1, 2}
 
 
+def test_shapes_come_in_their_share_and_into_images_of_labels_alone(store: Store) -> None:
+    windows, _ = prepared(store.items, replace(CONFIG, inserted_share=0.25))
+    found, _ = windows._try(Draws(0, np.arange(6000)))
+    inserted = found["inserted"]
+    assert inserted.mean() == pytest.approx(0.25, abs=0.02)
+    variants = [store.items[n].info.variant for n in windows._pool.item[found["object"][inserted]]]
+    assert set(variants) == {"image"}
+    shares = np.bincount(found["mode"][inserted], minlength=3) / inserted.sum()
+    np.testing.assert_allclose(shares[[BOX, WIDE, CLOSE]], [0.5, 0.3, 0.2], atol=0.05)
+    plain, _ = prepared(store.items)[0]._try(Draws(0, np.arange(6000)))
+    assert not plain["inserted"].any()
+    # The share is taken from labelled objects alone, and no window changes by it.
+    for name in ("object", "centre", "sides"):
+        np.testing.assert_array_equal(found[name], plain[name])
+
+
+def test_the_object_below_a_shape_may_be_of_any_size(store: Store) -> None:
+    config = replace(CONFIG, superpixel_share=0.0, wide_share=1.0, close_share=0.0, wide_zoom=(10.0, 11.0))
+    _, sound = prepared(store.items, config)[0]._try(Draws(0, np.arange(400)))
+    windows, _ = prepared(store.items, replace(config, inserted_share=1.0))
+    found, kept = windows._try(Draws(0, np.arange(400)))
+    assert sound.mean() < 0.8
+    assert kept.all()
+    assert found["inserted"].all()
+
+
 def test_close_windows_lie_on_the_object(store: Store) -> None:
     windows, buffers = prepared(store.items, replace(CONFIG, wide_share=0.0, close_share=1.0))
     table = tensors(windows.draw(0, np.arange(200)))
@@ -132,11 +158,12 @@ def test_close_windows_lie_on_the_object(store: Store) -> None:
 def test_a_sample_does_not_depend_on_its_batch(store: Store) -> None:
     windows, _ = prepared(store.items)
     many, some = windows.draw(3, np.arange(40)), windows.draw(3, np.array([31, 7]))
-    for name in many.keys() - {"displaced", "displacement"}:
+    for name in many.keys() - {"displaced", "displacement", "inserted"}:
         np.testing.assert_array_equal(many[name][[31, 7]], some[name])
     for place, number in enumerate((31, 7)):
         ours, theirs = np.flatnonzero(many["displaced"] == number), np.flatnonzero(some["displaced"] == place)
         np.testing.assert_array_equal(many["displacement"][ours], some["displacement"][theirs])
+        assert (number in many["inserted"]) == (place in some["inserted"])
 
 
 def test_objects_too_small_for_the_grid_are_passed_over(make_item: Callable[..., Item]) -> None:

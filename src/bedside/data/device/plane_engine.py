@@ -16,8 +16,9 @@ from torch import Tensor
 
 from bedside.data.device.appearance import normalise
 from bedside.data.device.buffers import BufferWriter
+from bedside.data.device.insertion import insert_shapes
 from bedside.data.device.plane_appearance import change_planes
-from bedside.data.device.plane_records import PlaneRecords
+from bedside.data.device.plane_records import CHANNELS, PlaneRecords
 from bedside.data.device.plane_starts import start_planes
 from bedside.data.device.plane_windows import PlaneWindows
 from bedside.data.device.windows import inside_image, read_image, read_object, window_positions
@@ -68,9 +69,11 @@ class PlaneEngine:
         """
         positions = window_positions(table, self._config.grid)
         truth = read_object(self._buffers, table, positions) > 0.5
-        image = read_image(self._buffers, table, positions, 3)
+        image = read_image(self._buffers, table, positions, CHANNELS)
+        within = inside_image(positions, table["extent"])
+        image, truth = insert_shapes(image, truth, within, table)
         enough = (truth.sum(dim=(1, 2)) >= MINIMUM_CELLS)[:, None, None]
-        inside = inside_image(positions, table["extent"]) & enough
+        inside = within & enough
         truth = truth & enough
         if self._config.augment:
             image = change_planes(image, table)

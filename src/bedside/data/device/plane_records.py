@@ -12,12 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bedside.data.device.hashing import Draws
+from bedside.data.device.insertion import draw_insertions
 from bedside.data.device.plane_appearance import draw_plane_appearance
 from bedside.data.device.plane_starts import draw_plane_starts
 from bedside.data.device.plane_windows import Arrays, PlaneWindows
 
 KEY_SALT, APPEARANCE_SALT, START_SALT = 2, 3, 4
 """Of streams of random numbers."""
+CHANNELS = 3
+"""Of images on the grid."""
 
 
 class PlaneRecords:
@@ -48,6 +51,9 @@ class PlaneRecords:
         """
         table = self._windows.draw(self._seed, numbers)
         table["key"] = (Draws(self._seed, numbers, KEY_SALT).bits()[:, 0] >> np.uint64(1)).astype(np.int64)
+        grid = self._windows.config.grid
+        shape = (CHANNELS, grid, grid)
+        table |= draw_insertions(table["inserted"], table["mode"], table["colour"], self._seed, numbers, shape)
         if self._windows.config.augment:
             table |= draw_plane_appearance(table["colour"], Draws(self._seed, numbers, APPEARANCE_SALT))
         return table | draw_plane_starts(table["mode"], Draws(self._seed, numbers, START_SALT))

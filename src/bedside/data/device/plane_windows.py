@@ -111,6 +111,7 @@ class PlaneWindows:
             displaced: int64, the samples with a displacement; displacement: float32 (displaced, 2, 5, 5), of places.
             colour: bool (n,).
             mode: int64 (n,), ``BOX``, ``WIDE`` or ``CLOSE``.
+            inserted: int64, the samples whose object is a shape put into the window.
 
         Raises:
             InputError: No object is large enough.
@@ -134,7 +135,10 @@ class PlaneWindows:
         mode = np.where(
             kind < config.wide_share, WIDE, np.where(kind < config.wide_share + config.close_share, CLOSE, BOX)
         )
-        superpixel = draws.chance(config.superpixel_share) & bool(self._pool.sets.count[1])
+        source = draws.uniform()
+        superpixel = (source < config.superpixel_share) & bool(self._pool.sets.count[1])
+        apart = source - config.superpixel_share
+        inserted = (apart >= 0) & (apart < config.inserted_share)
         picked = self._pool.pick(superpixel.astype(np.int64), draws)
         seen = self._views.views.count[picked] > 0
         view = np.minimum(self._views.views.pick(picked, draws), len(self._views.axis) - 1)
@@ -157,7 +161,8 @@ class PlaneWindows:
         sides = side[:, None] / spacing
         cells = region[:, 1] / (sides.prod(axis=1) / config.grid**2)
         chosen = {"object": picked, "view": view, "slice": region[:, 0], "mode": mode, "centre": centre, "sides": sides}
-        return chosen, seen & (cells >= SPARE * MINIMUM_CELLS)
+        # A shape takes the object's place, however small that is.
+        return chosen | {"inserted": inserted}, seen & (inserted | (cells >= SPARE * MINIMUM_CELLS))
 
     def _pixel(self, picked: int, axis: int, region: NDArray[np.int64], choice: float) -> NDArray[np.float64]:
         """The middle of a random pixel of an object on a slice."""
@@ -201,6 +206,7 @@ class PlaneWindows:
             "displacement": displacement,
             "colour": self._colour[item],
             "mode": found["mode"],
+            "inserted": np.flatnonzero(found["inserted"]),
         }
 
 
