@@ -1,9 +1,10 @@
-"""Samples a second of 2D training: made in batches on the device, beside one by one in the loader's workers.
+"""Samples a second of training: made in batches on the device, beside one by one in the loader's workers.
 
 Drawing is what one worker does: records for the device, or whole samples. Applying is what the training process does
 before the network answers: samples made of records, or samples sent to the device. A round answers and clicks once,
 without gradient. Steps are those of the recipe, with its rounds, by the trainer and its workers. Both ways run in turn
-on the same machine.
+on the same machine. ``--model bedside-3d`` measures volumes, on both sides without the shapes that are put into images,
+which the device does not make there.
 """
 
 from __future__ import annotations
@@ -25,9 +26,8 @@ from rich.table import Table
 from torch import Tensor
 
 from bedside.data.device.packed_table import PackedTable
-from bedside.data.device.plane_engine import PlaneEngine
-from bedside.data.sampling import Sampler
 from bedside.data.store import Store
+from bedside.models.registry import model_card
 from bedside.train.clicks import CellNoise, Randomness
 from bedside.train.config import TrainingConfig
 from bedside.train.devices import DEVICES, resolve_device
@@ -35,8 +35,13 @@ from bedside.train.packing import open_store
 from bedside.train.recipes import load_recipe
 from bedside.train.rounds import Batch, assemble_input, play_rounds
 from bedside.train.trainer import Trainer
+from bedside.train.window_task import ENGINES, SAMPLERS
 
-RECIPE = "bedside-2d"
+MODELS: dict[str, dict[str, float]] = {"bedside-2d": {}, "bedside-3d": {"sampling.inserted_share": 0.0}}
+"""Settings other than those of the recipe, on both sides."""
+GRIDS = {2: [64, 128], 3: [32, 64]}
+"""By the network's dimensions: those of both stages of the recipe."""
+BATCHES = {2: 64, 3: 16}
 ENDLESS = 10**6
 """Steps, so that no validation and no checkpoint falls into the time that is measured."""
 WARMUP, PROFILED = 3, 20
@@ -73,7 +78,7 @@ class Measurement:
 
     def engine(self, config: TrainingConfig) -> Figures:
         """Samples are made on the device."""
-        engine = PlaneEngine(self.store, config.sampling, config.seed, self.device)
+        engine = ENGINES[_dimensions(config)](self.store, config.sampling, config.seed, self.device)
         turns = itertools.count()
 
         def draw() -> PackedTable:
@@ -90,7 +95,7 @@ class Measurement:
 
     def sampler(self, config: TrainingConfig) -> Figures:
         """Samples are made one by one, on the CPU."""
-        sampler = Sampler(self.store, config.sampling, config.seed)
+        sampler = SAMPLERS[_dimensions(config)](self.store, config.sampling, config.seed)
         turns = itertools.count()
 
         def draw() -> dict[str, Tensor]:
@@ -146,6 +151,10 @@ class Measurement:
             torch.cuda.synchronize(self.device)
 
 
+def _dimensions(config: TrainingConfig) -> int:
+    return model_card(config.model).dimensions
+
+
 def _numbers(turn: int, batch: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
     return np.arange(turn * batch, (turn + 1) * batch)
 
@@ -171,9 +180,11 @@ def idle_share(spans: Sequence[tuple[float, float]]) -> float:
     return 1 - busy / (until - ordered[0][0])
 
 
-def print_table(grid: int, batch: int, workers: int, device: torch.device, both: Sequence[Figures]) -> None:
+def print_table(config: TrainingConfig, device: torch.device, both: Sequence[Figures]) -> None:
     """Of one grid."""
-    title = f"{grid} x {grid}, batches of {batch}, {workers} workers, {os.cpu_count()} cores, {_device_name(device)}"
+    cells = " x ".join([str(config.sampling.grid)] * _dimensions(config))
+    machine = f"{config.workers} workers, {os.cpu_count()} cores, {_device_name(device)}"
+    title = f"{config.model}, {cells}, batches of {config.batch}, {machine}"
     table = Table(title=title, title_justify="left")
     for name in ("samples a second", "one by one", "on the device", "ratio"):
         table.add_column(name, justify="left" if name == "samples a second" else "right")
@@ -195,8 +206,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True, help="folder of data sets, or a packed store")
     parser.add_argument("--store", type=Path, help="where data sets are packed to; a temporary folder by default")
-    parser.add_argument("--grids", type=int, nargs="+", default=[64, 128], help="cells along each side")
-    parser.add_argument("--batch", type=int, default=64, help="samples of a step")
+    parser.add_argument("--model", choices=MODELS, default="bedside-2d")
+    parser.add_argument("--grids", type=int, nargs="+", help="cells along each side; those of the recipe by default")
+    parser.add_argument(
+        "--batch", type=int, help=f"samples of a step; {BATCHES[2]} images or {BATCHES[3]} volumes by default"
+    )
     parser.add_argument("--workers", type=int, default=1, help="processes that draw")
     parser.add_argument("--seconds", type=float, default=10.0, help="for each figure")
     parser.add_argument("--device", choices=DEVICES, default="auto")
@@ -205,15 +219,16 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         store = open_store(given.data, given.store or Path(folder) / "store", print, keep=False)
     measurement = Measurement(store, device, given.seconds)
-    recipe = load_recipe(RECIPE)
+    recipe = load_recipe(given.model)
     assert isinstance(recipe, TrainingConfig)
+    dimensions = _dimensions(recipe)
     settings = {"steps": ENDLESS, "validate_every": ENDLESS, "coarse_share": 0.0, "held_out": []}
-    for grid in given.grids:
-        chosen = {"sampling.grid": grid, "batch": given.batch, "workers": given.workers}
-        plain = recipe.with_overrides(settings | chosen)
+    settings |= {"batch": given.batch or BATCHES[dimensions], "workers": given.workers} | MODELS[given.model]
+    for grid in given.grids or GRIDS[dimensions]:
+        plain = recipe.with_overrides(settings | {"sampling.grid": grid})
         on_device = plain.with_overrides({"sampling.on_device": True})
         both = [measurement.sampler(plain), measurement.engine(on_device)]
-        print_table(grid, given.batch, given.workers, device, both)
+        print_table(plain, device, both)
 
 
 if __name__ == "__main__":

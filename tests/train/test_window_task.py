@@ -22,7 +22,7 @@ from bedside.data.store import Item, Store
 from bedside.train.config import TrainingConfig
 from bedside.train.memory import OVERHEAD, activation_bytes, weight_bytes
 from bedside.train.trainer import Trainer
-from bedside.train.window_task import WindowTask, create, divide_store, grid_dice
+from bedside.train.window_task import RecordDataset, WindowTask, create, divide_store, grid_dice
 
 CPU = torch.device("cpu")
 TOLERANCE = 1e-3
@@ -269,6 +269,40 @@ class TestOnDevice:
         assert len(losses) == 4
         assert np.isfinite(losses).all()
 
+    def test_the_same_holds_for_volumes(self, config: TrainingConfig, volume_store: Store) -> None:
+        config = volumes(config, 0.03).with_overrides({"sampling.synthetic_share": 0.03})
+        config = dataclasses.replace(config, round_probabilities=(0.0, 1.0))
+        meta = torch.device("meta")
+        task = create(config, volume_store, meta)
+        network = task.build().to(meta)
+        stage = task.stages()[0]
+        task.begin(stage, network)
+        count = 160
+        (batch,) = DataLoader(task.dataset(stage), count, sampler=range(count), collate_fn=task.collate)
+        records = batch["records"].to(meta)
+        assert all(len(values) for values in records.unpack().values())
+        with OneDevice():
+            losses = list(task.losses(network, {"records": records}, torch.Generator().manual_seed(0)))
+        assert {loss.shape for loss in losses} == {()}
+
+    def test_a_run_on_volumes_that_was_stopped_ends_as_one_that_was_not(
+        self, config: TrainingConfig, volume_store: Store, tmp_path: Path
+    ) -> None:
+        config = dataclasses.replace(volumes(config, 0.25), steps=3, validate_every=3)
+        whole = Trainer(config, volume_store, tmp_path / "whole", CPU, report=lambda _: None)
+        whole.run()
+        (tmp_path / "parts").mkdir()
+        stopped = Trainer(config, volume_store, tmp_path / "parts", CPU, report=lambda _: None)
+        assert next(stopped.steps()) == 1
+        stopped.save()
+        resumed = Trainer(
+            dataclasses.replace(config, workers=1), volume_store, tmp_path / "parts", CPU, report=lambda _: None
+        )
+        assert resumed.resume()
+        resumed.run()
+        for a, b in zip(whole.average.parameters(), resumed.average.parameters(), strict=True):
+            assert torch.equal(a, b)
+
     @pytest.mark.slow
     def test_the_loss_falls(self, config: TrainingConfig, store: Store, tmp_path: Path) -> None:
         config = dataclasses.replace(config, steps=60, warmup_steps=5, learning_rate=2e-3, validate_every=60)
@@ -292,9 +326,31 @@ class TestOnDevice:
         assert task.validate(task.build())
         assert set(drawn) == {"held"}
 
-    def test_models_of_volumes_are_refused(self, config: TrainingConfig, volume_store: Store) -> None:
-        with pytest.raises(InputError, match=r"sampling\.on_device: expected a model of images, got bedside-3d"):
-            create(config.with_overrides({"model": "bedside-3d"}), volume_store, CPU)
+    def test_held_out_volumes_are_neither_brought_to_the_device_nor_continued(
+        self, config: TrainingConfig, volume_store: Store, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        brought: list[str] = []
+        original = BufferWriter.add
+
+        def add(self: BufferWriter, item: Item, kept: Any) -> Any:
+            brought.append(item.info.set_name)
+            return original(self, item, kept)
+
+        monkeypatch.setattr(BufferWriter, "add", add)
+        drawn = TestPrivacy.record(bedside.data.volume_sampling, monkeypatch)
+        task = create(volumes(config, 0.5), volume_store, CPU)
+        RecordDataset(task._engine.records).__getitems__(range(30))  # type: ignore[union-attr]
+        assert set(brought) == {"one"}
+        assert set(drawn) == {"flat"}
+
+    def test_shapes_inserted_into_volumes_are_refused(self, config: TrainingConfig, volume_store: Store) -> None:
+        config = config.with_overrides({"model": "bedside-3d"})
+        # The settings alone may not refuse what another model's engine makes.
+        object.__setattr__(config.sampling, "inserted_share", 0.1)
+        with pytest.raises(
+            InputError, match=r"inserted_share: expected 0 for models of volumes with sampling\.on_device"
+        ):
+            create(config, volume_store, CPU)
 
 
 def test_other_models_are_refused(config: TrainingConfig, store: Store) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
@@ -30,6 +32,8 @@ MINIMUM_CELLS = 20
 
 Drawn = tuple[Tensor, NDArray[np.uint8], NDArray[np.bool_]]
 """Image, truth and inside, each (grid, grid, grid)."""
+ItemsBySet = dict[str, list[Item]]
+"""Items by the name of their set."""
 
 
 class VolumeSampler(NumberedSampler):
@@ -48,11 +52,10 @@ class VolumeSampler(NumberedSampler):
 
     def __init__(self, store: Store, config: SamplingConfig, seed: int) -> None:
         super().__init__(config, seed)
-        self._pools: dict[str, dict[str, list[Item]]] = {"image": {}, "supervoxel": {}, "plane": {}}
+        self._pools: dict[str, ItemsBySet] = {"image": {}, "supervoxel": {}, "plane": plane_pool(store.items)}
         for item in store.items:
-            if len(item.objects):
-                pool = item.info.variant if item.axes == 3 else "plane"
-                self._pools[pool].setdefault(item.info.set_name, []).append(item)
+            if len(item.objects) and item.axes == 3:
+                self._pools[item.info.variant].setdefault(item.info.set_name, []).append(item)
         if not self._pools["image"]:
             raise InputError("training store", expected="at least one volume with an object", got="none")
 
@@ -82,15 +85,15 @@ class VolumeSampler(NumberedSampler):
             return self._insert(mode, generator)
         source -= config.inserted_share
         if source < config.extruded_share and self._pools["plane"]:
-            return draw_extruded(_pick(self._pools["plane"], generator), mode, config, generator)
+            return draw_extruded(pick_item(self._pools["plane"], generator), mode, config, generator)
         supervoxel = source - config.extruded_share < config.superpixel_share and bool(self._pools["supervoxel"])
         return draw_volume(
-            _pick(self._pools["supervoxel" if supervoxel else "image"], generator), mode, config, generator
+            pick_item(self._pools["supervoxel" if supervoxel else "image"], generator), mode, config, generator
         )
 
     def _insert(self, mode: str, generator: np.random.Generator) -> Drawn:
         """A shape in a window of a volume."""
-        image, _, inside = draw_volume(_pick(self._pools["image"], generator), "box", self._config, generator)
+        image, _, inside = draw_volume(pick_item(self._pools["image"], generator), "box", self._config, generator)
         image, truth = insert_shape(image[None], mode, generator)
         return image[0], truth * inside, inside
 
@@ -149,7 +152,17 @@ def draw_extruded(item: Item, mode: str, config: SamplingConfig, generator: np.r
     return image, (truth > 0.5).numpy().astype(np.uint8), inside
 
 
-def _pick(pool: dict[str, list[Item]], generator: np.random.Generator) -> Item:
+def plane_pool(items: Sequence[Item]) -> ItemsBySet:
+    """The items that can be continued along a third axis."""
+    pool: ItemsBySet = {}
+    for item in items:
+        if len(item.objects) and item.axes == 2:
+            pool.setdefault(item.info.set_name, []).append(item)
+    return pool
+
+
+def pick_item(pool: ItemsBySet, generator: np.random.Generator) -> Item:
+    """A random item, each set as likely as any other."""
     items = pool[sorted(pool)[generator.integers(len(pool))]]
     return items[generator.integers(len(items))]
 

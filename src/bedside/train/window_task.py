@@ -15,6 +15,8 @@ from bedside.core.errors import InputError
 from bedside.data.device.packed_table import PackedTable
 from bedside.data.device.plane_engine import PlaneEngine
 from bedside.data.device.plane_records import PlaneRecords
+from bedside.data.device.volume_engine import VolumeEngine
+from bedside.data.device.volume_records import VolumeRecords
 from bedside.data.sampling import Sampler, SamplingConfig
 from bedside.data.store import Store
 from bedside.data.volume_sampling import VolumeSampler
@@ -36,6 +38,9 @@ Options = None
 AnySampler = Sampler | VolumeSampler
 SAMPLERS: dict[int, type[Sampler] | type[VolumeSampler]] = {2: Sampler, 3: VolumeSampler}
 """By the network's dimensions."""
+AnyEngine = PlaneEngine | VolumeEngine
+ENGINES: dict[int, type[PlaneEngine] | type[VolumeEngine]] = {2: PlaneEngine, 3: VolumeEngine}
+"""By the network's dimensions."""
 
 
 class SampleDataset(Dataset[dict[str, Any]]):
@@ -51,7 +56,7 @@ class SampleDataset(Dataset[dict[str, Any]]):
 class RecordDataset(Dataset[dict[str, PackedTable]]):
     """Records of samples by number, those of a batch at once."""
 
-    def __init__(self, records: PlaneRecords) -> None:
+    def __init__(self, records: PlaneRecords | VolumeRecords) -> None:
         self._records = records
 
     def __getitems__(self, indices: Sequence[int]) -> dict[str, PackedTable]:
@@ -72,8 +77,8 @@ class WindowTask(Task):
         device: Where to train.
 
     Raises:
-        InputError: The store has no object to train on, the model is of another kind, or its samples cannot be made on
-            the device.
+        InputError: The store has no object to train on, the model is of another kind, or what is asked for cannot be
+            made on the device.
     """
 
     def __init__(self, config: TrainingConfig, store: Store, device: torch.device) -> None:
@@ -195,16 +200,12 @@ def grid_dice(prediction: Tensor, truth: Tensor) -> Tensor:
 
 def _training_source(
     store: Store, config: TrainingConfig, device: torch.device
-) -> tuple[AnySampler | None, PlaneEngine | None]:
+) -> tuple[AnySampler | None, AnyEngine | None]:
     """What makes training samples: a sampler or an engine."""
     dimensions = model_card(config.model).dimensions
     if not config.sampling.on_device:
         return SAMPLERS[dimensions](store, config.sampling, config.seed), None
-    if dimensions != 2:
-        raise InputError(
-            "training setting sampling.on_device", expected="a model of images", got=f"{config.model}, of volumes"
-        )
-    return None, PlaneEngine(store, config.sampling, config.seed, device)
+    return None, ENGINES[dimensions](store, config.sampling, config.seed, device)
 
 
 def _validation_sampler(store: Store, config: TrainingConfig) -> AnySampler | None:

@@ -104,3 +104,18 @@ def test_appearances_are_distributed_as_those_of_the_reference() -> None:
     ranks = torch.tensor([0.1, 0.5, 0.9])
     rough = [(i[..., 1:] - i[..., :-1]).abs().mean(dim=(1, 2, 3)).quantile(ranks) for i in (got, expected)]
     torch.testing.assert_close(rough[0], rough[1], rtol=0.15, atol=0.003)
+
+
+@pytest.mark.parametrize("grid", [(64, 64), (128, 128), (256, 256), (32,) * 3, (64,) * 3, (96,) * 3])
+def test_ranks_are_taken_from_cells_all_over_the_grid(grid: tuple[int, ...]) -> None:
+    cells = int(np.prod(grid))
+    places = np.arange(0, cells, appearance.ranking_step(grid))
+    assert 0.7 * min(appearance.RANKED, cells) < len(places) <= 2 * appearance.RANKED
+    # Every eighth of the grid holds its part of them, and every oblique layer, too.
+    at = np.array(np.unravel_index(places, grid))
+    counts = np.histogramdd(at.T, bins=4)[0]
+    assert counts.min() > 0.6 * counts.mean()
+    for signs in np.ndindex((3,) * len(grid)):
+        layer = (at.T @ (np.array(signs) - 1)) % 16
+        if any(s != 1 for s in signs):
+            assert np.bincount(layer, minlength=16).min() > 0.3 * len(places) / 16

@@ -5,6 +5,10 @@ Functions take the rows that they change, so that what is rarely done costs litt
 
 from __future__ import annotations
 
+import math
+from functools import lru_cache
+
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -15,6 +19,8 @@ from bedside.preprocess.intensity import HIGH_PERCENTILE, LOW_PERCENTILE, MINIMU
 CURVE_KNOTS = 6
 RANKED = 4096
 """About as many cells as ranks are taken from."""
+REACH = 8
+"""Cells within which the distance between those is measured."""
 
 
 def quantiles(image: Tensor, ranks: Tensor, counted: Tensor | None = None) -> Tensor:
@@ -30,10 +36,7 @@ def quantiles(image: Tensor, ranks: Tensor, counted: Tensor | None = None) -> Te
     """
     batch, channels = image.shape[:2]
     flat = image.flatten(2)
-    step = max(1, flat.shape[2] // RANKED)
-    # An odd step does not fall into step with the rows of the grid.
-    step += 1 - step % 2
-    index = torch.arange(0, flat.shape[2], step, device=image.device)
+    index = torch.arange(0, flat.shape[2], ranking_step(tuple(image.shape[2:])), device=image.device)
     values = flat[:, index % channels, index]
     number = torch.full((batch, 1), values.shape[1], device=image.device)
     if counted is not None:
@@ -46,6 +49,24 @@ def quantiles(image: Tensor, ranks: Tensor, counted: Tensor | None = None) -> Te
     above = torch.minimum(below + 1, number - 1)
     share = place - below
     return ordered.gather(1, below) * (1 - share) + ordered.gather(1, above) * share
+
+
+@lru_cache(maxsize=32)
+def ranking_step(grid: tuple[int, ...]) -> int:
+    """Cells from one that ranks are taken from to the next, so that these are spread evenly over the grid.
+
+    A step that falls into step with the rows of the grid would see a few lines or layers of it alone.
+    """
+    least = max(1, math.prod(grid) // RANKED)
+    offsets = np.indices((2 * REACH + 1,) * len(grid)).reshape(len(grid), -1).T - REACH
+    apart = offsets @ np.array([math.prod(grid[axis + 1 :]) for axis in range(len(grid))])
+    length = np.square(offsets).sum(axis=1)
+
+    def nearest(step: int) -> int:
+        """Squared distance between the nearest two of the cells."""
+        return int(length[(apart % step == 0) & (length > 0)].min(initial=REACH**2))
+
+    return max(range(least | 1, least + least // 4 + 2, 2), key=nearest)
 
 
 def stretch(image: Tensor, ranks: Tensor) -> Tensor:

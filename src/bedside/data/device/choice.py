@@ -151,6 +151,26 @@ class LevelTable:
         levels: NDArray[np.int64] = self.first[pyramids] + np.maximum(fitting - 1, 0)
         return levels
 
+    def pick_by_axis(self, pyramids: NDArray[np.int64], cell: NDArray[np.float64]) -> NDArray[np.int64]:
+        """The coarsest level of each pyramid whose cells are, along the axes that it halves, no longer than asked.
+
+        Voxels of volumes are often far longer along one axis, which is then not halved and has no say.
+
+        Args:
+            pyramids: (samples,).
+            cell: (samples, 3), length in voxels along each axis.
+        """
+        exists = np.isfinite(self.coarseness[pyramids])
+        column = np.arange(exists.shape[1])
+        numbers = np.minimum(self.first[pyramids, None] + column, len(self.factor) - 1)
+        factor = self.factor[numbers]
+        # Axes of one window differ by its stretch, so that their mean decides.
+        longer = np.log(factor / cell[:, None, :]) * (factor > 1)
+        fitting = exists & (longer.sum(axis=2) <= 1e-6)
+        # Full size fits always.
+        levels: NDArray[np.int64] = self.first[pyramids] + (fitting * column).max(axis=1)
+        return levels
+
 
 def usable_axes(shape: Sequence[int], spacing: Sequence[float]) -> list[int]:
     """Axes of a volume to cut across whose planes are neither a few pixels wide nor stretched beyond use."""

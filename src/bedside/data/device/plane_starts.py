@@ -179,11 +179,19 @@ def line_ends(part: Tensor, keys: Tensor) -> Tensor:
 
 
 def ridge_strokes(depth: Tensor, ends: Tensor) -> Tensor:
-    """Painted strokes through the deep inside of objects, see ``simulate.scribbles.centre_scribble``.
+    """Painted strokes through the deep inside of objects; arguments as for ``ridge_points``."""
+    return paint_strokes(ridge_points(depth, ends), depth.shape[1:])
+
+
+def ridge_points(depth: Tensor, ends: Tensor) -> Tensor:
+    """Strokes through the deep inside of objects, see ``simulate.scribbles.centre_scribble``.
 
     Args:
         depth: float32 (batch, y, x), of one connected part each.
         ends: float32 (batch, 2), shares of the length left out at both ends.
+
+    Returns:
+        float32 (batch, ``RIDGE_POINTS``, 2), (y, x) with the centre of the first cell at 0.
     """
     low, high = morphology.bounds(depth > 0)
     wide = (high - low)[:, 1] > (high - low)[:, 0]
@@ -205,12 +213,16 @@ def ridge_strokes(depth: Tensor, ends: Tensor) -> Tensor:
     share = torch.linspace(0, 1, RIDGE_POINTS, device=depth.device)
     rows = (start[:, None] + (first[:, None] + share * (last - first)[:, None]).round()).long()
     points = torch.stack([rows.float(), centre.gather(1, rows)], dim=2)
-    points = torch.where(wide[:, None, None], points.flip(2), points)
-    return paint_strokes(points, depth.shape[1:])
+    return torch.where(wide[:, None, None], points.flip(2), points)
 
 
 def ring_strokes(depth: Tensor, level: Tensor, start: Tensor, length: Tensor, keys: Tensor) -> Tensor:
-    """Painted strokes along the inside of objects' borders, see ``simulate.scribbles.contour_scribble``.
+    """Painted strokes along the inside of objects' borders; arguments as for ``ring_cells``."""
+    return thicken(ring_cells(depth, level, start, length, keys))
+
+
+def ring_cells(depth: Tensor, level: Tensor, start: Tensor, length: Tensor, keys: Tensor) -> Tensor:
+    """bool, cells along the inside of objects' borders, see ``simulate.scribbles.contour_scribble``.
 
     Args:
         depth: float32 (batch, y, x), of one connected part each.
@@ -228,9 +240,10 @@ def ring_strokes(depth: Tensor, level: Tensor, start: Tensor, length: Tensor, ke
     turned = torch.remainder(torch.atan2(offset_y, offset_x) - start[:, None, None], 2 * math.pi)
     kept = ring & (turned < length[:, None, None])
     # Where the part drawn holds no cell of the ring, one cell of the object does.
-    fallback = morphology.pick_cells(depth + 1e3 * ring, uniform_cells(keys, MARK, depth[0].numel())).float()
-    dot = paint_strokes(fallback[:, None].expand(-1, 2, -1), depth.shape[1:])
-    return torch.where(kept.any(dim=2).any(dim=1)[:, None, None], thicken(kept), dot)
+    fallback = morphology.pick_cells(depth + 1e3 * ring, uniform_cells(keys, MARK, depth[0].numel()))
+    rows, columns = (torch.arange(n, device=depth.device) for n in depth.shape[1:])
+    dot = (rows[:, None] == fallback[:, :1, None]) & (columns == fallback[:, 1:, None])
+    return torch.where(kept.any(dim=2).any(dim=1)[:, None, None], kept, dot)
 
 
 def lasso_areas(truth: Tensor, lasso: Tensor, keys: Tensor) -> Tensor:

@@ -5,7 +5,7 @@ What is read is given by the tables of ``plane_windows`` and ``volume_windows``;
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import product
 
 import torch
@@ -77,7 +77,7 @@ def read_image(buffers: Buffers, table: Table, positions: Tensor, channels: int)
     step = torch.arange(channels, device=positions.device) * table["channel"][:, None]
     begin = _by_cell(table["image"][:, None] + step, axes)
     total: Tensor | None = None
-    for index, weight, _ in corners(table["stride"], table["size"], positions):
+    for (index,), weight, _ in corners((table["stride"],), table["size"], positions):
         values = buffers.image[begin + index[:, None]].float() * weight[:, None]
         total = values if total is None else total + values
     assert total is not None
@@ -97,13 +97,11 @@ def read_object(buffers: Buffers, table: Table, positions: Tensor) -> Tensor:
     """
     axes = positions.shape[1]
     target = _by_cell(table["target"].to(torch.int32), axes)
+    begins = [_by_cell(table[name], axes) for name in ("first", "second")]
     total: Tensor | None = None
-    coarse = _by_cell(table["second"], axes)
-    first = corners(table["stride"], table["size"], positions)
-    second = corners(table["second_stride"], table["size"], positions)
-    for (index, weight, within), (other, _, _) in zip(first, second, strict=True):
-        share = covered(buffers.first[_by_cell(table["first"], axes) + index], target)
-        share = share + covered(buffers.second[coarse + other], target)
+    for indices, weight, within in corners((table["stride"], table["second_stride"]), table["size"], positions):
+        share = covered(buffers.first[begins[0] + indices[0]], target)
+        share = share + covered(buffers.second[begins[1] + indices[1]], target)
         values = share * (weight * within / FULL)
         total = values if total is None else total + values
     assert total is not None
@@ -115,37 +113,38 @@ def covered(packed: Tensor, target: Tensor) -> Tensor:
     return (packed & FULL) * ((packed >> 8) == target)
 
 
-def corners(stride: Tensor, size: Tensor, positions: Tensor) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+def corners(
+    strides: Sequence[Tensor], size: Tensor, positions: Tensor
+) -> Iterator[tuple[list[Tensor], Tensor, Tensor]]:
     """The cells between whose centres positions lie.
 
     Args:
-        stride: int64 (batch, axes).
+        strides: int64 (batch, axes), one or several.
         size: int64 (batch, axes), cells of the level.
         positions: float32 (batch, axes, *grid).
 
     Yields:
-        Index (batch, *grid) from the level's beginning, the corner's weight, and whether the corner lies in the image;
-        indices of others are those of the border.
+        For each of ``strides`` the index (batch, *grid) from the level's beginning, the corner's weight, and whether
+        the corner lies in the image; indices of others are those of the border.
     """
     axes = positions.shape[1]
     lower = (positions - 0.5).floor()
     share = positions - 0.5 - lower
     base = lower.long()
-    for corner in product((0, 1), repeat=axes):
-        index: Tensor | int = 0
-        weight: Tensor | float = 1.0
-        within: Tensor | bool = True
-        for axis, bit in enumerate(corner):
-            limit = _by_cell(size[:, axis] - 1, axes)
-            place = base[:, axis] + bit
+    sides: list[list[tuple[list[Tensor], Tensor, Tensor]]] = []
+    for axis in range(axes):
+        limit = _by_cell(size[:, axis] - 1, axes)
+        both = []
+        for weight, place in ((1 - share[:, axis], base[:, axis]), (share[:, axis], base[:, axis] + 1)):
             held = torch.minimum(place.clamp(min=0), limit)
-            index = index + held * _by_cell(stride[:, axis], axes)
-            weight = weight * (share[:, axis] if bit else 1 - share[:, axis])
-            within = within & (held == place)
-        assert isinstance(index, Tensor)
-        assert isinstance(weight, Tensor)
-        assert isinstance(within, Tensor)
-        yield index, weight, within
+            both.append(([held * _by_cell(s[:, axis], axes) for s in strides], weight, held == place))
+        sides.append(both)
+    for chosen in product(*sides):
+        indices, weight, within = chosen[0]
+        for more, factor, also in chosen[1:]:
+            indices = [i + m for i, m in zip(indices, more, strict=True)]
+            weight, within = weight * factor, within & also
+        yield indices, weight, within
 
 
 def _by_cell(values: Tensor, axes: int) -> Tensor:

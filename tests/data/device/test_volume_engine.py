@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from bedside.core.errors import InputError
+from bedside.data.device.volume_engine import VolumeEngine
+from bedside.data.sampling import SamplingConfig
+from bedside.data.store import Store
+from bedside.data.volume_sampling import VolumeSampler
+
+CPU = torch.device("cpu")
+CONFIG = SamplingConfig(
+    grid=32, superpixel_share=0.2, wide_share=0.35, close_share=0.2, synthetic_share=0.1, extruded_share=0.15
+)
+
+
+def made(engine: VolumeEngine, numbers: list[int]) -> dict[str, Tensor]:
+    drawn = engine.records.draw(np.array(numbers))
+    return engine.make({name: torch.from_numpy(np.ascontiguousarray(values)) for name, values in drawn.items()})
+
+
+@pytest.fixture(scope="module")
+def engine(store: Store) -> VolumeEngine:
+    return VolumeEngine(store, CONFIG, 7, CPU)
+
+
+def test_samples_have_the_form_that_training_takes(engine: VolumeEngine) -> None:
+    batch = made(engine, list(range(32)))
+    forms = {name: (tuple(values.shape[1:]), values.dtype) for name, values in batch.items()}
+    grid = (32, 32, 32)
+    assert forms == {
+        "image": ((1, *grid), torch.float32),
+        "previous": (grid, torch.float32),
+        "prompts": ((4, *grid), torch.float32),
+        "truth": (grid, torch.uint8),
+        "inside": (grid, torch.bool),
+        "key": ((), torch.int64),
+    }
+    assert all(bool(values.isfinite().all()) for values in batch.values() if values.is_floating_point())
+    started = batch["prompts"].flatten(1).any(dim=1) | batch["previous"].flatten(1).any(dim=1)
+    assert bool(started.all())
+    assert (batch["truth"].flatten(1).sum(dim=1) >= 20).float().mean() > 0.9
+    known = batch["image"][:, 0][batch["inside"]]
+    assert float(known.mean()) == pytest.approx(0, abs=0.01)
+    assert float(known.std()) == pytest.approx(1, abs=0.05)
+    assert not batch["image"][:, 0][~batch["inside"]].any()
+
+
+def test_objects_are_as_large_as_those_of_the_sampler(store: Store) -> None:
+    config = replace(CONFIG, close_share=0.0, synthetic_share=0.0, extruded_share=0.0)
+    engine, sampler = VolumeEngine(store, config, 1, CPU), VolumeSampler(store, config, 1)
+    got = torch.cat([made(engine, list(range(n, n + 20)))["truth"].flatten(1) for n in range(0, 120, 20)])
+    wanted = np.array([sampler.sample(n).truth.mean() for n in range(120)])
+    ranks = [0.1, 0.3, 0.5, 0.7, 0.9]
+    ours = np.quantile(np.log(got.float().mean(dim=1).clamp(min=1e-4).numpy()), ranks)
+    np.testing.assert_allclose(ours, np.quantile(np.log(wanted), ranks), atol=0.5)
+
+
+def test_a_sample_is_of_its_seed_and_number_alone(engine: VolumeEngine, store: Store) -> None:
+    whole = made(engine, list(range(16)))
+    for numbers in ([5], [15, 2, 11]):
+        part = made(engine, numbers)
+        for name, values in part.items():
+            torch.testing.assert_close(values, whole[name][numbers], rtol=0, atol=2e-4)
+    again = made(VolumeEngine(store, CONFIG, 7, CPU), list(range(16)))
+    assert all(torch.equal(again[name], whole[name]) for name in whole)
+    other = made(VolumeEngine(store, CONFIG, 8, CPU), list(range(16)))
+    assert not torch.equal(other["truth"], whole["truth"])
+    assert len({tuple(row[0, 16].flatten().tolist()) for row in whole["image"]}) == 16
+
+
+def test_a_smaller_grid_shows_the_same_windows(store: Store) -> None:
+    config = replace(CONFIG, augment=False, grid=64, synthetic_share=0.0, extruded_share=0.0)
+    plain = VolumeEngine(store, config, 7, CPU)
+    fine, coarse = made(plain, list(range(6))), made(plain.on_grid(32), list(range(6)))
+    assert coarse["truth"].shape == (6, 32, 32, 32)
+    shares = [b["truth"].float().mean(dim=(1, 2, 3)) for b in (fine, coarse)]
+    # What is too small for a coarse grid is drawn anew.
+    assert ((shares[0] - shares[1]).abs() < 0.02).sum() >= 5
+
+
+def test_samples_of_every_kind_may_be_without_an_object(engine: VolumeEngine) -> None:
+    drawn = engine.records.draw(np.arange(100, 170))
+    table = {name: torch.from_numpy(np.ascontiguousarray(values)) for name, values in drawn.items()}
+    assert all(len(values) for values in table.values())
+    table["target"].fill_(999)
+    table["given_cells"].fill_(0)
+    batch = engine.make(table)
+    assert not batch["truth"].any()
+    assert not batch["inside"].any()
+    for name in ("image", "previous", "prompts"):
+        assert bool(batch[name].isfinite().all())
+
+
+def test_windows_that_no_volume_holds_come_as_they_were_drawn(engine: VolumeEngine) -> None:
+    drawn = engine.records.draw(np.arange(40))
+    table = {name: torch.from_numpy(np.ascontiguousarray(values)) for name, values in drawn.items()}
+    image, truth, inside = engine._windows(table)
+    rows = table["given"]
+    assert len(rows) >= 2
+    assert torch.equal(image[rows, 0], table["given_image"].float())
+    assert torch.equal(truth[rows], table["given_cells"] % 2 == 1)
+    assert torch.equal(inside[rows], table["given_cells"] >= 2)
+
+
+def test_inserted_shapes_are_refused(store: Store) -> None:
+    with pytest.raises(InputError, match=r"sampling\.inserted_share: expected 0 for models of volumes"):
+        VolumeEngine(store, replace(CONFIG, inserted_share=0.1), 0, CPU)
