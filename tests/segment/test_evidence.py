@@ -48,7 +48,18 @@ def test_masks_tell_the_extent_and_empty_ones_say_nothing() -> None:
         np.testing.assert_allclose(evidence.bounds, ((5, 6), (9, 20)))
 
 
-@pytest.mark.parametrize("name", ["object_zoom", "grow_factor", "search_ratio"])
+def test_an_area_on_one_slice_is_flat_until_a_mask_tells_its_depth() -> None:
+    flat = Box((2.0, 3.0, 5.0), (20.0, 30.0, 6.0))
+    assert gather_evidence([flat], None).flat
+    assert gather_evidence([Lasso(((1.0, 4.0, 1.0), (5.0, 4.0, 2.0), (3.0, 4.0, 7.0)))], None).flat
+    assert not gather_evidence([Point((3.0, 8.0, 2.0))], None).flat
+    assert not gather_evidence([Box((2.0, 3.0, 5.0), (20.0, 30.0, 7.0))], None).flat
+    mask = np.zeros((9, 40, 40), np.uint8)
+    mask[4:7, 5:9, 6:20] = 1
+    assert not gather_evidence([flat], mask).flat
+
+
+@pytest.mark.parametrize("name", ["flat_zoom", "object_zoom", "grow_factor", "search_ratio"])
 def test_a_policy_that_would_never_end_is_refused(name: str) -> None:
     with pytest.raises(InputError, match="above 1"):
         WindowPolicy(**{name: 1.0})  # type: ignore[arg-type]

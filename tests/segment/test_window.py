@@ -66,7 +66,7 @@ def placed_boxes(draw: st.DrawFn, dimensions: int, side: int) -> tuple[tuple[int
     return shape, Box(tuple(map(float, low)), tuple(map(float, high)))
 
 
-@given(case=placed_boxes(dimensions=2, side=20))
+@given(case=placed_boxes(dimensions=2, side=15))
 def test_an_answer_in_the_box_is_pasted_to_the_pixel(window_segmenter: Make, case: tuple[tuple[int, ...], Box]) -> None:
     shape, box = case
     segmenter = window_segmenter("boxed")
@@ -400,3 +400,14 @@ def test_a_mask_that_was_searched_for_is_refined_in_few_windows(window_segmenter
     assert passes["click", None] == passes["click", 6] > passes["click", 1] >= passes["click", 0]
     for name in ("box", "both"):
         assert len({passes[name, limit] for limit in (None, 6, 1, 0)}) == 1
+
+
+def test_the_window_around_a_box_on_one_slice_is_the_wider_one(window_segmenter: Make) -> None:
+    segmenter = window_segmenter("bright", 3, 32, object_zoom=1.5, flat_zoom=2.5, grow_limit=0)
+    truth = np.zeros((64, 64, 64), np.uint8)
+    truth[28:36, 28:36, 28:36] = 1
+    segmenter.set_image(Image.from_array(scene(truth)))
+    for thickness, side in ((1.0, 20.0), (8.0, 12.0)):
+        box = Box((28.0, 28.0, 28.0), (36.0, 36.0, 28.0 + thickness))
+        window = segmenter.predict([box]).window
+        assert [stop - start for start, stop in window] == pytest.approx([side] * 3)

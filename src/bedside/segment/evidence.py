@@ -31,6 +31,11 @@ class Evidence:
     marks: Bounds | None
 
     @property
+    def flat(self) -> bool:
+        """Whether what tells the extent is no thicker than a voxel along an axis."""
+        return self.extent is not None and bool((self.extent[1] - self.extent[0] <= 1.0).any())
+
+    @property
     def bounds(self) -> Bounds:
         """Bounds of everything; there is always something."""
         both = [b for b in (self.extent, self.marks) if b is not None]

@@ -14,6 +14,8 @@ class WindowPolicy:
 
     Attributes:
         object_zoom: Window's side around an object whose extent is known (from a box, a lasso or a mask).
+        flat_zoom: The same where that extent is flat, as of a box on one slice, and nothing tells how far the object
+            goes along the third axis.
         least_side: Smallest side of a window in voxels of the finest axis.
         search_ratio: Ratio of the sides tried one after the other when the extent is unknown.
         search_start: Smallest side tried, in voxels of the finest axis.
@@ -27,6 +29,7 @@ class WindowPolicy:
     """
 
     object_zoom: float = 2.1
+    flat_zoom: float = 2.1
     least_side: float = 12.0
     search_ratio: float = 2.0
     search_start: float = 48.0
@@ -42,7 +45,7 @@ class WindowPolicy:
             raise InputError("window policy", expected="lengths above 0", got=self)
         if not min(self.grow_limit, self.refine_limit, self.search_refine_limit or 0) >= 0:
             raise InputError("window policy", expected="limits of 0 or more", got=self)
-        if not min(self.object_zoom, self.grow_factor, self.search_ratio) > 1:
+        if not min(self.object_zoom, self.flat_zoom, self.grow_factor, self.search_ratio) > 1:
             raise InputError("window policy", expected="zooms and factors above 1", got=self)
 
     def with_settings(self, settings: Mapping[str, str]) -> WindowPolicy:
@@ -69,7 +72,7 @@ class WindowPolicy:
         return self if self.search_refine_limit is None else replace(self, refine_limit=self.search_refine_limit)
 
 
-VOLUMES = WindowPolicy(object_zoom=1.5, refine_scale=1.0, search_refine_limit=2)
+VOLUMES = WindowPolicy(object_zoom=1.5, flat_zoom=2.2, refine_scale=1.0, search_refine_limit=2)
 """For volumes, whose grid is half as fine and whose windows cost ten times as much as those of an image."""
 
 

@@ -117,8 +117,8 @@ class WindowSegmenter:
             return self._follow(self.strategy, Scene(image.shape, self._grid, placed, previous), before, clock)
         evidence = gather_evidence(placed, previous)
         if evidence.extent is not None:
-            window = self._window_around(evidence.bounds, self.policy.object_zoom)
-            answer = self._ask(window, placed, before, clock)
+            zoom = self.policy.flat_zoom if evidence.flat else self.policy.object_zoom
+            answer = self._ask(self._window_around(evidence.bounds, zoom), placed, before, clock)
         else:
             answer = self._search(evidence, placed, clock)
         answer = self._grow(answer, placed, before, evidence, clock)

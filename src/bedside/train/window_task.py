@@ -12,11 +12,11 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from bedside.core.errors import InputError
+from bedside.data.device.engine import Engine
 from bedside.data.device.packed_table import PackedTable
 from bedside.data.device.plane_engine import PlaneEngine
-from bedside.data.device.plane_records import PlaneRecords
+from bedside.data.device.records import Records
 from bedside.data.device.volume_engine import VolumeEngine
-from bedside.data.device.volume_records import VolumeRecords
 from bedside.data.sampling import Sampler, SamplingConfig
 from bedside.data.store import Store
 from bedside.data.volume_sampling import VolumeSampler
@@ -38,7 +38,6 @@ Options = None
 AnySampler = Sampler | VolumeSampler
 SAMPLERS: dict[int, type[Sampler] | type[VolumeSampler]] = {2: Sampler, 3: VolumeSampler}
 """By the network's dimensions."""
-AnyEngine = PlaneEngine | VolumeEngine
 ENGINES: dict[int, type[PlaneEngine] | type[VolumeEngine]] = {2: PlaneEngine, 3: VolumeEngine}
 """By the network's dimensions."""
 
@@ -56,7 +55,7 @@ class SampleDataset(Dataset[dict[str, Any]]):
 class RecordDataset(Dataset[dict[str, PackedTable]]):
     """Records of samples by number, those of a batch at once."""
 
-    def __init__(self, records: PlaneRecords | VolumeRecords) -> None:
+    def __init__(self, records: Records[Any]) -> None:
         self._records = records
 
     def __getitems__(self, indices: Sequence[int]) -> dict[str, PackedTable]:
@@ -200,7 +199,7 @@ def grid_dice(prediction: Tensor, truth: Tensor) -> Tensor:
 
 def _training_source(
     store: Store, config: TrainingConfig, device: torch.device
-) -> tuple[AnySampler | None, AnyEngine | None]:
+) -> tuple[AnySampler | None, Engine[Any] | None]:
     """What makes training samples: a sampler or an engine."""
     dimensions = model_card(config.model).dimensions
     if not config.sampling.on_device:

@@ -14,7 +14,8 @@ from bedside.core.errors import InputError
 from bedside.data.augmentation import Warp, grid_positions, inside_plane, sample_plane
 from bedside.data.device.buffers import Buffers, BufferWriter
 from bedside.data.device.hashing import Draws
-from bedside.data.device.plane_windows import BOX, CLOSE, WARP_SALT, WIDE, Arrays, PlaneWindows, draw_plane_warp
+from bedside.data.device.plane_windows import BOX, CLOSE, WARP_SALT, WIDE, PlaneWindows, draw_plane_warp
+from bedside.data.device.records import Arrays
 from bedside.data.device.windows import inside_image, read_image, read_object, window_positions
 from bedside.data.sampling import SamplingConfig
 from bedside.data.store import Item, Store

@@ -9,7 +9,7 @@ from torch import Tensor
 from bedside.data import volume_augmentation
 from bedside.data.device import volume_appearance
 from bedside.data.device.hashing import Draws
-from bedside.data.device.plane_windows import Arrays
+from bedside.data.device.records import Arrays
 
 GRID = 16
 

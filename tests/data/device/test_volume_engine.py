@@ -100,7 +100,7 @@ def test_samples_of_every_kind_may_be_without_an_object(engine: VolumeEngine) ->
 def test_windows_that_no_volume_holds_come_as_they_were_drawn(engine: VolumeEngine) -> None:
     drawn = engine.records.draw(np.arange(40))
     table = {name: torch.from_numpy(np.ascontiguousarray(values)) for name, values in drawn.items()}
-    image, truth, inside = engine._windows(table)
+    image, truth, inside = engine._read(table)
     rows = table["given"]
     assert len(rows) >= 2
     assert torch.equal(image[rows, 0], table["given_image"].float())

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from bedside.data.device import appearance
 from bedside.data.device.hashing import Draws
-from bedside.data.device.plane_windows import Arrays
+from bedside.data.device.records import Arrays
 from bedside.data.device.windows import smooth_field
 
 LARGEST_BLUR = 1.6

@@ -19,7 +19,8 @@ from torch import Tensor
 from bedside.data.device import morphology
 from bedside.data.device.hashing import Draws, normal_cells, uniform_cells
 from bedside.data.device.painting import paint_boxes, paint_points, paint_strokes, thicken
-from bedside.data.device.plane_windows import BOX, CLOSE, WIDE, Arrays
+from bedside.data.device.plane_windows import BOX, CLOSE, WIDE
+from bedside.data.device.records import Arrays
 from bedside.preprocess.paint import CHANNELS
 
 SHARPNESS = (1e4, 8.0, 2.0)

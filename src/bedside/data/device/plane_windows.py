@@ -8,7 +8,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,7 @@ from bedside.core.errors import InputError
 from bedside.data.device.buffers import BufferWriter, Pyramid
 from bedside.data.device.choice import Children, Family, LevelTable, Pool, make_pool, slice_regions, usable_axes
 from bedside.data.device.hashing import Draws
+from bedside.data.device.records import Arrays
 from bedside.data.sampling import MAXIMUM_TRIES, MINIMUM_CELLS, SamplingConfig
 from bedside.data.store import Item
 
@@ -34,8 +35,6 @@ OTHERS = np.array([[1, 2], [0, 2], [0, 1]])
 """The axes of a plane by the axis that it is cut across."""
 FIRST_SALT, WARP_SALT = 100, 1
 """Of the streams of random numbers: that of the first try, and that of the warp."""
-
-Arrays = dict[str, NDArray[Any]]
 
 
 @dataclass(frozen=True)

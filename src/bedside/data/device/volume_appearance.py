@@ -14,7 +14,7 @@ from torch import Tensor
 from bedside.data.device import appearance
 from bedside.data.device.hashing import Draws
 from bedside.data.device.plane_appearance import FIELD_KNOTS, NOISE
-from bedside.data.device.plane_windows import Arrays
+from bedside.data.device.records import Arrays
 from bedside.data.device.separable import along_axes, slice_matrices
 from bedside.data.device.windows import smooth_field
 from bedside.data.volume_augmentation import AXES

@@ -26,7 +26,8 @@ from bedside.data.device.plane_starts import (
     coarsening_matrices,
     first_clicks,
 )
-from bedside.data.device.plane_windows import BOX, CLOSE, WIDE, Arrays
+from bedside.data.device.plane_windows import BOX, CLOSE, WIDE
+from bedside.data.device.records import Arrays
 from bedside.data.device.separable import along_axes, knot_matrices
 from bedside.data.device.volume_slices import Slices, paint_lassos, paint_scribbles
 from bedside.data.volume_augmentation import AXES

@@ -18,7 +18,8 @@ from bedside.core.errors import InputError
 from bedside.data.device.buffers import BufferWriter
 from bedside.data.device.choice import LevelTable, make_pool
 from bedside.data.device.hashing import Draws
-from bedside.data.device.plane_windows import BOX, CLOSE, FIRST_SALT, SPARE, WARP_SALT, WIDE, Arrays, draw_zoom
+from bedside.data.device.plane_windows import BOX, CLOSE, FIRST_SALT, SPARE, WARP_SALT, WIDE, draw_zoom
+from bedside.data.device.records import Arrays
 from bedside.data.device.volume_given import EXTRUDED, NOT_GIVEN, SYNTHETIC, GivenWindows
 from bedside.data.sampling import MAXIMUM_TRIES, SamplingConfig
 from bedside.data.store import Item
