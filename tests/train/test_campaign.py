@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from bedside.core.errors import FormatError, InputError
 from bedside.data.store import Store, write_store
@@ -23,6 +24,7 @@ from bedside.train.campaign import (
     run_campaign,
     run_variants,
 )
+from bedside.train.checkpoint import CHECKPOINT, read_checkpoint
 
 CPU = torch.device("cpu")
 TINY = {
@@ -63,7 +65,7 @@ def test_campaigns_that_come_with_the_package_can_be_run(name: str) -> None:
         assert config.held_out
         assert config.coarse_share == 0
         assert variant.question
-        assert variant is campaign.variants[0] or (variant.expected and variant.settings)
+        assert variant is campaign.variants[0] or (variant.expected and (variant.settings or variant.initial))
         build_model(config.model, config.architecture)
 
 
@@ -130,6 +132,27 @@ def test_what_cannot_be_run_is_refused_before_anything_is(store: Store, tmp_path
     with pytest.raises(InputError, match="minutes"):
         run_campaign("bedside-2d", tmp_path, tmp_path, minutes=0)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_variants_start_from_the_weights_they_name(store: Store, tmp_path: Path, steps: list[float]) -> None:
+    model = build_model("bedside-2d", tiny(Variant("a")).config(Variant("a")).architecture)
+    path = tmp_path / "mine.safetensors"
+    save_file(model.state_dict(), path)
+    still = {**TINY, "learning_rate": 1e-12, "weight_decay": 0.0}
+    variants = (Variant("given"), Variant("random", initial="none"))
+    campaign = Campaign("bedside-2d", variants, still, initial=str(path))
+    run_variants(campaign, store, tmp_path / "out", CPU, minutes=1, report=lambda _: None)
+    given, random = (
+        read_checkpoint(tmp_path / "out" / name / CHECKPOINT, CPU)["network"]["stem.weight"]
+        for name in ("given", "random")
+    )
+    expected = model.state_dict()["stem.weight"]
+    assert torch.allclose(given, expected, atol=1e-6)
+    assert not torch.allclose(random, expected, atol=1e-2)
+    missing = Campaign("bedside-2d", (Variant("a"), Variant("b", initial="nowhere.safetensors")), TINY)
+    with pytest.raises(InputError, match=r"starting weights.*nowhere"):
+        run_variants(missing, store, tmp_path / "never", CPU, minutes=1)
+    assert not (tmp_path / "never").exists()
 
 
 def test_a_result_that_is_none_is_named(tmp_path: Path) -> None:

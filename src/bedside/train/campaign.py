@@ -15,12 +15,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from bedside.core.errors import FormatError, InputError
 from bedside.core.files import write_text_atomically
 from bedside.data.store import Store
 from bedside.train.config import TrainingConfig, settings_from_dict
 from bedside.train.devices import resolve_device
+from bedside.train.initial import NONE, initial_path, read_start
 from bedside.train.log import VALIDATION, read_last_validation
 from bedside.train.packing import open_store
 from bedside.train.recipes import load_recipe, read_yaml
@@ -32,7 +34,7 @@ RESULT = "result.json"
 """In a variant's folder: what it came to, written last."""
 PLAN = "plan.json"
 """In a variant's folder: the steps that fit its budget."""
-TIMED_STEPS = 12
+TIMED_STEPS = 24
 WARM_STEPS = 3
 """Steps that are taken before the timed ones."""
 
@@ -46,12 +48,14 @@ class Variant:
         question: What it is to answer.
         expected: What is expected, written before it is run.
         settings: Settings of the recipe that it replaces, by dotted name.
+        initial: Starting weights in place of the campaign's, see ``initial.initial_path``.
     """
 
     name: str
     question: str = ""
     expected: str = ""
     settings: Any = field(default_factory=dict)
+    initial: str | None = None
 
 
 @dataclass(frozen=True)
@@ -62,11 +66,13 @@ class Campaign:
         recipe: Name of the recipe, or a YAML file.
         settings: Settings of the recipe that all variants replace.
         variants: What is compared; the first is what the others are compared with.
+        initial: Starting weights of all variants, see ``initial.initial_path``.
     """
 
     recipe: str
     variants: tuple[Variant, ...]
     settings: Any = field(default_factory=dict)
+    initial: str = NONE
 
     def __post_init__(self) -> None:
         names = [variant.name for variant in self.variants]
@@ -83,6 +89,17 @@ class Campaign:
         if not isinstance(recipe, TrainingConfig):
             raise InputError("recipe of a campaign", expected="one with a single stage", got=self.recipe)
         return recipe.with_overrides({**self.settings, **variant.settings})
+
+    def initial_tensors(self, variant: Variant) -> dict[str, Tensor] | None:
+        """The weights that a variant starts from, None for random ones.
+
+        Raises:
+            InputError: There are no such weights.
+            WeightsError: They are damaged, or not of this kind of model.
+        """
+        config = self.config(variant)
+        path = initial_path(self.initial if variant.initial is None else variant.initial, config.model)
+        return read_start(path, config).tensors if path else None
 
 
 @dataclass(frozen=True)
@@ -193,6 +210,7 @@ def run_variants(
 
     Raises:
         InputError: A name or a setting is unknown, or a variant was begun with another budget.
+        WeightsError: Starting weights cannot be read.
         KeyboardInterrupt: Ctrl+C was pressed; the variant under way goes on the next time.
     """
     names = [variant.name for variant in campaign.variants]
@@ -200,13 +218,15 @@ def run_variants(
         raise InputError("variant of the campaign", expected=f"one of {', '.join(names)}", got=f"'{unknown[0]}'")
     # All are checked before the first is run.
     configs = {variant.name: campaign.config(variant) for variant in campaign.variants}
+    starts = {variant.name: campaign.initial_tensors(variant) for variant in campaign.variants}
     for variant in campaign.variants:
         folder = out / variant.name
         if (only and variant.name not in only) or (folder / RESULT).exists():
             continue
         report(f"{variant.name}: {variant.question}")
         steps = plan_steps(configs[variant.name], store, folder, device, minutes, report)
-        result = _run_variant(configs[variant.name].with_overrides({"steps": steps}), store, folder, device, report)
+        config = configs[variant.name].with_overrides({"steps": steps})
+        result = _run_variant(config, store, folder, device, starts[variant.name], report)
         write_text_atomically(folder / RESULT, json.dumps(asdict(result), indent=2) + "\n")
     return [read_result(out / name) for name in names if (out / name / RESULT).exists()]
 
@@ -264,9 +284,14 @@ def campaign_table(campaign: Campaign, results: Sequence[VariantResult]) -> str:
 
 
 def _run_variant(
-    config: TrainingConfig, store: Store, folder: Path, device: torch.device, report: Callable[[str], None]
+    config: TrainingConfig,
+    store: Store,
+    folder: Path,
+    device: torch.device,
+    initial: dict[str, Tensor] | None,
+    report: Callable[[str], None],
 ) -> VariantResult:
-    trainer = Trainer(config, store, folder, device, report=report)
+    trainer = Trainer(config, store, folder, device, initial=initial, report=report)
     if trainer.resume():
         report(f"going on from step {trainer.progress.step} of {config.steps}")
     trainer.run()
