@@ -270,7 +270,8 @@ class TestOnDevice:
         assert np.isfinite(losses).all()
 
     def test_the_same_holds_for_volumes(self, config: TrainingConfig, volume_store: Store) -> None:
-        config = volumes(config, 0.03).with_overrides({"sampling.synthetic_share": 0.03})
+        rare = {"sampling.synthetic_share": 0.03, "sampling.inserted_share": 0.1}
+        config = volumes(config, 0.03).with_overrides(rare)
         config = dataclasses.replace(config, round_probabilities=(0.0, 1.0))
         meta = torch.device("meta")
         task = create(config, volume_store, meta)
@@ -342,15 +343,6 @@ class TestOnDevice:
         RecordDataset(task._engine.records).__getitems__(range(30))  # type: ignore[union-attr]
         assert set(brought) == {"one"}
         assert set(drawn) == {"flat"}
-
-    def test_shapes_inserted_into_volumes_are_refused(self, config: TrainingConfig, volume_store: Store) -> None:
-        config = config.with_overrides({"model": "bedside-3d"})
-        # The settings alone may not refuse what another model's engine makes.
-        object.__setattr__(config.sampling, "inserted_share", 0.1)
-        with pytest.raises(
-            InputError, match=r"inserted_share: expected 0 for models of volumes with sampling\.on_device"
-        ):
-            create(config, volume_store, CPU)
 
 
 def test_other_models_are_refused(config: TrainingConfig, store: Store) -> None:

@@ -52,8 +52,8 @@ class SamplingConfig:
         extruded_share: Of volumes only: share that continues an image along a third axis.
         synthetic_share: Of volumes only: share of random shapes with random textures.
         inserted_share: Share whose object is a shape drawn into an image: a branching tree, a group of blobs, a shell.
-        on_device: Whether samples are made in batches on the training's device, see ``data.device``; there shapes are
-            drawn into images alone. Their distribution is the same, the samples are others.
+        on_device: Whether samples are made in batches on the training's device, see ``data.device``. Their
+            distribution is the same, the samples are others.
     """
 
     grid: int = 128

@@ -32,7 +32,7 @@ def drawn(
 ) -> dict[str, NDArray[Any]]:
     """The table of samples that all get a shape."""
     rows = np.arange(count)
-    return draw_insertions(rows, np.full(count, mode), np.full(count, colour), seed, rows, shape)
+    return draw_insertions(rows, np.full(count, mode), np.full(count, colour), seed, rows, shape, MINIMUM_CELLS)
 
 
 def windows(batch: int, shape: tuple[int, ...]) -> Tensor:
@@ -99,10 +99,10 @@ def test_coverage_in_255_steps_is_as_good_as_exact() -> None:
 
 def test_a_shape_is_of_seed_and_number_alone() -> None:
     modes, colour, numbers = np.array([BOX, WIDE, CLOSE] * 8), np.array([True, False] * 12), np.arange(100, 124)
-    whole = draw_insertions(np.arange(24), modes, colour, 3, numbers, SHAPES[0])
+    whole = draw_insertions(np.arange(24), modes, colour, 3, numbers, SHAPES[0], MINIMUM_CELLS)
     chosen = np.array([17, 4, 9, 21])
-    part = draw_insertions(np.arange(4), modes[chosen], colour[chosen], 3, numbers[chosen], SHAPES[0])
-    others = draw_insertions(chosen, modes, colour, 3, numbers, SHAPES[0])
+    part = draw_insertions(np.arange(4), modes[chosen], colour[chosen], 3, numbers[chosen], SHAPES[0], MINIMUM_CELLS)
+    others = draw_insertions(chosen, modes, colour, 3, numbers, SHAPES[0], MINIMUM_CELLS)
     for name in ("inserted_object", "inserted_coverage", "inserted_paint"):
         np.testing.assert_array_equal(part[name], whole[name][chosen])
         np.testing.assert_array_equal(part[name], others[name])
@@ -110,7 +110,7 @@ def test_a_shape_is_of_seed_and_number_alone() -> None:
         ours, theirs = np.flatnonzero(whole["cored"] == row), np.flatnonzero(part["cored"] == place)
         np.testing.assert_array_equal(whole["core"][ours], part["core"][theirs])
         np.testing.assert_array_equal(whole["core_paint"][ours], part["core_paint"][theirs])
-    other = draw_insertions(np.arange(24), modes, colour, 4, numbers, SHAPES[0])
+    other = draw_insertions(np.arange(24), modes, colour, 4, numbers, SHAPES[0], MINIMUM_CELLS)
     assert not np.array_equal(other["inserted_coverage"], whole["inserted_coverage"])
     assert len({values.tobytes() for values in whole["inserted_coverage"]}) == 24
 

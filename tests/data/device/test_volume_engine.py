@@ -7,7 +7,6 @@ import pytest
 import torch
 from torch import Tensor
 
-from bedside.core.errors import InputError
 from bedside.data.device.volume_engine import VolumeEngine
 from bedside.data.sampling import SamplingConfig
 from bedside.data.store import Store
@@ -15,7 +14,13 @@ from bedside.data.volume_sampling import VolumeSampler
 
 CPU = torch.device("cpu")
 CONFIG = SamplingConfig(
-    grid=32, superpixel_share=0.2, wide_share=0.35, close_share=0.2, synthetic_share=0.1, extruded_share=0.15
+    grid=32,
+    superpixel_share=0.2,
+    wide_share=0.35,
+    close_share=0.2,
+    synthetic_share=0.1,
+    extruded_share=0.15,
+    inserted_share=0.1,
 )
 
 
@@ -52,7 +57,7 @@ def test_samples_have_the_form_that_training_takes(engine: VolumeEngine) -> None
 
 
 def test_objects_are_as_large_as_those_of_the_sampler(store: Store) -> None:
-    config = replace(CONFIG, close_share=0.0, synthetic_share=0.0, extruded_share=0.0)
+    config = replace(CONFIG, close_share=0.0, synthetic_share=0.0, extruded_share=0.0, inserted_share=0.0)
     engine, sampler = VolumeEngine(store, config, 1, CPU), VolumeSampler(store, config, 1)
     got = torch.cat([made(engine, list(range(n, n + 20)))["truth"].flatten(1) for n in range(0, 120, 20)])
     wanted = np.array([sampler.sample(n).truth.mean() for n in range(120)])
@@ -75,7 +80,7 @@ def test_a_sample_is_of_its_seed_and_number_alone(engine: VolumeEngine, store: S
 
 
 def test_a_smaller_grid_shows_the_same_windows(store: Store) -> None:
-    config = replace(CONFIG, augment=False, grid=64, synthetic_share=0.0, extruded_share=0.0)
+    config = replace(CONFIG, augment=False, grid=64, synthetic_share=0.0, extruded_share=0.0, inserted_share=0.0)
     plain = VolumeEngine(store, config, 7, CPU)
     fine, coarse = made(plain, list(range(6))), made(plain.on_grid(32), list(range(6)))
     assert coarse["truth"].shape == (6, 32, 32, 32)
@@ -90,6 +95,7 @@ def test_samples_of_every_kind_may_be_without_an_object(engine: VolumeEngine) ->
     assert all(len(values) for values in table.values())
     table["target"].fill_(999)
     table["given_cells"].fill_(0)
+    table["inserted_object"].fill_(0)
     batch = engine.make(table)
     assert not batch["truth"].any()
     assert not batch["inside"].any()
@@ -108,6 +114,31 @@ def test_windows_that_no_volume_holds_come_as_they_were_drawn(engine: VolumeEngi
     assert torch.equal(inside[rows], table["given_cells"] >= 2)
 
 
-def test_inserted_shapes_are_refused(store: Store) -> None:
-    with pytest.raises(InputError, match=r"sampling\.inserted_share: expected 0 for models of volumes"):
-        VolumeEngine(store, replace(CONFIG, inserted_share=0.1), 0, CPU)
+def test_inserted_shapes_are_the_objects_and_nothing_else_of_their_windows_changes(store: Store) -> None:
+    config = replace(CONFIG, inserted_share=0.3, synthetic_share=0.0, extruded_share=0.0)
+    engine = VolumeEngine(store, config, 7, CPU)
+    drawn = engine.records.draw(np.arange(60))
+    table = {name: torch.from_numpy(np.ascontiguousarray(values)) for name, values in drawn.items()}
+    rows = table["inserted"]
+    assert len(rows) / 60 == pytest.approx(0.3, abs=0.15)
+    image, truth, inside = engine._read(table)
+    assert torch.equal(truth[rows], (table["inserted_object"] > 0) & inside[rows])
+    before, objects, _ = engine._read(table | {"inserted": rows[:0], "cored": table["cored"][:0]})
+    painted = table["inserted_coverage"] > 0
+    painted[table["cored"]] |= table["core"] > 0
+    assert torch.equal(image[rows, 0][~painted], before[rows, 0][~painted])
+    changed = (image[rows, 0] != before[rows, 0]) & painted
+    assert changed.sum() > 0.95 * painted.sum()
+    others = np.setdiff1d(np.arange(60), rows.numpy())
+    assert torch.equal(image[others], before[others])
+    assert torch.equal(truth[others], objects[others])
+
+
+def test_shapes_are_as_large_as_those_of_the_sampler(store: Store) -> None:
+    config = replace(CONFIG, inserted_share=1.0, superpixel_share=0.0, synthetic_share=0.0, extruded_share=0.0)
+    engine, sampler = VolumeEngine(store, config, 1, CPU), VolumeSampler(store, config, 1)
+    got = torch.cat([made(engine, list(range(n, n + 20)))["truth"].flatten(1) for n in range(0, 120, 20)])
+    wanted = np.array([sampler.sample(n).truth.mean() for n in range(120)])
+    ranks = [0.1, 0.3, 0.5, 0.7, 0.9]
+    ours = np.quantile(np.log(got.float().mean(dim=1).clamp(min=1e-4).numpy()), ranks)
+    np.testing.assert_allclose(ours, np.quantile(np.log(wanted), ranks), atol=0.5)

@@ -14,7 +14,7 @@ from bedside.data.device.buffers import Buffers, BufferWriter
 from bedside.data.device.choice import LevelTable
 from bedside.data.device.hashing import Draws
 from bedside.data.device.plane_windows import BOX, CLOSE, WARP_SALT, WIDE, Arrays
-from bedside.data.device.volume_given import EXTRUDED, NOT_GIVEN, SYNTHETIC
+from bedside.data.device.volume_given import EXTRUDED, INSERTED, LABELLED, SYNTHETIC
 from bedside.data.device.volume_windows import VolumeWindows, draw_volume_warps
 from bedside.data.device.windows import inside_image, read_image, read_object, window_positions
 from bedside.data.sampling import SamplingConfig
@@ -109,13 +109,13 @@ def test_warps_are_distributed_as_those_of_the_reference() -> None:
 
 
 def test_sets_modes_and_sources_come_in_their_shares(store: Store) -> None:
-    shares = {"superpixel_share": 0.3, "synthetic_share": 0.1, "extruded_share": 0.2}
+    shares = {"superpixel_share": 0.3, "synthetic_share": 0.1, "extruded_share": 0.2, "inserted_share": 0.15}
     windows, _ = prepared(store.items, replace(CONFIG, **shares))
     source, supervoxel = windows._draw_source(Draws(0, np.arange(6000)))
-    found = [(source == kind).mean() for kind in (NOT_GIVEN, SYNTHETIC, EXTRUDED)]
-    assert found == pytest.approx([0.7, 0.1, 0.2], abs=0.02)
+    found = [(source == kind).mean() for kind in (LABELLED, SYNTHETIC, EXTRUDED, INSERTED)]
+    assert found == pytest.approx([0.55, 0.1, 0.2, 0.15], abs=0.02)
     assert supervoxel.mean() == pytest.approx(0.3, abs=0.02)
-    assert not supervoxel[source != NOT_GIVEN].any()
+    assert not supervoxel[source != LABELLED].any()
     windows, _ = prepared(store.items)
     found, _, _ = windows._try(Draws(0, np.arange(3000)))
     modes = np.bincount(found["mode"], minlength=3) / 3000
@@ -126,6 +126,28 @@ def test_sets_modes_and_sources_come_in_their_shares(store: Store) -> None:
     source, supervoxel = windows._draw_source(Draws(0, np.arange(2000)))
     assert not (source == EXTRUDED).any()
     assert not supervoxel.any()
+
+
+def test_shapes_are_drawn_into_windows_around_labelled_objects_of_any_size(store: Store) -> None:
+    windows, _ = prepared(store.items, replace(CONFIG, superpixel_share=0.4, inserted_share=0.5, close_share=0.4))
+    # As if all objects were too small.
+    windows._pool.table[:, 2] = 0
+    found, sound, given = windows._try(Draws(0, np.arange(1500)))
+    inserted = found["source"] == INSERTED
+    assert not given
+    assert sound[inserted].all()
+    assert not sound[~inserted].any()
+    assert {store.items[n].info.variant for n in windows._pool.item[found["object"][inserted]]} == {"image"}
+    # The window is one around a box also where the sample starts in another way.
+    modes = np.bincount(found["mode"][inserted], minlength=3) / inserted.sum()
+    np.testing.assert_allclose(modes[[BOX, WIDE, CLOSE]], [0.3, 0.3, 0.4], atol=0.05)
+    close = found["mode"] == CLOSE
+    assert np.median(found["sides"][close & inserted]) > 2 * np.median(found["sides"][close & ~inserted])
+    mixed = replace(CONFIG, superpixel_share=0.1, synthetic_share=0.1, extruded_share=0.2, inserted_share=0.5)
+    drawn = prepared(store.items, mixed)[0].draw(0, np.arange(200))
+    assert len(drawn["inserted"]) > 60
+    assert len(drawn["given"]) > 30
+    assert not set(drawn["inserted"]) & set(drawn["given"])
 
 
 def test_close_windows_lie_on_the_object(store: Store) -> None:
@@ -142,14 +164,15 @@ def test_close_windows_lie_on_the_object(store: Store) -> None:
 
 
 def test_a_sample_does_not_depend_on_its_batch(store: Store) -> None:
-    windows, _ = prepared(store.items, replace(CONFIG, synthetic_share=0.2, extruded_share=0.2))
+    windows, _ = prepared(store.items, replace(CONFIG, synthetic_share=0.2, extruded_share=0.2, inserted_share=0.2))
     many, some = windows.draw(3, np.arange(24)), windows.draw(3, np.array([21, 7, 2]))
-    listed = {"displaced": {"displacement"}, "given": {"given_image", "given_cells"}}
+    listed = {"displaced": {"displacement"}, "given": {"given_image", "given_cells"}, "inserted": set[str]()}
     for name in many.keys() - listed.keys() - set().union(*listed.values()):
         np.testing.assert_array_equal(many[name][[21, 7, 2]], some[name])
     for rows, columns in listed.items():
         for place, number in enumerate((21, 7, 2)):
             ours, theirs = np.flatnonzero(many[rows] == number), np.flatnonzero(some[rows] == place)
+            assert len(ours) == len(theirs)
             for column in columns:
                 np.testing.assert_array_equal(many[column][ours], some[column][theirs])
     assert len(many["given"]) > 3

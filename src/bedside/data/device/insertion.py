@@ -28,7 +28,7 @@ from bedside.data.insertion import (
     TEXTURE,
     TINT,
 )
-from bedside.data.sampling import MAXIMUM_TRIES, MINIMUM_CELLS
+from bedside.data.sampling import MAXIMUM_TRIES
 from bedside.data.shapes import Shape, random_shape
 
 MODES = ("box", "wide", "close")
@@ -48,6 +48,7 @@ def draw_insertions(
     seed: int,
     numbers: NDArray[np.int64],
     shape: tuple[int, ...],
+    minimum_cells: int,
 ) -> dict[str, NDArray[Any]]:
     """Which shapes are put into samples, and how.
 
@@ -58,6 +59,7 @@ def draw_insertions(
         seed: Of the run.
         numbers: int64 (samples,), the samples' numbers.
         shape: Of the image on the grid: (channels, grid, grid[, grid]).
+        minimum_cells: Cells of the grid that a shape must cover; where none of those drawn does, the last is taken.
 
     Returns:
         inserted: As given. inserted_object: uint8 0/1 (inserted, *grid), what is meant; inserted_coverage: uint8
@@ -72,7 +74,7 @@ def draw_insertions(
     layers = np.zeros((3, len(inserted), *grid), dtype=np.uint8)
     for place, row in enumerate(inserted):
         generator = np.random.default_rng((seed, int(numbers[row]), SHAPE_SALT))
-        drawn = _draw_shape(grid[0], len(grid), MODES[mode[row]], generator)
+        drawn = _draw_shape(grid[0], len(grid), MODES[mode[row]], minimum_cells, generator)
         layers[0, place] = drawn.object > 0.5
         layers[1, place] = np.rint(drawn.coverage * FULL)
         layers[2, place] = np.rint(drawn.core * FULL)
@@ -90,11 +92,11 @@ def draw_insertions(
     }
 
 
-def _draw_shape(grid: int, axes: int, mode: str, generator: np.random.Generator) -> Shape:
+def _draw_shape(grid: int, axes: int, mode: str, minimum_cells: int, generator: np.random.Generator) -> Shape:
     """A shape of which enough lies on the grid; the last one drawn if none does."""
     for _ in range(MAXIMUM_TRIES):
         drawn = random_shape(grid, axes, float(generator.uniform(*EXTENTS[mode])), generator)
-        if (drawn.object > 0.5).sum() >= MINIMUM_CELLS:
+        if (drawn.object > 0.5).sum() >= minimum_cells:
             break
     return drawn
 

@@ -10,6 +10,7 @@ from bedside.data.device.plane_appearance import draw_plane_appearance
 from bedside.data.device.plane_starts import draw_plane_starts
 from bedside.data.device.plane_windows import PlaneWindows
 from bedside.data.device.records import APPEARANCE_SALT, START_SALT, Arrays, Records
+from bedside.data.sampling import MINIMUM_CELLS
 
 CHANNELS = 3
 """Of images on the grid."""
@@ -21,7 +22,9 @@ class PlaneRecords(Records[PlaneWindows]):
     def _details(self, table: Arrays, numbers: NDArray[np.int64]) -> Arrays:
         config = self._windows.config
         shape = (CHANNELS, config.grid, config.grid)
-        details = draw_insertions(table["inserted"], table["mode"], table["colour"], self._seed, numbers, shape)
+        details = draw_insertions(
+            table["inserted"], table["mode"], table["colour"], self._seed, numbers, shape, MINIMUM_CELLS
+        )
         if config.augment:
             details |= draw_plane_appearance(table["colour"], self._draws(numbers, APPEARANCE_SALT))
         return details | draw_plane_starts(table["mode"], self._draws(numbers, START_SALT))

@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from bedside.core.errors import InputError
 from bedside.data.device.buffers import BufferWriter
 from bedside.data.device.engine import Engine
+from bedside.data.device.insertion import insert_shapes
 from bedside.data.device.volume_appearance import change_volumes
 from bedside.data.device.volume_given import INSIDE, TRUTH
 from bedside.data.device.volume_records import VolumeRecords
@@ -29,18 +29,12 @@ class VolumeEngine(Engine[VolumeRecords]):
         device: Where samples are made.
 
     Raises:
-        InputError: The store has no volume to train on, or inserted shapes are asked for.
+        InputError: The store has no volume to train on.
     """
 
     minimum_cells = MINIMUM_CELLS
 
     def __init__(self, store: Store, config: SamplingConfig, seed: int, device: torch.device) -> None:
-        if config.inserted_share:
-            raise InputError(
-                "sampling.inserted_share",
-                expected="0 for models of volumes with sampling.on_device",
-                got=config.inserted_share,
-            )
         writer = BufferWriter()
         records = VolumeRecords(VolumeWindows(store.items, writer, config), seed)
         super().__init__(records, writer.finish(device), config)
@@ -54,7 +48,7 @@ class VolumeEngine(Engine[VolumeRecords]):
             image.index_copy_(0, rows, table["given_image"][:, None].float())
             truth.index_copy_(0, rows, (table["given_cells"] & TRUTH) > 0)
             inside.index_copy_(0, rows, (table["given_cells"] & INSIDE) > 0)
-        return image, truth, inside
+        return *insert_shapes(image, truth, inside, table), inside
 
     def _change(self, image: Tensor, table: Table) -> Tensor:
         return change_volumes(image, table)

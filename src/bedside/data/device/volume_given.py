@@ -18,8 +18,9 @@ from bedside.data.store import Item
 from bedside.data.synthetic import synthetic_volume
 from bedside.data.volume_sampling import MINIMUM_CELLS, draw_extruded, pick_item, plane_pool
 
-NOT_GIVEN, SYNTHETIC, EXTRUDED = 0, 1, 2
-"""Where a window comes from: a volume in the device's memory, random shapes, or an image."""
+LABELLED, INSERTED, SYNTHETIC, EXTRUDED = range(4)
+"""Where a window comes from: an object of a volume in the device's memory, such a volume and a shape that is drawn into
+it, random shapes, or an image. The last two are made here."""
 MODES = {BOX: "box", WIDE: "wide", CLOSE: "close"}
 TRUTH, INSIDE = 1, 2
 """Bits of a cell: whether it is of the object, and whether it lies in the image."""

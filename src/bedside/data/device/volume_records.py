@@ -5,17 +5,22 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from bedside.data.device.insertion import draw_insertions
 from bedside.data.device.records import APPEARANCE_SALT, START_SALT, Arrays, Records
 from bedside.data.device.volume_appearance import draw_volume_appearance
 from bedside.data.device.volume_starts import draw_volume_starts
 from bedside.data.device.volume_windows import VolumeWindows
+from bedside.data.volume_augmentation import AXES
+from bedside.data.volume_sampling import MINIMUM_CELLS
 
 
 class VolumeRecords(Records[VolumeWindows]):
     """Draws records of samples in ``VolumeWindows``."""
 
     def _details(self, table: Arrays, numbers: NDArray[np.int64]) -> Arrays:
-        details: Arrays = {}
-        if self._windows.config.augment:
+        config = self._windows.config
+        shape, colour = (1, *(config.grid,) * AXES), np.zeros(len(numbers), dtype=np.bool_)
+        details = draw_insertions(table["inserted"], table["mode"], colour, self._seed, numbers, shape, MINIMUM_CELLS)
+        if config.augment:
             details |= draw_volume_appearance(self._draws(numbers, APPEARANCE_SALT))
         return details | draw_volume_starts(table["mode"], self._draws(numbers, START_SALT))

@@ -20,7 +20,7 @@ from bedside.data.device.choice import LevelTable, make_pool
 from bedside.data.device.hashing import Draws
 from bedside.data.device.plane_windows import BOX, CLOSE, FIRST_SALT, SPARE, WARP_SALT, WIDE, draw_zoom
 from bedside.data.device.records import Arrays
-from bedside.data.device.volume_given import EXTRUDED, NOT_GIVEN, SYNTHETIC, GivenWindows
+from bedside.data.device.volume_given import EXTRUDED, INSERTED, LABELLED, SYNTHETIC, GivenWindows
 from bedside.data.sampling import MAXIMUM_TRIES, SamplingConfig
 from bedside.data.store import Item
 from bedside.data.volume_augmentation import AXES, ORDERS
@@ -79,6 +79,7 @@ class VolumeWindows:
                 centre + matrix @ p in voxel edge coordinates of the level, (z, y, x).
             displaced: int64, the samples with a displacement; displacement: float32 (displaced, 3, 4, 4, 4), of places.
             mode: int64 (n,), ``BOX``, ``WIDE`` or ``CLOSE``.
+            inserted: int64, the samples whose object is a shape put into the window.
             given: int64, the samples whose window no volume holds; given_image, given_cells: uint8 (given, grid, grid,
                 grid), see ``volume_given``. Their other rows are of a window that is not used.
 
@@ -107,23 +108,28 @@ class VolumeWindows:
             kind < config.wide_share, WIDE, np.where(kind < config.wide_share + config.close_share, CLOSE, BOX)
         )
         source, supervoxel = self._draw_source(draws)
+        given = (source == SYNTHETIC) | (source == EXTRUDED)
+        # A shape is drawn into a window as around a box, however its sample starts.
+        framed = np.where(source == INSERTED, BOX, mode)
         picked = self._pool.pick(supervoxel.astype(np.int64), draws)
         item, row = self._pool.item[picked], self._pool.table[picked]
         spacing = self._spacing[item]
         shape = self._levels.shape[self._levels.first[self._pyramid[item]]]
         start, stop = row[:, 3:6], row[:, 6:9]
         extent = np.maximum(((stop - start) * spacing).max(axis=1), 6.0 * spacing.min(axis=1))
-        side = np.minimum(extent * draw_zoom(mode, config, draws), 2.0 * (shape * spacing).max(axis=1))
+        side = np.minimum(extent * draw_zoom(framed, config, draws), 2.0 * (shape * spacing).max(axis=1))
         middle = (start + stop) / 2
         choice, seeds = draws.uniform(), draws.bits()[:, 0]
-        for n in np.flatnonzero((mode == CLOSE) & (source == NOT_GIVEN)):
+        for n in np.flatnonzero((framed == CLOSE) & ~given):
             middle[n] = self._voxel(picked[n], choice[n])
         slack = 0.5 * np.maximum(side - extent, 0.2 * extent)
         centre = middle + draws.uniforms(AXES, -0.6, 0.6) * slack[:, None] / spacing
         sides = side[:, None] / spacing
-        sound = row[:, 2] / (sides.prod(axis=1) / config.grid**AXES) >= SPARE * MINIMUM_CELLS
+        cells = row[:, 2] / (sides.prod(axis=1) / config.grid**AXES)
+        # A shape takes the object's place, however small that is.
+        sound = (source == INSERTED) | (cells >= SPARE * MINIMUM_CELLS)
         made: dict[int, NDArray[np.uint8]] = {}
-        for n in np.flatnonzero(source != NOT_GIVEN):
+        for n in np.flatnonzero(given):
             window = self._given.draw(int(source[n]), int(mode[n]), config, np.random.default_rng(int(seeds[n])))
             sound[n] = window is not None
             if window is not None:
@@ -135,10 +141,11 @@ class VolumeWindows:
         """Where windows come from, see ``volume_given``, and whether objects of volumes are supervoxels."""
         config = self.config
         left = draws.uniform() - config.synthetic_share
-        source = np.where(left < 0, SYNTHETIC, NOT_GIVEN)
-        extruded = (left >= 0) & (left < config.extruded_share) & self._given.has_planes
-        source[extruded] = EXTRUDED
-        supervoxel = (left - config.extruded_share < config.superpixel_share) & (source == NOT_GIVEN)
+        source = np.where(left < 0, SYNTHETIC, LABELLED)
+        source[(left >= 0) & (left < config.inserted_share)] = INSERTED
+        left -= config.inserted_share
+        source[(left >= 0) & (left < config.extruded_share) & self._given.has_planes] = EXTRUDED
+        supervoxel = (left - config.extruded_share < config.superpixel_share) & (source == LABELLED)
         return source, supervoxel & bool(self._pool.sets.count[1])
 
     def _voxel(self, picked: int, choice: float) -> NDArray[np.float64]:
@@ -180,6 +187,7 @@ class VolumeWindows:
             "displaced": displaced,
             "displacement": displacement,
             "mode": found["mode"],
+            "inserted": np.flatnonzero(found["source"] == INSERTED),
         }
 
     def _pack(self, given: dict[int, NDArray[np.uint8]]) -> Arrays:
