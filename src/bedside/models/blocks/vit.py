@@ -46,21 +46,36 @@ class RelativeAttention(nn.Module):
         self.rel_pos_h = nn.Parameter(torch.zeros(2 * side - 1, width // heads))
         self.rel_pos_w = nn.Parameter(torch.zeros(2 * side - 1, width // heads))
 
-    def bias(self, queries: Tensor) -> Tensor:
-        """What the offsets add to the scores of queries (n, heads, side ** 2, d): (n, heads, side ** 2, side ** 2)."""
+    def forward(self, x: Tensor) -> Tensor:
+        """Squares (n, side, side, width) to the same shape."""
+        q, k, v = self.qkv(x.flatten(1, 2)).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4).unbind(0)
+        out = self._attend(q, k, v)
+        projected: Tensor = self.proj(out.transpose(1, 2).flatten(2))
+        return projected.reshape(x.shape)
+
+    def _attend(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        """Queries, keys and values (n, heads, side ** 2, d) to values of the same shape.
+
+        What an offset adds to a score is a product, too: of the query's scores with every row and column, and of a key
+        that is 1 at its own row and column. With these as further features no matrix of all pairs is ever stored.
+        """
+        width, side = q.shape[-1], self.side
+        places = torch.eye(side, dtype=q.dtype, device=q.device)
+        own = torch.cat([places.repeat_interleave(side, 0), places.repeat(side, 1)], dim=1)
+        queries = torch.cat([q * width**-0.5, self._offset_scores(q).to(q.dtype)], dim=-1)
+        keys = torch.cat([k, own.expand(*k.shape[:2], -1, -1)], dim=-1)
+        # Fast kernels ask for values as wide as keys.
+        out = F.scaled_dot_product_attention(queries, keys, F.pad(v, (0, 2 * side)), scale=1.0)
+        return out[..., :width]
+
+    def _offset_scores(self, queries: Tensor) -> Tensor:
+        """What its offset from every row and every column adds to a query's scores: (n, heads, side ** 2, 2 * side)."""
         along = torch.arange(self.side, device=queries.device)
         offsets = along[:, None] - along[None, :] + self.side - 1
         grid = torch.unflatten(queries, 2, (self.side, self.side))
         in_y = torch.einsum("nhyxd,ykd->nhyxk", grid, self.rel_pos_h[offsets])
         in_x = torch.einsum("nhyxd,xkd->nhyxk", grid, self.rel_pos_w[offsets])
-        return (in_y[..., :, None] + in_x[..., None, :]).flatten(4).flatten(2, 3)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Squares (n, side, side, width) to the same shape."""
-        q, k, v = self.qkv(x.flatten(1, 2)).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4).unbind(0)
-        out = F.scaled_dot_product_attention(q, k, v, attn_mask=self.bias(q))
-        projected: Tensor = self.proj(out.transpose(1, 2).flatten(2))
-        return projected.reshape(x.shape)
+        return torch.cat([in_y, in_x], dim=-1).flatten(2, 3)
 
 
 class GeluPerceptron(nn.Module):
