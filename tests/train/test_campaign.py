@@ -85,7 +85,8 @@ def test_variants_are_run_once_and_tabled(store: Store, tmp_path: Path, steps: l
         assert result.parameters < 100_000
     table = campaign_table(campaign, both)
     assert table.count("\n") == 4
-    assert f"| plain | what? | this | {both[0].parameters:,} | 6 | {both[0].scores['dsc_round_0']:.3f} |" in table
+    assert f"| plain | what? | this | {both[0].parameters:,} | 6 | {both[0].seconds:.0f} | " in table
+    assert f"| {both[0].scores['dsc_round_0']:.3f} | {both[0].scores['dsc_round_1']:.3f} | " in table
 
 
 def test_a_variant_that_was_stopped_goes_on(store: Store, tmp_path: Path, steps: list[float]) -> None:

@@ -274,11 +274,20 @@ def campaign_table(campaign: Campaign, results: Sequence[VariantResult]) -> str:
     """Results as a Markdown table in the order of the campaign, with each variant's question and expectation."""
     variants = {variant.name: variant for variant in campaign.variants}
     scores = list(results[0].scores) if results else []
-    head = ["variant", "question", "expected", "parameters", "samples", *[s.replace("_", " ") for s in scores]]
+    head = [
+        "variant",
+        "question",
+        "expected",
+        "parameters",
+        "samples",
+        "seconds",
+        *[s.replace("_", " ") for s in scores],
+    ]
     lines = [f"| {' | '.join(head)} |", f"|{'---|' * len(head)}"]
     for result in results:
         variant = variants[result.name]
-        cells = [result.name, variant.question, variant.expected, f"{result.parameters:,}", f"{result.samples:,}"]
+        numbers = [f"{result.parameters:,}", f"{result.samples:,}", f"{result.seconds:.0f}"]
+        cells = [result.name, variant.question, variant.expected, *numbers]
         lines.append(f"| {' | '.join([*cells, *[f'{result.scores[s]:.3f}' for s in scores]])} |")
     return "\n".join(lines) + "\n"
 
