@@ -27,6 +27,7 @@ from bedside.train.campaign import (
 from bedside.train.checkpoint import CHECKPOINT, read_checkpoint
 
 CPU = torch.device("cpu")
+ARCHITECTURE = {"widths": [8, 8, 8, 8, 8], "depths": [1, 1, 1, 1, 1]}
 TINY = {
     "batch": 2,
     "workers": 0,
@@ -35,7 +36,7 @@ TINY = {
     "validation_samples": 2,
     "coarse_share": 0.0,
     "sampling.grid": 32,
-    "architecture": {"widths": [8, 8, 8, 8, 8], "depths": [1, 1, 1, 1, 1]},
+    "architecture": ARCHITECTURE,
 }
 
 
@@ -136,7 +137,7 @@ def test_what_cannot_be_run_is_refused_before_anything_is(store: Store, tmp_path
 
 
 def test_variants_start_from_the_weights_they_name(store: Store, tmp_path: Path, steps: list[float]) -> None:
-    model = build_model("bedside-2d", tiny(Variant("a")).config(Variant("a")).architecture)
+    model = build_model("bedside-2d", ARCHITECTURE)
     path = tmp_path / "mine.safetensors"
     save_file(model.state_dict(), path)
     still = {**TINY, "learning_rate": 1e-12, "weight_decay": 0.0}

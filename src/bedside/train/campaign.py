@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from bedside.core.errors import FormatError, InputError
 from bedside.core.files import write_text_atomically
@@ -90,16 +89,14 @@ class Campaign:
             raise InputError("recipe of a campaign", expected="one with a single stage", got=self.recipe)
         return recipe.with_overrides({**self.settings, **variant.settings})
 
-    def initial_tensors(self, variant: Variant) -> dict[str, Tensor] | None:
-        """The weights that a variant starts from, None for random ones.
+    def initial_path(self, variant: Variant) -> Path | None:
+        """Where the weights lie that a variant starts from, None for random ones.
 
         Raises:
             InputError: There are no such weights.
-            WeightsError: They are damaged, or not of this kind of model.
+            WeightsError: None are bundled or installed.
         """
-        config = self.config(variant)
-        path = initial_path(self.initial if variant.initial is None else variant.initial, config.model)
-        return read_start(path, config).tensors if path else None
+        return initial_path(self.initial if variant.initial is None else variant.initial, self.config(variant).model)
 
 
 @dataclass(frozen=True)
@@ -218,7 +215,7 @@ def run_variants(
         raise InputError("variant of the campaign", expected=f"one of {', '.join(names)}", got=f"'{unknown[0]}'")
     # All are checked before the first is run.
     configs = {variant.name: campaign.config(variant) for variant in campaign.variants}
-    starts = {variant.name: campaign.initial_tensors(variant) for variant in campaign.variants}
+    starts = {variant.name: campaign.initial_path(variant) for variant in campaign.variants}
     for variant in campaign.variants:
         folder = out / variant.name
         if (only and variant.name not in only) or (folder / RESULT).exists():
@@ -274,15 +271,8 @@ def campaign_table(campaign: Campaign, results: Sequence[VariantResult]) -> str:
     """Results as a Markdown table in the order of the campaign, with each variant's question and expectation."""
     variants = {variant.name: variant for variant in campaign.variants}
     scores = list(results[0].scores) if results else []
-    head = [
-        "variant",
-        "question",
-        "expected",
-        "parameters",
-        "samples",
-        "seconds",
-        *[s.replace("_", " ") for s in scores],
-    ]
+    head = ["variant", "question", "expected", "parameters", "samples", "seconds"]
+    head += [s.replace("_", " ") for s in scores]
     lines = [f"| {' | '.join(head)} |", f"|{'---|' * len(head)}"]
     for result in results:
         variant = variants[result.name]
@@ -297,9 +287,10 @@ def _run_variant(
     store: Store,
     folder: Path,
     device: torch.device,
-    initial: dict[str, Tensor] | None,
+    start: Path | None,
     report: Callable[[str], None],
 ) -> VariantResult:
+    initial = read_start(start, config).tensors if start else None
     trainer = Trainer(config, store, folder, device, initial=initial, report=report)
     if trainer.resume():
         report(f"going on from step {trainer.progress.step} of {config.steps}")

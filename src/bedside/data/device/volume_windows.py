@@ -110,17 +110,17 @@ class VolumeWindows:
         source, supervoxel = self._draw_source(draws)
         given = (source == SYNTHETIC) | (source == EXTRUDED)
         # A shape is drawn into a window as around a box, however its sample starts.
-        framed = np.where(source == INSERTED, BOX, mode)
+        window_mode = np.where(source == INSERTED, BOX, mode)
         picked = self._pool.pick(supervoxel.astype(np.int64), draws)
         item, row = self._pool.item[picked], self._pool.table[picked]
         spacing = self._spacing[item]
         shape = self._levels.shape[self._levels.first[self._pyramid[item]]]
         start, stop = row[:, 3:6], row[:, 6:9]
         extent = np.maximum(((stop - start) * spacing).max(axis=1), 6.0 * spacing.min(axis=1))
-        side = np.minimum(extent * draw_zoom(framed, config, draws), 2.0 * (shape * spacing).max(axis=1))
+        side = np.minimum(extent * draw_zoom(window_mode, config, draws), 2.0 * (shape * spacing).max(axis=1))
         middle = (start + stop) / 2
         choice, seeds = draws.uniform(), draws.bits()[:, 0]
-        for n in np.flatnonzero((framed == CLOSE) & ~given):
+        for n in np.flatnonzero((window_mode == CLOSE) & ~given):
             middle[n] = self._voxel(picked[n], choice[n])
         slack = 0.5 * np.maximum(side - extent, 0.2 * extent)
         centre = middle + draws.uniforms(AXES, -0.6, 0.6) * slack[:, None] / spacing
