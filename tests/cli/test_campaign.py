@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 import bedside.train.campaign
+from bedside.train.budget import Budget
 
 
 def test_options_reach_the_campaign_and_its_table_is_kept(
@@ -14,9 +15,9 @@ def test_options_reach_the_campaign_and_its_table_is_kept(
 ) -> None:
     calls: list[Any] = []
 
-    def record(name: str, data: Path, out: Path, **options: Any) -> str:
+    def record(name: str, data: Path, out: Path, budget: Budget, **options: Any) -> str:
         options.pop("report")("step 1/2")
-        calls.append((name, data, out, options))
+        calls.append((name, data, out, budget, options))
         return "| a |\n"
 
     monkeypatch.setattr(bedside.train.campaign, "run_campaign", record)
@@ -25,8 +26,14 @@ def test_options_reach_the_campaign_and_its_table_is_kept(
     arguments += ["--device", "cpu", "--threads", 1, "--table", table]
     assert cli(*arguments) == (0, "step 1/2\n| a |\n", "")
     assert table.read_text() == "| a |\n"
-    options = {"minutes": 2.5, "only": ["wide"], "device": "cpu", "threads": 1}
-    assert calls == [("bedside-2d", Path("d"), Path("o"), options)]
+    options = {"only": ["wide"], "device": "cpu", "threads": 1}
+    assert calls == [("bedside-2d", Path("d"), Path("o"), Budget(minutes=2.5), options)]
+
+
+def test_a_budget_is_asked_for(cli: Callable[..., Any], tmp_path: Path) -> None:
+    status, out, err = cli("campaign", "bedside-2d", "--data", tmp_path, "--out", tmp_path / "o")
+    assert (status, out) == (2, "")
+    assert err == "bedside: error: budget of a campaign: expected minutes or samples, got none\n"
 
 
 def test_an_unknown_campaign_is_one_line(cli: Callable[..., Any], tmp_path: Path) -> None:

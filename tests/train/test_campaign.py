@@ -11,15 +11,14 @@ from bedside.core.errors import FormatError, InputError
 from bedside.data.store import Store, write_store
 from bedside.models.registry import build_model
 from bedside.train import campaign as module
+from bedside.train.budget import Budget
 from bedside.train.campaign import (
-    PLAN,
     RESULT,
     Campaign,
     Variant,
     campaign_names,
     campaign_table,
     load_campaign,
-    plan_steps,
     read_result,
     run_campaign,
     run_variants,
@@ -45,12 +44,12 @@ def tiny(*variants: Variant) -> Campaign:
 
 
 @pytest.fixture
-def steps(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+def steps(monkeypatch: pytest.MonkeyPatch) -> list[Budget]:
     """Budgets that were asked for; each is worth three steps."""
-    asked: list[float] = []
+    asked: list[Budget] = []
 
-    def plan(config: object, store: object, folder: Path, device: object, minutes: float, report: object) -> int:
-        asked.append(minutes)
+    def plan(config: object, store: object, folder: Path, device: object, budget: Budget, report: object) -> int:
+        asked.append(budget)
         return 3
 
     monkeypatch.setattr(module, "plan_steps", plan)
@@ -70,15 +69,15 @@ def test_campaigns_that_come_with_the_package_can_be_run(name: str) -> None:
         build_model(config.model, config.architecture)
 
 
-def test_variants_are_run_once_and_tabled(store: Store, tmp_path: Path, steps: list[float]) -> None:
+def test_variants_are_run_once_and_tabled(store: Store, tmp_path: Path, steps: list[Budget]) -> None:
     campaign = tiny(Variant("plain", "what?", "this"), Variant("other", "and that?", settings={"ema_decay": 0.0}))
     lines: list[str] = []
-    first = run_variants(campaign, store, tmp_path, CPU, minutes=1.5, only=["other"], report=lines.append)
+    first = run_variants(campaign, store, tmp_path, CPU, Budget(minutes=1.5), only=["other"], report=lines.append)
     assert [result.name for result in first] == ["other"]
-    both = run_variants(campaign, store, tmp_path, CPU, minutes=1.5, report=lines.append)
+    both = run_variants(campaign, store, tmp_path, CPU, Budget(minutes=1.5), report=lines.append)
     assert [result.name for result in both] == ["plain", "other"]
     assert both[1] == first[0]
-    assert steps == [1.5, 1.5]
+    assert steps == [Budget(minutes=1.5)] * 2
     assert "plain: what?" in lines
     for result in both:
         assert (result.steps, result.samples) == (3, 6)
@@ -90,9 +89,9 @@ def test_variants_are_run_once_and_tabled(store: Store, tmp_path: Path, steps: l
     assert f"| {both[0].scores['dsc_round_0']:.3f} | {both[0].scores['dsc_round_1']:.3f} | " in table
 
 
-def test_a_variant_that_was_stopped_goes_on(store: Store, tmp_path: Path, steps: list[float]) -> None:
+def test_a_variant_that_was_stopped_goes_on(store: Store, tmp_path: Path, steps: list[Budget]) -> None:
     campaign = tiny(Variant("plain"))
-    whole = run_variants(campaign, store, tmp_path / "whole", CPU, minutes=1, report=lambda _: None)
+    whole = run_variants(campaign, store, tmp_path / "whole", CPU, Budget(minutes=1), report=lambda _: None)
 
     def stop(line: str) -> None:
         if line.startswith("step 2/"):
@@ -100,50 +99,36 @@ def test_a_variant_that_was_stopped_goes_on(store: Store, tmp_path: Path, steps:
 
     tracked = Campaign("bedside-2d", campaign.variants, {**TINY, "log_every": 1})
     with pytest.raises(KeyboardInterrupt):
-        run_variants(tracked, store, tmp_path / "parts", CPU, minutes=1, report=stop)
+        run_variants(tracked, store, tmp_path / "parts", CPU, Budget(minutes=1), report=stop)
     assert not (tmp_path / "parts" / "plain" / RESULT).exists()
     lines: list[str] = []
-    parts = run_variants(tracked, store, tmp_path / "parts", CPU, minutes=1, report=lines.append)
+    parts = run_variants(tracked, store, tmp_path / "parts", CPU, Budget(minutes=1), report=lines.append)
     assert any(line.startswith("going on from step") for line in lines)
     assert parts[0].scores == whole[0].scores
 
 
-def test_steps_are_measured_once_and_nothing_else_is_left(store: Store, tmp_path: Path) -> None:
-    config = tiny(Variant("plain")).config(Variant("plain"))
-    steps = plan_steps(config, store, tmp_path, CPU, 0.5)
-    assert steps > 1
-    assert [path.name for path in tmp_path.iterdir()] == [PLAN]
-    plan = json.loads((tmp_path / PLAN).read_text())
-    assert plan["steps"] == steps == round(30 / plan["seconds_a_step"])
-    assert plan_steps(config, store, tmp_path, CPU, 0.5) == steps
-    with pytest.raises(InputError, match=r"expected 0\.5 minutes, as begun, got 1"):
-        plan_steps(config, store, tmp_path, CPU, 1)
-
-
-def test_what_cannot_be_run_is_refused_before_anything_is(store: Store, tmp_path: Path, steps: list[float]) -> None:
+def test_what_cannot_be_run_is_refused_before_anything_is(store: Store, tmp_path: Path, steps: list[Budget]) -> None:
     with pytest.raises(InputError, match="unknown training setting"):
-        run_variants(tiny(Variant("a"), Variant("b", settings={"stepz": 3})), store, tmp_path, CPU, minutes=1)
+        run_variants(tiny(Variant("a"), Variant("b", settings={"stepz": 3})), store, tmp_path, CPU, Budget(minutes=1))
     with pytest.raises(InputError, match="expected one of a, got 'c'"):
-        run_variants(tiny(Variant("a")), store, tmp_path, CPU, minutes=1, only=["c"])
+        run_variants(tiny(Variant("a")), store, tmp_path, CPU, Budget(minutes=1), only=["c"])
     with pytest.raises(InputError, match="each with a name of its own"):
         tiny(Variant("a"), Variant("a"))
     with pytest.raises(InputError, match="one with a single stage"):
         Campaign("lite-medsam", (Variant("a"),)).config(Variant("a"))
     with pytest.raises(InputError, match="unknown campaign"):
         load_campaign("nothing")
-    with pytest.raises(InputError, match="minutes"):
-        run_campaign("bedside-2d", tmp_path, tmp_path, minutes=0)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_variants_start_from_the_weights_they_name(store: Store, tmp_path: Path, steps: list[float]) -> None:
+def test_variants_start_from_the_weights_they_name(store: Store, tmp_path: Path, steps: list[Budget]) -> None:
     model = build_model("bedside-2d", ARCHITECTURE)
     path = tmp_path / "mine.safetensors"
     save_file(model.state_dict(), path)
     still = {**TINY, "learning_rate": 1e-12, "weight_decay": 0.0}
     variants = (Variant("given"), Variant("random", initial="none"))
     campaign = Campaign("bedside-2d", variants, still, initial=str(path))
-    run_variants(campaign, store, tmp_path / "out", CPU, minutes=1, report=lambda _: None)
+    run_variants(campaign, store, tmp_path / "out", CPU, Budget(minutes=1), report=lambda _: None)
     given, random = (
         read_checkpoint(tmp_path / "out" / name / CHECKPOINT, CPU)["network"]["stem.weight"]
         for name in ("given", "random")
@@ -153,7 +138,7 @@ def test_variants_start_from_the_weights_they_name(store: Store, tmp_path: Path,
     assert not torch.allclose(random, expected, atol=1e-2)
     missing = Campaign("bedside-2d", (Variant("a"), Variant("b", initial="nowhere.safetensors")), TINY)
     with pytest.raises(InputError, match=r"starting weights.*nowhere"):
-        run_variants(missing, store, tmp_path / "never", CPU, minutes=1)
+        run_variants(missing, store, tmp_path / "never", CPU, Budget(minutes=1))
     assert not (tmp_path / "never").exists()
 
 
@@ -163,13 +148,13 @@ def test_a_result_that_is_none_is_named(tmp_path: Path) -> None:
         read_result(tmp_path)
 
 
-def test_a_campaign_of_one_s_own(store: Store, tmp_path: Path, steps: list[float]) -> None:
+def test_a_campaign_of_one_s_own(store: Store, tmp_path: Path, steps: list[Budget]) -> None:
     path = tmp_path / "mine.yaml"
     path.write_text(
         json.dumps({"recipe": "bedside-2d", "settings": TINY, "variants": [{"name": "a", "question": "does it run?"}]})
     )
     write_store(tmp_path / "store", store.items)
     table = run_campaign(
-        path, tmp_path / "store", tmp_path / "out", minutes=1, device="cpu", threads=1, report=lambda _: None
+        path, tmp_path / "store", tmp_path / "out", Budget(minutes=1), device="cpu", threads=1, report=lambda _: None
     )
     assert "| a | does it run? |" in table

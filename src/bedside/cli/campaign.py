@@ -19,7 +19,12 @@ def campaign(
     out: Annotated[
         Path, typer.Option("--out", help="Folder of the campaign; variants that are done are not repeated.")
     ],
-    minutes: Annotated[float, typer.Option(metavar="M", help="Minutes of training for each variant.")],
+    minutes: Annotated[
+        float | None, typer.Option(metavar="M", help="Minutes of training for each variant; needs an idle machine.")
+    ] = None,
+    samples: Annotated[
+        int | None, typer.Option(metavar="N", help="In place of minutes: samples that each variant sees.")
+    ] = None,
     variant: Annotated[
         list[str], typer.Option("--variant", metavar="NAME", help="Run this variant alone. Repeatable.")
     ] = [],  # noqa: B006
@@ -27,12 +32,11 @@ def campaign(
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     threads: Annotated[int | None, typer.Option(metavar="N", help="Threads on the CPU.")] = None,
 ) -> None:
-    """Train the variants of a campaign for the same time each, and print what each came to on the held-out sets."""
+    """Train the variants of a campaign on the same budget, and print what each came to on the held-out sets."""
     module = training_module("campaign")
+    budget = training_module("budget").Budget(minutes, samples)
     with training_progress() as (report, _):
-        text = module.run_campaign(
-            name, data, out, minutes=minutes, only=variant, device=device, threads=threads, report=report
-        )
+        text = module.run_campaign(name, data, out, budget, only=variant, device=device, threads=threads, report=report)
     print(text, end="")
     if table is not None:
         write_text_atomically(table, text)

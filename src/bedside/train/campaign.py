@@ -1,14 +1,12 @@
 """A campaign: one recipe in several variants under an equal budget, judged on held-out training sets.
 
-A variant states its question and what is expected of it before it is run. Every variant gets the same seconds of
-training on the machine at hand, so that a network or a source of samples that costs more has to be worth it; the number
-of steps that fit is measured first and kept, so that a campaign that was stopped goes on as it would have.
+A variant states its question and what is expected of it before it is run. Every variant gets the same budget, see
+``budget``; the steps that fit are kept, so that a campaign that was stopped goes on as it would have.
 """
 
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -19,6 +17,7 @@ import torch
 from bedside.core.errors import FormatError, InputError
 from bedside.core.files import write_text_atomically
 from bedside.data.store import Store
+from bedside.train.budget import Budget, plan_steps
 from bedside.train.config import TrainingConfig, settings_from_dict
 from bedside.train.devices import resolve_device
 from bedside.train.initial import NONE, initial_path, read_start
@@ -31,11 +30,6 @@ STORE = "store"
 """Folder of the packed store within that of the campaign."""
 RESULT = "result.json"
 """In a variant's folder: what it came to, written last."""
-PLAN = "plan.json"
-"""In a variant's folder: the steps that fit its budget."""
-TIMED_STEPS = 24
-WARM_STEPS = 3
-"""Steps that are taken before the timed ones."""
 
 
 @dataclass(frozen=True)
@@ -150,8 +144,8 @@ def run_campaign(
     name: str | Path,
     data: Path,
     out: Path,
+    budget: Budget,
     *,
-    minutes: float,
     only: Sequence[str] = (),
     device: str = "auto",
     threads: int | None = None,
@@ -163,7 +157,7 @@ def run_campaign(
         name: Name of a campaign, or a YAML file.
         data: Folder of data sets (its ``train`` alone where it has one), or a packed store.
         out: Folder of the campaign; each variant has one within.
-        minutes: Budget of each variant.
+        budget: Of each variant.
         only: Names of the variants to run, all by default.
         device: "auto", "cpu" or "cuda".
         threads: Threads of torch, by default torch's own choice.
@@ -173,14 +167,12 @@ def run_campaign(
         BedsideError: As ``run.run_training``, or a variant is unknown or was begun with another budget.
         KeyboardInterrupt: Ctrl+C was pressed; the variant under way goes on the next time.
     """
-    if not minutes > 0:
-        raise InputError("minutes", expected="more than 0", got=minutes)
     campaign = load_campaign(name)
     where = resolve_device(device)
     if threads is not None:
         torch.set_num_threads(threads)
     store = open_store(data, out / STORE, report)
-    results = run_variants(campaign, store, out, where, minutes=minutes, only=only, report=report)
+    results = run_variants(campaign, store, out, where, budget, only=only, report=report)
     return campaign_table(campaign, results)
 
 
@@ -189,8 +181,8 @@ def run_variants(
     store: Store,
     out: Path,
     device: torch.device,
+    budget: Budget,
     *,
-    minutes: float,
     only: Sequence[str] = (),
     report: Callable[[str], None] = print,
 ) -> list[VariantResult]:
@@ -201,7 +193,7 @@ def run_variants(
         store: Training store.
         out: Folder of the campaign; each variant has one within.
         device: Where to train.
-        minutes: Budget of each variant.
+        budget: Of each variant.
         only: Names of the variants to run, all by default.
         report: Called with each line of the log.
 
@@ -221,38 +213,11 @@ def run_variants(
         if (only and variant.name not in only) or (folder / RESULT).exists():
             continue
         report(f"{variant.name}: {variant.question}")
-        steps = plan_steps(configs[variant.name], store, folder, device, minutes, report)
+        steps = plan_steps(configs[variant.name], store, folder, device, budget, report)
         config = configs[variant.name].with_overrides({"steps": steps})
         result = _run_variant(config, store, folder, device, starts[variant.name], report)
         write_text_atomically(folder / RESULT, json.dumps(asdict(result), indent=2) + "\n")
     return [read_result(out / name) for name in names if (out / name / RESULT).exists()]
-
-
-def plan_steps(
-    config: TrainingConfig,
-    store: Store,
-    folder: Path,
-    device: torch.device,
-    minutes: float,
-    report: Callable[[str], None] = print,
-) -> int:
-    """Steps of ``config`` that fit into ``minutes`` on this machine, measured once and then kept in the folder."""
-    path = folder / PLAN
-    if path.exists():
-        plan = json.loads(path.read_text(encoding="utf-8"))
-        if plan["minutes"] != minutes:
-            raise InputError(f"budget of {folder.name}", expected=f"{plan['minutes']} minutes, as begun", got=minutes)
-        return int(plan["steps"])
-    # A run without an end, of which a few steps are taken and nothing is written.
-    endless = config.with_overrides({"steps": 10**9, "validate_every": 10**9, "log_every": 10**9})
-    trainer = Trainer(endless, store, folder, device, report=report)
-    steps_taken = trainer.steps()
-    marks = [time.monotonic() for _ in zip(range(WARM_STEPS + TIMED_STEPS), steps_taken, strict=False)]
-    steps_taken.close()
-    seconds = (marks[-1] - marks[WARM_STEPS - 1]) / TIMED_STEPS
-    steps = max(1, round(minutes * 60 / seconds))
-    write_text_atomically(path, json.dumps({"minutes": minutes, "steps": steps, "seconds_a_step": seconds}) + "\n")
-    return steps
 
 
 def read_result(folder: Path) -> VariantResult:
