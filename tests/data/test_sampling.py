@@ -137,6 +137,33 @@ def test_inserted_shapes_take_their_share_and_leave_the_others_as_they_were(stor
         assert only.sample(index).truth.sum() >= MINIMUM_CELLS
 
 
+def test_synthetic_shapes_take_their_share_and_leave_the_others_as_they_were(store: Store) -> None:
+    plain = Sampler(store, SamplingConfig(grid=64, superpixel_share=0.3, inserted_share=0.2), 0)
+    config = SamplingConfig(grid=64, superpixel_share=0.3, inserted_share=0.2, synthetic_share=0.3)
+    mixed = Sampler(store, config, 0)
+    changed = [not same(plain.sample(n), mixed.sample(n)) for n in range(80)]
+    assert np.mean(changed) == pytest.approx(0.3, abs=0.12)
+    only = Sampler(store, SamplingConfig(grid=64, superpixel_share=0.0, synthetic_share=1.0), 0)
+    samples = [only.sample(n) for n in range(20)]
+    for sample in samples:
+        assert sample.image.shape == (3, 64, 64)
+        assert sample.truth.sum() >= MINIMUM_CELLS
+        assert sample.inside.all()
+    coloured = [bool(np.abs(s.image[0] - s.image[1]).max() > 1e-3) for s in samples]
+    assert 2 < sum(coloured) < 18
+
+
+def test_jitter_moves_windows_off_their_object(store: Store) -> None:
+    def offsets(jitter: float) -> list[float]:
+        config = SamplingConfig(grid=64, superpixel_share=0.0, wide_share=0.0, close_share=0.0, jitter=jitter,
+                                augment=False)  # fmt: skip
+        samples = [Sampler(store, config, 0).sample(n) for n in range(30)]
+        return [float(np.abs(np.argwhere(s.truth).mean(axis=0) - 31.5).max()) for s in samples]
+
+    assert max(offsets(0.0)) < 2.5
+    assert np.mean(offsets(0.6)) < np.mean(offsets(1.0))
+
+
 def test_a_store_without_superpixels_gives_labels(store: Store, tmp_path: Path) -> None:
     write_store(tmp_path, [i for i in store.items if i.info.variant == "image"])
     assert Sampler(Store(tmp_path), SamplingConfig(grid=32, superpixel_share=1.0), 0).sample(0).truth.any()
@@ -286,6 +313,10 @@ def test_degraded_masks_resemble_the_truth_without_being_it() -> None:
         {"wide_share": 0.6, "close_share": 0.6},
         {"wide_zoom": (0.0, 2.0)},
         {"close_zoom": (1.0, 0.5)},
+        {"jitter": -0.1},
+        {"jitter": float("nan")},
+        {"anisotropy": 6.0},
+        {"superpixel_share": 0.5, "inserted_share": 0.3, "synthetic_share": 0.3},
     ],
 )
 def test_settings_out_of_range_are_refused(values: dict[str, Any]) -> None:

@@ -11,7 +11,7 @@ from scipy import ndimage
 from bedside.data.volume_augmentation import (
     VolumeWarp,
     augment_volume,
-    blur_volume,
+    blur,
     bounding_slices,
     coarsen_axis,
     draw_volume_warp,
@@ -152,6 +152,19 @@ class TestWarp:
         assert stretch.min() > 0.4
         assert stretch.max() < 2.2
 
+    def test_axes_are_stretched_by_themselves_as_often_as_asked(self) -> None:
+        def longest(anisotropy: float) -> list[float]:
+            warps = [
+                draw_volume_warp((0.0, 0.0, 0.0), (1.0, 1.0, 1.0), np.random.default_rng(n), anisotropy)
+                for n in range(300)
+            ]
+            return [float(np.sqrt((w.matrix**2).sum(axis=0)).max()) for w in warps]
+
+        # Without, the mean of three draws from -0.2 to 0.2 is taken off the largest.
+        assert max(longest(0.0)) <= np.exp(0.4 * 2 / 3) + 1e-6
+        shares = [np.mean(np.array(longest(a)) > 1.32) for a in (1.0, 4.0)]
+        assert 0 < shares[0] < shares[1]
+
     def test_axes_come_in_every_order_and_direction(self) -> None:
         seen = set()
         for seed in range(600):
@@ -184,6 +197,22 @@ class TestAppearance:
         assert torch.equal(image, before)
         assert torch.equal(out, augment_volume(image, np.random.default_rng(seed)))
 
+    def test_slices_are_thick_as_often_as_asked(self) -> None:
+        noise = torch.rand((16, 16, 16), generator=torch.Generator().manual_seed(0))
+
+        def uneven(anisotropy: float) -> float:
+            """Share of windows that are smoother along one axis than along the others."""
+            found = 0
+            for seed in range(80):
+                out = augment_volume(noise, np.random.default_rng(seed), anisotropy)
+                rough = [float(out.diff(dim=axis).abs().mean()) for axis in range(3)]
+                found += min(rough) < 0.8 * max(rough)
+            return found / 80
+
+        assert uneven(0.0) == 0
+        assert uneven(1.0) == pytest.approx(0.2, abs=0.12)
+        assert uneven(5.0) > 0.9
+
     def test_contrast_is_inverted_now_and_then(self) -> None:
         image = torch.from_numpy(smooth_volume(0, (16, 16, 16)))
         correlations = [
@@ -208,9 +237,9 @@ class TestAppearance:
         image = torch.zeros(21, 21, 21)
         image[10, 10, 10] = 1
         expected = ndimage.gaussian_filter(image.numpy(), 1.2, truncate=2 / 1.2)
-        np.testing.assert_allclose(blur_volume(image, 1.2).numpy(), expected, atol=1e-5)
+        np.testing.assert_allclose(blur(image, 1.2).numpy(), expected, atol=1e-5)
         constant = torch.full((9, 9, 9), 3.0)
-        torch.testing.assert_close(blur_volume(constant, 1.3), constant)
+        torch.testing.assert_close(blur(constant, 1.3), constant)
 
     def test_smooth_noise_stays_in_its_range(self) -> None:
         noise = smooth_noise(24, 5, np.random.default_rng(0))

@@ -136,7 +136,7 @@ def test_sources_have_their_shares_and_sets_are_drawn_equally_often(
 
     monkeypatch.setattr(module, "draw_volume", record)
     monkeypatch.setattr(module, "draw_extruded", record)
-    monkeypatch.setattr(module, "synthetic_volume", lambda *_: drawn.update([("made", "synthetic")]))
+    monkeypatch.setattr(module, "synthetic_window", lambda *_: drawn.update([("made", "synthetic")]))
     monkeypatch.setattr(VolumeSampler, "_insert", lambda *_: drawn.update([("made", "inserted")]))
     sampler = VolumeSampler(store, MIXED, 0)
     for index in range(150):

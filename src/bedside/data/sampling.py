@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy import ndimage
+from torch import Tensor
 
 from bedside.core.errors import InputError
 from bedside.core.prompts import Prompt
@@ -25,6 +26,7 @@ from bedside.data.augmentation import (
 )
 from bedside.data.insertion import insert_shape
 from bedside.data.store import MAP_KINDS, Item, Store
+from bedside.data.synthetic import synthetic_window
 from bedside.preprocess.intensity import normalise_window
 from bedside.preprocess.paint import paint_prompts
 from bedside.simulate.boxes import jittered_box, tight_box
@@ -34,6 +36,8 @@ from bedside.simulate.scribbles import lasso_region, simulate_scribble
 MINIMUM_CELLS = 12
 """Cells of the grid an object must cover to be worth a sample."""
 MAXIMUM_TRIES = 20
+COLOURS = 3
+"""Channels of a sample's image."""
 
 
 @dataclass(frozen=True)
@@ -48,10 +52,14 @@ class SamplingConfig:
         box_zoom: Range of the window's side in parts of the object's, when a box is given.
         wide_zoom: The same when no box is given, drawn on a logarithmic scale.
         close_zoom: The same for refinement.
+        jitter: How far a window's middle lies from the object's at most, in parts of what would bring the object to the
+            window's border; more than 1 cuts objects off.
         augment: Whether to change geometry and appearance.
         extruded_share: Of volumes only: share that continues an image along a third axis.
-        synthetic_share: Of volumes only: share of random shapes with random textures.
+        synthetic_share: Share of random shapes with random textures; of images not on the device.
         inserted_share: Share whose object is a shape drawn into an image: a branching tree, a group of blobs, a shell.
+        anisotropy: Of volumes only: how often they are stretched along one axis or shown in thick slices, in parts of
+            the usual chances; 0 for never, 5 at most.
         on_device: Whether samples are made in batches on the training's device, see ``data.device``. Their
             distribution is the same, the samples are others.
     """
@@ -63,10 +71,12 @@ class SamplingConfig:
     box_zoom: tuple[float, float] = (1.15, 2.6)
     wide_zoom: tuple[float, float] = (1.1, 6.0)
     close_zoom: tuple[float, float] = (0.3, 1.0)
+    jitter: float = 0.6
     augment: bool = True
     extruded_share: float = 0.0
     synthetic_share: float = 0.0
     inserted_share: float = 0.0
+    anisotropy: float = 1.0
     on_device: bool = False
 
     def __post_init__(self) -> None:
@@ -78,6 +88,9 @@ class SamplingConfig:
         # Asked this way round because no comparison holds for NaN.
         if not (all(share >= 0 for share in shares) and sum(starts) <= 1 and sum(sources) <= 1):
             raise InputError("sampling shares", expected="shares from 0 that add up to at most 1", got=shares)
+        for name, most in (("jitter", 2.0), ("anisotropy", 5.0)):
+            if not 0 <= (value := getattr(self, name)) <= most:
+                raise InputError(f"sampling.{name}", expected=f"from 0 to {most:g}", got=value)
         for name in ("box_zoom", "wide_zoom", "close_zoom"):
             low, high = getattr(self, name)
             if not 0 < low <= high < float("inf"):
@@ -101,6 +114,10 @@ class Sample:
     prompts: NDArray[np.float32]
     truth: NDArray[np.uint8]
     inside: NDArray[np.bool_]
+
+
+Drawn = tuple[str, Tensor, NDArray[np.uint8], NDArray[np.bool_]]
+"""How the sample starts; image (1 or 3, grid, grid); truth and inside, each (grid, grid)."""
 
 
 class NumberedSampler(ABC):
@@ -147,9 +164,30 @@ class Sampler(NumberedSampler):
 
     def _try(self, generator: np.random.Generator) -> Sample | None:
         config = self._config
+        drawn = self._draw(generator)
+        if drawn is None or int(drawn[2].sum()) < MINIMUM_CELLS:
+            return None
+        mode, image, truth, inside = drawn
+        colour = image.shape[0] == COLOURS
+        image = image if colour else image.expand(COLOURS, -1, -1)
+        if config.augment:
+            image = augment_intensity(image, generator, colour=colour)
+        normalised = normalise_window(image.numpy(), inside)
+        previous, prompts = _draw_start(truth, mode, generator)
+        painted = paint_prompts(prompts, truth.shape)
+        if mode == "box" and generator.random() < 0.1:
+            # A lasso takes the place of the box: an area and not an outline, so it is painted as it is.
+            painted[0] = lasso_region(truth, generator, generator.uniform(0.03, 0.2))
+        return Sample(normalised, previous, painted, truth, inside)
+
+    def _draw(self, generator: np.random.Generator) -> Drawn | None:
+        config = self._config
         source = generator.random()
         superpixel = source < config.superpixel_share and bool(self._pools["superpixel"])
-        inserted = 0 <= source - config.superpixel_share < config.inserted_share
+        source -= config.superpixel_share
+        inserted = 0 <= source < config.inserted_share
+        if 0 <= source - config.inserted_share < config.synthetic_share:
+            return _draw_synthetic(config, generator)
         pool = self._pools["superpixel" if superpixel else "image"]
         items = pool[sorted(pool)[generator.integers(len(pool))]]
         item = items[generator.integers(len(items))]
@@ -160,10 +198,7 @@ class Sampler(NumberedSampler):
         region = mask_region(mask)
         if region.is_empty:
             return None
-        kind = generator.random()
-        mode = (
-            "wide" if kind < config.wide_share else "close" if kind < config.wide_share + config.close_share else "box"
-        )
+        mode = _draw_mode(config, generator)
         centre, sides = _draw_window(mask, region.start, region.stop, spacing, mode, config, generator)
         warp = draw_warp(centre, sides, generator) if config.augment else draw_plain(centre, sides)
         positions = grid_positions(warp, config.grid)
@@ -171,23 +206,27 @@ class Sampler(NumberedSampler):
         truth_values = sample_plane(mask.astype(np.float32), positions, cell, zeros=True)[0].numpy()
         truth = (truth_values > 0.5).astype(np.uint8)
         image = sample_plane(plane, positions, cell)
-        colour = image.shape[0] == 3
         inside = inside_plane(positions, plane.shape)
         if inserted:
             image, truth = insert_shape(image, mode, generator)
             truth *= inside
-        if int(truth.sum()) < MINIMUM_CELLS:
-            return None
-        image = image if colour else image.expand(3, -1, -1)
-        if config.augment:
-            image = augment_intensity(image, generator, colour=colour)
-        normalised = normalise_window(image.numpy(), inside)
-        previous, prompts = _draw_start(truth, mode, generator)
-        painted = paint_prompts(prompts, truth.shape)
-        if mode == "box" and generator.random() < 0.1:
-            # A lasso takes the place of the box: an area and not an outline, so it is painted as it is.
-            painted[0] = lasso_region(truth, generator, generator.uniform(0.03, 0.2))
-        return Sample(normalised, previous, painted, truth, inside)
+        return mode, image, truth, inside
+
+
+def _draw_mode(config: SamplingConfig, generator: np.random.Generator) -> str:
+    """How a sample starts."""
+    kind = generator.random()
+    if kind < config.wide_share:
+        return "wide"
+    return "close" if kind < config.wide_share + config.close_share else "box"
+
+
+def _draw_synthetic(config: SamplingConfig, generator: np.random.Generator) -> Drawn | None:
+    """Random shapes, half of them in colour."""
+    mode = _draw_mode(config, generator)
+    channels = COLOURS if generator.random() < 0.5 else 1
+    made = synthetic_window((channels, config.grid, config.grid), generator)
+    return None if made is None else (mode, *made, np.ones((config.grid,) * 2, dtype=np.bool_))
 
 
 def draw_plain(centre: tuple[float, float], sides: tuple[float, float]) -> Warp:
@@ -253,7 +292,7 @@ def _draw_window(
     limit = 2.0 * max(n * s for n, s in zip(mask.shape, spacing, strict=True))
     side = min(extent * zoom, limit)
     slack = 0.5 * max(side - extent, 0.2 * extent)
-    shift = generator.uniform(-0.6, 0.6, size=2) * slack
+    shift = generator.uniform(-config.jitter, config.jitter, size=2) * slack
     centre = middle + shift / np.array(spacing)
     return (float(centre[0]), float(centre[1])), (side / spacing[0], side / spacing[1])
 

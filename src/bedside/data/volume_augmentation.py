@@ -17,6 +17,8 @@ from torch import Tensor
 
 AXES = 3
 ORDERS = tuple(permutations(range(AXES)))
+FLAT_CHANCE, THICK_CHANCE = 0.15, 0.2
+"""Of windows that are stretched along one axis by itself, and that are shown in thick slices."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +46,10 @@ def plain_warp(centre: tuple[float, float, float], sides: tuple[float, ...]) -> 
 
 
 def draw_volume_warp(
-    centre: tuple[float, float, float], sides: tuple[float, ...], generator: np.random.Generator
+    centre: tuple[float, float, float],
+    sides: tuple[float, ...],
+    generator: np.random.Generator,
+    anisotropy: float = 1.0,
 ) -> VolumeWarp:
     """Axes in any order and direction, rotation, unequal scaling and, now and then, a smooth deformation.
 
@@ -52,13 +57,14 @@ def draw_volume_warp(
         centre: Of the window, (z, y, x) in voxel edge coordinates.
         sides: Of the window in voxels.
         generator: Source of randomness.
+        anisotropy: How often an axis is stretched by itself, in parts of ``FLAT_CHANCE``.
     """
     turn = np.eye(AXES)[list(ORDERS[generator.integers(len(ORDERS))])] * generator.choice((-1.0, 1.0), size=AXES)
     kind = generator.random()
     if kind < 0.5:
         turn = rotation(generator, np.pi if kind < 0.12 else 0.35) @ turn
     stretch = generator.uniform(-0.2, 0.2, size=AXES)
-    if generator.random() < 0.15:
+    if generator.random() < FLAT_CHANCE * anisotropy:
         # Slices of unknown spacing make bodies flat or long.
         stretch[generator.integers(AXES)] += generator.uniform(-0.6, 0.6)
     stretch = np.exp(stretch - stretch.mean())
@@ -132,12 +138,13 @@ def inside_volume(positions: Tensor, shape: tuple[int, ...]) -> NDArray[np.bool_
     return inside
 
 
-def augment_volume(image: Tensor, generator: np.random.Generator) -> Tensor:
+def augment_volume(image: Tensor, generator: np.random.Generator, anisotropy: float = 1.0) -> Tensor:
     """Random appearance of a window: contrast, inversion, bias field, blur, thick slices, noise.
 
     Args:
         image: float32 (grid, grid, grid), any range.
         generator: Source of randomness.
+        anisotropy: How often slices are thick, in parts of ``THICK_CHANCE``.
 
     Returns:
         float32 of the same shape, roughly 0 to 1.
@@ -155,10 +162,10 @@ def augment_volume(image: Tensor, generator: np.random.Generator) -> Tensor:
         image = _random_curve(image, generator)
     if generator.random() < 0.2:
         image = image * (1 + 0.4 * smooth_noise(image.shape[0], 4, generator))
-    if generator.random() < 0.2:
+    if generator.random() < THICK_CHANCE * anisotropy:
         image = coarsen_axis(image, int(generator.integers(AXES)), int(generator.integers(2, 7)))
     elif generator.random() < 0.2:
-        image = blur_volume(image, generator.uniform(0.4, 1.3))
+        image = blur(image, generator.uniform(0.4, 1.3))
     if generator.random() < 0.25:
         image = _add_noise(image, generator)
     return image
@@ -181,16 +188,18 @@ def coarsen_axis(image: Tensor, axis: int, factor: int) -> Tensor:
     return fine.narrow(axis, 0, image.shape[axis])
 
 
-def blur_volume(image: Tensor, sigma: float) -> Tensor:
-    """The image after a Gaussian of ``sigma`` cells along each axis."""
+def blur(image: Tensor, sigma: float) -> Tensor:
+    """The image (y, x) or (z, y, x) after a Gaussian of ``sigma`` cells along each axis."""
     radius = max(1, round(2 * sigma))
     taps = torch.exp(-0.5 * (torch.arange(-radius, radius + 1) / sigma) ** 2)
     taps = taps / taps.sum()
-    values = F.pad(image[None, None], (radius,) * 6, mode="replicate")
-    for axis in range(AXES):
-        shape = [1] * AXES
+    axes = image.ndim
+    convolve = F.conv2d if axes == 2 else F.conv3d
+    values = F.pad(image[None, None], (radius,) * (2 * axes), mode="replicate")
+    for axis in range(axes):
+        shape = [1] * axes
         shape[axis] = -1
-        values = F.conv3d(values, taps.view(1, 1, *shape))
+        values = convolve(values, taps.view(1, 1, *shape))
     return values[0, 0]
 
 
@@ -206,7 +215,7 @@ def _random_curve(image: Tensor, generator: np.random.Generator) -> Tensor:
 def _add_noise(image: Tensor, generator: np.random.Generator) -> Tensor:
     noise = torch.from_numpy(generator.standard_normal(tuple(image.shape), dtype=np.float32))
     if generator.random() < 0.3:
-        noise = 2 * blur_volume(noise, 0.8)
+        noise = 2 * blur(noise, 0.8)
     strength = float(generator.uniform(0.0, 0.12))
     if generator.random() < 0.4:
         # Speckle: noise in proportion to the signal, as in ultrasound.

@@ -13,7 +13,7 @@ from bedside.data.extrusion import draw_profile, extrude
 from bedside.data.insertion import insert_shape
 from bedside.data.sampling import NumberedSampler, Sample, SamplingConfig
 from bedside.data.store import Item, Store
-from bedside.data.synthetic import synthetic_volume
+from bedside.data.synthetic import synthetic_window
 from bedside.data.volume_augmentation import (
     VolumeWarp,
     augment_volume,
@@ -70,7 +70,7 @@ class VolumeSampler(NumberedSampler):
             return None
         image, truth, inside = drawn
         if config.augment:
-            image = augment_volume(image, generator)
+            image = augment_volume(image, generator, config.anisotropy)
         previous, painted = draw_start(truth, mode, generator)
         return Sample(normalise_window(image[None].numpy(), inside), previous, painted, truth, inside)
 
@@ -78,8 +78,8 @@ class VolumeSampler(NumberedSampler):
         config = self._config
         source = generator.random()
         if source < config.synthetic_share:
-            made = synthetic_volume(config.grid, generator)
-            return None if made is None else (*made, np.ones((config.grid,) * 3, dtype=np.bool_))
+            made = synthetic_window((1, *(config.grid,) * 3), generator)
+            return None if made is None else (made[0][0], made[1], np.ones((config.grid,) * 3, dtype=np.bool_))
         source -= config.synthetic_share
         if source < config.inserted_share:
             return self._insert(mode, generator)
@@ -110,10 +110,10 @@ def draw_volume(item: Item, mode: str, config: SamplingConfig, generator: np.ran
         voxels = np.argwhere(region == value)
         middle = start + voxels[generator.integers(len(voxels))] + 0.5
     slack = 0.5 * max(side - extent, 0.2 * extent)
-    middle = middle + generator.uniform(-0.6, 0.6, size=3) * slack / spacing
+    middle = middle + generator.uniform(-config.jitter, config.jitter, size=3) * slack / spacing
     centre = (float(middle[0]), float(middle[1]), float(middle[2]))
     sides = tuple(float(s) for s in side / spacing)
-    warp = draw_volume_warp(centre, sides, generator) if config.augment else plain_warp(centre, sides)
+    warp = _draw_warp(centre, sides, config, generator)
     return window_of(item, number, value, warp, config.grid)
 
 
@@ -136,10 +136,10 @@ def draw_extruded(item: Item, mode: str, config: SamplingConfig, generator: np.r
     longest = max(float(((stop - start) * spacing).max()), 8.0 * float(spacing.min()))
     extent = longest / spacing
     zoom = _draw_zoom(mode, config, generator)
-    shift = generator.uniform(-0.3, 0.3, size=3) * max(zoom - 1.0, 0.2)
+    shift = 0.5 * generator.uniform(-config.jitter, config.jitter, size=3) * max(zoom - 1.0, 0.2)
     centre = (float(shift[0]), float(shift[1]), float(shift[2]))
     sides = (zoom,) * 3
-    warp = draw_volume_warp(centre, sides, generator) if config.augment else plain_warp(centre, sides)
+    warp = _draw_warp(centre, sides, config, generator)
     middle = (start + stop) / 2
     image, truth, inside = extrude(
         plane.astype(np.float32),
@@ -173,6 +173,14 @@ def _draw_object(item: Item, generator: np.random.Generator) -> tuple[int, int, 
     rows = item.objects[item.objects[:, 0] == present[generator.integers(len(present))]]
     row = rows[generator.integers(len(rows))].astype(np.int64)
     return int(row[0]), int(row[1]), row[3 : 3 + item.axes], row[3 + item.axes :]
+
+
+def _draw_warp(
+    centre: tuple[float, float, float], sides: tuple[float, ...], config: SamplingConfig, generator: np.random.Generator
+) -> VolumeWarp:
+    if config.augment:
+        return draw_volume_warp(centre, sides, generator, config.anisotropy)
+    return plain_warp(centre, sides)
 
 
 def _draw_zoom(mode: str, config: SamplingConfig, generator: np.random.Generator) -> float:

@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from bedside.core.errors import InputError
 from bedside.data.device.plane_engine import PlaneEngine
 from bedside.data.sampling import SamplingConfig
 from bedside.data.store import Store
@@ -23,6 +24,11 @@ def made(engine: PlaneEngine, numbers: list[int]) -> dict[str, Tensor]:
 @pytest.fixture(scope="module")
 def engine(store: Store) -> PlaneEngine:
     return PlaneEngine(store, CONFIG, 7, CPU)
+
+
+def test_synthetic_shapes_are_refused(store: Store) -> None:
+    with pytest.raises(InputError, match=r"sampling\.synthetic_share of images: expected 0 with sampling\.on_device"):
+        PlaneEngine(store, replace(CONFIG, synthetic_share=0.1), 7, CPU)
 
 
 def test_samples_have_the_form_that_training_takes(engine: PlaneEngine) -> None:

@@ -52,11 +52,17 @@ def test_changes_come_in_their_shares() -> None:
     assert (thickness > 1).mean(axis=0) == pytest.approx(np.full(3, 1 / 3), abs=0.04)
 
 
+def test_slices_are_thick_as_often_as_asked() -> None:
+    for anisotropy, share in ((0.0, 0.0), (2.0, 0.4)):
+        drawn = volume_appearance.draw_volume_appearance(Draws(3, np.arange(2000)), anisotropy)
+        assert len(drawn["thick"]) / 2000 == pytest.approx(share, abs=0.04)
+
+
 def test_soft_noise_is_as_strong_as_that_of_the_reference() -> None:
     keys = torch.arange(40)
     soft = torch.arange(0, 40, 2)
     noise = volume_appearance._noise(keys, GRID, soft)[:, 0]
     white = torch.randn((GRID,) * 3, generator=torch.Generator().manual_seed(0))
-    expected = 2 * volume_augmentation.blur_volume(white, 0.8)
+    expected = 2 * volume_augmentation.blur(white, 0.8)
     assert float(noise[1::2].std()) == pytest.approx(1, abs=0.03)
     assert float(noise[soft].std()) == pytest.approx(float(expected.std()), rel=0.1)

@@ -9,7 +9,7 @@ import torch
 from bedside.data.device.volume_given import EXTRUDED, INSIDE, MODES, SYNTHETIC, TRUTH, GivenWindows, as_bytes
 from bedside.data.sampling import SamplingConfig
 from bedside.data.store import Store
-from bedside.data.synthetic import synthetic_volume
+from bedside.data.synthetic import synthetic_window
 from bedside.data.volume_sampling import draw_extruded, pick_item, plane_pool
 
 CONFIG = SamplingConfig(grid=32)
@@ -35,7 +35,7 @@ def test_synthetic_shapes_are_those_of_the_reference(store: Store) -> None:
     given, found = GivenWindows(store.items), 0
     for seed in range(6):
         window = given.draw(SYNTHETIC, 0, CONFIG, np.random.default_rng(seed))
-        made = synthetic_volume(CONFIG.grid, np.random.default_rng(seed))
+        made = synthetic_window((1, *(CONFIG.grid,) * 3), np.random.default_rng(seed))
         assert (window is None) == (made is None)
         if window is not None and made is not None:
             found += 1

@@ -100,6 +100,8 @@ def test_warps_are_distributed_as_those_of_the_reference() -> None:
 
     for ours, theirs in zip(summary(got), summary(wanted), strict=True):
         np.testing.assert_allclose(ours, theirs, atol=0.03)
+    even, _, _ = draw_volume_warps(Draws(0, np.arange(count)), 0.0, augment=True)
+    assert np.sqrt((even**2).sum(axis=1)).max() <= np.exp(0.4 * 2 / 3) + 1e-6
     # A volume is neither larger nor smaller for being turned, and mirrored as often as not.
     determinants = np.linalg.det(got)
     np.testing.assert_allclose(np.abs(determinants), 1, atol=1e-9)

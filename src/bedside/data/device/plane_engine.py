@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from bedside.core.errors import InputError
 from bedside.data.device.buffers import BufferWriter
 from bedside.data.device.engine import Engine
 from bedside.data.device.insertion import insert_shapes
@@ -27,12 +28,19 @@ class PlaneEngine(Engine[PlaneRecords]):
         device: Where samples are made.
 
     Raises:
-        InputError: The store has no object to train on.
+        InputError: The store has no object to train on, or synthetic shapes are asked for.
     """
 
     minimum_cells = MINIMUM_CELLS
 
     def __init__(self, store: Store, config: SamplingConfig, seed: int, device: torch.device) -> None:
+        if config.synthetic_share:
+            raise InputError(
+                "sampling.synthetic_share of images",
+                expected="0 with sampling.on_device",
+                got=config.synthetic_share,
+                fix="set sampling.on_device to false, or the share to 0",
+            )
         writer = BufferWriter()
         records = PlaneRecords(PlaneWindows(store.items, writer, config), seed)
         super().__init__(records, writer.finish(device), config)

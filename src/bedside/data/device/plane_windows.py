@@ -156,7 +156,7 @@ class PlaneWindows:
         for row in np.flatnonzero((mode == CLOSE) & seen):
             middle[row] = self._pixel(picked[row], axis[row], region[row], choice[row])
         slack = 0.5 * np.maximum(side - extent, 0.2 * extent)
-        centre = middle + draws.uniforms(2, -0.6, 0.6) * slack[:, None] / spacing
+        centre = middle + draws.uniforms(2, -config.jitter, config.jitter) * slack[:, None] / spacing
         sides = side[:, None] / spacing
         cells = region[:, 1] / (sides.prod(axis=1) / config.grid**2)
         chosen = {"object": picked, "view": view, "slice": region[:, 0], "mode": mode, "centre": centre, "sides": sides}

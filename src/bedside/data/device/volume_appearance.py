@@ -17,7 +17,7 @@ from bedside.data.device.plane_appearance import FIELD_KNOTS, NOISE
 from bedside.data.device.records import Arrays
 from bedside.data.device.separable import along_axes, slice_matrices
 from bedside.data.device.windows import smooth_field
-from bedside.data.volume_augmentation import AXES
+from bedside.data.volume_augmentation import AXES, THICK_CHANCE
 
 LARGEST_BLUR = 1.3
 THICKEST = 6
@@ -26,11 +26,12 @@ SOFT = 0.8
 """Standard deviation of the Gaussian of soft noise, in cells."""
 
 
-def draw_volume_appearance(draws: Draws) -> Arrays:
+def draw_volume_appearance(draws: Draws, anisotropy: float = 1.0) -> Arrays:
     """How the appearance of samples changes.
 
     Args:
         draws: Of the samples.
+        anisotropy: How often slices are thick, in parts of ``THICK_CHANCE``.
 
     Returns:
         Rows are int64 numbers of samples; what follows rows has one entry for each.
@@ -49,7 +50,7 @@ def draw_volume_appearance(draws: Draws) -> Arrays:
     inverted = draws.chance(0.2)
     gamma = np.where(draws.chance(0.5), np.exp(draws.uniform(-0.6, 0.6)), 1.0)
     curved, shaded = np.flatnonzero(draws.chance(0.08)), np.flatnonzero(draws.chance(0.2))
-    sliced, soft_edged = draws.chance(0.2), draws.chance(0.2)
+    sliced, soft_edged = draws.chance(THICK_CHANCE * anisotropy), draws.chance(0.2)
     thick, blurred = np.flatnonzero(sliced), np.flatnonzero(~sliced & soft_edged)
     axis, layers, sigma = draws.below(AXES), 2 + draws.below(THICKEST - 1), draws.uniform(0.4, LARGEST_BLUR)
     thickness = np.where(np.arange(AXES) == axis[:, None], layers[:, None], 1)

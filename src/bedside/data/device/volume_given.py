@@ -15,7 +15,7 @@ from torch import Tensor
 from bedside.data.device.plane_windows import BOX, CLOSE, WIDE
 from bedside.data.sampling import SamplingConfig
 from bedside.data.store import Item
-from bedside.data.synthetic import synthetic_volume
+from bedside.data.synthetic import synthetic_window
 from bedside.data.volume_sampling import MINIMUM_CELLS, draw_extruded, pick_item, plane_pool
 
 LABELLED, INSERTED, SYNTHETIC, EXTRUDED = range(4)
@@ -60,10 +60,10 @@ class GivenWindows:
         """
         inside = np.ones((config.grid,) * 3, dtype=np.bool_)
         if source == SYNTHETIC:
-            made = synthetic_volume(config.grid, generator)
+            made = synthetic_window((1, *inside.shape), generator)
             if made is None:
                 return None
-            image, truth = made
+            image, truth = made[0][0], made[1]
         else:
             item = pick_item(self._planes, generator)
             image, truth, inside = draw_extruded(item, MODES[mode], config, generator)

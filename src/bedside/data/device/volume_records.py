@@ -22,5 +22,5 @@ class VolumeRecords(Records[VolumeWindows]):
         shape, colour = (1, *(config.grid,) * AXES), np.zeros(len(numbers), dtype=np.bool_)
         details = draw_insertions(table["inserted"], table["mode"], colour, self._seed, numbers, shape, MINIMUM_CELLS)
         if config.augment:
-            details |= draw_volume_appearance(self._draws(numbers, APPEARANCE_SALT))
+            details |= draw_volume_appearance(self._draws(numbers, APPEARANCE_SALT), config.anisotropy)
         return details | draw_volume_starts(table["mode"], self._draws(numbers, START_SALT))

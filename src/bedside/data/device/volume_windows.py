@@ -23,7 +23,7 @@ from bedside.data.device.records import Arrays
 from bedside.data.device.volume_given import EXTRUDED, INSERTED, LABELLED, SYNTHETIC, GivenWindows
 from bedside.data.sampling import MAXIMUM_TRIES, SamplingConfig
 from bedside.data.store import Item
-from bedside.data.volume_augmentation import AXES, ORDERS
+from bedside.data.volume_augmentation import AXES, FLAT_CHANCE, ORDERS
 from bedside.data.volume_sampling import MINIMUM_CELLS
 
 KINDS = ("image", "supervoxel")
@@ -123,7 +123,7 @@ class VolumeWindows:
         for n in np.flatnonzero((window_mode == CLOSE) & ~given):
             middle[n] = self._voxel(picked[n], choice[n])
         slack = 0.5 * np.maximum(side - extent, 0.2 * extent)
-        centre = middle + draws.uniforms(AXES, -0.6, 0.6) * slack[:, None] / spacing
+        centre = middle + draws.uniforms(AXES, -config.jitter, config.jitter) * slack[:, None] / spacing
         sides = side[:, None] / spacing
         cells = row[:, 2] / (sides.prod(axis=1) / config.grid**AXES)
         # A shape takes the object's place, however small that is.
@@ -163,7 +163,7 @@ class VolumeWindows:
         """Warp the windows, choose their levels and say where those lie."""
         picked, centre, sides = (found[name] for name in ("object", "centre", "sides"))
         item, row = self._pool.item[picked], self._pool.table[picked]
-        warp, displaced, displacement = draw_volume_warps(draws, augment=self.config.augment)
+        warp, displaced, displacement = draw_volume_warps(draws, self.config.anisotropy, augment=self.config.augment)
         matrix = sides[:, :, None] * warp
         levels, pyramid = self._levels, self._pyramid[item]
         level = levels.pick_by_axis(pyramid, np.sqrt((matrix**2).sum(axis=2)) / self.config.grid)
@@ -203,7 +203,7 @@ class VolumeWindows:
 
 
 def draw_volume_warps(
-    draws: Draws, *, augment: bool
+    draws: Draws, anisotropy: float = 1.0, *, augment: bool
 ) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.float32]]:
     """The numbers of ``volume_augmentation.draw_volume_warp`` for many samples.
 
@@ -218,7 +218,7 @@ def draw_volume_warps(
     turn = np.where((kind < 0.5)[:, None, None], turned, turn)
     stretch = draws.uniforms(AXES, -0.2, 0.2)
     # Slices of unknown spacing make bodies flat or long.
-    flat, axis, change = draws.chance(0.15), draws.below(AXES), draws.uniform(-0.6, 0.6)
+    flat, axis, change = draws.chance(FLAT_CHANCE * anisotropy), draws.below(AXES), draws.uniform(-0.6, 0.6)
     stretch[flat, axis[flat]] += change[flat]
     warp = turn * np.exp(stretch - stretch.mean(axis=1, keepdims=True))[:, None, :]
     displaced = np.flatnonzero(draws.chance(0.15))
