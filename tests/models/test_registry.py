@@ -107,11 +107,19 @@ def test_cards_become_plain_values() -> None:
 def test_architectures_can_be_changed_for_experiments(name: str) -> None:
     card = model_card(name)
     x = torch.zeros((1, len(card.channels), *(32,) * card.dimensions))
-    for changes in ({"widths": [8, 16, 16, 16, 16]}, {"block": "convnext"}, {"prompts": "late"}):
+    for changes in (
+        {"widths": [8, 16, 16, 16, 16]},
+        {"block": "convnext"},
+        {"block": "repvit"},
+        {"stem": "strided"},
+        {"prompts": "late"},
+    ):
         network = build_model(name, {"widths": [8, 8, 8, 8, 8], "depths": [1] * 5, **changes})
         assert network(x).shape == (1, 1, *x.shape[2:])
-    with pytest.raises(InputError, match="expected one of widths, depths, block, prompts, got hidden"):
+    with pytest.raises(InputError, match="expected one of widths, depths, block, prompts, stem, got hidden"):
         build_model(name, {"hidden": 3})
+    with pytest.raises(InputError, match="block 'dense' is none of residual, convnext, repvit"):
+        build_model(name, {"block": "dense"})
 
 
 def test_published_architectures_stay_as_they_are() -> None:

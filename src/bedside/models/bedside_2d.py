@@ -41,6 +41,7 @@ def build(
     depths: Sequence[int] = (1, 2, 2, 2, 2),
     block: str = "residual",
     prompts: str = "early",
+    stem: str = "folded",
 ) -> nn.Module:
     """The network: (batch, 8, y, x) to logits (batch, 1, y, x); sides are multiples of 32.
 
@@ -48,11 +49,12 @@ def build(
         name: Of the model.
         widths: Channels of each stage, finest first.
         depths: Blocks of each stage of the encoder.
-        block: "residual" or "convnext"; see ``blocks.unet``.
+        block: "residual", "convnext" or "repvit"; see ``blocks.unet``.
         prompts: "early" for prompts as input channels, "late" for an image encoded once and a light decoder that sees
             the prompts; see ``blocks.late_prompts``.
+        stem: "folded" or "strided", of early prompts alone; see ``blocks.unet``.
     """
     del name
     if prompts == "late":
         return LatePromptUNet(2, image_channels=3, prompt_channels=5, widths=widths, depths=depths, block=block)
-    return ResidualUNet(2, channels_in=8, widths=widths, depths=depths, head_width=16, block=block)
+    return ResidualUNet(2, channels_in=8, widths=widths, depths=depths, head_width=16, block=block, stem=stem)

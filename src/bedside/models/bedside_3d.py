@@ -39,6 +39,7 @@ def build(
     depths: Sequence[int] = (1, 2, 2, 2, 2),
     block: str = "residual",
     prompts: str = "early",
+    stem: str = "folded",
 ) -> nn.Module:
     """The network: (batch, 6, z, y, x) to logits (batch, 1, z, y, x); sides are multiples of 32.
 
@@ -48,4 +49,4 @@ def build(
     del name
     if prompts == "late":
         return LatePromptUNet(3, image_channels=1, prompt_channels=5, widths=widths, depths=depths, block=block)
-    return ResidualUNet(3, channels_in=6, widths=widths, depths=depths, head_width=16, block=block)
+    return ResidualUNet(3, channels_in=6, widths=widths, depths=depths, head_width=16, block=block, stem=stem)

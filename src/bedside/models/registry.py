@@ -132,5 +132,8 @@ def build_model(name: str, architecture: Mapping[str, Any] | None = None) -> nn.
         known = [p for p in inspect.signature(module.build).parameters if p != "name"]
         expected = f"one of {', '.join(known)}" if known else "none, it is what it is"
         raise InputError(f"architecture of '{name}'", expected=expected, got=unknown[0])
-    network: nn.Module = module.build(name, **changes)
+    try:
+        network: nn.Module = module.build(name, **changes)
+    except ValueError as error:
+        raise InputError(f"architecture of '{name}'", expected="values that fit each other", got=str(error)) from error
     return network

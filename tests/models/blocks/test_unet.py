@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator
 
 import pytest
@@ -8,6 +9,7 @@ import torch
 from bedside.models.blocks.unet import (
     BLOCKS,
     ConvNeXtBlock,
+    RepViTBlock,
     ResidualBlock,
     ResidualUNet,
     count_parameters,
@@ -94,19 +96,43 @@ def test_every_kind_of_block_starts_as_its_skip_and_learns(dimensions: int, bloc
     layer = BLOCKS[block](dimensions, 16, 16)
     x = torch.randn((2, 16, *(8,) * dimensions), generator=torch.Generator().manual_seed(0))
     assert torch.allclose(layer(x), x, atol=1.0)
-    last = layer.narrow if isinstance(layer, ConvNeXtBlock) else layer.conv2
+    last = layer.conv2 if isinstance(layer, ResidualBlock) else layer.narrow
     torch.testing.assert_close(layer(x) - x, last.bias.view(1, -1, *(1,) * dimensions).expand_as(x))
     layer(x).square().sum().backward()
     assert last.weight.grad is not None
     assert bool(last.weight.grad.abs().sum() > 0)
 
 
-def test_convnext_blocks_keep_their_channels() -> None:
+@pytest.mark.parametrize("kind", [ConvNeXtBlock, RepViTBlock])
+def test_depthwise_blocks_keep_their_channels(kind: type[ConvNeXtBlock] | type[RepViTBlock]) -> None:
     with pytest.raises(ValueError, match="keeps its channels"):
-        ConvNeXtBlock(2, 16, 24)
+        kind(2, 16, 24)
+
+
+@pytest.mark.parametrize("changes", [{"block": "convnext"}, {"block": "repvit"}, {"stem": "strided"}])
+@pytest.mark.parametrize("dimensions", [2, 3])
+def test_other_networks_answer_on_their_input_s_grid(dimensions: int, changes: dict[str, str]) -> None:
+    network = ResidualUNet(dimensions, 8, widths=(8, 16, 24), depths=(1, 1, 1), head_width=8, **changes)
+    assert network(torch.zeros((1, 8, *(16,) * dimensions))).shape == (1, 1, *(16,) * dimensions)
+
+
+@pytest.mark.parametrize("choice", ["stem", "block"])
+def test_what_does_not_exist_is_refused(choice: str) -> None:
+    with pytest.raises(ValueError, match=f"{choice} 'pooled' is none of"):
+        ResidualUNet(2, 8, widths=(8,), depths=(1,), **{choice: "pooled"})
 
 
 @pytest.mark.parametrize("dimensions", [2, 3])
-def test_networks_of_convnext_blocks_answer_on_their_input_s_grid(dimensions: int) -> None:
-    network = ResidualUNet(dimensions, 8, widths=(8, 16, 24), depths=(1, 1, 1), head_width=8, block="convnext")
-    assert network(torch.zeros((1, 8, *(16,) * dimensions))).shape == (1, 1, *(16,) * dimensions)
+def test_the_branches_of_a_repvit_block_are_one_kernel(dimensions: int) -> None:
+    generator = torch.Generator().manual_seed(0)
+    block = RepViTBlock(dimensions, 8, 8)
+    for parameter in block.parameters():
+        parameter.data = torch.randn(parameter.shape, generator=generator)
+    x = torch.randn((2, 8, *(6,) * dimensions), generator=generator)
+    fused = copy.deepcopy(block.depthwise)
+    centre = (slice(None), 0, *(1,) * dimensions)
+    fused.weight.data[centre] += block.pointwise.weight.data.flatten() + 1
+    assert fused.bias is not None
+    assert block.pointwise.bias is not None
+    fused.bias.data += block.pointwise.bias.data
+    torch.testing.assert_close(fused(x), block.depthwise(x) + block.pointwise(x) + x, atol=1e-4, rtol=1e-4)

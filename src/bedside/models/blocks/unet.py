@@ -77,7 +77,47 @@ class ConvNeXtBlock(nn.Module):
         return out.add(x)
 
 
-BLOCKS: dict[str, type[ResidualBlock] | type[ConvNeXtBlock]] = {"residual": ResidualBlock, "convnext": ConvNeXtBlock}
+class RepViTBlock(nn.Module):
+    """A depthwise 3x3(x3) convolution with a 1x1(x1) beside it, channels weighted by the whole map, then a bottleneck.
+
+    After RepViT (Wang et al., arXiv 2307.09283), with the normalisation of ``group_norm``. Before it the input and the
+    two convolutions are added up, so that they can be fused into one kernel. The bottleneck's answer is added to the
+    input of the whole block.
+
+    Args:
+        dimensions: 2 or 3.
+        channels_in: Channels of the input.
+        channels_out: Must be the same.
+    """
+
+    def __init__(self, dimensions: int, channels_in: int, channels_out: int) -> None:
+        super().__init__()
+        if channels_in != channels_out:
+            raise ValueError(f"a RepViT block keeps its channels, not {channels_in} to {channels_out}")
+        convolution = CONVOLUTION[dimensions]
+        self.depthwise = convolution(channels_in, channels_in, 3, padding=1, groups=channels_in)
+        self.pointwise = convolution(channels_in, channels_in, 1, groups=channels_in)
+        self.norm = group_norm(channels_in)
+        self.squeeze = nn.Linear(channels_in, channels_in // 4)
+        self.excite = nn.Linear(channels_in // 4, channels_in)
+        self.widen = convolution(channels_in, 2 * channels_in, 1)
+        self.narrow = convolution(2 * channels_in, channels_in, 1)
+        nn.init.zeros_(self.narrow.weight)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(batch, channels, ...) to the same."""
+        mixed: Tensor = self.norm(self.depthwise(x) + self.pointwise(x) + x)
+        weights: Tensor = self.excite(F.relu(self.squeeze(mixed.flatten(2).mean(dim=2)))).sigmoid()
+        mixed = mixed * weights.view(*weights.shape, *(1,) * (x.ndim - 2))
+        out: Tensor = self.narrow(F.silu(self.widen(mixed)))
+        return out.add(x)
+
+
+Block = ResidualBlock | ConvNeXtBlock | RepViTBlock
+BLOCKS: dict[str, type[Block]] = {"residual": ResidualBlock, "convnext": ConvNeXtBlock, "repvit": RepViTBlock}
+STEMS = ("folded", "strided")
+"""How a network comes to half its input's resolution: by folding neighbours into channels, or by leaving out every
+second place of a convolution's answer."""
 
 
 def space_to_depth(x: Tensor) -> Tensor:
@@ -106,6 +146,7 @@ class ResidualUNet(nn.Module):
         depths: Residual blocks of each encoder stage.
         head_width: Channels of the last stage at full resolution.
         block: Kind of block, of ``BLOCKS``.
+        stem: Of ``STEMS``.
     """
 
     def __init__(
@@ -116,12 +157,18 @@ class ResidualUNet(nn.Module):
         depths: Sequence[int],
         head_width: int = 16,
         block: str = "residual",
+        stem: str = "folded",
     ) -> None:
         super().__init__()
+        for kind_of, chosen, known in (("block", block, tuple(BLOCKS)), ("stem", stem, STEMS)):
+            if chosen not in known:
+                raise ValueError(f"{kind_of} '{chosen}' is none of {', '.join(known)}")
         convolution = CONVOLUTION[dimensions]
         kind = BLOCKS[block]
         self.dimensions = dimensions
-        self.stem = convolution(channels_in * 2**dimensions, widths[0], 3, padding=1)
+        self.folds = stem == "folded"
+        channels, stride = (channels_in * 2**dimensions, 1) if self.folds else (channels_in, 2)
+        self.stem = convolution(channels, widths[0], 3, stride=stride, padding=1)
         self.encoder = nn.ModuleList()
         self.down = nn.ModuleList()
         for stage, (width, depth) in enumerate(zip(widths, depths, strict=True)):
@@ -142,7 +189,7 @@ class ResidualUNet(nn.Module):
     def features(self, x: Tensor) -> Tensor:
         """(batch, channels_in, [z,] y, x) to what the head draws from, (batch, widths[0], ...) at half resolution."""
         interpolation = INTERPOLATION[self.dimensions]
-        features: Tensor = self.stem(space_to_depth(x))
+        features: Tensor = self.stem(space_to_depth(x) if self.folds else x)
         skips = []
         for stage, blocks in enumerate(self.encoder):
             if stage > 0:
