@@ -356,6 +356,11 @@ def test_a_store_without_volumes_is_refused(config: TrainingConfig, store: Store
         create(volumes(config), store, CPU)
 
 
+def test_images_have_no_teacher_of_slices(config: TrainingConfig, store: Store) -> None:
+    with pytest.raises(InputError, match=r"slice_teacher_weight: expected 0 for bedside-2d, got 0\.5"):
+        create(dataclasses.replace(config, slice_teacher_weight=0.5), store, CPU)
+
+
 def test_dividing_a_store_copies_nothing(store: Store) -> None:
     kept, held = divide_store(store, ("held",))
     assert {i.info.set_name for i in kept.items} == {"one", "two"}

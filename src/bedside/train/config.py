@@ -15,7 +15,15 @@ from bedside.data.sampling import SamplingConfig
 from bedside.train.task_table import task_module, task_name
 
 WINDOW = "window"
-WINDOW_SETTINGS = ("architecture", "coarse_share", "round_probabilities", "dice_weight", "bce_weight", "sampling")
+WINDOW_SETTINGS = (
+    "architecture",
+    "coarse_share",
+    "round_probabilities",
+    "dice_weight",
+    "bce_weight",
+    "slice_teacher_weight",
+    "sampling",
+)
 """Settings of the task "window"; other tasks have theirs in ``options``."""
 
 
@@ -39,6 +47,8 @@ class TrainingConfig:
         round_probabilities: Probability of 0, 1, 2, ... correction rounds without gradient before the one with it.
         dice_weight: Weight of the soft Dice loss.
         bce_weight: Weight of the binary cross-entropy.
+        slice_teacher_weight: Of volumes only: weight of the cross-entropy to what bedside-2d answers on one slice of
+            each sample, from the box around the object there; see ``slice_teacher``.
         precision: "bf16" for autocast, "fp32" for none.
         seed: Of everything random.
         workers: Processes that draw samples.
@@ -66,6 +76,7 @@ class TrainingConfig:
     round_probabilities: tuple[float, ...] = (0.4, 0.25, 0.2, 0.15)
     dice_weight: float = 1.0
     bce_weight: float = 1.0
+    slice_teacher_weight: float = 0.0
     precision: Literal["bf16", "fp32"] = "bf16"
     seed: int = 0
     workers: int = 1
@@ -80,7 +91,8 @@ class TrainingConfig:
     def __post_init__(self) -> None:
         for name in ("steps", "batch", "log_every", "validate_every", "validation_samples"):
             _check(self, name, getattr(self, name) >= 1, "at least 1")
-        for name in ("seed", "workers", "warmup_steps", "weight_decay", "gradient_clip", "dice_weight", "bce_weight"):
+        free = ("seed", "workers", "warmup_steps", "weight_decay", "gradient_clip")
+        for name in (*free, "dice_weight", "bce_weight", "slice_teacher_weight"):
             _check(self, name, 0 <= getattr(self, name) < math.inf, "0 or more")
         _check(self, "learning_rate", 0 < self.learning_rate < math.inf, "more than 0")
         _check(self, "cooldown", 0 <= self.cooldown <= 1, "between 0 and 1")

@@ -27,6 +27,7 @@ from bedside.train.config import TrainingConfig
 from bedside.train.losses import segmentation_loss
 from bedside.train.memory import largest_micro_batch
 from bedside.train.rounds import LAST, assemble_input, autocast, play_rounds
+from bedside.train.slice_teacher import SliceTeacher, slice_loss
 from bedside.train.stages import Stage, plan_stages
 from bedside.train.task import Batch, Task
 
@@ -78,6 +79,7 @@ class WindowTask(Task):
     Raises:
         InputError: The store has no object to train on, the model is of another kind, or what is asked for cannot be
             made on the device.
+        WeightsError: A teacher is asked for and has no weights.
     """
 
     def __init__(self, config: TrainingConfig, store: Store, device: torch.device) -> None:
@@ -93,6 +95,7 @@ class WindowTask(Task):
         self._config, self._device = config, device
         self._part = config.batch
         kept, held = divide_store(store, config.held_out)
+        self._teacher = _slice_teacher(config, device)
         self._train_sampler, self._engine = _training_source(kept, config, device)
         self._validation_sampler = _validation_sampler(held, config)
         if self._engine is not None:
@@ -130,7 +133,7 @@ class WindowTask(Task):
         return f"each step takes its {batch} samples {self.micro_batch} at a time to stay below the memory"
 
     def losses(self, network: nn.Module, batch: Batch, generator: torch.Generator) -> Iterator[Tensor]:
-        """Soft Dice and cross-entropy after a random number of correction rounds.
+        """Soft Dice and cross-entropy after a random number of correction rounds, and the slices' teacher.
 
         The parts' size changes neither the clicks nor the sum.
         """
@@ -139,6 +142,7 @@ class WindowTask(Task):
         rounds = int(torch.multinomial(probabilities, 1, generator=generator))
         batch, randomness = self._make(batch, generator)
         inputs, _ = play_rounds(network, assemble_input(batch), batch, rounds, config.precision, randomness, self._part)
+        answers = self._teacher.answer(batch, generator) if self._teacher else None
         truth, inside = batch["truth"].float(), batch["inside"].float()
         cells = inside.sum().clamp(min=1)
         for first in range(0, len(inputs), self._part):
@@ -149,7 +153,10 @@ class WindowTask(Task):
             cells_share = inside[part].sum() / cells
             # Read back, it would keep the device waiting.
             bce_weight = config.bce_weight * (float(cells_share) if self._engine is None else cells_share)
-            yield segmentation_loss(logits, truth[part], inside[part], config.dice_weight * samples_share, bce_weight)
+            loss = segmentation_loss(logits, truth[part], inside[part], config.dice_weight * samples_share, bce_weight)
+            if answers is not None:
+                loss = loss + config.slice_teacher_weight * slice_loss(logits, answers, part)
+            yield loss
 
     def _make(self, batch: Batch, generator: torch.Generator) -> tuple[Batch, Randomness]:
         """The samples of a batch, which may be records, and the source of their clicks."""
@@ -205,6 +212,14 @@ def _training_source(
     if not config.sampling.on_device:
         return SAMPLERS[dimensions](store, config.sampling, config.seed), None
     return None, ENGINES[dimensions](store, config.sampling, config.seed, device)
+
+
+def _slice_teacher(config: TrainingConfig, device: torch.device) -> SliceTeacher | None:
+    if not config.slice_teacher_weight:
+        return None
+    if model_card(config.model).dimensions != 3:
+        raise InputError("slice_teacher_weight", expected=f"0 for {config.model}", got=config.slice_teacher_weight)
+    return SliceTeacher.installed(device, config.precision)
 
 
 def _validation_sampler(store: Store, config: TrainingConfig) -> AnySampler | None:
