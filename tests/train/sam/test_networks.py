@@ -4,8 +4,10 @@ import pytest
 import torch
 
 from bedside.core.errors import InputError, WeightsError
+from bedside.models.blocks.vit import ViT
 from bedside.models.registry import build_model, model_cards
 from bedside.train.sam.networks import (
+    fit_positions,
     load_matching,
     load_served,
     logits_side,
@@ -33,7 +35,30 @@ def test_a_smaller_network_answers_on_a_smaller_grid(name: str, side: int, logit
     assert masks.logits.shape == (2, 1, logits, logits)
 
 
-def test_the_teacher_can_be_small_while_its_weights_are_random() -> None:
+def test_positions_of_a_vision_transformer_are_fitted_to_another_size() -> None:
+    small = ViT(image_size=24, patch=4, width=16, depth=2, heads=2, side=3, whole=(1,))
+    large = ViT(image_size=48, patch=4, width=16, depth=2, heads=2, side=3, whole=(1,))
+    along = torch.linspace(0, 1, 11)
+    state = small.state_dict() | {
+        "pos_embed": torch.linspace(0, 1, 6)[None, :, None, None].expand(1, 6, 6, 16),
+        "blocks.1.attn.rel_pos_h": along[:, None].expand(11, 8),
+    }
+    fitted = fit_positions(state, large)
+    assert {name: value.shape for name, value in fitted.items()} == {k: v.shape for k, v in large.state_dict().items()}
+    # What rises steadily still does; the outermost offsets stay what they are.
+    torch.testing.assert_close(fitted["blocks.1.attn.rel_pos_h"], torch.linspace(0, 1, 23)[:, None].expand(23, 8))
+    rows = fitted["pos_embed"][0, :, 0, 0]
+    assert bool((rows.diff()[1:-1] > 0).all())
+    assert float(rows[6]) + float(rows[5]) == pytest.approx(1)
+    torch.testing.assert_close(fitted["pos_embed"][0, :, 0], fitted["pos_embed"][0, :, 7])
+    others = [name for name in state if name not in ("pos_embed", "blocks.1.attn.rel_pos_h", "blocks.1.attn.rel_pos_w")]
+    assert all(fitted[name] is state[name] for name in others)
+    same = fit_positions(state, small)
+    assert all(same[name] is state[name] for name in state)
+    assert load_matching(large, state) == len(state)
+
+
+def test_medsam_can_be_small() -> None:
     with torch.device("meta"):
         assert logits_side(sam_network("medsam", 64)) == 16
 

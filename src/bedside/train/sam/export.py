@@ -16,7 +16,7 @@ from bedside.models.registry import model_card
 from bedside.models.rep_medsam import RepMedSAM
 from bedside.train.checkpoint import load_weights
 from bedside.train.sam.features import PublishedTower, StandInTower
-from bedside.train.sam.networks import sam_network
+from bedside.train.sam.networks import fit_positions, sam_network
 from bedside.weights.card import WeightsCard
 from bedside.weights.store import TOWER
 
@@ -55,7 +55,7 @@ def export_system(
     from bedside.runtime.sam_export import export_parts
 
     network = sam_network(model, model_card(model).grid)
-    load_weights(network, state)
+    load_weights(network, fit_positions(state, network))
     if isinstance(network, RepMedSAM):
         network.eval().fuse()
     card = system_card(model, manifest)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bedside.core.errors import InputError, WeightsError
@@ -18,6 +19,8 @@ from bedside.models.registry import build_model
 
 MEDSAM = "medsam"
 PARTS = ("image_encoder", "prompt_encoder", "mask_decoder")
+POSITIONS = ("pos_embed", "rel_pos_h", "rel_pos_w")
+"""Ends of the names of tables that have a row for every patch of the image, or for every offset between two."""
 LOGITS = 4
 """Cells of the logits for each cell of the embedding, along an axis."""
 PATCH = 16
@@ -31,7 +34,8 @@ SamNetwork = PromptableNetwork | McpMedSAM
 def sam_network(name: str, side: int) -> SamNetwork:
     """The network called ``name`` for inputs of ``side``, with initial weights.
 
-    All but MedSAM's have the same weights at any size, so that what a smaller one learns serves at the network's own.
+    Their weights are the same at any size, so that what a smaller one learns serves at the network's own; MedSAM's
+    tables of positions are brought there by ``fit_positions``.
 
     Raises:
         InputError: The model is of another family, or cannot be made that small.
@@ -64,10 +68,33 @@ def read_parts(state: Mapping[str, Tensor], parts: Collection[str]) -> dict[str,
     return {name: value for name, value in state.items() if name.partition(".")[0] in parts}
 
 
-def load_matching(network: nn.Module, state: Mapping[str, Tensor]) -> int:
-    """Load every tensor that the network has by the same name and shape; how many there were."""
+def fit_positions(state: Mapping[str, Tensor], network: nn.Module) -> dict[str, Tensor]:
+    """Weights whose tables of positions are interpolated to the size of those of ``network``; all else as it is.
+
+    Tables are ``pos_embed`` (1, y, x, width), of patches, and ``rel_pos_h`` and ``rel_pos_w`` (2 * side - 1, width), of
+    offsets, the outermost of which stay the outermost.
+    """
     own = network.state_dict()
-    found = {name: value.float() for name, value in state.items() if name in own and own[name].shape == value.shape}
+    fitted = dict(state)
+    for name, value in state.items():
+        if not name.endswith(POSITIONS) or name not in own or (shape := own[name].shape) == value.shape:
+            continue
+        table = value.float()
+        if table.ndim == 2:
+            fitted[name] = F.interpolate(table.T[None], shape[0], mode="linear", align_corners=True)[0].T.contiguous()
+        else:
+            planes = F.interpolate(
+                table.permute(0, 3, 1, 2), (shape[1], shape[2]), mode="bilinear", align_corners=False
+            )
+            fitted[name] = planes.permute(0, 2, 3, 1).contiguous()
+    return fitted
+
+
+def load_matching(network: nn.Module, state: Mapping[str, Tensor]) -> int:
+    """Load every tensor that the network has by the same name and, once positions fit, shape; how many there were."""
+    own = network.state_dict()
+    fitted = fit_positions(state, network)
+    found = {name: value.float() for name, value in fitted.items() if name in own and own[name].shape == value.shape}
     network.load_state_dict(found, strict=False)
     return len(found)
 

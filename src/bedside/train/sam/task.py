@@ -18,14 +18,13 @@ from bedside.data.sam_sampling import SamSampler, SamSampling
 from bedside.data.sam_slices import SliceTable
 from bedside.data.store import Store
 from bedside.models.mcp_medsam import CLIP_WIDTH, McpMedSAM
-from bedside.models.registry import model_card
 from bedside.train.config import TrainingConfig
 from bedside.train.memory import check_memory, samples_that_fit, saved_bytes
 from bedside.train.rounds import autocast
 from bedside.train.sam.answers import answer, answer_loss, mask_scores
 from bedside.train.sam.features import FeatureBank
 from bedside.train.sam.losses import embedding_loss
-from bedside.train.sam.networks import LOGITS, MEDSAM, PARTS, logits_side, sam_network
+from bedside.train.sam.networks import LOGITS, PARTS, logits_side, sam_network
 from bedside.train.sam.recipe import epoch_steps
 from bedside.train.sam.schedule import Plateau, RunningClip, scale
 from bedside.train.sam.settings import StageSettings
@@ -82,9 +81,6 @@ class SamTask(Task):
         settings: StageSettings = config.options
         self._config, self._settings, self._device = config, settings, device
         self._store = store
-        if config.model == MEDSAM and settings.sampling.side != (side := model_card(MEDSAM).grid):
-            got = settings.sampling.side
-            raise InputError("sampling.side", expected=f"{side}: weights of {MEDSAM} serve at one size", got=got)
         with torch.device("meta"):
             shapes = sam_network(config.model, settings.sampling.side)
         self._part = settings.batch
