@@ -160,7 +160,6 @@ def test_daft_leaves_out_experts_without_data_and_routes_the_rest(
 def test_what_is_refused(tiny: SamRecipe, discs: Path, tmp_path: Path, no_export: Calls) -> None:
     for change, message in (
         ({"model": "bedside-2d"}, "one of the family sam"),
-        ({"model": "medsam"}, r"sampling\.side: expected 1024"),
         ({"sampling.prompts": "content"}, "content for mcp-medsam alone"),
         ({"modalities": ["OCT"]}, "labelled slices of OCT"),
         ({"pretrained": "none.safetensors"}, "pretrained: expected a safetensors file"),
