@@ -27,12 +27,12 @@ from rich.table import Table
 from bedside.core.image import Image
 from bedside.core.prompts import Box
 from bedside.core.region import Region
-from bedside.models.registry import model_card
-from bedside.preprocess.intensity import normalise_window
-from bedside.preprocess.paint import paint_prompts
-from bedside.preprocess.window import Window
+from bedside.engines import load_segmenter
+from bedside.imaging.intensity import normalise_window
+from bedside.imaging.paint import paint_prompts
+from bedside.imaging.window import Window
 from bedside.runtime.backend import choose_backend
-from bedside.segment import load_segmenter
+from bedside.weights.models import model_card
 from bedside.weights.store import find_weights
 
 SIDE = 3000

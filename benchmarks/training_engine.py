@@ -25,17 +25,17 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
-from bedside.data.device.packed_table import PackedTable
 from bedside.data.store import Store
-from bedside.models.registry import model_card
+from bedside.engines.window.sampling.device.packed_table import PackedTable
+from bedside.engines.window.training.rounds import Batch, assemble_input, play_rounds
+from bedside.engines.window.training.task import ENGINES, SAMPLERS
 from bedside.train.clicks import CellNoise, Randomness
 from bedside.train.config import TrainingConfig
 from bedside.train.devices import DEVICES, resolve_device
 from bedside.train.packing import open_store
 from bedside.train.recipes import load_recipe
-from bedside.train.rounds import Batch, assemble_input, play_rounds
 from bedside.train.trainer import Trainer
-from bedside.train.window_task import ENGINES, SAMPLERS
+from bedside.weights.models import model_card
 
 MODELS: dict[str, dict[str, float]] = {"bedside-2d": {}, "bedside-3d": {"sampling.inserted_share": 0.0}}
 """Settings other than those of the recipe, on both sides."""

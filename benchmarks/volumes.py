@@ -104,9 +104,9 @@ def measure_nninteractive(repeats: int) -> dict[str, object]:
     """Seconds of one click in one window of 192 cubed by nnInteractive's network with random weights."""
     import torch
 
-    from bedside.models.nninteractive import DEPTHS, WIDTHS, NNInteractive
+    from bedside.engines import load_segmenter
+    from bedside.engines.nninteractive.network import DEPTHS, WIDTHS, NNInteractive
     from bedside.runtime.export import export_weights
-    from bedside.segment import load_segmenter
     from bedside.weights.card import WeightsCard
 
     image = phantom()

@@ -31,7 +31,7 @@ def nninteractive_folder(tmp_path: Path) -> Callable[..., Path]:
 
     def make(widths: Sequence[int] = SMALL_WIDTHS, depths: Sequence[int] = SMALL_DEPTHS, **changes: Any) -> Path:
         torch = pytest.importorskip("torch")
-        from bedside.models.nninteractive import NNInteractive
+        from bedside.engines.nninteractive.network import NNInteractive
 
         torch.set_num_threads(1)
         with torch.random.fork_rng(devices=[]):

@@ -9,7 +9,7 @@ import ast
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -23,7 +23,7 @@ LONGEST = 450
 
 # Foreign packages with a home: no other room names them, not even inside a function.
 HOMES = {
-    "torch": {"models", "data", "train", "runtime", "weights"},
+    "torch": {"train", "runtime", "weights", "engines"},
     "openvino": {"runtime", "cli"},
     "onnxruntime": {"runtime", "cli"},
     "nibabel": {"io", "data"},
@@ -37,6 +37,9 @@ HOMES = {
     "nncf": {"runtime"},
     "tensorboard": {"train"},
 }
+TORCH_FOLDERS = {"networks", "blocks", "training", "sampling", "convert"}
+TORCH_FILES = {"network", "training", "convert", "checkpoint"}
+"""Where an engine may name torch: by the name of a folder or a file, so that nothing on the way to a mask does."""
 BARE_MACHINE = {"numpy", "torch"}
 """All that a machine needs to train on a packed store."""
 LAZY_IN_TRAIN = {"yaml", "tensorboard"}
@@ -94,6 +97,7 @@ def where(path: Path, line: int) -> str:
     return f"{path.relative_to(ROOT)}:{line}"
 
 
+ENGINES = {path.name for path in (PACKAGE / "engines").iterdir() if (path / "spec.py").is_file()}
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if "__pycache__" not in path.parts)
 IN_ROOMS = [path for path in MODULES if path.parent != PACKAGE]
 
@@ -130,6 +134,59 @@ def test_foreign_packages_stay_in_their_rooms() -> None:
     assert not wrong, "\n".join(wrong)
 
 
+def test_engines_name_torch_only_where_networks_are_made_or_trained() -> None:
+    wrong = []
+    for path in [p for p in IN_ROOMS if room_of(p) == "engines"]:
+        within = set(path.relative_to(PACKAGE).parts[1:-1])
+        if within & TORCH_FOLDERS or path.stem in TORCH_FILES:
+            continue
+        wrong += [where(path, found.line) for found in imports_in(path) if found.top == "torch"]
+    assert not wrong, "\n".join(wrong)
+
+
+def test_engines_know_nothing_of_each_other() -> None:
+    wrong = []
+    for path in IN_ROOMS:
+        parts = path.relative_to(PACKAGE).parts
+        if parts[0] != "engines" or len(parts) < 3:
+            continue
+        for found in imports_in(path):
+            named = found.name.split(".")
+            if named[:2] == ["bedside", "engines"] and len(named) > 3 and named[2] in ENGINES - {parts[1]}:
+                wrong.append(f"{where(path, found.line)}: {parts[1]} imports {found.name}")
+    assert not wrong, "\n".join(wrong)
+
+
+def test_no_two_modules_import_each_other() -> None:
+    """Circles of any length, inside functions too, within rooms and across."""
+    names = {module_name(path): path for path in MODULES}
+    graph = {name: {target for target in edges(path, names) if target != name} for name, path in names.items()}
+    while leaves := {name for name, targets in graph.items() if not targets & graph.keys()}:
+        for name in leaves:
+            del graph[name]
+    assert not {name: sorted(targets & graph.keys()) for name, targets in graph.items()}
+
+
+def module_name(path: Path) -> str:
+    return ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(".__init__")
+
+
+def edges(path: Path, names: Mapping[str, Path]) -> set[str]:
+    """Modules of the package that a file imports; what serves type checks alone is no import."""
+    found = set()
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            node.body = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom):
+            found |= {f"{node.module}.{alias.name}" for alias in node.names} | {node.module or ""}
+        elif isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+    # A package's own page is loaded with each of its modules and counts where it is named alone.
+    return {name for name in found if name in names and names[name].stem != "__init__"}
+
+
 def test_training_needs_no_more_than_a_bare_machine() -> None:
     wrong = []
     for path in [p for p in IN_ROOMS if room_of(p) == "train"] + [PACKAGE / "data" / "store.py"]:
@@ -164,7 +221,7 @@ def test_import_bedside_loads_nothing_heavy() -> None:
 
 
 @pytest.mark.parametrize(
-    "module", ["bedside.session", "bedside.segment", "bedside.io", "bedside.serve.api", "bedside.cli.main"]
+    "module", ["bedside.session", "bedside.engines", "bedside.io", "bedside.serve.api", "bedside.cli.main"]
 )
 def test_the_inference_path_loads_no_torch(module: str) -> None:
     assert "torch" not in loaded_by(f"import {module}")
@@ -172,7 +229,7 @@ def test_the_inference_path_loads_no_torch(module: str) -> None:
 
 def test_training_and_its_samples_load_no_libraries_of_formats_or_runtimes() -> None:
     modules = [p.relative_to(ROOT / "src").with_suffix("") for p in IN_ROOMS if room_of(p) == "train"]
-    names = {".".join(m.parts).removesuffix(".__init__") for m in modules} | {"bedside.data.sampling"}
+    names = {".".join(m.parts).removesuffix(".__init__") for m in modules} | {"bedside.engines.window.sampling.sampler"}
     loaded = loaded_by("import " + ", ".join(sorted(names)))
     assert not loaded & {"nibabel", "SimpleITK", "pydicom", "tifffile", "PIL", "skimage", "openvino", "onnx", "yaml"}
 

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from bedside.core.geometry import Geometry
     from bedside.core.image import Image
     from bedside.core.prompts import Box, InitialMask, Lasso, Point, Scribble
+    from bedside.engines import load_segmenter
     from bedside.io import read_image, read_mask, write_image, write_mask
-    from bedside.segment import load_segmenter
     from bedside.session import Session
 
 _HOMES = {
@@ -29,7 +29,7 @@ _HOMES = {
     "Point": "bedside.core.prompts",
     "Scribble": "bedside.core.prompts",
     "Session": "bedside.session",
-    "load_segmenter": "bedside.segment",
+    "load_segmenter": "bedside.engines",
     "read_image": "bedside.io",
     "read_mask": "bedside.io",
     "write_image": "bedside.io",

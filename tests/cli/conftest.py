@@ -11,12 +11,12 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image as Picture
 
-import bedside.segment
+import bedside.engines
 from bedside.cli.main import execute
 from bedside.core.geometry import Geometry
 from bedside.core.image import Image
 from bedside.io import write_image
-from bedside.models.registry import model_card
+from bedside.weights.models import model_card
 
 
 def _module(path: Path) -> Any:
@@ -63,7 +63,7 @@ def grower(monkeypatch: pytest.MonkeyPatch) -> Any:
         instance.device = device
         return instance
 
-    monkeypatch.setattr(bedside.segment, "load_segmenter", load, raising=False)
+    monkeypatch.setattr(bedside.engines, "load_segmenter", load, raising=False)
     return instance
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import bedside
 from bedside.cli.app import invoke
 from bedside.io import readers, writers
-from bedside.models.registry import model_cards
+from bedside.weights.models import model_cards
 
 
 def test_info_as_json(cli: Callable[..., Any]) -> None:

@@ -13,8 +13,8 @@ import pytest
 
 from bedside.cli.loading import load_model, read_variant
 from bedside.core.errors import InputError
+from bedside.engines.window.policy import VOLUMES, WindowPolicy
 from bedside.io import read_mask
-from bedside.segment.policy import VOLUMES, WindowPolicy
 
 TERMS = "CC BY-NC-SA 4.0"
 
@@ -23,7 +23,7 @@ TERMS = "CC BY-NC-SA 4.0"
 def imported(nninteractive_folder: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The user's weights: nnInteractive's network, small, with random parameters and patches of 64 voxels a side."""
     pytest.importorskip("onnx")
-    from bedside.runtime.convert import convert_nninteractive
+    from bedside.engines.nninteractive.convert import convert_nninteractive
 
     folder = nninteractive_folder()
     plans = json.loads((folder / "plans.json").read_text())
@@ -111,6 +111,6 @@ def test_a_variant_that_cannot_be_is_refused(text: str, message: str) -> None:
 
 def test_the_segmenter_is_the_variant(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: dict[str, Any] = {}
-    monkeypatch.setattr("bedside.segment.load_segmenter", lambda name, **options: asked.update(options, name=name))
+    monkeypatch.setattr("bedside.engines.load_segmenter", lambda name, **options: asked.update(options, name=name))
     load_model("bedside-3d:object_zoom=1.5", "cpu")
     assert asked == {"name": "bedside-3d", "device": "cpu", "policy": replace(VOLUMES, object_zoom=1.5)}

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from bedside.cli.models import HEADINGS, table
-from bedside.models.registry import model_cards
+from bedside.weights.models import model_cards
 
 
 def test_models_as_json(cli: Callable[..., Any]) -> None:

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from bedside.models.keys import key_lines
-from bedside.models.registry import build_model
+from bedside.weights.keys import key_lines
+from bedside.weights.models import build_model
 from bedside.weights.store import find_weights
 
 
@@ -43,7 +43,7 @@ def test_wrong_usage_is_one_line(cli: Callable[..., Any], arguments: list[str], 
 
 
 def test_without_torch_the_extra_is_named(cli: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in [name for name in sys.modules if name.startswith("bedside.models.keys")]:
+    for module in [name for name in sys.modules if name.startswith("bedside.weights.keys")]:
         monkeypatch.delitem(sys.modules, module)
     monkeypatch.setitem(sys.modules, "torch", None)
     status, _, err = cli("weights", "keys", "medsam")
@@ -54,7 +54,7 @@ def test_without_torch_the_extra_is_named(cli: Callable[..., Any], monkeypatch: 
 @pytest.fixture
 def published(nninteractive_folder: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """A folder of weights, of a small network that passes for the published one, and no folder of the user's own."""
-    import bedside.models.nninteractive as module
+    import bedside.engines.nninteractive.network as module
 
     monkeypatch.setenv("BEDSIDE_WEIGHTS", str(tmp_path / "mine"))
     folder = nninteractive_folder()

@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from bedside.challenge.writing import write_case
 from bedside.core.image import Image
 from bedside.core.prompts import Box
 from bedside.io import read_mask
 from bedside.io.challenge import ChallengeCase
-from bedside.io.challenge_writing import write_case
 from bedside.weights import catalogue, store
 from bedside.weights.card import file_sha256
 from bedside.weights.store import find_weights
@@ -36,7 +36,7 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch = pytest.importorskip("torch")
     pytest.importorskip("onnx")
     torch.set_num_threads(1)
-    from bedside.models.registry import build_model
+    from bedside.weights.models import build_model
 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)

@@ -10,8 +10,8 @@ import pytest
 from PIL import Image as Picture
 
 from bedside.core.region import Region
+from bedside.engines.protocol import Capabilities
 from bedside.evaluate.baselines.window import make_prediction
-from bedside.segment.protocol import Capabilities
 
 
 def ellipse(shape, centre, radii):

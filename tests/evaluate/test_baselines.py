@@ -4,7 +4,6 @@ import sys
 
 import numpy as np
 import pytest
-from tests.evaluate.conftest import ellipse
 
 from bedside.core.errors import DependencyError, PromptError
 from bedside.core.image import Image
@@ -13,6 +12,7 @@ from bedside.core.region import Region, changed_region, mask_region
 from bedside.evaluate.baselines import BASELINES
 from bedside.evaluate.baselines.window import positive_box, resize, window_around
 from bedside.evaluate.metrics.dice import dice
+from tests.evaluate.conftest import ellipse
 
 GENERATOR = np.random.default_rng(3)
 TRUTH = ellipse((90, 120), (40, 60), (20, 30))

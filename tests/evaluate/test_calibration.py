@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from tests.evaluate.conftest import write_image_set
 
 from bedside.core.errors import InputError
 from bedside.data.catalogue import find_data_sets
+from bedside.engines.load import load_segmenter
 from bedside.evaluate.calibration import PROMISE, calibrate, calibration_error, estimates, reliability
 from bedside.evaluate.cases import ObjectSelection
 from bedside.evaluate.clicks_protocol import ClicksProtocol
@@ -17,8 +17,8 @@ from bedside.evaluate.reliability import draw_reliability
 from bedside.evaluate.report import create_report
 from bedside.evaluate.results import to_csv
 from bedside.evaluate.runner import Entry, evaluate_sets
-from bedside.segment.load import load_segmenter
 from bedside.weights.store import find_weights
+from tests.evaluate.conftest import write_image_set
 
 
 def test_right_estimates_have_no_error_and_wrong_ones_all_of_it() -> None:

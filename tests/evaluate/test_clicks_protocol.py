@@ -4,7 +4,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from tests.evaluate.conftest import DiscSegmenter, ellipse
 
 from bedside.core.errors import InputError
 from bedside.core.image import Image
@@ -14,7 +13,8 @@ from bedside.evaluate.cases import TargetObject
 from bedside.evaluate.clicks_protocol import ClicksProtocol
 from bedside.evaluate.metrics import Sampling
 from bedside.evaluate.metrics.dice import dice
-from bedside.preprocess.paint import fill_polygon
+from bedside.imaging.paint import fill_polygon
+from tests.evaluate.conftest import DiscSegmenter, ellipse
 
 SHAPE = (50, 70)
 

@@ -6,11 +6,11 @@ import json
 
 import pytest
 import typer
-from tests.evaluate.conftest import DiscSegmenter, write_image_set
 from typer.testing import CliRunner
 
 from bedside.cli.evaluate import evaluate
 from bedside.core.errors import InputError
+from tests.evaluate.conftest import DiscSegmenter, write_image_set
 
 
 @pytest.fixture
@@ -21,7 +21,7 @@ def call(data, monkeypatch):
         loaded.append((name, device))
         return DiscSegmenter()
 
-    monkeypatch.setattr("bedside.segment.load_segmenter", load)
+    monkeypatch.setattr("bedside.engines.load_segmenter", load)
     app = typer.Typer()
     app.command()(evaluate)
 

@@ -14,13 +14,13 @@ from PIL import Image as Picture
 from bedside.cli.main import execute
 from bedside.core.errors import BackendError, InputError
 from bedside.data.catalogue import find_data_sets
+from bedside.engines import load_segmenter
 from bedside.evaluate import quantised
 from bedside.evaluate.quantised import quantise_model
-from bedside.models.registry import model_card
 from bedside.runtime.backend import backends
 from bedside.runtime.quantise import Inputs
-from bedside.segment import load_segmenter
 from bedside.weights import store
+from bedside.weights.models import model_card
 from bedside.weights.store import WeightsFiles, find_weights
 
 SHAPE = (1, 8, 128, 128)

@@ -9,7 +9,6 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 from PIL import Image as Picture
-from tests.evaluate.conftest import DiscSegmenter
 
 from bedside.core.region import Region
 from bedside.data.catalogue import find_data_sets
@@ -20,6 +19,7 @@ from bedside.evaluate.pictures import ANSWER_COLOUR, TRUTH_COLOUR, draw_object
 from bedside.evaluate.report import create_report, pick_examples, write_report
 from bedside.evaluate.results import PackedMask
 from bedside.evaluate.runner import Entry, evaluate_sets
+from tests.evaluate.conftest import DiscSegmenter
 
 VOID = {"meta", "img", "br", "image", "use", "circle", "path", "rect", "line"}
 

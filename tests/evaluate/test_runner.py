@@ -7,7 +7,6 @@ import json
 import numpy as np
 import pytest
 from rich.console import Console
-from tests.evaluate.conftest import DiscSegmenter
 
 from bedside.core.errors import InputError
 from bedside.data.catalogue import find_data_sets
@@ -17,6 +16,7 @@ from bedside.evaluate.clicks_protocol import ClicksProtocol
 from bedside.evaluate.results import write_csv, write_json
 from bedside.evaluate.runner import Entry, count_steps, evaluate_sets, progress_bar
 from bedside.evaluate.table import create_table
+from tests.evaluate.conftest import DiscSegmenter
 
 PROTOCOL = ClicksProtocol(clicks=2)
 

@@ -6,7 +6,6 @@ import json
 
 import numpy as np
 import pytest
-from tests.evaluate.conftest import DiscSegmenter, ellipse
 
 from bedside.core.errors import InputError
 from bedside.core.prompts import Box, InitialMask
@@ -19,6 +18,7 @@ from bedside.evaluate.markdown import create_markdown
 from bedside.evaluate.results import to_csv, to_json
 from bedside.evaluate.runner import Entry, evaluate_sets, evaluate_starts
 from bedside.evaluate.starts import STARTS, Occasion, choose_starts, draw_start, start_kind, start_title
+from tests.evaluate.conftest import DiscSegmenter, ellipse
 
 IMAGE = ellipse((60, 90), (25, 40), (14, 19))
 VOLUME = ellipse((20, 60, 50), (9, 30, 25), (5, 18, 14))

@@ -13,7 +13,7 @@ from bedside.core.errors import PromptError
 from bedside.core.image import Image
 from bedside.core.prompts import Box, InitialMask, Point, Prompt, place_prompt
 from bedside.core.region import Region, changed_region
-from bedside.segment.protocol import Capabilities, Prediction
+from bedside.engines.protocol import Capabilities, Prediction
 
 TOLERANCE = 10.0
 

@@ -9,7 +9,7 @@ from hypothesis.extra import numpy as npst
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from bedside.preprocess.paint import fill_polygon
+from bedside.imaging.paint import fill_polygon
 from bedside.simulate.lassos import outline, simulate_lasso
 
 Mask = NDArray[np.bool_]

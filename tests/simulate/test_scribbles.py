@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from bedside.core.prompts import Scribble
-from bedside.preprocess.paint import paint_prompts
+from bedside.imaging.paint import paint_prompts
 from bedside.simulate.boxes import jittered_box, tight_box
 from bedside.simulate.clicks import first_click, next_click
 from bedside.simulate.components import depth

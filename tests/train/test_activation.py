@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from bedside.core.errors import InputError
-from bedside.models.nninteractive import NNInteractive
+from bedside.engines.nninteractive.network import NNInteractive
 from bedside.train.activation import StageBytes, checkpoint_stage, measure_stages, plan_memory
 from bedside.train.memory import OVERHEAD, activation_bytes
 

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from bedside.core.errors import WeightsError
-from bedside.models.blocks.residual_encoder_unet import ResidualEncoderUNet, aliases
+from bedside.engines.nninteractive.blocks.residual_encoder_unet import ResidualEncoderUNet, aliases
 from bedside.train.checkpoint import changed_settings, load_weights, read_checkpoint, write_checkpoint
 
 CPU = torch.device("cpu")

@@ -5,7 +5,7 @@ import pytest
 import torch
 from scipy import ndimage
 
-from bedside.preprocess.paint import paint_click
+from bedside.imaging.paint import paint_click
 from bedside.train.clicks import MAXIMUM_DEPTH, SHARPNESS, CellNoise, correction_clicks, erosion_depth, paint_clicks
 
 

@@ -10,12 +10,12 @@ from safetensors.torch import save_file
 
 import bedside.train.initial
 from bedside.core.errors import InputError, WeightsError
-from bedside.models.registry import build_model
+from bedside.engines.nninteractive.training.task import Options
 from bedside.train.checkpoint import load_weights
 from bedside.train.config import TrainingConfig
-from bedside.train.dynamic_task import Options
 from bedside.train.initial import initial_path, read_start, read_tensors
 from bedside.weights.card import WeightsCard
+from bedside.weights.models import build_model
 from bedside.weights.packed import pack
 from bedside.weights.store import WeightsFiles
 

@@ -8,9 +8,9 @@ import torch
 from torch import nn
 
 from bedside.core.errors import InputError
-from bedside.models.registry import build_model
 from bedside.train.config import TrainingConfig
 from bedside.train.memory import OVERHEAD, activation_bytes, largest_micro_batch
+from bedside.weights.models import build_model
 
 CPU = torch.device("cpu")
 

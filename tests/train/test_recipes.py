@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from bedside.core.errors import FormatError, InputError
-from bedside.models.registry import model_card
 from bedside.train.recipes import load_recipe, parse_overrides, recipe_names
+from bedside.weights.models import model_card
 
 
 @pytest.mark.parametrize("name", recipe_names())

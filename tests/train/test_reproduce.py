@@ -8,19 +8,19 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+import bedside.engines.sam.training.networks
+import bedside.engines.sam.training.run
 import bedside.runtime.export
-import bedside.train.sam.networks
-import bedside.train.sam.run
 from bedside.core.errors import FormatError, InputError
 from bedside.data.store import Store, write_store
-from bedside.models.blocks.sam import PromptableNetwork
-from bedside.models.blocks.sam_mask_decoder import MaskDecoder
-from bedside.models.blocks.sam_prompt_encoder import PromptEncoder
-from bedside.models.registry import build_model
+from bedside.engines.sam.blocks.sam import PromptableNetwork
+from bedside.engines.sam.blocks.sam_mask_decoder import MaskDecoder
+from bedside.engines.sam.blocks.sam_prompt_encoder import PromptEncoder
+from bedside.engines.sam.training.recipe import SamRecipe
 from bedside.train.config import TrainingConfig
 from bedside.train.reproduce import Reproduction, compare_results, reproduce
 from bedside.train.run import run_training
-from bedside.train.sam.recipe import SamRecipe
+from bedside.weights.models import build_model
 
 
 def quiet(line: str) -> None:
@@ -31,7 +31,7 @@ def quiet(line: str) -> None:
 def no_export(monkeypatch: pytest.MonkeyPatch) -> None:
     """Reproducing compares the tensors of checkpoints; graphs, which take long to trace, are not looked at."""
     monkeypatch.setattr(bedside.runtime.export, "export_weights", lambda *arguments, **options: None)
-    monkeypatch.setattr(bedside.train.sam.run, "export_system", lambda *arguments: None)
+    monkeypatch.setattr(bedside.engines.sam.training.run, "export_system", lambda *arguments: None)
 
 
 @pytest.fixture
@@ -57,7 +57,7 @@ def sam_run(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path
         del name
         return PromptableNetwork(torch.nn.Conv2d(3, 32, 4, stride=4), PromptEncoder(256, width=32), MaskDecoder(32))
 
-    monkeypatch.setattr(bedside.train.sam.networks, "build_model", build)
+    monkeypatch.setattr(bedside.engines.sam.training.networks, "build_model", build)
     stage = {"steps": 2, "batch": 2, "sampling": {"side": 32}}
     recipe = {
         "model": "lite-medsam",

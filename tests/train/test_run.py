@@ -15,11 +15,11 @@ from safetensors.torch import load_file, save_file
 import bedside.runtime.export
 from bedside.core.errors import InputError, WeightsError
 from bedside.data.store import Store, write_store
-from bedside.models.registry import build_model, model_card
 from bedside.train.checkpoint import CHECKPOINT
 from bedside.train.config import TrainingConfig
 from bedside.train.run import cpu_hint, resolve_device, run_training
 from bedside.weights.card import WeightsCard
+from bedside.weights.models import build_model, model_card
 from bedside.weights.packed import pack, unpack
 from bedside.weights.store import WeightsFiles
 

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bedside.core.errors import InputError
-from bedside.data.sampling import SamplingConfig
 from bedside.train.config import TrainingConfig
+from bedside.train.sampling import SamplingConfig
 from bedside.train.stages import count_samples, plan_stages
 
 

@@ -4,14 +4,15 @@ import dataclasses
 
 import pytest
 
+from bedside.core.engines import engine_specs
 from bedside.core.errors import InputError
-from bedside.models.registry import model_cards
 from bedside.train.config import TrainingConfig
 from bedside.train.recipes import load_recipe, recipe_names
-from bedside.train.task_table import DEFAULT_TASKS, TASKS, task_module, task_name
+from bedside.train.task_table import task_module, task_modules, task_name
+from bedside.weights.models import model_cards
 
 
-@pytest.mark.parametrize("name", TASKS)
+@pytest.mark.parametrize("name", task_modules())
 def test_every_task_has_its_module(name: str) -> None:
     module = task_module(name)
     assert callable(module.create)
@@ -33,11 +34,11 @@ def test_every_task_has_its_module(name: str) -> None:
 def test_every_recipe_names_a_task_or_has_a_default(recipe: str) -> None:
     config = load_recipe(recipe)
     if isinstance(config, TrainingConfig):
-        assert task_name(config.task, config.model) in TASKS
+        assert task_name(config.task, config.model) in task_modules()
 
 
 def test_defaults_are_tasks_and_the_rest_must_be_named() -> None:
-    assert set(DEFAULT_TASKS.values()) <= set(TASKS)
+    assert {spec.default_task for spec in engine_specs().values()} - {""} <= set(task_modules())
     assert task_name("", "bedside-2d") == task_name("", "bedside-3d") == "window"
     assert task_name("window", "anything") == "window"
     with pytest.raises(InputError, match=r"unknown training task: expected one of .*did you mean 'window'"):

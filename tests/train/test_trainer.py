@@ -12,15 +12,15 @@ import pytest
 import torch
 from torch import Tensor
 
-import bedside.train.window_task
+import bedside.engines.window.training.task
 from bedside.core.errors import InputError, WeightsError
 from bedside.data.store import Store
+from bedside.engines.window.training.task import SampleDataset
 from bedside.train.checkpoint import CHECKPOINT
 from bedside.train.config import TrainingConfig
 from bedside.train.losses import segmentation_loss
 from bedside.train.stages import Stage
 from bedside.train.trainer import Trainer
-from bedside.train.window_task import SampleDataset
 
 CPU = torch.device("cpu")
 
@@ -99,7 +99,7 @@ class TestResume:
                 raise RuntimeError("out of memory")
             return segmentation_loss(*arguments)
 
-        monkeypatch.setattr(bedside.train.window_task, "segmentation_loss", fail_once)
+        monkeypatch.setattr(bedside.engines.window.training.task, "segmentation_loss", fail_once)
         broken = trainer(config, store, tmp_path / "parts")
         with pytest.raises(RuntimeError, match="out of memory"):
             broken.run()
@@ -229,7 +229,9 @@ class TestStep:
         before = [p.clone() for p in made.network.parameters()]
         batch = self.batch(made, 2)
         with monkeypatch.context() as patch:
-            patch.setattr(bedside.train.window_task, "segmentation_loss", lambda logits, *_: logits.sum() * torch.nan)
+            patch.setattr(
+                bedside.engines.window.training.task, "segmentation_loss", lambda logits, *_: logits.sum() * torch.nan
+            )
             made._step(iter([batch]), self.stage(2))
         assert made.progress.step == 1
         assert all(torch.equal(a, b) for a, b in zip(before, made.network.parameters(), strict=True))

@@ -19,6 +19,7 @@ import httpx
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+
 from tests.web import phantoms
 
 ROOT = Path(__file__).parents[2]

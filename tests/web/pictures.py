@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as Picture
 from scipy import ndimage
+
 from tests.web import phantoms
 from tests.web.conftest import FLAGS, Desk, Server, chromium, missing
 

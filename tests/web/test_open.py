@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from tests.web import phantoms
 from tests.web.conftest import Desk
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from tests.web.conftest import ROOT, Desk, Server
 from tests.web.test_tools import CENTRE, fresh
 

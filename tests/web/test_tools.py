@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from tests.web.conftest import Desk
 
 pytestmark = pytest.mark.slow

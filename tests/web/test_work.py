@@ -9,6 +9,7 @@ from pathlib import Path
 import nibabel
 import numpy as np
 import pytest
+
 from tests.web import phantoms
 from tests.web.conftest import Desk, Server
 from tests.web.test_tools import CENTRE, fresh, prompts, same_masks

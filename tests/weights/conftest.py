@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from tests.support.networks import *  # noqa: F403
+
 
 class FileServer:
     """Serves ``files`` by name over HTTP, with ranges.

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from bedside.models.registry import model_card, model_cards
 from bedside.weights.catalogue import SOURCES, sources_of, weights_stem
+from bedside.weights.models import model_card, model_cards
 
 
 @pytest.mark.parametrize("source", SOURCES, ids=lambda s: s.stem)

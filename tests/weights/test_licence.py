@@ -1,7 +1,7 @@
 from __future__ import annotations
 
-from bedside.models.registry import model_card
 from bedside.weights.licence import licence_notice
+from bedside.weights.models import model_card
 
 
 def test_conditions_are_said_in_one_line() -> None:

@@ -18,14 +18,12 @@ VERBS = {
     "segment": "Segment objects of an image from boxes, points, scribbles, lassos or masks.",
     "evaluate": "Measure models on labelled images, or answers to the challenges.",
     "train": "Train a model.",
-    "campaign": "Compare variants of a recipe under an equal budget.",
     "reproduce": "Do a training again from its manifest, and say whether the same came out.",
     "prepare": "Make cases of the challenges from images and label maps.",
     "challenge2024": "Answer a folder of cases of the CVPR 2024 challenge: boxes to label maps.",
     "challenge2025": "Answer a folder of cases of the CVPR 2025 competition: boxes and clicks to label maps.",
     "models": "List the models that Bedside knows.",
     "weights": "Look into the weights of models, and bring in those that others publish.",
-    "bench": "Measure the systems of the laptop challenge on this machine.",
     "info": "Show this machine, the runtimes, models and formats.",
 }
 """Each verb with its line in the help.
@@ -98,8 +96,8 @@ def bedside(
         print(context.get_help())
 
 
-def invoke(arguments: Sequence[str]) -> int:
-    """Run the verb that ``arguments`` name.
+def invoke(arguments: Sequence[str], application: typer.Typer = app, program: str = "bedside") -> int:
+    """Run the verb of ``application`` that ``arguments`` name.
 
     Returns:
         The exit status that the verb asks for.
@@ -108,10 +106,10 @@ def invoke(arguments: Sequence[str]) -> int:
         InputError: The arguments do not fit the verb's options.
     """
     try:
-        status = typer.main.get_command(app).main(list(arguments), prog_name="bedside", standalone_mode=False)
+        status = typer.main.get_command(application).main(list(arguments), prog_name=program, standalone_mode=False)
     except _USAGE_ERROR as error:
         context = getattr(error, "ctx", None)
-        path = context.command_path if context is not None else "bedside"
+        path = context.command_path if context is not None else program
         message = error.format_message().rstrip(".")
         raise InputError(message[:1].lower() + message[1:], fix=f"see '{path} --help'") from error
     return status if isinstance(status, int) else 0

@@ -29,7 +29,7 @@ def calibrate(
     from bedside.evaluate.calibration import calibrate as fit
     from bedside.evaluate.cases import ObjectSelection
     from bedside.evaluate.runner import progress_bar
-    from bedside.models.registry import model_card
+    from bedside.weights.models import model_card
     from bedside.weights.store import WeightsFiles, find_weights
 
     card = model_card(name)

@@ -15,9 +15,9 @@ from bedside.core.errors import InputError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from bedside.evaluate.challenge.answers import Answerer
-    from bedside.evaluate.challenge.folder import Outcome
-    from bedside.segment.protocol import Segmenter
+    from bedside.challenge.answers import Answerer
+    from bedside.challenge.folder import Outcome
+    from bedside.engines.protocol import Segmenter
 
 DEFAULT_MODEL = "bedside-2d"
 
@@ -88,7 +88,7 @@ def answer_folder(
     """
     from rich.console import Console
 
-    from bedside.evaluate.challenge.folder import (
+    from bedside.challenge.folder import (
         SECONDS_FILE,
         check_output,
         find_cases,

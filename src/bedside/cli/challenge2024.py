@@ -34,7 +34,7 @@ def challenge2024(
 
     A later box takes the voxels that it shares with an earlier one.
     """
-    from bedside.evaluate.challenge.answers import answer_boxes
+    from bedside.challenge.answers import answer_boxes
 
     how = Answering(model, device, runtime, precision, slices)
     answer_folder("challenge2024", answer_boxes, inputs, outputs, how, seconds, cold)

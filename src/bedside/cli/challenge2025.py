@@ -30,7 +30,7 @@ def challenge2025(
 
     Every class that has a prompt is answered, with or without a box; where two meet, the smaller one takes the voxel.
     """
-    from bedside.evaluate.challenge.answers import answer_prompts
+    from bedside.challenge.answers import answer_prompts
     from bedside.weights.defaults import volume_model
 
     how = Answering(model or volume_model(), device, runtime, precision)

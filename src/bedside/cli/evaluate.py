@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
+from bedside.cli.datasets import one_split
 from bedside.core.errors import InputError
 
 if TYPE_CHECKING:
-    from bedside.data.catalogue import DataSet
     from bedside.evaluate.runner import Entry
     from bedside.evaluate.starts import Start
 
@@ -186,18 +186,6 @@ def _one_of(value: str, option: str, allowed: tuple[Choice, ...]) -> Choice:
         if choice == value:
             return choice
     raise InputError(option, expected=f"one of {', '.join(allowed)}", got=f"'{value}'")
-
-
-def one_split(folder: Path, split: str | None) -> list[DataSet]:
-    """The sets of one split: the one asked for, else ``val`` where there are several."""
-    from bedside.data.catalogue import find_data_sets
-
-    found = find_data_sets(folder)
-    splits = sorted({s.split for s in found})
-    wanted = split if split is not None else ("val" if len(splits) > 1 else splits[0])
-    if wanted not in splits:
-        raise InputError("--split", expected=f"one of {', '.join(splits)}", got=f"'{wanted}'")
-    return [s for s in found if s.split == wanted]
 
 
 def _models(names: Sequence[str] | None, device: str, precision: str) -> list[Entry]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from bedside.cli.datasets import one_split
 from bedside.core.errors import InputError
 
 if TYPE_CHECKING:
@@ -71,10 +72,10 @@ def evaluate_challenge(context: typer.Context, protocol: str, job: ChallengeJob)
 def _box2024(job: ChallengeJob) -> None:
     from rich.console import Console
 
-    from bedside.evaluate.challenge.box2024 import ranked_metrics, score_folder
-    from bedside.evaluate.challenge.folder import find_cases
-    from bedside.evaluate.challenge.ranking import rank
-    from bedside.evaluate.challenge.results import box_csv, box_json, box_table, rank_table
+    from bedside.challenge.box2024 import ranked_metrics, score_folder
+    from bedside.challenge.folder import find_cases
+    from bedside.challenge.ranking import rank
+    from bedside.challenge.results import box_csv, box_json, box_table, rank_table
     from bedside.evaluate.runner import progress_bar
 
     truth = job.truth or job.data
@@ -105,10 +106,10 @@ def _box2024(job: ChallengeJob) -> None:
 def _interactive2025(job: ChallengeJob) -> None:
     from rich.console import Console
 
+    from bedside.challenge.evaluations import interactive_evaluations
+    from bedside.challenge.interactive2025 import InteractiveProtocol, run_case
+    from bedside.challenge.results import interactive_csv, interactive_json, interactive_table
     from bedside.core.files import write_text_atomically
-    from bedside.evaluate.challenge.evaluations import interactive_evaluations
-    from bedside.evaluate.challenge.interactive2025 import InteractiveProtocol, run_case
-    from bedside.evaluate.challenge.results import interactive_csv, interactive_json, interactive_table
     from bedside.evaluate.markdown import create_markdown
     from bedside.evaluate.results import starts_document
     from bedside.evaluate.runner import progress_bar
@@ -140,7 +141,7 @@ def _interactive2025(job: ChallengeJob) -> None:
 
 def _interactive_starts(names: tuple[str, ...]) -> list[Any]:
     """The competition's start, and those that ``--start`` names; all of them for "all"."""
-    from bedside.evaluate.challenge.interactive2025 import OFFICIAL
+    from bedside.challenge.interactive2025 import OFFICIAL
     from bedside.evaluate.starts import choose_starts
 
     others = [n for n in names if n != OFFICIAL]
@@ -150,7 +151,7 @@ def _interactive_starts(names: tuple[str, ...]) -> list[Any]:
 
 def _taken(entry: Entry, starts: list[Any]) -> list[Any]:
     """The starts that a model or baseline can take; the competition's is a box."""
-    from bedside.evaluate.challenge.interactive2025 import OFFICIAL
+    from bedside.challenge.interactive2025 import OFFICIAL
 
     taken = [s for s in starts if entry.can_start("box" if s == OFFICIAL else s)]
     if not taken:
@@ -160,14 +161,12 @@ def _taken(entry: Entry, starts: list[Any]) -> list[Any]:
 
 def _interactive_cases(job: ChallengeJob, data: Path) -> tuple[int, Iterator[tuple[str, ChallengeCase]]]:
     """How many cases there are, and each with its data set: made from data sets, or read from a folder of cases."""
+    from bedside.challenge.folder import find_cases
+    from bedside.challenge.interactive2025 import read_labelled_case
+    from bedside.challenge.sets import set_cases, volumes_only
     from bedside.data.catalogue import SET_FILE, select_data_sets
-    from bedside.evaluate.challenge.folder import find_cases
-    from bedside.evaluate.challenge.interactive2025 import read_labelled_case
-    from bedside.evaluate.challenge.sets import set_cases, volumes_only
 
     if data.is_dir() and next(data.rglob(SET_FILE), None) is not None:
-        from bedside.cli.evaluate import one_split
-
         sets = volumes_only(select_data_sets(one_split(data, job.split), job.sets))
         made = set_cases(sets, job.objects, seed=job.seed)
         return sum(len(s.cases) for s in sets), ((m.data_set, m.case) for m in made)

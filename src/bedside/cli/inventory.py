@@ -18,7 +18,7 @@ def print_inventory(as_json: bool) -> None:
 def inventory() -> dict[str, Any]:
     """This machine, the runtimes, extras, models, bundled weights, readers and writers, as plain values."""
     from bedside.io import readers, writers
-    from bedside.models.registry import model_cards
+    from bedside.weights.models import model_cards
 
     known = versions()
     return {

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 from bedside.core.errors import InputError
 
 if TYPE_CHECKING:
-    from bedside.segment.policy import WindowPolicy
-    from bedside.segment.protocol import Segmenter
-    from bedside.segment.sam.policy import SlicePolicy
+    from bedside.engines.protocol import Segmenter
+    from bedside.engines.sam.policy import SlicePolicy
+    from bedside.engines.window.policy import WindowPolicy
 
 INCLUSIVE = "inclusive"
 """Range of slices that every model answers where nothing else is asked for."""
@@ -24,14 +24,14 @@ def load_model(
     Args:
         name: Model in the registry, or a variant of it, see ``read_variant``.
         device: Where to run it.
-        slices: Slices of a box that are answered, see ``segment.sam.policy.SlicePolicy``; of the family "sam" only.
+        slices: Slices of a box that are answered, see ``engines.sam.policy.SlicePolicy``; of the family "sam" only.
         runtime: What runs it, "auto" for the first that is installed.
         precision: What it computes in, "auto" for what the processor does best.
 
     Raises:
         BedsideError: As ``segment.load_segmenter``.
     """
-    from bedside.segment import load_segmenter
+    from bedside.engines import load_segmenter
 
     model, window, policy = read_variant(name)
     chosen = {"runtime": runtime, "precision": precision, "window": window, "policy": policy}
@@ -48,7 +48,7 @@ def load_model(
 def read_variant(text: str) -> tuple[str, str | None, WindowPolicy | None]:
     """A model and how its windows are chosen, of a text like "bedside-3d:object_zoom=1.5,refine_limit=12".
 
-    ``window`` names a strategy; every other name is an attribute of ``segment.policy.WindowPolicy``.
+    ``window`` names a strategy; every other name is an attribute of ``engines.window.policy.WindowPolicy``.
 
     Returns:
         The model's name, the strategy and the policy; None where nothing was said of them.
@@ -59,14 +59,13 @@ def read_variant(text: str) -> tuple[str, str | None, WindowPolicy | None]:
     name, colon, variant = text.partition(":")
     if not colon:
         return name, None, None
-    from bedside.models.registry import model_card
-    from bedside.segment.load import engine_name
-    from bedside.segment.policy import usual_policy
+    from bedside.engines.window.policy import usual_policy
+    from bedside.weights.models import model_card
 
     settings = dict(_assignment(part, text) for part in variant.split(","))
     window = settings.pop("window", None)
     card = model_card(name)
-    if settings and (window or engine_name(card) != "window"):
+    if settings and (window or card.family != "window"):
         raise InputError(f"windows of '{text}'", expected="a model that looks at windows by the prompts' evidence")
     return name, window, usual_policy(card.dimensions).with_settings(settings) if settings else None
 
@@ -79,8 +78,8 @@ def _assignment(part: str, text: str) -> tuple[str, str]:
 
 
 def _slice_policy(name: str, slices: str) -> SlicePolicy:
-    from bedside.models.registry import model_card
-    from bedside.segment.sam.policy import SlicePolicy
+    from bedside.engines.sam.policy import SlicePolicy
+    from bedside.weights.models import model_card
 
     policy = SlicePolicy(range=slices)  # type: ignore[arg-type]
     if model_card(name).family != "sam":

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NoReturn
 
 from bedside.core.errors import BedsideError
@@ -21,15 +21,19 @@ _USERS_ERRORS = frozenset(
 """System errors that tell of the user's files and disk and not of a bug."""
 
 
-def execute(arguments: Sequence[str]) -> int:
+def execute(arguments: Sequence[str], dispatch: Callable[[list[str]], int] | None = None) -> int:
     """Run the command line ``arguments`` (without the program's name).
+
+    Args:
+        arguments: What the user typed.
+        dispatch: Runs the verb that they name; that of the command ``bedside`` where left out.
 
     Returns:
         The exit status: 0, 2 for bad input (one line on stderr), 130 when interrupted, 141 when the reader of the
         output went away. Any other exception is a bug and is raised.
     """
     try:
-        status = _dispatch(list(arguments))
+        status = (dispatch or _dispatch)(list(arguments))
         sys.stdout.flush()
     except BedsideError as error:
         return _refuse(str(error))

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from bedside.cli.host import versions
 
 if TYPE_CHECKING:
-    from bedside.cli.segment import Job
+    from bedside.cli.job import Job
     from bedside.cli.stages import Stages
     from bedside.core.image import Image
     from bedside.session import Session

@@ -15,7 +15,7 @@ def models(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, with all that is known of each model.")] = False,
 ) -> None:
     """List the models: family, parameters, dimensions, prompts and licence of the weights."""
-    from bedside.models.registry import model_cards
+    from bedside.weights.models import model_cards
 
     cards = model_cards()
     if as_json:

@@ -21,13 +21,13 @@ def precisions(
     """Measure accuracy and time of a model in fp32, bf16 and int8, as far as this machine and the weights allow."""
     from rich.console import Console
 
-    from bedside.cli.evaluate import one_split
+    from bedside.cli.datasets import one_split
     from bedside.cli.models import table
     from bedside.data.catalogue import select_data_sets
     from bedside.evaluate.cases import ObjectSelection
     from bedside.evaluate.precisions import measure_precisions
     from bedside.evaluate.runner import progress_bar
-    from bedside.models.registry import model_card
+    from bedside.weights.models import model_card
 
     card = model_card(name)
     found = select_data_sets(one_split(data, split), sets or [])

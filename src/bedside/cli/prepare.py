@@ -11,8 +11,8 @@ import typer
 from bedside.core.errors import InputError
 
 if TYPE_CHECKING:
-    from bedside.data.challenge.cases import Preparation
-    from bedside.data.challenge.intensity import IntensityWindow
+    from bedside.challenge.cases import Preparation
+    from bedside.challenge.intensity import IntensityWindow
 
 Value = TypeVar("Value")
 
@@ -72,8 +72,8 @@ def box2024(
     series: SeriesOption = None,
 ) -> None:
     """Cases of the CVPR 2024 challenge: 2D images or volumes with tight boxes, or without for training."""
-    from bedside.data.challenge.cases import Preparation
-    from bedside.data.challenge.labels import CLEANINGS
+    from bedside.challenge.cases import Preparation
+    from bedside.challenge.labels import CLEANINGS
 
     preparation = Preparation(
         form="box2024",
@@ -110,8 +110,8 @@ def interactive2025(
     series: SeriesOption = None,
 ) -> None:
     """Cases of the CVPR 2025 competition: volumes with boxes by the official generator, or without."""
-    from bedside.data.challenge.cases import Preparation
-    from bedside.data.challenge.labels import CLEANINGS
+    from bedside.challenge.cases import Preparation
+    from bedside.challenge.labels import CLEANINGS
 
     preparation = Preparation(
         form="interactive2025",
@@ -136,7 +136,7 @@ def _choice(option: str, value: str, choices: Mapping[str, Value]) -> Value:
 
 def _window(name: str, level: float | None, width: float | None) -> IntensityWindow:
     """The window called ``name``, with whatever of it is given as numbers."""
-    from bedside.data.challenge.intensity import WINDOWS, IntensityWindow
+    from bedside.challenge.intensity import WINDOWS, IntensityWindow
 
     named = _choice("--window", name, WINDOWS)
     return IntensityWindow(named.level if level is None else level, named.width if width is None else width)
@@ -147,10 +147,10 @@ def _prepare(
 ) -> None:
     from rich.console import Console
 
-    from bedside.data.challenge.cases import make_case
-    from bedside.data.challenge.pairs import find_pairs
+    from bedside.challenge.cases import make_case
+    from bedside.challenge.pairs import find_pairs
+    from bedside.challenge.writing import write_case
     from bedside.evaluate.runner import progress_bar
-    from bedside.io.challenge_writing import write_case
 
     for folder in (output, truth):
         if folder is not None and folder.exists() and not folder.is_dir():

@@ -18,7 +18,7 @@ def record_metrics(
     ] = None,
 ) -> None:
     """Put results per set, with their intervals, on the card of the weights that were evaluated."""
-    from bedside.models.registry import model_card
+    from bedside.weights.models import model_card
     from bedside.weights.recording import record_metrics as record
     from bedside.weights.store import WeightsFiles, find_weights
 

@@ -18,7 +18,7 @@ def repack(
     ] = "int8",
 ) -> None:
     """Write the weights of a model again in another precision; name the folder by $BEDSIDE_WEIGHTS to measure them."""
-    from bedside.models.registry import model_card
+    from bedside.weights.models import model_card
     from bedside.weights.packed import StoredPrecision
     from bedside.weights.store import find_weights
 

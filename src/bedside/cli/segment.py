@@ -6,17 +6,16 @@ import json
 import os
 import sys
 import time
-from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from bedside.cli.job import Job
 from bedside.core.errors import InputError
 
 if TYPE_CHECKING:
-    from bedside.cli.flags import PromptFlags
     from bedside.cli.stages import Stages
     from bedside.core.image import Image
     from bedside.core.prompts import Prompt
@@ -66,23 +65,6 @@ NegativeScribbleOption = Annotated[
 LassoOption = Annotated[
     list[Path], typer.Option("--lasso", metavar="FILE", help="Outline around the object: JSON vertices. Repeatable.")
 ]
-
-
-@dataclass(frozen=True)
-class Job:
-    """What to segment, how, and where the results go; as the user wrote it."""
-
-    image: Path
-    output: Path
-    overlay: Path | None
-    flags: PromptFlags
-    prompts: Path | None
-    model: str | None
-    device: str
-    policy: Any
-    series: str | None
-    volume: int | None
-    time_warm: bool = False
 
 
 def segment(

@@ -42,7 +42,7 @@ def ui(
         if not path.exists():
             raise FormatError(f"{path}", expected="an existing file or folder", got="nothing there")
     if model is not None:
-        from bedside.models.registry import model_card
+        from bedside.weights.models import model_card
 
         model_card(model)
     address = listen(port, host)

@@ -39,12 +39,12 @@ def keys(
     name: Annotated[str, typer.Argument(metavar="NAME", help="Model, as 'bedside models' lists it.")],
 ) -> None:
     """Print name and shape of everything that a checkpoint of the model holds, one a line."""
-    from bedside.models.registry import model_card
+    from bedside.weights.models import model_card
 
     # Before torch, which takes a second to import, so that a misspelt name is refused at once.
     model_card(name)
     try:
-        from bedside.models.keys import key_lines, skeleton
+        from bedside.weights.keys import key_lines, skeleton
     except ModuleNotFoundError as error:
         raise DependencyError(
             f"listing the keys of '{name}' needs torch", fix="install it with: pip install 'bedside[train]'"
@@ -79,7 +79,7 @@ def import_weights(
     clip: ClipOption = None,
 ) -> None:
     """Convert weights that were fetched by hand, after checking that they are what they say."""
-    from bedside.models.registry import model_card
+    from bedside.weights.models import model_card
 
     # Before torch, which takes a second to import, so that a misspelt name is refused at once.
     model_card(name)
@@ -104,8 +104,8 @@ def pull(
     from rich.console import Console
 
     from bedside.cli.weights_table import download_bar
-    from bedside.models.registry import model_card
     from bedside.weights.catalogue import sources_of
+    from bedside.weights.models import model_card
     from bedside.weights.pull import fetch_source
     from bedside.weights.store import bundled_names
 
@@ -143,7 +143,7 @@ def quantise(
     from bedside.cli.stages import busy
     from bedside.data.catalogue import find_data_sets, select_data_sets
     from bedside.evaluate.quantised import LARGEST_LOSS, quantise_model
-    from bedside.models.registry import model_card
+    from bedside.weights.models import model_card
 
     model_card(name)
     if samples < 1:
@@ -170,15 +170,15 @@ def _convert(
 ) -> None:
     """Convert published weights, show their licence on stderr, and print the files that were written."""
     from bedside.cli.stages import busy
-    from bedside.models.registry import model_card
     from bedside.weights.licence import licence_notice
+    from bedside.weights.models import model_card
     from bedside.weights.store import user_folder
 
     folder, stored = out or user_folder(), cast(Any, precision)
     try:
         with busy(f"converting {source}"):
             if model_card(name).family == "sam":
-                from bedside.runtime.sam_import import import_sam
+                from bedside.engines.sam.convert.importing import import_sam
 
                 files = import_sam(name, source, folder, variant=variant, precision=stored, origin=origin, clip=clip)
             else:
@@ -200,6 +200,6 @@ def _convert_folder(name: str, source: Path, folder: Path, precision: Any) -> We
         raise InputError(f"import of '{name}'", expected="nninteractive or a model of the family sam", got=f"'{name}'")
     if not source.is_dir():
         raise InputError(f"weights of '{name}'", expected="a folder", got=f"'{source}'")
-    from bedside.runtime.convert import convert_nninteractive
+    from bedside.engines.nninteractive.convert import convert_nninteractive
 
     return convert_nninteractive(source, folder, precision=precision)

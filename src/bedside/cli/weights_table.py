@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from bedside.models.registry import ModelCard
     from bedside.weights.catalogue import Source
+    from bedside.weights.models import ModelCard
 
 HEADINGS = ("weights", "installed", "to be had", "licence")
 
 
 def weights_rows() -> Iterator[Sequence[str]]:
     """One row for every set of weights: its name, where it is installed, how it can be had, and its licence."""
-    from bedside.models.registry import model_cards
     from bedside.weights.catalogue import sources_of, weights_stem
+    from bedside.weights.models import model_cards
 
     for card in model_cards():
         known = [v for v in card.variants if card.variants.index(v) == 0 or sources_of(card.name, v)]

@@ -10,13 +10,13 @@ import numpy as np
 
 from bedside.core.errors import InputError
 from bedside.data.catalogue import DataSet
+from bedside.engines.load import load_segmenter
+from bedside.engines.uncertainty import Calibration, fit_calibration
 from bedside.evaluate.cases import ObjectSelection
 from bedside.evaluate.clicks_protocol import ClicksProtocol
 from bedside.evaluate.results import ObjectResult
 from bedside.evaluate.runner import Advance, Entry, evaluate_sets
 from bedside.evaluate.starts import Start
-from bedside.segment.load import load_segmenter
-from bedside.segment.uncertainty import Calibration, fit_calibration
 
 if TYPE_CHECKING:
     from bedside.weights.store import WeightsFiles

@@ -15,11 +15,11 @@ from bedside.core.errors import InputError
 from bedside.core.prompts import Point, Prompt
 from bedside.core.region import Region
 from bedside.data.objects import stable_generator
+from bedside.engines.protocol import Segmenter
 from bedside.evaluate.cases import TargetObject
 from bedside.evaluate.metrics import DEFAULT_TOLERANCE, METRICS, Sampling, ToleranceUnit
 from bedside.evaluate.results import PackedMask, RoundScore, Trace
 from bedside.evaluate.starts import STARTS, Occasion, Start, draw_start
-from bedside.segment.protocol import Segmenter
 from bedside.simulate.clicks import next_click
 from bedside.simulate.placing import shift_prompt
 

@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 
 from bedside.core.errors import BackendError
 from bedside.data.catalogue import DataSet
+from bedside.engines import load_segmenter
 from bedside.evaluate.cases import ObjectSelection
 from bedside.evaluate.clicks_protocol import ClicksProtocol
 from bedside.evaluate.runner import Advance, Entry, evaluate_sets
-from bedside.models.registry import model_card
 from bedside.runtime.backend import Precision, choose_backend
 from bedside.runtime.openvino import computes_in_bf16, int8_graph, shared_core
-from bedside.segment import load_segmenter
+from bedside.weights.models import model_card
 from bedside.weights.store import WeightsFiles, find_weights
 
 PASSES = 30

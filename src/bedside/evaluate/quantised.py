@@ -10,17 +10,17 @@ from typing import Any
 
 from bedside.core.errors import InputError
 from bedside.data.catalogue import DataSet
+from bedside.engines import load_segmenter
+from bedside.engines.load import load_engine
+from bedside.engines.loaded import EngineRequest, LoadedSegmenter
 from bedside.evaluate.cases import ObjectSelection
 from bedside.evaluate.clicks_protocol import ClicksProtocol
 from bedside.evaluate.precisions import pass_milliseconds, possible_precisions
 from bedside.evaluate.runner import Advance, Entry, evaluate_sets
-from bedside.models.registry import model_card
 from bedside.runtime.backend import choose_backend
 from bedside.runtime.openvino import processor_name
 from bedside.runtime.quantise import Recorder, int8_in_place, publish_int8, quantise_graph
-from bedside.segment import load_segmenter
-from bedside.segment.engine import EngineRequest, LoadedSegmenter
-from bedside.segment.load import ENGINES, engine_name
+from bedside.weights.models import model_card
 from bedside.weights.store import WeightsFiles, find_weights
 
 LARGEST_LOSS = 0.003
@@ -134,7 +134,7 @@ def _every_second(sets: Sequence[DataSet], first: int) -> list[DataSet]:
 def _recording(files: WeightsFiles, recorder: Recorder) -> LoadedSegmenter:
     card = model_card(files.card.name)
     request = EngineRequest(card, files, recorder, "auto", "fp32")
-    segmenter, graph = ENGINES[engine_name(card)](request)
+    segmenter, graph = load_engine(request)
     return LoadedSegmenter(segmenter, graph, request)
 
 

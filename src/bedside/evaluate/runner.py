@@ -13,6 +13,7 @@ import numpy as np
 
 from bedside.core.errors import InputError
 from bedside.data.catalogue import DataSet
+from bedside.engines.protocol import Segmenter
 from bedside.evaluate.cases import EvaluationCase, ObjectSelection, prepare_case
 from bedside.evaluate.clicks_protocol import ClicksProtocol
 from bedside.evaluate.manifest import create_manifest, set_digest
@@ -28,7 +29,6 @@ from bedside.evaluate.results import (
     summarise_set,
 )
 from bedside.evaluate.starts import Start, start_kind
-from bedside.segment.protocol import Segmenter
 
 if TYPE_CHECKING:
     from rich.console import Console

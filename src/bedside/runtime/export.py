@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bedside.core.files import atomic_path
-from bedside.models.registry import build_model, model_card
 from bedside.weights.card import WeightsCard, file_sha256
+from bedside.weights.models import build_model, model_card
 from bedside.weights.packed import StoredPrecision, pack, unpack
 from bedside.weights.store import WeightsFiles
 

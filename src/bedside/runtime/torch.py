@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bedside.core.engines import engine_spec, resolve
 from bedside.core.errors import BackendError, WeightsError
-from bedside.models.registry import build_model
 from bedside.runtime.backend import Device, Graph, Precision, Shape, backends
+from bedside.weights.models import build_model, model_card
 from bedside.weights.store import WeightsFiles
 
 
@@ -101,8 +102,7 @@ class TorchBackend:
                 f"weights {weights.tensors.name}", expected="a safetensors file", got=str(error)[:200]
             ) from error
         if weights.part:
-            from bedside.runtime.sam.parts import load_part
-
+            load_part = resolve(engine_spec(model_card(weights.card.name).family).part)
             return TorchPart(load_part(weights.card.name, weights.part, tensors).to(chosen), chosen, computed)
         network = build_model(weights.name).to(chosen).eval()
         try:

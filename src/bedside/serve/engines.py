@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 from bedside.core.errors import BedsideError
 from bedside.core.image import Image
 from bedside.core.prompts import Box, Point, Prompt
-from bedside.models.registry import model_card, model_cards
 from bedside.serve.messages import ModelInfo, Tools
+from bedside.weights.models import model_card, model_cards
 from bedside.weights.store import find_weights
 
 if TYPE_CHECKING:
-    from bedside.segment.protocol import Capabilities, Prediction, Segmenter
+    from bedside.engines.protocol import Capabilities, Prediction, Segmenter
 
 KEPT = 2
 """Models that stay loaded; a third lets go of the one not used for longest."""
@@ -28,7 +28,7 @@ _TINY = 8
 
 
 def _load(name: str) -> Segmenter:
-    from bedside.segment import load_segmenter
+    from bedside.engines import load_segmenter
 
     return load_segmenter(name)
 
@@ -81,7 +81,7 @@ class Engines:
         try:
             return self.get(name).capabilities
         except BedsideError:
-            from bedside.segment.engine import card_capabilities
+            from bedside.engines.loaded import card_capabilities
 
             card = model_card(name)
             return card_capabilities(card, (2, 3) if card.dimensions == 2 else (card.dimensions,))

@@ -39,7 +39,7 @@ from bedside.session.workspace import ImageRecord, ObjectLook, Workspace
 from bedside.weights.defaults import default_model as bundled_model
 
 if TYPE_CHECKING:
-    from bedside.segment.protocol import Segmenter
+    from bedside.engines.protocol import Segmenter
 
 Outcome = Change | Superseded | Exception
 """What became of a request."""

@@ -11,7 +11,7 @@ from bedside.session.journal import Prompted
 from bedside.session.masks import Canvas, KeptMask, MaskCache, PackedMask
 
 if TYPE_CHECKING:
-    from bedside.segment.protocol import Segmenter, Suggesting
+    from bedside.engines.protocol import Segmenter, Suggesting
 
 CACHE_BYTES = 128 * 2**20
 """Memory for the masks of earlier steps. A dropped one is made again when undo asks for it."""

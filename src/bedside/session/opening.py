@@ -14,7 +14,7 @@ from bedside.session.journal import Journal, Prompted
 from bedside.session.stamp import ImageStamp
 
 if TYPE_CHECKING:
-    from bedside.segment.protocol import Segmenter
+    from bedside.engines.protocol import Segmenter
 
 
 def check_journal(journal: Journal, image: Image) -> ImageStamp | None:
@@ -62,6 +62,6 @@ def open_segmenter(model: str, device: str) -> Segmenter:
     Raises:
         InputError: No model has that name.
     """
-    from bedside.segment import load_segmenter
+    from bedside.engines import load_segmenter
 
     return load_segmenter(model, device=device)

@@ -31,7 +31,7 @@ from bedside.session.stamp import ImageStamp
 from bedside.weights.defaults import default_model
 
 if TYPE_CHECKING:
-    from bedside.segment.protocol import Capabilities, Segmenter
+    from bedside.engines.protocol import Capabilities, Segmenter
 
 
 class Session(Gestures):
@@ -200,7 +200,7 @@ class Session(Gestures):
         Raises:
             InputError: The model does not suggest clicks, or there is no such object.
         """
-        from bedside.segment.protocol import Suggesting
+        from bedside.engines.protocol import Suggesting
 
         if not isinstance(self._segmenter, Suggesting) or not self.capabilities.suggests:
             raise InputError(f"model '{self.model}'", expected="one that suggests clicks", got="one that does not")

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from bedside.core.prompts import Scribble
-from bedside.preprocess.paint import paint_prompts
+from bedside.imaging.paint import paint_prompts
 
 ATTEMPTS = 6
 SMALLEST_STROKE = 5

@@ -14,7 +14,7 @@ from torch.utils.checkpoint import checkpoint
 
 from bedside.core.errors import InputError
 from bedside.train.memory import OVERHEAD
-from bedside.train.rounds import autocast
+from bedside.train.precision import autocast
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from bedside.data.device.hashing import cell_bits, uniform_cells
-from bedside.preprocess.paint import click_values
+from bedside.imaging.paint import click_values
+from bedside.train.hashing import cell_bits, uniform_cells
 
 MAXIMUM_DEPTH = 24
 """Erosions after which an error counts as deep enough."""

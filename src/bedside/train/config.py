@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from bedside.core.errors import InputError
-from bedside.data.sampling import SamplingConfig
+from bedside.train.sampling import SamplingConfig
 from bedside.train.task_table import task_module, task_name
 
 WINDOW = "window"

@@ -12,18 +12,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from bedside.core.engines import engine_spec, resolve
 from bedside.core.errors import InputError, WeightsError
-from bedside.models.interactions import InteractionSettings
-from bedside.models.registry import model_card, model_cards
 from bedside.train.config import TrainingConfig
-from bedside.train.inflation import inflate
 from bedside.weights.card import WeightsCard
+from bedside.weights.models import model_card, model_cards
 from bedside.weights.packed import unpack
 from bedside.weights.store import BUNDLED, WeightsFiles, find_weights
 
 NONE, BUNDLED_WEIGHTS = "none", "bundled"
-NNINTERACTIVE, PLANS = "nninteractive", "plans.json"
-"""A model whose weights are published as a folder with this file."""
 TYPES = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16, "I8": torch.int8}
 
 
@@ -64,7 +61,8 @@ def initial_path(choice: str, model: str) -> Path | None:
             raise WeightsError(f"bundled weights of '{model}'", got="none", fix="use --initial none or a file")
         return files.tensors
     path = Path(choice)
-    if path.is_file() or (model == NNINTERACTIVE and (path / PLANS).is_file()):
+    marker = engine_spec(model_card(model).family).start_folder
+    if path.is_file() or (marker and (path / marker).is_file()):
         return path
     if choice in {card.name for card in model_cards()}:
         return find_weights(choice).tensors
@@ -73,49 +71,28 @@ def initial_path(choice: str, model: str) -> Path | None:
 
 
 def read_start(path: Path, config: TrainingConfig) -> Start:
-    """The weights of a file or folder as a start for a run; those of a 2D network are inflated for a 3D one.
+    """The weights of a file or folder as a start for a run, as the engine of its model takes them.
 
     Raises:
         WeightsError: A file is damaged or not what it says, or was made for prompts in other channels.
     """
-    if path.is_dir():
-        return _read_published(path, config)
+    read = engine_spec(model_card(config.model).family).start_weights
+    start: Start = resolve(read)(path, config) if read else read_file(path)
+    return start
+
+
+def read_file(path: Path) -> Start:
+    """The tensors of a safetensors file, with what the card beside it says, where there is one.
+
+    Raises:
+        WeightsError: The file is damaged or no safetensors file.
+    """
     state = read_tensors(path)
-    stem = state.get("stem.weight")
-    if stem is not None and stem.ndim == 4 and model_card(config.model).dimensions == 3:
-        state = inflate(state)
-    card = _card_beside(path)
-    if card is not None and "interactions" in card.training:
-        _check_interactions(path, InteractionSettings.from_metadata(card.training["interactions"]))
-    return Start(path, state, card.licence if card else None, card.training if card else {})
-
-
-def _read_published(folder: Path, config: TrainingConfig) -> Start:
-    from bedside.models.nninteractive import DEPTHS, WIDTHS, NNInteractive
-    from bedside.weights.nninteractive import read_published_folder
-
-    with torch.device("meta"):
-        network = NNInteractive(getattr(config.options, "widths", WIDTHS), getattr(config.options, "depths", DEPTHS))
-    published = read_published_folder(folder, network)
-    _check_interactions(published.checkpoint, published.settings)
-    return Start(published.checkpoint, dict(published.tensors), published.licence)
-
-
-def _check_interactions(path: Path, settings: InteractionSettings) -> None:
-    """Refuse weights that know prompts in other channels than those that they would be trained with."""
-    known = InteractionSettings()
-    for name in ("channels", "previous", "point_radius", "pairs"):
-        found, expected = getattr(settings, name), getattr(known, name)
-        if found != expected:
-            raise WeightsError(f"weights {path.name}: {name} of its prompts", expected=expected, got=found)
-
-
-def _card_beside(path: Path) -> WeightsCard | None:
-    """The card beside a file of weights, None where there is none."""
     try:
-        return WeightsCard.load(path.with_suffix(".json"))
+        card = WeightsCard.load(path.with_suffix(".json"))
     except WeightsError:
-        return None
+        return Start(path, state, None)
+    return Start(path, state, card.licence, card.training)
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:

@@ -16,10 +16,10 @@ import numpy as np
 import torch
 
 import bedside
-from bedside.models.registry import model_card
 from bedside.train.initial import Start
 from bedside.train.packing import SetSummary
 from bedside.weights.card import WeightsCard, file_sha256
+from bedside.weights.models import model_card
 
 MANIFEST = "manifest.json"
 OWN_LICENCE = "Apache-2.0"

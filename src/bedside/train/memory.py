@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from bedside.core.errors import InputError
-from bedside.models.registry import model_card
 from bedside.train.config import TrainingConfig
-from bedside.train.rounds import autocast
+from bedside.train.precision import autocast
+from bedside.weights.models import model_card
 
 OVERHEAD = 1.6
 """Memory of a step in parts of what is saved for the backward pass: gradients of activations, workspaces."""

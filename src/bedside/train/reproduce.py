@@ -14,8 +14,9 @@ from bedside.train.config import TrainingConfig
 from bedside.train.initial import NONE, initial_path, read_start
 from bedside.train.manifest import MANIFEST
 from bedside.train.packing import PARTS, is_store, open_store
+from bedside.train.recipes import settings_of
 from bedside.train.run import STORE, run_training
-from bedside.train.sam.recipe import SamRecipe
+from bedside.train.staged import StagedRecipe
 from bedside.weights.card import file_sha256
 
 FORMAT = "bedside-training"
@@ -137,7 +138,7 @@ def read_manifest(source: Path) -> dict[str, Any]:
     return manifest
 
 
-def _settings(manifest: Mapping[str, Any]) -> TrainingConfig | SamRecipe:
+def _settings(manifest: Mapping[str, Any]) -> TrainingConfig | StagedRecipe:
     """The settings of a run that reached its end.
 
     Raises:
@@ -151,7 +152,7 @@ def _settings(manifest: Mapping[str, Any]) -> TrainingConfig | SamRecipe:
         raise InputError(
             "run to reproduce", expected="one that reached its last step", got=f"step {result.get('step')}"
         )
-    return SamRecipe.from_dict(values) if staged else TrainingConfig.from_dict(values)
+    return settings_of(values)
 
 
 def _store_folder(
@@ -178,7 +179,7 @@ def _store_folder(
     return folder
 
 
-def _check_initial(manifest: Mapping[str, Any], initial: str, config: TrainingConfig | SamRecipe) -> None:
+def _check_initial(manifest: Mapping[str, Any], initial: str, config: TrainingConfig | StagedRecipe) -> None:
     """Starting weights must be those of the run.
 
     Raises:

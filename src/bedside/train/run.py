@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 
+from bedside.core.engines import engine_spec, resolve
 from bedside.core.errors import InputError
 from bedside.core.files import write_text_atomically
 from bedside.train.checkpoint import CHECKPOINT
@@ -25,8 +26,7 @@ from bedside.train.manifest import MANIFEST, create_card, create_manifest, descr
 from bedside.train.packing import check_held_out, is_store, open_store, summarise
 from bedside.train.recipes import load_recipe, parse_overrides, recipe_names
 from bedside.train.result import TrainingResult
-from bedside.train.sam.recipe import SamRecipe
-from bedside.train.sam.run import DONE, run_system
+from bedside.train.staged import DONE, StagedRecipe, StagedRun
 from bedside.train.trainer import Trainer
 
 __all__ = ["TrainingResult", "load_recipe", "parse_overrides", "recipe_names", "resolve_device", "run_training"]
@@ -36,7 +36,7 @@ STORE, WEIGHTS = "store", "weights"
 
 
 def run_training(
-    recipe: str | Path | TrainingConfig | SamRecipe,
+    recipe: str | Path | TrainingConfig | StagedRecipe,
     data: str | Path,
     out: str | Path,
     *,
@@ -92,9 +92,11 @@ def run_training(
     store = open_store(data, out / STORE, report, keep=bool(_checkpoints(out)))
     sets = summarise(store, data if is_store(data) else out / STORE)
     check_held_out(config.held_out, sets, report)
-    if isinstance(config, SamRecipe):
-        config = config.with_overrides({"pretrained": str(source)}) if source else config
-        return run_system(config, name, store, sets, out, where, minutes, memory_gb, report, advance)
+    if not isinstance(config, TrainingConfig):
+        config = config.starting_from(source) if source else config
+        staged = StagedRun(name, store, sets, out, where, minutes, memory_gb, report, advance)
+        result: TrainingResult = resolve(engine_spec(config.engine).staged_run)(config, staged)
+        return result
     start = read_start(source, config) if source else None
     trainer = Trainer(
         config,

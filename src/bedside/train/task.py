@@ -15,12 +15,12 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from bedside.data.store import Store
-from bedside.models.registry import model_card
 from bedside.train.checkpoint import load_weights
 from bedside.train.config import TrainingConfig
 from bedside.train.schedule import learning_rate
 from bedside.train.stages import Stage
 from bedside.weights.card import WeightsCard
+from bedside.weights.models import model_card
 
 Batch = Mapping[str, Tensor]
 """Samples of a data set by field, stacked, on the device of the training."""

@@ -6,17 +6,14 @@ import importlib
 from difflib import get_close_matches
 from typing import Any
 
+from bedside.core.engines import engine_spec, engine_specs
 from bedside.core.errors import InputError
-from bedside.models.registry import model_card
+from bedside.weights.models import model_card
 
-TASKS = {
-    "window": "bedside.train.window_task",
-    "dynamic-prompts": "bedside.train.dynamic_task",
-    "sam": "bedside.train.sam.task",
-}
-"""Module of each task; see ``task.TaskModule`` for what it holds."""
-DEFAULT_TASKS = {"window": "window"}
-"""Task of a recipe that names none, by the family of its model."""
+
+def task_modules() -> dict[str, str]:
+    """Module of each task by name, of all engines; see ``task.TaskModule`` for what it holds."""
+    return {name: module for spec in engine_specs().values() for name, module in spec.tasks.items()}
 
 
 def task_name(task: str, model: str) -> str:
@@ -25,19 +22,20 @@ def task_name(task: str, model: str) -> str:
     Raises:
         InputError: There is no such task, or the recipe names none and the model has no default.
     """
-    if task in TASKS:
+    tasks = task_modules()
+    if task in tasks:
         return task
-    known = ", ".join(sorted(TASKS))
+    known = ", ".join(sorted(tasks))
     if task:
-        close = get_close_matches(task, TASKS, n=1)
+        close = get_close_matches(task, tasks, n=1)
         fix = f"did you mean '{close[0]}'?" if close else None
         raise InputError("unknown training task", expected=f"one of {known}", got=f"'{task}'", fix=fix)
     family = model_card(model).family
-    if family not in DEFAULT_TASKS:
+    if not (default := engine_spec(family).default_task):
         raise InputError("training setting task", expected=f"one of {known} for a model of family {family}", got="none")
-    return DEFAULT_TASKS[family]
+    return default
 
 
 def task_module(name: str) -> Any:
-    """The module of the task called ``name``, one of ``TASKS``; see ``task.TaskModule``."""
-    return importlib.import_module(TASKS[name])
+    """The module of the task called ``name``, one of ``task_modules()``; see ``task.TaskModule``."""
+    return importlib.import_module(task_modules()[name])

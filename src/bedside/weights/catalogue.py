@@ -114,7 +114,7 @@ SOURCES: tuple[Source, ...] = (
 
 def weights_stem(model: str, variant: str = "") -> str:
     """What the files of a model's weights are called; those of its first variant as the model itself."""
-    from bedside.models.registry import model_card
+    from bedside.weights.models import model_card
 
     variants = model_card(model).variants
     return model if not variant or variant == (variants[0] if variants else "") else f"{model}-{variant}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from bedside.core.registry import Registry
-from bedside.segment.protocol import Segmenter
+from bedside.engines.protocol import Segmenter
 
 BaselineFactory = Callable[[], Segmenter]
 """Makes a segmenter; raises DependencyError where an optional library is missing."""

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from bedside.core.errors import PromptError
 from bedside.core.image import Image
 from bedside.core.prompts import Prompt
+from bedside.engines.protocol import Capabilities, Prediction
 from bedside.evaluate.baselines import BASELINES
 from bedside.evaluate.baselines.window import make_prediction, place_all, positive_box
-from bedside.segment.protocol import Capabilities, Prediction
 
 
 @BASELINES.register("box")

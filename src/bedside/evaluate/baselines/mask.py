@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from bedside.core.errors import PromptError
 from bedside.core.prompts import InitialMask, Prompt
+from bedside.engines.protocol import Capabilities, Prediction
 from bedside.evaluate.baselines import BASELINES
 from bedside.evaluate.baselines.window import WindowBaseline, make_prediction
-from bedside.segment.protocol import Capabilities, Prediction
 
 
 @BASELINES.register("mask")

@@ -18,7 +18,7 @@ from bedside.core.geometry import Geometry
 from bedside.core.image import Image
 from bedside.core.prompts import Box, Point, Prompt, Scribble, place_prompt
 from bedside.core.region import Region, changed_region
-from bedside.segment.protocol import Capabilities, Prediction
+from bedside.engines.protocol import Capabilities, Prediction
 
 WINDOW_FACTOR = 2.0
 """Side of the window in sides of the box."""

@@ -1,0 +1,1 @@
+"""Campaigns, leaderboards and benches of systems: research with Bedside, beside the package and not in its wheel."""

@@ -1,0 +1,1 @@
+"""Layers of nnInteractive's network."""

@@ -1,0 +1,1 @@
+"""Training with dynamic prompts (arXiv 2510.03189)."""

@@ -1,0 +1,100 @@
+"""Prompts take effect where they are put: what the network says there gives way to what the user said.
+
+A network is asked to follow a correction and mostly does. Here it is made certain, in two steps. On the network's grid
+the logits around a click are lifted or lowered as far as the click itself needs, fading out over the brush that was
+painted for it, so that the mask bends and keeps a smooth border. On the image's voxels then every click, stroke and
+negative area gets its own voxels, whatever resampling made of it. Later prompts overrule earlier ones, and a mask that
+was given overrules all that came before it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bedside.core.prompts import Box, InitialMask, Lasso, Point, Prompt, Scribble
+from bedside.core.region import Region
+from bedside.imaging.paint import click_values, paint_prompts
+from bedside.imaging.window import Window
+
+MARGIN = 1.0
+"""Logit, in the direction of the prompt, that the place of a prompt gets at least."""
+COVERED = 0.5
+"""Painted value from which a cell belongs to a stroke or an area."""
+
+
+def prompts_in_force(prompts: Sequence[Prompt]) -> list[Prompt]:
+    """Those whose place the mask must obey: clicks, strokes and negative areas since the newest given mask."""
+    newest = max((n for n, p in enumerate(prompts) if isinstance(p, InitialMask)), default=-1)
+    return [p for p in prompts[newest + 1 :] if isinstance(p, Point | Scribble) or not p.positive]
+
+
+def bend_logits(logits: NDArray[np.float32], prompts: Sequence[Prompt]) -> NDArray[np.float32]:
+    """The logits with the sign of every prompt at its place.
+
+    Args:
+        logits: float32 on a window's grid.
+        prompts: In the grid's coordinates, oldest first, see ``prompts_in_force``.
+
+    Returns:
+        float32 of the same shape; the array itself where the network obeyed already.
+    """
+    bent = logits
+    for prompt in prompts:
+        sign = 1.0 if prompt.positive else -1.0
+        if isinstance(prompt, Point):
+            bent = _bend_at(bent, prompt, sign)
+            continue
+        covered = paint_prompts([prompt], logits.shape).max(axis=0) >= COVERED
+        missing = covered & (sign * bent < MARGIN)
+        if missing.any():
+            bent = np.where(missing, np.float32(sign * MARGIN), bent)
+    return bent
+
+
+def _bend_at(logits: NDArray[np.float32], click: Point, sign: float) -> NDArray[np.float32]:
+    position = np.array(click.position[::-1])
+    cell = tuple(int(c) for c in np.floor(position + 0.5))
+    if any(not 0 <= c < n for c, n in zip(cell, logits.shape, strict=True)):
+        return logits
+    lacking = MARGIN - sign * float(logits[cell])
+    if lacking <= 0:
+        return logits
+    offsets = [np.arange(n, dtype=np.float32) - np.float32(c) for n, c in zip(logits.shape, cell, strict=True)]
+    squared = sum(np.square(axis) for axis in np.ix_(*offsets))
+    return np.asarray(logits + np.float32(sign * lacking) * click_values(squared), dtype=np.float32)
+
+
+def stamp_prompts(mask: NDArray[np.uint8], region: Region, prompts: Sequence[Prompt]) -> None:
+    """Give every prompt its own voxels of a mask, in place.
+
+    Args:
+        mask: uint8 0/1 of ``region``'s shape.
+        region: Where it lies in the image.
+        prompts: In the image's frame ``index``, oldest first, see ``prompts_in_force``.
+    """
+    window = Window(tuple(map(float, region.start)), tuple(map(float, region.stop)), region.shape)
+    for prompt in prompts:
+        local = window.to_grid(prompt)
+        if isinstance(local, Point):
+            voxel = tuple(int(np.floor(c + 0.5)) for c in local.position[::-1])
+            if all(0 <= v < n for v, n in zip(voxel, mask.shape, strict=True)):
+                mask[voxel] = prompt.positive
+            continue
+        block = _block(local, mask.shape)
+        if not block.is_empty:
+            held = Window(tuple(map(float, block.start)), tuple(map(float, block.stop)), block.shape)
+            painted = paint_prompts([held.to_grid(local)], block.shape).max(axis=0)
+            mask[block.slices][painted >= COVERED] = prompt.positive
+
+
+def _block(prompt: Prompt, shape: Sequence[int]) -> Region:
+    """The voxels that a stroke or an area can touch."""
+    assert isinstance(prompt, Box | Lasso | Scribble)
+    reach = prompt.thickness / 2 + 1 if isinstance(prompt, Scribble) else 1.0
+    vertices = prompt.vertices()[:, ::-1]
+    start = tuple(int(np.floor(v)) for v in vertices.min(axis=0) - reach)
+    stop = tuple(int(np.ceil(v)) + 1 for v in vertices.max(axis=0) + reach)
+    return Region(start, stop).clip(shape)

@@ -1,0 +1,74 @@
+"""What every engine is given, as it lies in the image: prompts that were checked, and the mask to start from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bedside.core.errors import PromptError
+from bedside.core.image import Image
+from bedside.core.prompts import InitialMask, Prompt, place_prompt
+from bedside.engines.protocol import Capabilities
+from bedside.imaging.window import Window
+
+INPUT, OUTPUT = "input", "logits"
+
+
+@dataclass
+class Clock:
+    """Seconds per stage of one prediction."""
+
+    seconds: dict[str, float] = field(default_factory=lambda: {"window": 0.0, "network": 0.0, "paste": 0.0})
+    passes: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class PlacedMask:
+    """A mask of one region of the image; outside it there is nothing.
+
+    Attributes:
+        mask: uint8 0/1 of the region's shape.
+        start: First voxel of the region.
+    """
+
+    mask: NDArray[np.uint8]
+    start: tuple[int, ...]
+
+    def sample(self, window: Window) -> NDArray[np.float32]:
+        """The mask on the window's grid, float32 0/1 (1, *grid)."""
+        values, _ = window.shifted([-s for s in self.start]).sample(self.mask)
+        return (values > 0.5).astype(np.float32)
+
+
+def check_prompts(prompts: Sequence[Prompt], image: Image, capabilities: Capabilities) -> list[Prompt]:
+    """The prompts in the frame ``index``, each checked against the image and the segmenter.
+
+    Raises:
+        PromptError: There is none, or one lies outside the image or is of a kind the segmenter cannot take.
+    """
+    if not prompts:
+        raise PromptError("prediction", expected="at least one prompt", got="none")
+    for prompt in prompts:
+        kinds = capabilities.prompt_kinds if prompt.positive else capabilities.negative_kinds
+        if prompt.kind not in kinds:
+            sign = "" if prompt.positive else "negative "
+            raise PromptError(
+                f"{sign}{prompt.kind} prompt", expected=f"one of {', '.join(sorted(kinds))}", got=prompt.kind
+            )
+    placed = [place_prompt(prompt, image.geometry) for prompt in prompts]
+    if not any(p.positive for p in placed):
+        raise PromptError("prediction", expected="at least one positive prompt", got="negative ones only")
+    return placed
+
+
+def starting_mask(prompts: Sequence[Prompt], previous: NDArray[np.uint8] | None) -> NDArray[np.uint8] | None:
+    """The mask to start from: ``previous`` where it holds anything, else the newest initial mask."""
+    if previous is not None and previous.any():
+        return previous
+    for prompt in reversed(prompts):
+        if isinstance(prompt, InitialMask):
+            return prompt.mask.astype(np.uint8)
+    return None

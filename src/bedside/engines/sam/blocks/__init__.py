@@ -1,0 +1,1 @@
+"""Layers that several systems of the SAM family share."""

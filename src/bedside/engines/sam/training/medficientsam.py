@@ -1,0 +1,18 @@
+"""MedficientSAM: an EfficientViT-SAM learns MedSAM's embeddings from scratch, then everything with augmentation."""
+
+from __future__ import annotations
+
+from bedside.engines.sam.training.plan import FRESH, PLANS, TEACHER, Plan, Step
+from bedside.engines.sam.training.recipe import SamRecipe
+
+
+@PLANS.register("medficientsam")
+def plan(recipe: SamRecipe) -> Plan:
+    """Stage 1 distils, stage 2 fine-tunes with the teacher's heads."""
+    return Plan(
+        steps=(
+            Step("distil", encoder=FRESH, heads=TEACHER),
+            Step("fine-tune", encoder="distil", heads=TEACHER),
+        ),
+        weights={recipe.model: "fine-tune"},
+    )

@@ -1,0 +1,121 @@
+"""What the network's own probabilities say of an answer: how good it is, and where a click would help most."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from bedside.core.errors import InputError
+from bedside.engines.answer import Answer
+from bedside.imaging.paint import CLICK_RADIUS
+
+LEAST_ERROR = 1.0
+"""Cells expected to be wrong about a place below which no click is worth making there."""
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """A rising curve from the DSC that the probabilities promise to the DSC that was found on labelled data.
+
+    Attributes:
+        expected: Knots, rising, 0 to 1.
+        found: The DSC at each knot, not falling.
+    """
+
+    expected: tuple[float, ...]
+    found: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        knots, values = np.array(self.expected), np.array(self.found)
+        sound = len(knots) == len(values) >= 2 and (np.diff(knots) > 0).all() and (np.diff(values) >= 0).all()
+        if not sound or min(values[0], knots[0]) < 0 or max(values[-1], knots[-1]) > 1:
+            raise InputError("calibration", expected="two or more rising knots from 0 to 1", got=self)
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Calibration:
+        """The inverse of ``to_dict``."""
+        return cls(tuple(map(float, data["expected"])), tuple(map(float, data["found"])))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for the card of the weights."""
+        return {"expected": list(self.expected), "found": list(self.found)}
+
+    def __call__(self, expected: float) -> float:
+        """The DSC to be told for a promised one."""
+        return float(np.interp(expected, self.expected, self.found))
+
+
+def fit_calibration(expected: NDArray[np.float64], found: NDArray[np.float64], knots: int = 12) -> Calibration:
+    """The rising curve nearest to the data: isotonic regression (pool adjacent violators) of bins of equal counts.
+
+    Args:
+        expected: Promised DSC of each answer, 0 to 1.
+        found: Its DSC against the truth.
+        knots: Bins, at most.
+
+    Raises:
+        InputError: There are too few different answers to fit a curve.
+    """
+    order = np.argsort(expected, kind="stable")
+    bins = (
+        [part for part in np.array_split(order, min(knots, len(order) // 10)) if len(part)] if len(order) >= 20 else []
+    )
+    places = [float(expected[part].mean()) for part in bins]
+    pools: list[list[float]] = []  # mean, weight, bins
+    for part in bins:
+        pools.append([float(found[part].mean()), float(len(part)), 1.0])
+        while len(pools) > 1 and pools[-2][0] > pools[-1][0]:
+            mean, weight, count = pools.pop()
+            last = pools[-1]
+            total = last[1] + weight
+            pools[-1] = [(last[0] * last[1] + mean * weight) / total, total, last[2] + count]
+    values = [mean for mean, _, count in pools for _ in range(int(count))]
+    kept = [i for i, place in enumerate(places) if i == 0 or place > places[i - 1] + 1e-6]
+    if len(kept) < 2:
+        raise InputError("calibration", expected="at least 20 answers of different quality", got=len(expected))
+    return Calibration(tuple(places[i] for i in kept), tuple(min(max(values[i], 0.0), 1.0) for i in kept))
+
+
+def probabilities(logits: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Probability of the object in every cell."""
+    # Clipped before the exponential, which would overflow in float32.
+    values: NDArray[np.float32] = (1 / (1 + np.exp(-np.clip(logits, -30, 30)))).astype(np.float32)
+    return values
+
+
+def expected_dsc(answer: Answer) -> float:
+    """The DSC that an answer's probabilities promise: twice the expected overlap over the expected sizes.
+
+    0 for an empty mask.
+    """
+    probability = probabilities(answer.logits) * answer.inside
+    mask = answer.mask
+    count = float(np.count_nonzero(mask))
+    return 2 * float(probability[mask].sum()) / (count + float(probability.sum())) if count else 0.0
+
+
+def most_doubtful_cell(answer: Answer, shown: NDArray[np.bool_]) -> tuple[tuple[int, ...], float] | None:
+    """Where the mask that is shown is most likely wrong over an area as large as a click reaches.
+
+    Args:
+        answer: Of the network, on a window.
+        shown: The mask to be corrected, on the window's grid.
+
+    Returns:
+        The cell (array order) and the number of cells about it that are expected to be wrong; None where fewer than
+        ``LEAST_ERROR`` are anywhere.
+    """
+    probability = probabilities(answer.logits)
+    wrong = np.where(shown, 1 - probability, probability) * answer.inside
+    about = ndimage.gaussian_filter(wrong, CLICK_RADIUS / 2, mode="constant", truncate=3.0)
+    # A click belongs on a cell that is itself doubtful, not between two that are.
+    about = about * (wrong >= 0.25)
+    cell = np.unravel_index(int(np.argmax(about)), about.shape)
+    reach = (np.sqrt(2 * np.pi) * CLICK_RADIUS / 2) ** about.ndim
+    error = float(about[cell]) * float(reach)
+    return (tuple(int(c) for c in cell), error) if error >= LEAST_ERROR else None

@@ -1,0 +1,1 @@
+"""Layers of the window engine's networks."""

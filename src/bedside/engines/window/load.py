@@ -1,0 +1,48 @@
+"""The engine of Bedside's own models: prompts painted as channels of a window."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from bedside.engines.loaded import EngineRequest, card_capabilities
+from bedside.engines.planes import PlaneSegmenter
+from bedside.engines.protocol import Segmenter
+from bedside.engines.strategies import EVIDENCE, make_strategy
+from bedside.engines.strategy import WindowStrategy
+from bedside.engines.window.policy import WindowPolicy, usual_policy
+from bedside.engines.window.segmenter import WindowSegmenter
+from bedside.runtime.backend import Graph
+
+
+def load_window(request: EngineRequest) -> tuple[Segmenter, Graph]:
+    """A segmenter of the window family; one of two dimensions takes volumes slice by slice.
+
+    Raises:
+        InputError: The window strategy is unknown.
+        BackendError: The runtime cannot load the network.
+    """
+    card = request.card
+    policy, strategy = _windows(request.window, card.dimensions)
+    shape = (1, len(card.channels), *(card.grid,) * card.dimensions)
+    graph = request.backend.load(request.files, shape=shape, device=request.device, precision=request.precision)
+    capabilities = card_capabilities(card, (card.dimensions,))
+    segmenter = WindowSegmenter(
+        card.name,
+        graph,
+        card.dimensions,
+        card.grid,
+        capabilities,
+        policy,
+        strategy,
+        request.calibration,
+    )
+    if card.dimensions == 3:
+        return segmenter, graph
+    return PlaneSegmenter(segmenter, replace(segmenter.capabilities, dimensions=(2, 3))), graph
+
+
+def _windows(chosen: str | WindowPolicy | None, dimensions: int) -> tuple[WindowPolicy, WindowStrategy | None]:
+    """The numbers of the strategy by evidence, and another strategy where one is asked for."""
+    if isinstance(chosen, WindowPolicy):
+        return chosen, None
+    return usual_policy(dimensions), None if chosen in (None, EVIDENCE) else make_strategy(chosen, (EVIDENCE,))

@@ -1,0 +1,1 @@
+"""Networks of the window engine, one module a model, listed without importing torch (see ``weights.models``)."""

@@ -1,0 +1,300 @@
+"""Training samples: a window around an object, its mask, and the prompts that start the interaction."""
+
+from __future__ import annotations
+
+import copy
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, replace
+from typing import Any, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy import ndimage
+from torch import Tensor
+
+from bedside.core.errors import InputError
+from bedside.core.prompts import Prompt
+from bedside.core.region import mask_region
+from bedside.data.store import MAP_KINDS, Item, Store
+from bedside.engines.window.sampling.augmentation import (
+    Warp,
+    augment_intensity,
+    draw_warp,
+    grid_positions,
+    inside_plane,
+    sample_plane,
+)
+from bedside.engines.window.sampling.insertion import insert_shape
+from bedside.engines.window.sampling.synthetic import synthetic_window
+from bedside.imaging.intensity import normalise_window
+from bedside.imaging.paint import paint_prompts
+from bedside.simulate.boxes import jittered_box, tight_box
+from bedside.simulate.clicks import first_click
+from bedside.simulate.scribbles import lasso_region, simulate_scribble
+from bedside.train.sampling import MAXIMUM_TRIES, SamplingConfig
+
+MINIMUM_CELLS = 12
+"""Cells of the grid an object must cover to be worth a sample."""
+COLOURS = 3
+"""Channels of a sample's image."""
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """One training sample on the grid.
+
+    Attributes:
+        image: float32 (3, grid, grid), of volumes (1, grid, grid, grid), normalised.
+        previous: float32 (grid, grid[, grid]), mask to start from, often zero.
+        prompts: float32 (4, grid, grid[, grid]), see ``imaging.paint.CHANNELS``.
+        truth: uint8 (grid, grid[, grid]).
+        inside: bool (grid, grid[, grid]), False outside the image.
+    """
+
+    image: NDArray[np.float32]
+    previous: NDArray[np.float32]
+    prompts: NDArray[np.float32]
+    truth: NDArray[np.uint8]
+    inside: NDArray[np.bool_]
+
+
+Drawn = tuple[str, Tensor, NDArray[np.uint8], NDArray[np.bool_]]
+"""How the sample starts; image (1 or 3, grid, grid); truth and inside, each (grid, grid)."""
+
+
+class NumberedSampler(ABC):
+    """Samples by number: ``index`` and the seed alone decide, whoever draws them and in whatever order.
+
+    So a run resumes where it stopped, and any number of workers gives the same stream.
+    """
+
+    def __init__(self, config: SamplingConfig, seed: int) -> None:
+        self._config = config
+        self._seed = seed
+
+    def on_grid(self, grid: int) -> Self:
+        """The same sampler for another grid."""
+        other = copy.copy(self)
+        other._config = replace(self._config, grid=grid)
+        return other
+
+    def sample(self, index: int) -> Sample:
+        """The sample with number ``index``."""
+        generator = np.random.default_rng((self._seed, index))
+        for _ in range(MAXIMUM_TRIES):
+            sample = self._try(generator)
+            if sample is not None:
+                return sample
+        raise InputError("training store", expected="objects large enough to sample", got=f"{MAXIMUM_TRIES} misses")
+
+    @abstractmethod
+    def _try(self, generator: np.random.Generator) -> Sample | None:
+        """A sample, or None where what was drawn is of no use."""
+
+
+class Sampler(NumberedSampler):
+    """Draws samples of images and slices from a store, each data set as often as any other."""
+
+    def __init__(self, store: Store, config: SamplingConfig, seed: int) -> None:
+        super().__init__(config, seed)
+        self._pools: dict[str, dict[str, list[Item]]] = {"image": {}, "superpixel": {}}
+        for item in store.items:
+            if len(item.objects) and item.info.variant in self._pools:
+                self._pools[item.info.variant].setdefault(item.info.set_name, []).append(item)
+        if not self._pools["image"]:
+            raise InputError("training store", expected="at least one object", got="none")
+
+    def _try(self, generator: np.random.Generator) -> Sample | None:
+        config = self._config
+        drawn = self._draw(generator)
+        if drawn is None or int(drawn[2].sum()) < MINIMUM_CELLS:
+            return None
+        mode, image, truth, inside = drawn
+        colour = image.shape[0] == COLOURS
+        image = image if colour else image.expand(COLOURS, -1, -1)
+        if config.augment:
+            image = augment_intensity(image, generator, colour=colour)
+        normalised = normalise_window(image.numpy(), inside)
+        previous, prompts = _draw_start(truth, mode, generator)
+        painted = paint_prompts(prompts, truth.shape)
+        if mode == "box" and generator.random() < 0.1:
+            # A lasso takes the place of the box: an area and not an outline, so it is painted as it is.
+            painted[0] = lasso_region(truth, generator, generator.uniform(0.03, 0.2))
+        return Sample(normalised, previous, painted, truth, inside)
+
+    def _draw(self, generator: np.random.Generator) -> Drawn | None:
+        config = self._config
+        source = generator.random()
+        superpixel = source < config.superpixel_share and bool(self._pools["superpixel"])
+        source -= config.superpixel_share
+        inserted = 0 <= source < config.inserted_share
+        if 0 <= source - config.inserted_share < config.synthetic_share:
+            return _draw_synthetic(config, generator)
+        pool = self._pools["superpixel" if superpixel else "image"]
+        items = pool[sorted(pool)[generator.integers(len(pool))]]
+        item = items[generator.integers(len(items))]
+        drawn = _draw_object(item, generator)
+        if drawn is None:
+            return None
+        plane, mask, spacing = drawn
+        region = mask_region(mask)
+        if region.is_empty:
+            return None
+        mode = _draw_mode(config, generator)
+        centre, sides = _draw_window(mask, region.start, region.stop, spacing, mode, config, generator)
+        warp = draw_warp(centre, sides, generator) if config.augment else draw_plain(centre, sides)
+        positions = grid_positions(warp, config.grid)
+        cell = float(np.sqrt(sides[0] * sides[1])) / config.grid
+        truth_values = sample_plane(mask.astype(np.float32), positions, cell, zeros=True)[0].numpy()
+        truth = (truth_values > 0.5).astype(np.uint8)
+        image = sample_plane(plane, positions, cell)
+        inside = inside_plane(positions, plane.shape)
+        if inserted:
+            image, truth = insert_shape(image, mode, generator)
+            truth *= inside
+        return mode, image, truth, inside
+
+
+def _draw_mode(config: SamplingConfig, generator: np.random.Generator) -> str:
+    """How a sample starts."""
+    kind = generator.random()
+    if kind < config.wide_share:
+        return "wide"
+    return "close" if kind < config.wide_share + config.close_share else "box"
+
+
+def _draw_synthetic(config: SamplingConfig, generator: np.random.Generator) -> Drawn | None:
+    """Random shapes, half of them in colour."""
+    mode = _draw_mode(config, generator)
+    channels = COLOURS if generator.random() < 0.5 else 1
+    made = synthetic_window((channels, config.grid, config.grid), generator)
+    return None if made is None else (mode, *made, np.ones((config.grid,) * 2, dtype=np.bool_))
+
+
+def draw_plain(centre: tuple[float, float], sides: tuple[float, float]) -> Warp:
+    """The window as it is, without augmentation."""
+    return Warp(centre, sides, 0.0, (False, False), None)
+
+
+def _draw_object(
+    item: Item, generator: np.random.Generator
+) -> tuple[NDArray[Any], NDArray[np.bool_], tuple[float, float]] | None:
+    """An image plane (y, x[, 3]), the mask of an object in it, and the plane's spacing (y, x)."""
+    present = np.unique(item.objects[:, 0])
+    rows = item.objects[item.objects[:, 0] == present[generator.integers(len(present))]]
+    row = rows[generator.integers(len(rows))]
+    number, value = int(row[0]), int(row[1])
+    assert item.info.map_kinds[number] in MAP_KINDS
+    if item.axes == 2:
+        spacing = item.info.spacing or (1.0, 1.0)
+        return item.image, item.maps[number] == value, (spacing[0], spacing[1])
+    spacing3 = item.info.spacing or (1.0, 1.0, 1.0)
+    axis = _draw_axis(item.image.shape, spacing3, generator)
+    if axis is None:
+        return None
+    index = int(generator.integers(row[3 + axis], row[3 + 3 + axis]))
+    mask = np.take(item.maps[number], index, axis=axis) == value
+    plane = np.take(item.image, index, axis=axis)
+    kept = [s for a, s in enumerate(spacing3) if a != axis]
+    return plane, mask, (kept[0], kept[1])
+
+
+def _draw_axis(shape: tuple[int, ...], spacing: tuple[float, ...], generator: np.random.Generator) -> int | None:
+    """An axis to cut across whose planes are neither a few pixels wide nor stretched beyond use."""
+    candidates = []
+    for axis in range(3):
+        others = [a for a in range(3) if a != axis]
+        stretch = max(spacing[a] for a in others) / min(spacing[a] for a in others)
+        if min(shape[a] for a in others) >= 16 and stretch <= 6:
+            candidates.append(axis)
+    return int(candidates[generator.integers(len(candidates))]) if candidates else None
+
+
+def _draw_window(
+    mask: NDArray[np.bool_],
+    start: tuple[int, ...],
+    stop: tuple[int, ...],
+    spacing: tuple[float, float],
+    mode: str,
+    config: SamplingConfig,
+    generator: np.random.Generator,
+) -> tuple[tuple[float, float], tuple[float, float]]:
+    """Centre and sides in pixels (y, x) of a window that is square in millimetres."""
+    extent = max((b - a) * s for a, b, s in zip(start, stop, spacing, strict=True))
+    extent = max(extent, 8.0 * min(spacing))
+    if mode == "close":
+        zoom = generator.uniform(*config.close_zoom)
+        pixels = np.argwhere(mask)
+        middle = pixels[generator.integers(len(pixels))] + 0.5
+    else:
+        low, high = config.box_zoom if mode == "box" else config.wide_zoom
+        zoom = np.exp(generator.uniform(np.log(low), np.log(high)))
+        middle = np.array([(a + b) / 2 for a, b in zip(start, stop, strict=True)])
+    # Beyond the image there is nothing to see: the window stays within twice the image's size.
+    limit = 2.0 * max(n * s for n, s in zip(mask.shape, spacing, strict=True))
+    side = min(extent * zoom, limit)
+    slack = 0.5 * max(side - extent, 0.2 * extent)
+    shift = generator.uniform(-config.jitter, config.jitter, size=2) * slack
+    centre = middle + shift / np.array(spacing)
+    return (float(centre[0]), float(centre[1])), (side / spacing[0], side / spacing[1])
+
+
+def _draw_start(
+    truth: NDArray[np.uint8], mode: str, generator: np.random.Generator
+) -> tuple[NDArray[np.float32], list[Prompt]]:
+    """The previous mask and the first prompts, in the grid's coordinates."""
+    previous = np.zeros(truth.shape, dtype=np.float32)
+    prompts: list[Prompt] = []
+    if mode == "close":
+        previous = degrade_mask(truth, generator)
+        if generator.random() < 0.6:
+            prompts.append(tight_box(truth))
+    elif mode == "wide":
+        if generator.random() < 0.75:
+            sharpness = (None, 8.0, 2.0)[generator.integers(3)]
+            prompts.append(first_click(truth, generator, sharpness))
+        else:
+            prompts.append(simulate_scribble(truth, generator))
+    else:
+        box = tight_box(truth)
+        kind = generator.random()
+        # A tight box alone already explains most of a mask; loose ones make the network look at the image.
+        if kind > 0.65:
+            box = jittered_box(box, generator, 0.0, 0.35)
+        elif kind > 0.25:
+            box = jittered_box(box, generator, 0.05, 0.1)
+        prompts.append(box)
+        if generator.random() < 0.1:
+            prompts.append(simulate_scribble(truth, generator))
+    if mode != "close" and generator.random() < 0.08:
+        previous = degrade_mask(truth, generator)
+    if mode != "box" and generator.random() < 0.2:
+        background = (truth == 0) & (ndimage.binary_dilation(truth, iterations=12))
+        if background.any():
+            click = first_click(background, generator, 1.0)
+            prompts.append(type(click)(click.position, positive=False))
+    return previous, prompts
+
+
+def degrade_mask(truth: NDArray[np.uint8], generator: np.random.Generator) -> NDArray[np.float32]:
+    """A mask as another tool or a coarser window would have made it: blurred, shifted, uneven.
+
+    Args:
+        truth: uint8 (y, x).
+        generator: Source of randomness.
+
+    Returns:
+        float32 0/1 of the same shape.
+    """
+    values = truth.astype(np.float32)
+    step = int(generator.integers(1, 9))
+    if step > 1:
+        coarse = torch.nn.functional.avg_pool2d(torch.from_numpy(values)[None, None], step, ceil_mode=True)
+        shape = (truth.shape[0], truth.shape[1])
+        values = torch.nn.functional.interpolate(coarse, shape, mode="bilinear", align_corners=False)[0, 0].numpy()
+    values = ndimage.gaussian_filter(values, generator.uniform(0.3, 4.0))
+    noise = ndimage.gaussian_filter(generator.standard_normal(truth.shape), generator.uniform(2.0, 10.0))
+    noise *= generator.uniform(0.0, 0.2) / max(float(noise.std()), 1e-6)
+    shift = generator.integers(-3, 4, size=2)
+    return np.roll(values + noise > generator.uniform(0.3, 0.7), shift, axis=(0, 1)).astype(np.float32)

@@ -1,0 +1,257 @@
+"""The window engine: choose a window by the prompts, resample, ask the network, grow, refine, paste.
+
+One engine for two and three dimensions. Everything is done on the window; of the image only the voxels that the window
+covers are read, and of the mask only those are written.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bedside.core.errors import InputError
+from bedside.core.image import Image
+from bedside.core.prompts import Point, Prompt
+from bedside.core.region import Region, mask_region
+from bedside.engines.answer import Answer, answer_bounds, answer_score, choose_answer, touches_border
+from bedside.engines.evidence import Bounds, Evidence, gather_evidence
+from bedside.engines.obey import bend_logits, prompts_in_force, stamp_prompts
+from bedside.engines.placed import INPUT, OUTPUT, Clock, PlacedMask, check_prompts, starting_mask
+from bedside.engines.protocol import Capabilities, Prediction
+from bedside.engines.strategy import Scene, WindowStrategy
+from bedside.engines.uncertainty import Calibration, expected_dsc, most_doubtful_cell
+from bedside.engines.window.policy import WindowPolicy
+from bedside.engines.window.refine import refinement_windows
+from bedside.imaging.intensity import normalise_window
+from bedside.imaging.paint import paint_prompts
+from bedside.imaging.window import Window
+from bedside.runtime.backend import Graph
+
+
+class WindowSegmenter:
+    """A network of the window family on images of its own number of dimensions.
+
+    Args:
+        name: Model in the registry.
+        graph: The loaded network.
+        dimensions: 2 or 3.
+        grid: Cells along each side of the network's input.
+        capabilities: What prompts it takes.
+        policy: How windows are chosen.
+        strategy: What chooses windows instead of the policy's evidence, search and growth.
+        calibration: From the DSC that probabilities promise to the one to expect; None gives no estimates.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        graph: Graph,
+        dimensions: int,
+        grid: int,
+        capabilities: Capabilities,
+        policy: WindowPolicy,
+        strategy: WindowStrategy | None = None,
+        calibration: Calibration | None = None,
+    ) -> None:
+        self.name = name
+        self.capabilities = replace(capabilities, suggests=True, estimates=calibration is not None)
+        self.policy = policy
+        self.calibration = calibration
+        self.strategy = strategy
+        self._graph = graph
+        self._grid = (grid,) * dimensions
+        self._image: Image | None = None
+
+    def set_image(self, image: Image) -> None:
+        """Take an image of the network's dimensions.
+
+        Raises:
+            InputError: It has another number of dimensions.
+        """
+        if image.ndim != len(self._grid):
+            raise InputError(f"image for '{self.name}'", expected=f"{len(self._grid)} axes", got=image.ndim)
+        self._image = image
+
+    def predict(
+        self, prompts: Sequence[Prompt], previous: NDArray[np.uint8] | None = None, fresh: int = 1
+    ) -> Prediction:
+        """Answer the prompts; see ``protocol.Segmenter``."""
+        del fresh
+        image = self._require_image()
+        placed = check_prompts(prompts, image, self.capabilities)
+        previous = starting_mask(placed, previous)
+        before = PlacedMask(previous, (0,) * image.ndim) if previous is not None else None
+        clock = Clock()
+        if self.strategy is not None:
+            return self._follow(self.strategy, Scene(image.shape, self._grid, placed, previous), before, clock)
+        evidence = gather_evidence(placed, previous)
+        if evidence.extent is not None:
+            zoom = self.policy.flat_zoom if evidence.flat else self.policy.object_zoom
+            answer = self._ask(self._window_around(evidence.bounds, zoom), placed, before, clock)
+        else:
+            answer = self._search(evidence, placed, clock)
+        answer = self._grow(answer, placed, before, evidence, clock)
+        policy = self.policy if evidence.extent is not None else self.policy.after_search()
+        return self._paste(answer, placed, previous, clock, policy)
+
+    def _follow(self, strategy: WindowStrategy, scene: Scene, before: PlacedMask | None, clock: Clock) -> Prediction:
+        """Ask in the windows that a strategy yields."""
+        windows: list[Window] = []
+        window: Window | None = strategy.first(scene)
+        while window is not None:
+            windows.append(window)
+            answer = self._ask(window, scene.prompts, before, clock)
+            known = before.sample(window)[0] > 0 if before is not None else np.zeros(self._grid, dtype=bool)
+            window = strategy.following(windows, answer.mask, known)
+        return self._paste(answer, scene.prompts, scene.previous, clock, self.policy)
+
+    def _require_image(self) -> Image:
+        if self._image is None:
+            raise InputError("prediction", expected="an image first", got="none", fix="call set_image before predict")
+        return self._image
+
+    def _sides(self, extent: NDArray[np.float64]) -> tuple[float, ...]:
+        """Sides in voxels of a window of equal millimetres that holds ``extent`` voxels."""
+        spacing = np.array(self._require_image().geometry.array_spacing)
+        longest = max(float((extent * spacing).max()), self.policy.least_side * float(spacing.min()))
+        return tuple(longest / spacing)
+
+    def _window_around(self, bounds: Bounds, zoom: float) -> Window:
+        return Window.centred(
+            tuple((bounds[0] + bounds[1]) / 2), self._sides((bounds[1] - bounds[0]) * zoom), self._grid
+        )
+
+    def _ask(self, window: Window, prompts: Sequence[Prompt], before: PlacedMask | None, clock: Clock) -> Answer:
+        """Run the network on one window."""
+        began = time.perf_counter()
+        samples, inside = window.sample(self._require_image().array)
+        colours = normalise_window(samples, inside)
+        if colours.shape[0] == 1 and len(self._grid) == 2:
+            colours = np.repeat(colours, 3, axis=0)
+        mask = before.sample(window) if before is not None else np.zeros((1, *self._grid), dtype=np.float32)
+        on_grid = [window.to_grid(p) for p in prompts]
+        painted = paint_prompts(on_grid, self._grid)
+        stacked = np.concatenate([colours, mask, painted])[None]
+        clock.seconds["window"] += time.perf_counter() - began
+        began = time.perf_counter()
+        logits = self._graph.run({INPUT: stacked})[OUTPUT][0, 0]
+        clock.seconds["network"] += time.perf_counter() - began
+        clock.passes += 1
+        return Answer(window, bend_logits(logits, prompts_in_force(on_grid)), inside)
+
+    def _search(self, evidence: Evidence, prompts: Sequence[Prompt], clock: Clock) -> Answer:
+        """Try windows of growing size around marks that do not tell the object's extent; keep the best answer."""
+        image = self._require_image()
+        low, high = evidence.bounds
+        spacing = np.array(image.geometry.array_spacing)
+        finest = float(spacing.min())
+        longest = float((np.array(image.shape) * spacing).max()) / finest
+        side = max(self.policy.search_start, 1.5 * float(((high - low) * spacing).max()) / finest)
+        answers: list[Answer] = []
+        while True:
+            side = min(side, longest)
+            window = Window.centred(tuple((low + high) / 2), tuple(side * finest / spacing), self._grid)
+            answers.append(self._ask(window, prompts, None, clock))
+            if side >= longest:
+                break
+            side *= self.policy.search_ratio
+        return self._settle(choose_answer(answers), prompts, clock)
+
+    def _settle(self, answer: Answer, prompts: Sequence[Prompt], clock: Clock) -> Answer:
+        """Ask once more in the window that suits the object found."""
+        bounds = answer_bounds(answer)
+        if bounds is None:
+            return answer
+        window = self._window_around(bounds, self.policy.object_zoom)
+        ratio = max(window.sides) / max(answer.window.sides)
+        if 0.75 < ratio < 1.33:
+            return answer
+        following = self._ask(window, prompts, None, clock)
+        return following if answer_score(following) >= answer_score(answer) else answer
+
+    def _grow(
+        self,
+        answer: Answer,
+        prompts: Sequence[Prompt],
+        before: PlacedMask | None,
+        evidence: Evidence,
+        clock: Clock,
+    ) -> Answer:
+        """Enlarge the window while the answer runs into a border behind which the image goes on."""
+        for _ in range(self.policy.grow_limit):
+            if not touches_border(answer, self._require_image().shape, self.policy.border_share):
+                break
+            larger = self._ask(answer.window.enlarged(self.policy.grow_factor), prompts, before, clock)
+            # A box bounds the object: past it the answer may not grow without end.
+            if evidence.extent is not None and answer_score(larger) < 0.5 * answer_score(answer):
+                break
+            answer = larger
+        return answer
+
+    def _paste(
+        self,
+        answer: Answer,
+        prompts: Sequence[Prompt],
+        previous: NDArray[np.uint8] | None,
+        clock: Clock,
+        policy: WindowPolicy,
+    ) -> Prediction:
+        """The mask at full resolution within the window, its border refined where cells are much larger than voxels."""
+        shape = self._require_image().shape
+        began = time.perf_counter()
+        region = answer.window.region(shape)
+        mask = answer.window.expand_mask(answer.logits, region)
+        clock.seconds["paste"] += time.perf_counter() - began
+        before = previous[region.slices] if previous is not None else np.zeros_like(mask)
+        windows: Iterable[Window] = ()
+        if self.strategy is not None:
+            scene = Scene(shape, self._grid, prompts, previous)
+            windows = self.strategy.refinements(mask, before, region, answer.window, scene)
+        elif max(answer.window.scale) > policy.refine_scale and policy.refine_limit and mask.any():
+            windows = refinement_windows(answer.mask, answer.window, policy)
+        self._refine(mask, region, windows, prompts, clock)
+        stamp_prompts(mask, region, prompts_in_force(prompts))
+        changed = mask_region(mask != before).shift(region.start)
+        window = tuple(zip(answer.window.start, answer.window.stop, strict=True))
+        quality = self.calibration(expected_dsc(answer)) if self.calibration else None
+        return Prediction(mask, region, answer.logits, window, changed, clock.seconds, clock.passes, quality)
+
+    def suggest(self, prompts: Sequence[Prompt], mask: NDArray[np.uint8]) -> Point | None:
+        """Where a click would help most; see ``protocol.Suggesting``."""
+        placed = check_prompts(prompts, self._require_image(), self.capabilities)
+        evidence = gather_evidence(placed, mask)
+        if evidence.extent is None:
+            return None
+        before = PlacedMask(mask, (0,) * mask.ndim)
+        answer = self._ask(self._window_around(evidence.bounds, self.policy.object_zoom), placed, before, Clock())
+        doubt = most_doubtful_cell(answer, before.sample(answer.window)[0] > 0)
+        if doubt is None:
+            return None
+        window = answer.window
+        place = [s + (c + 0.5) * n - 0.5 for s, c, n in zip(window.start, doubt[0], window.scale, strict=True)]
+        index = tuple(int(np.clip(round(p), 0, n - 1)) for p, n in zip(place, mask.shape, strict=True))
+        return Point(tuple(float(i) for i in index[::-1]), positive=not mask[index])
+
+    def _refine(
+        self,
+        mask: NDArray[np.uint8],
+        region: Region,
+        windows: Iterable[Window],
+        prompts: Sequence[Prompt],
+        clock: Clock,
+    ) -> None:
+        """Draw the border again in smaller windows, each starting from the mask as it is, in place."""
+        shape = self._require_image().shape
+        coarse = PlacedMask(mask, region.start)
+        for window in windows:
+            inner = window.region(shape).intersection(region)
+            if inner.is_empty:
+                continue
+            finer = self._ask(window, prompts, coarse, clock)
+            began = time.perf_counter()
+            mask[inner.shift([-s for s in region.start]).slices] = window.expand_mask(finer.logits, inner)
+            clock.seconds["paste"] += time.perf_counter() - began

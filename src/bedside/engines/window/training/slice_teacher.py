@@ -1,0 +1,123 @@
+"""Slices of volumes as the 2D model answers them: a teacher for the 3D one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from bedside.engines.window.sampling.device.appearance import normalise
+from bedside.engines.window.training.rounds import Batch
+from bedside.imaging.paint import CHANNELS
+from bedside.train.checkpoint import load_weights
+from bedside.train.initial import read_tensors
+from bedside.train.precision import LAST, autocast
+from bedside.weights.models import build_model
+from bedside.weights.store import find_weights
+
+TEACHER = "bedside-2d"
+COLOURS = 3
+FINER = 2
+"""The teacher's cells along one of the window's: it was trained on finer grids than those of volumes."""
+
+
+@dataclass(frozen=True, eq=False)
+class SliceAnswers:
+    """What the teacher says of one slice of every sample.
+
+    Attributes:
+        axis: Of the grid, that the slices are cut across.
+        index: int64 (batch,), which slice.
+        probability: float32 (batch, grid, grid) of the object.
+        inside: float32 (batch, grid, grid), 0 outside the image.
+    """
+
+    axis: int
+    index: Tensor
+    probability: Tensor
+    inside: Tensor
+
+
+class SliceTeacher:
+    """Answers a slice of every sample from the box around the object there.
+
+    Args:
+        network: (batch, 8, y, x) to logits (batch, 1, y, x), as ``window.networks.bedside_2d``; it is not trained.
+        precision: See ``rounds.autocast``.
+    """
+
+    def __init__(self, network: nn.Module, precision: str) -> None:
+        self._network = network.eval().requires_grad_(False)
+        self._precision = precision
+
+    @classmethod
+    def installed(cls, device: torch.device, precision: str) -> SliceTeacher:
+        """With the installed weights of bedside-2d, by default the bundled ones.
+
+        Raises:
+            WeightsError: There are none, or they cannot be read.
+        """
+        network = build_model(TEACHER)
+        load_weights(network, read_tensors(find_weights(TEACHER).tensors))
+        return cls(network.to(device), precision)
+
+    @torch.no_grad()
+    def answer(self, batch: Batch, generator: torch.Generator) -> SliceAnswers:
+        """Answers on slices that show the object, across an axis that all samples share.
+
+        Args:
+            batch: The samples, with "image" (batch, 1, *grid), "truth" and "inside" (batch, *grid).
+            generator: Of axis and slices, on the CPU.
+        """
+        truth = batch["truth"] > 0
+        axis = int(torch.randint(3, (1,), generator=generator))
+        others = [1 + a for a in range(3) if a != axis]
+        shown = truth.any(dim=others[1]).any(dim=others[0])
+        chance = torch.rand(shown.shape, generator=generator).to(truth.device)
+        index = (shown * (1 + chance)).argmax(dim=1)
+        inside = take_slices(batch["inside"], axis, index)
+        image = normalise(take_slices(batch["image"][:, 0], axis, index)[:, None], inside)
+        # The previous mask and the prompts, of which there is the box alone.
+        given = torch.zeros((len(image), 1 + len(CHANNELS), *inside.shape[1:]), device=image.device)
+        given[:, 1 + CHANNELS.index("box or lasso, positive")] = boxes(take_slices(truth, axis, index))
+        inputs = torch.cat([image.expand(-1, COLOURS, -1, -1), given], dim=1)
+        return SliceAnswers(axis, index, self._probability(inputs), inside.float())
+
+    def _probability(self, inputs: Tensor) -> Tensor:
+        fine = F.interpolate(inputs, scale_factor=float(FINER), mode="bilinear", align_corners=False)
+        with autocast(inputs.device, self._precision):
+            logits = self._network(fine.contiguous(memory_format=LAST[fine.ndim])).float()
+        return F.avg_pool2d(logits.sigmoid(), FINER)[:, 0]
+
+
+def take_slices(values: Tensor, axis: int, index: Tensor) -> Tensor:
+    """(batch, *grid) to (batch, grid, grid): slice ``index`` (batch,) of every sample across ``axis`` of the grid."""
+    samples = torch.arange(len(values), device=values.device)
+    return values.movedim(1 + axis, 1)[samples, index]
+
+
+def boxes(masks: Tensor) -> Tensor:
+    """Bool (batch, y, x) to float32 of the same shape: 1 in the smallest box around each mask."""
+    filled = torch.ones_like(masks, dtype=torch.float32)
+    for other in (1, 2):
+        along = masks.any(dim=other).float()
+        after, before = along.cummax(dim=1).values, along.flip(1).cummax(dim=1).values.flip(1)
+        filled = filled * (after * before).unsqueeze(other)
+    return filled
+
+
+def slice_loss(logits: Tensor, answers: SliceAnswers, part: slice) -> Tensor:
+    """Cross-entropy between the network's slices and the teacher's, over the cells inside the image.
+
+    Args:
+        logits: (samples, *grid), those of a part of the batch.
+        answers: Of the whole batch.
+        part: Which samples.
+    """
+    own = take_slices(logits, answers.axis, answers.index[part])
+    inside = answers.inside[part]
+    values = F.binary_cross_entropy_with_logits(own, answers.probability[part], reduction="none")
+    # Over all samples of the batch, so that the parts' losses add up to the batch's.
+    return (values * inside).sum() / answers.inside.sum().clamp(min=1)

@@ -1,0 +1,218 @@
+"""Training of the window family: prompts are input channels, and correction rounds are played on the model's masks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, cast
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.utils.data import Dataset
+
+from bedside.core.errors import InputError
+from bedside.data.store import Store
+from bedside.engines.window.sampling.device.engine import Engine
+from bedside.engines.window.sampling.device.packed_table import PackedTable
+from bedside.engines.window.sampling.device.plane_engine import PlaneEngine
+from bedside.engines.window.sampling.device.records import Records
+from bedside.engines.window.sampling.device.volume_engine import VolumeEngine
+from bedside.engines.window.sampling.sampler import Sampler
+from bedside.engines.window.sampling.volume_sampler import VolumeSampler
+from bedside.engines.window.training.rounds import assemble_input, play_rounds
+from bedside.engines.window.training.slice_teacher import SliceTeacher, slice_loss
+from bedside.imaging.paint import CHANNELS
+from bedside.train.clicks import CellNoise, Randomness
+from bedside.train.config import TrainingConfig
+from bedside.train.losses import segmentation_loss
+from bedside.train.memory import largest_micro_batch
+from bedside.train.precision import LAST, autocast
+from bedside.train.sampling import SamplingConfig
+from bedside.train.stages import Stage, plan_stages
+from bedside.train.task import Batch, Task
+from bedside.train.validation import divide_store, grid_dice
+from bedside.weights.models import build_model, model_card
+
+VALIDATION_ROUNDS = 4
+RECORDS = "records"
+"""Field of the batches that are made on the device."""
+Options = None
+
+AnySampler = Sampler | VolumeSampler
+SAMPLERS: dict[int, type[Sampler] | type[VolumeSampler]] = {2: Sampler, 3: VolumeSampler}
+"""By the network's dimensions."""
+ENGINES: dict[int, type[PlaneEngine] | type[VolumeEngine]] = {2: PlaneEngine, 3: VolumeEngine}
+"""By the network's dimensions."""
+
+
+class SampleDataset(Dataset[dict[str, Any]]):
+    """Samples by number, as arrays."""
+
+    def __init__(self, sampler: AnySampler) -> None:
+        self._sampler = sampler
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        return vars(self._sampler.sample(index))
+
+
+class RecordDataset(Dataset[dict[str, PackedTable]]):
+    """Records of samples by number, those of a batch at once."""
+
+    def __init__(self, records: Records[Any]) -> None:
+        self._records = records
+
+    def __getitems__(self, indices: Sequence[int]) -> dict[str, PackedTable]:
+        return {RECORDS: PackedTable.pack(self._records.draw(np.array(indices)))}
+
+
+def keep(batch: dict[str, PackedTable]) -> dict[str, PackedTable]:
+    """What ``RecordDataset`` gives is a batch already."""
+    return batch
+
+
+class WindowTask(Task):
+    """See the module.
+
+    Args:
+        config: Settings.
+        store: Training store; the held-out sets in it serve for validation only.
+        device: Where to train.
+
+    Raises:
+        InputError: The store has no object to train on, the model is of another kind, or what is asked for cannot be
+            made on the device.
+        WeightsError: A teacher is asked for and has no weights.
+    """
+
+    def __init__(self, config: TrainingConfig, store: Store, device: torch.device) -> None:
+        card = model_card(config.model)
+        if card.family != "window" or card.channels[-len(CHANNELS) :] != CHANNELS:
+            raise InputError(
+                f"model '{card.name}'",
+                expected="one of the window family that takes prompts as bedside-2d does",
+                got=f"one of family {card.family} with channels of its own",
+            )
+        self.micro_batch = config.batch
+        self.memory_format = LAST[2 + card.dimensions]
+        self._config, self._device = config, device
+        self._part = config.batch
+        kept, held = divide_store(store, config.held_out)
+        self._teacher = _slice_teacher(config, device)
+        self._train_sampler, self._engine = _training_source(kept, config, device)
+        self._validation_sampler = _validation_sampler(held, config)
+        if self._engine is not None:
+            self.collate = keep
+
+    def build(self) -> nn.Module:
+        """The network of the model."""
+        return build_model(self._config.model, self._config.architecture)
+
+    def stages(self) -> list[Stage]:
+        """Coarse windows first."""
+        return plan_stages(self._config)
+
+    def dataset(self, stage: Stage) -> Dataset[dict[str, Any]]:
+        """Samples on the stage's grid, or their records."""
+        if self._engine is not None:
+            return RecordDataset(self._engine.records.on_grid(stage.grid))
+        assert self._train_sampler is not None
+        return SampleDataset(self._train_sampler.on_grid(stage.grid))
+
+    def begin(self, stage: Stage, network: nn.Module) -> None:
+        """What fits of a sample shrinks with its cells."""
+        del network
+        if self._engine is not None:
+            self._engine = self._engine.on_grid(stage.grid)
+        cells = (self._config.sampling.grid // stage.grid) ** model_card(self._config.model).dimensions
+        self._part = min(stage.batch, self.micro_batch * cells)
+
+    def fit_memory(self, network: nn.Module, memory_gb: float | None) -> str | None:
+        """Take a batch in parts that fit."""
+        batch = self._config.batch
+        self.micro_batch = self._part = largest_micro_batch(network, self._config, self._device, memory_gb)
+        if self.micro_batch == batch:
+            return None
+        return f"each step takes its {batch} samples {self.micro_batch} at a time to stay below the memory"
+
+    def losses(self, network: nn.Module, batch: Batch, generator: torch.Generator) -> Iterator[Tensor]:
+        """Soft Dice and cross-entropy after a random number of correction rounds, and the slices' teacher.
+
+        The parts' size changes neither the clicks nor the sum.
+        """
+        config = self._config
+        probabilities = torch.tensor(config.round_probabilities)
+        rounds = int(torch.multinomial(probabilities, 1, generator=generator))
+        batch, randomness = self._make(batch, generator)
+        inputs, _ = play_rounds(network, assemble_input(batch), batch, rounds, config.precision, randomness, self._part)
+        answers = self._teacher.answer(batch, generator) if self._teacher else None
+        truth, inside = batch["truth"].float(), batch["inside"].float()
+        cells = inside.sum().clamp(min=1)
+        for first in range(0, len(inputs), self._part):
+            part = slice(first, first + self._part)
+            with autocast(self._device, config.precision):
+                logits = network(inputs[part])[:, 0].float()
+            samples_share = len(logits) / len(inputs)
+            cells_share = inside[part].sum() / cells
+            # Read back, it would keep the device waiting.
+            bce_weight = config.bce_weight * (float(cells_share) if self._engine is None else cells_share)
+            loss = segmentation_loss(logits, truth[part], inside[part], config.dice_weight * samples_share, bce_weight)
+            if answers is not None:
+                loss = loss + config.slice_teacher_weight * slice_loss(logits, answers, part)
+            yield loss
+
+    def _make(self, batch: Batch, generator: torch.Generator) -> tuple[Batch, Randomness]:
+        """The samples of a batch, which may be records, and the source of their clicks."""
+        if self._engine is None:
+            return batch, generator
+        made = self._engine.make(cast(PackedTable, batch[RECORDS]).unpack())
+        return made, CellNoise(made["key"], int(torch.randint(2**62, (1,), generator=generator)))
+
+    @torch.no_grad()
+    def validate(self, network: nn.Module) -> dict[str, float]:
+        """Mean DSC on the grid over fixed samples of the held-out sets, per correction round."""
+        config = self._config
+        if self._validation_sampler is None:
+            return {}
+        generator = torch.Generator().manual_seed(0)
+        scores: list[list[float]] = [[] for _ in range(VALIDATION_ROUNDS)]
+        for first in range(0, config.validation_samples, config.batch):
+            numbers = range(first, min(first + config.batch, config.validation_samples))
+            samples = [vars(self._validation_sampler.sample(n)) for n in numbers]
+            batch = {k: torch.from_numpy(np.stack([s[k] for s in samples])).to(self._device) for k in samples[0]}
+            inputs = assemble_input(batch)
+            _, answers = play_rounds(network, inputs, batch, VALIDATION_ROUNDS, config.precision, generator)
+            for score, logits in zip(scores, answers, strict=True):
+                score.extend(grid_dice((logits > 0) & batch["inside"], batch["truth"] > 0).tolist())
+        return {f"dsc_round_{n}": float(np.mean(score)) for n, score in enumerate(scores)}
+
+
+def create(config: TrainingConfig, store: Store, device: torch.device) -> WindowTask:
+    """The task of a run; see ``task.TaskModule``."""
+    return WindowTask(config, store, device)
+
+
+def _training_source(
+    store: Store, config: TrainingConfig, device: torch.device
+) -> tuple[AnySampler | None, Engine[Any] | None]:
+    """What makes training samples: a sampler or an engine."""
+    dimensions = model_card(config.model).dimensions
+    if not config.sampling.on_device:
+        return SAMPLERS[dimensions](store, config.sampling, config.seed), None
+    return None, ENGINES[dimensions](store, config.sampling, config.seed, device)
+
+
+def _slice_teacher(config: TrainingConfig, device: torch.device) -> SliceTeacher | None:
+    if not config.slice_teacher_weight:
+        return None
+    if model_card(config.model).dimensions != 3:
+        raise InputError("slice_teacher_weight", expected=f"0 for {config.model}", got=config.slice_teacher_weight)
+    return SliceTeacher.installed(device, config.precision)
+
+
+def _validation_sampler(store: Store, config: TrainingConfig) -> AnySampler | None:
+    dimensions = model_card(config.model).dimensions
+    plain = SamplingConfig(
+        grid=config.sampling.grid, superpixel_share=0.0, wide_share=0.3, close_share=0.0, augment=False
+    )
+    usable = any(item.axes == 3 for item in store.items) if dimensions == 3 else bool(store.items)
+    return SAMPLERS[dimensions](store, plain, 1) if usable else None

@@ -1,1 +1,0 @@
-"""The networks, one module per system, listed without importing torch (see ``registry``)."""

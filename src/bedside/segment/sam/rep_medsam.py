@@ -1,7 +1,0 @@
-"""Rep-MedSAM: sees and follows as the baseline does, with both ends of a box answered."""
-
-from __future__ import annotations
-
-from bedside.segment.sam.system import System
-
-SYSTEM = System("rep-medsam", side=256)

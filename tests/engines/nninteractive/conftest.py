@@ -1,0 +1,1 @@
+from tests.support.networks import *  # noqa: F403

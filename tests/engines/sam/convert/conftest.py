@@ -1,0 +1,1 @@
+from tests.support.exported import *  # noqa: F403

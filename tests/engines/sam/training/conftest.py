@@ -1,0 +1,1 @@
+from tests.support.sam_training import *  # noqa: F403

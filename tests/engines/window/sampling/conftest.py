@@ -1,0 +1,1 @@
+from tests.support.threads import *  # noqa: F403

@@ -1,0 +1,1 @@
+from tests.support.training import *  # noqa: F403
