@@ -18,10 +18,13 @@ from bedside.models.registry import model_card, model_cards
 from bedside.train.config import TrainingConfig
 from bedside.train.inflation import inflate
 from bedside.weights.card import WeightsCard
+from bedside.weights.efficientnet_lite import FILE, LICENCE, ORIGIN, pretrained_file, read_encoder
 from bedside.weights.packed import unpack
 from bedside.weights.store import BUNDLED, WeightsFiles, find_weights
 
 NONE, BUNDLED_WEIGHTS = "none", "bundled"
+PRETRAINED = "efficientnet-lite0"
+"""Of an encoder: ImageNet weights from a package, see ``weights.efficientnet_lite``."""
 NNINTERACTIVE, PLANS = "nninteractive", "plans.json"
 """A model whose weights are published as a folder with this file."""
 TYPES = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16, "I8": torch.int8}
@@ -48,16 +51,19 @@ def initial_path(choice: str, model: str) -> Path | None:
     """File or folder of the weights that ``choice`` means for ``model``.
 
     Args:
-        choice: "none", "bundled" for the model's own, the name of a model whose weights are installed, a safetensors
+        choice: "none", "bundled" for the model's own, "efficientnet-lite0" for the encoder alone, the name of a model whose weights are installed, a safetensors
             file, or, for nninteractive, the folder in which its weights are published.
         model: Name in the model registry.
 
     Raises:
         InputError: There is no such file.
         WeightsError: No weights of the model are bundled or installed.
+        DependencyError: The package with the encoder's weights is not installed.
     """
     if choice == NONE:
         return None
+    if choice == PRETRAINED:
+        return pretrained_file()
     if choice == BUNDLED_WEIGHTS:
         files = WeightsFiles.in_folder(model, BUNDLED)
         if not files.tensors.is_file():
@@ -80,6 +86,8 @@ def read_start(path: Path, config: TrainingConfig) -> Start:
     """
     if path.is_dir():
         return _read_published(path, config)
+    if path.name == Path(FILE).name:
+        return Start(path, read_encoder(path), LICENCE, ORIGIN)
     state = read_tensors(path)
     stem = state.get("stem.weight")
     if stem is not None and stem.ndim == 4 and model_card(config.model).dimensions == 3:

@@ -25,8 +25,8 @@ def assemble_input(batch: Batch) -> Tensor:
 
 
 def autocast(device: torch.device, precision: str) -> contextlib.AbstractContextManager[object]:
-    """Autocast to bfloat16, or nothing for "fp32"."""
-    if precision == "fp32":
+    """Autocast to bfloat16, or nothing for "fp32"; "auto" is for tasks that do not measure: bfloat16 on a GPU alone."""
+    if precision == "fp32" or (precision == "auto" and device.type == "cpu"):
         return contextlib.nullcontext()
     return torch.autocast(device.type, torch.bfloat16)
 

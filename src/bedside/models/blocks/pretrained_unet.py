@@ -1,0 +1,206 @@
+"""A U-Net whose encoder is an EfficientNet-Lite, so that it can start from weights that were trained on photographs.
+
+EfficientNet-Lite (Tan and Le, arXiv 1905.11946, in its form without squeeze-and-excitation and with ReLU6) stands here
+for inference and fine-tuning alike: its batch normalisation is folded into the convolutions and gone, because inputs
+with and without a previous mask differ too much to share a batch's statistics. Its padding is TensorFlow's "same",
+which at stride 2 adds the odd cell at the end.
+
+The prompts do not disturb what the encoder knows of pictures: they have a stem of their own, which is added before the
+first activation, and are injected again at every level by convolutions that begin as zero.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from bedside.models.blocks.unet import ResidualBlock, group_norm
+
+IMAGE_CHANNELS = 3
+STEM_WIDTH = 32
+DECODER_WIDTHS: Mapping[int, int] = {2: 32, 4: 48, 8: 80, 16: 128, 32: 160}
+"""Channels of the decoder by the stride of its level."""
+ENCODER_RATE = 0.4
+"""Learning rate of the encoder in parts of the other layers', which have everything to learn."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """Blocks of one width in a row.
+
+    Attributes:
+        expansion: Factor by which a block widens its channels between its first and its last convolution.
+        kernel: Side of the depthwise kernel.
+        stride: Of the first block; the others have 1.
+        width: Channels that each block gives.
+        blocks: How many.
+    """
+
+    expansion: int
+    kernel: int
+    stride: int
+    width: int
+    blocks: int
+
+
+LITE0 = (
+    Row(1, 3, 1, 16, 1),
+    Row(6, 3, 2, 24, 2),
+    Row(6, 5, 2, 40, 2),
+    Row(6, 3, 2, 80, 3),
+    Row(6, 5, 1, 112, 3),
+    Row(6, 5, 2, 192, 4),
+)
+"""EfficientNet-Lite0 without its last row, which classifies."""
+ENCODERS: Mapping[str, tuple[Row, ...]] = {"efficientnet-lite0": LITE0}
+"""By the name that a recipe's architecture gives."""
+
+
+class SameConv(nn.Conv2d):
+    """A convolution with TensorFlow's padding: (b, c, y, x) to (b, c', y / stride, x / stride) for even sides."""
+
+    def __init__(
+        self, channels_in: int, channels_out: int, kernel: int, *, stride: int = 1, groups: int = 1, bias: bool = True
+    ) -> None:
+        before = (kernel - stride) // 2
+        super().__init__(
+            channels_in, channels_out, kernel, stride=stride, padding=before, groups=groups, bias=bias
+        )
+        after = kernel - stride - before
+        self.uneven = (before, after, before, after) if after != before else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        """See the class."""
+        if self.uneven is None:
+            return super().forward(x)
+        return F.conv2d(F.pad(x, self.uneven), self.weight, self.bias, self.stride, 0, 1, self.groups)
+
+
+class InvertedResidual(nn.Module):
+    """A 1x1 convolution that widens, a depthwise one, and a 1x1 one that narrows; added to the input where it fits.
+
+    Args:
+        channels_in: Channels of the input.
+        row: The row that the block belongs to.
+        stride: Of the depthwise convolution.
+    """
+
+    def __init__(self, channels_in: int, row: Row, stride: int) -> None:
+        super().__init__()
+        middle = channels_in * row.expansion
+        self.expand = SameConv(channels_in, middle, 1) if row.expansion > 1 else None
+        self.depthwise = SameConv(middle, middle, row.kernel, stride=stride, groups=middle)
+        self.project = SameConv(middle, row.width, 1)
+        self.adds = stride == 1 and channels_in == row.width
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(batch, channels_in, y, x) to (batch, row.width, y / stride, x / stride)."""
+        wide = F.relu6(self.expand(x)) if self.expand is not None else x
+        narrow: Tensor = self.project(F.relu6(self.depthwise(wide)))
+        return x + narrow if self.adds else narrow
+
+
+class PretrainedUNet(nn.Module):
+    """An EfficientNet-Lite with a decoder of residual blocks and a head that sees the input again.
+
+    The sides of the input must be multiples of 32. With EfficientNet-Lite0 it has 3.4 million parameters and needs
+    0.36 GMAC for an input of 128 x 128.
+
+    Args:
+        encoder: Name in ``ENCODERS``.
+        prompt_channels: Channels after the three of the image: previous mask and prompts.
+        head_width: Channels of the last layers, at full resolution.
+
+    Attributes:
+        learning_rate_scales: Factors for the learning rate by the first part of a parameter's name.
+
+    Raises:
+        ValueError: There is no such encoder.
+    """
+
+    learning_rate_scales: Mapping[str, float] = {"stem_image": ENCODER_RATE, "blocks": ENCODER_RATE}
+
+    def __init__(
+        self, encoder: str = "efficientnet-lite0", *, prompt_channels: int = 5, head_width: int = 16
+    ) -> None:
+        super().__init__()
+        if encoder not in ENCODERS:
+            raise ValueError(f"encoder '{encoder}' is none of {', '.join(ENCODERS)}")
+        self.stem_image = SameConv(IMAGE_CHANNELS, STEM_WIDTH, 3, stride=2)
+        self.stem_prompts = SameConv(prompt_channels, STEM_WIDTH, 3, stride=2, bias=False)
+        self.blocks = nn.ModuleList()
+        widths: dict[int, int] = {}
+        self.last_blocks: dict[int, int] = {}
+        channels, stride = STEM_WIDTH, 2
+        for row in ENCODERS[encoder]:
+            for number in range(row.blocks):
+                self.blocks.append(InvertedResidual(channels, row, row.stride if number == 0 else 1))
+                channels = row.width
+            stride *= row.stride
+            # A level ends with the last block of its stride.
+            self.last_blocks[stride], widths[stride] = len(self.blocks) - 1, channels
+        self.levels = sorted(widths, reverse=True)
+        self.injections = nn.ModuleDict(
+            {str(v): nn.Conv2d(prompt_channels, widths[v], 3, padding=1) for v in self.levels if v > 2}
+        )
+        for parameter in self.injections.parameters():
+            nn.init.zeros_(parameter)
+        self.lateral = nn.ModuleDict({str(v): nn.Conv2d(widths[v], DECODER_WIDTHS[v], 1) for v in self.levels})
+        self.up = nn.ModuleDict(
+            {str(v // 2): nn.Conv2d(DECODER_WIDTHS[v], DECODER_WIDTHS[v // 2], 1) for v in self.levels if v > 2}
+        )
+        self.decoder = nn.ModuleDict(
+            {str(v): ResidualBlock(2, DECODER_WIDTHS[v], DECODER_WIDTHS[v]) for v in self.levels}
+        )
+        self.head_norm = group_norm(DECODER_WIDTHS[2])
+        self.head_features = nn.Conv2d(DECODER_WIDTHS[2], head_width, 1)
+        self.head_input = nn.Conv2d(IMAGE_CHANNELS + prompt_channels, head_width, 3, padding=1)
+        self.head_conv = nn.Conv2d(head_width, head_width, 3, padding=1)
+        self.head_out = nn.Conv2d(head_width, 1, 1)
+
+    def encoder_names(self) -> set[str]:
+        """Names of the parameters that pretrained weights fill: the picture's stem and the blocks."""
+        return {name for name, _ in self.named_parameters() if name.partition(".")[0] in self.learning_rate_scales}
+
+    def encode(self, image: Tensor, prompts: Tensor) -> dict[int, Tensor]:
+        """The features at the end of each level, by its stride.
+
+        Args:
+            image: (batch, 3, y, x).
+            prompts: (batch, prompt_channels, y, x).
+        """
+        ends = {block: stride for stride, block in self.last_blocks.items()}
+        features = F.relu6(self.stem_image(image) + self.stem_prompts(prompts))
+        kept: dict[int, Tensor] = {}
+        for number, block in enumerate(self.blocks):
+            features = block(features)
+            if (stride := ends.get(number)) is None:
+                continue
+            if stride > 2:
+                features = features + self.injections[str(stride)](F.avg_pool2d(prompts, stride))
+            kept[stride] = features
+        return kept
+
+    def decode(self, kept: Mapping[int, Tensor]) -> Tensor:
+        """What ``encode`` gave to features (batch, 32, y / 2, x / 2)."""
+        features = torch.empty(0)
+        for stride in self.levels:
+            lateral: Tensor = self.lateral[str(stride)](kept[stride])
+            if stride != self.levels[0]:
+                coarse = self.up[str(stride)](features)
+                lateral = lateral + F.interpolate(coarse, scale_factor=2.0, mode="bilinear", align_corners=False)
+            features = self.decoder[str(stride)](lateral)
+        return features
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(batch, 3 + prompt_channels, y, x) to logits (batch, 1, y, x); above 0 is the object."""
+        features = self.decode(self.encode(x[:, :IMAGE_CHANNELS], x[:, IMAGE_CHANNELS:]))
+        features = self.head_features(F.silu(self.head_norm(features)))
+        features = F.interpolate(features, scale_factor=2.0, mode="bilinear", align_corners=False)
+        features = F.silu(features + self.head_input(x))
+        out: Tensor = self.head_out(F.silu(self.head_conv(features)))
+        return out
