@@ -31,11 +31,12 @@ def train(
     ] = None,
     threads: Annotated[int | None, typer.Option(metavar="N", help="Threads on the CPU.")] = None,
     initial: Annotated[
-        str,
+        str | None,
         typer.Option(
-            metavar="WEIGHTS", help="Starting weights: none, bundled, a model, a file or nnInteractive's folder."
+            metavar="WEIGHTS",
+            help="Starting weights instead of the recipe's: none, bundled, a name, a file or a published folder.",
         ),
-    ] = "none",
+    ] = None,
     restart: Annotated[
         bool, typer.Option("--restart", help="Begin anew; removes the checkpoint and the log in the folder.")
     ] = False,

@@ -37,6 +37,7 @@ class EngineSpec:
         staged_run: Function that trains by such a recipe, given it and a ``train.staged.StagedRun``.
         start_weights: Function that reads weights to start a training from; see ``train.initial``. "" for files of
             tensors alone.
+        pretrained: Function that finds the file of weights which a training may start from by a name, by that name.
         start_folder: File by which a folder of published weights is known that a training may start from; "" for none.
         part: Function that builds one part of a network that is served in several, for the runtime torch; "" where
             networks are served whole.
@@ -51,6 +52,7 @@ class EngineSpec:
     staged_recipe: str = ""
     staged_run: str = ""
     start_weights: str = ""
+    pretrained: Mapping[str, str] = field(default_factory=dict)
     start_folder: str = ""
     part: str = ""
 

@@ -168,7 +168,7 @@ def _load_nifti(case: Case) -> tuple[NDArray[Any], NDArray[Any], tuple[float, ..
 def _object_maps(labels: NDArray[np.uint16], label_kind: str) -> tuple[NDArray[np.uint16], tuple[str, ...]]:
     """The label map, and for semantic labels a second map that numbers the connected parts of every value."""
     if label_kind == "instance":
-        return labels[None], ("label",)
+        return labels[None], ("instance",)
     parts = np.zeros(labels.shape, dtype=np.uint16)
     count, divided = 0, False
     for value in np.unique(labels[labels > 0]):

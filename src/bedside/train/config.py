@@ -18,6 +18,7 @@ WINDOW = "window"
 WINDOW_SETTINGS = (
     "architecture",
     "coarse_share",
+    "fine_every",
     "round_probabilities",
     "dice_weight",
     "bce_weight",
@@ -42,6 +43,8 @@ class TrainingConfig:
         cooldown: Last share of the steps, over which the learning rate falls to 0 on a cosine.
         coarse_share: First share of the steps, which see samples of half the grid and twice as many at a time. Like
             all of ``WINDOW_SETTINGS``, of the task "window" alone.
+        fine_every: Every so many steps after the coarse ones one sees samples of twice the grid, a quarter as many, so
+            that the network serves both; 0 for none. Of images that are not made on the device.
         gradient_clip: Largest norm of the gradient, 0 for any.
         ema_decay: Decay of the moving average of the weights, which is what is kept in the end; 0 keeps the last ones.
         round_probabilities: Probability of 0, 1, 2, ... correction rounds without gradient before the one with it.
@@ -49,7 +52,8 @@ class TrainingConfig:
         bce_weight: Weight of the binary cross-entropy.
         slice_teacher_weight: Of volumes only: weight of the cross-entropy to what bedside-2d answers on one slice of
             each sample, from the box around the object there; see ``slice_teacher``.
-        precision: "bf16" for autocast, "fp32" for none.
+        precision: "bf16" for autocast, "fp32" for none, "auto" for what is faster where the run begins, measured for
+            steps with and without gradient apart and kept when the run goes on.
         seed: Of everything random.
         workers: Processes that draw samples.
         held_out: Data sets that are never trained on and by which the run is followed.
@@ -57,6 +61,7 @@ class TrainingConfig:
         validate_every: Steps between validations and checkpoints.
         validation_samples: Samples of a validation.
         sampling: How samples are drawn.
+        initial: Starting weights where the command names none, see ``initial.initial_path``.
         architecture: Arguments of the model's ``build`` that replace what its card describes, for experiments; None for
             none. The weights then serve through their graph alone, and the runtime "torch" refuses them.
         options: Settings of the task, an instance of its ``Options``; None where it has none.
@@ -71,13 +76,14 @@ class TrainingConfig:
     warmup_steps: int = 200
     cooldown: float = 0.5
     coarse_share: float = 0.0
+    fine_every: int = 0
     gradient_clip: float = 1.0
     ema_decay: float = 0.999
     round_probabilities: tuple[float, ...] = (0.4, 0.25, 0.2, 0.15)
     dice_weight: float = 1.0
     bce_weight: float = 1.0
     slice_teacher_weight: float = 0.0
-    precision: Literal["bf16", "fp32"] = "bf16"
+    precision: Literal["auto", "bf16", "fp32"] = "auto"
     seed: int = 0
     workers: int = 1
     held_out: tuple[str, ...] = ()
@@ -85,13 +91,14 @@ class TrainingConfig:
     validate_every: int = 1000
     validation_samples: int = 200
     sampling: SamplingConfig = field(default_factory=SamplingConfig)
+    initial: str = "none"
     architecture: Any = None
     options: Any = None
 
     def __post_init__(self) -> None:
         for name in ("steps", "batch", "log_every", "validate_every", "validation_samples"):
             _check(self, name, getattr(self, name) >= 1, "at least 1")
-        free = ("seed", "workers", "warmup_steps", "weight_decay", "gradient_clip")
+        free = ("seed", "workers", "fine_every", "warmup_steps", "weight_decay", "gradient_clip")
         for name in (*free, "dice_weight", "bce_weight", "slice_teacher_weight"):
             _check(self, name, 0 <= getattr(self, name) < math.inf, "0 or more")
         _check(self, "learning_rate", 0 < self.learning_rate < math.inf, "more than 0")
@@ -110,7 +117,7 @@ class TrainingConfig:
         _check(self, "round_probabilities", sound, "probabilities that add up to 1")
         changes = self.architecture
         _check(self, "architecture", changes is None or isinstance(changes, Mapping), "names with values")
-        _check(self, "precision", self.precision in ("bf16", "fp32"), "bf16 or fp32")
+        _check(self, "precision", self.precision in ("auto", "bf16", "fp32"), "auto, bf16 or fp32")
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> TrainingConfig:

@@ -45,24 +45,29 @@ def initial_path(choice: str, model: str) -> Path | None:
     """File or folder of the weights that ``choice`` means for ``model``.
 
     Args:
-        choice: "none", "bundled" for the model's own, the name of a model whose weights are installed, a safetensors
-            file, or, for nninteractive, the folder in which its weights are published.
+        choice: "none", "bundled" for the model's own, a name that its engine knows ("efficientnet-lite0" for an encoder
+            alone), the name of a model whose weights are installed, a safetensors file, or the folder in which weights
+            are published, where the engine reads one.
         model: Name in the model registry.
 
     Raises:
         InputError: There is no such file.
         WeightsError: No weights of the model are bundled or installed.
+        DependencyError: The package with the encoder's weights is not installed.
     """
     if choice == NONE:
         return None
+    spec = engine_spec(model_card(model).family)
+    if choice in spec.pretrained:
+        found: Path = resolve(spec.pretrained[choice])()
+        return found
     if choice == BUNDLED_WEIGHTS:
         files = WeightsFiles.in_folder(model, BUNDLED)
         if not files.tensors.is_file():
             raise WeightsError(f"bundled weights of '{model}'", got="none", fix="use --initial none or a file")
         return files.tensors
     path = Path(choice)
-    marker = engine_spec(model_card(model).family).start_folder
-    if path.is_file() or (marker and (path / marker).is_file()):
+    if path.is_file() or (spec.start_folder and (path / spec.start_folder).is_file()):
         return path
     if choice in {card.name for card in model_cards()}:
         return find_weights(choice).tensors

@@ -18,7 +18,7 @@ from bedside.data.store import FORMAT_VERSION, Store
 PARTS = "part-*.npz"
 RECORD = "source.json"
 """File in a store that says what it was packed from; it is written last, so that a store without one may be torn."""
-PACKING_VERSION = 2
+PACKING_VERSION = 3
 """Raised whenever the same files would be packed to something else."""
 
 

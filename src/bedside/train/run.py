@@ -45,7 +45,7 @@ def run_training(
     minutes: float | None = None,
     memory_gb: float | None = None,
     threads: int | None = None,
-    initial: str = NONE,
+    initial: str | None = None,
     restart: bool = False,
     report: Callable[[str], None] = print,
     advance: Callable[[int, int], None] = lambda _step, _steps: None,
@@ -61,8 +61,8 @@ def run_training(
         minutes: Time after which to stop with a checkpoint, packing not counted.
         memory_gb: Memory that a step may take; batches are split to stay below it.
         threads: Threads of torch in this process, by default torch's own choice.
-        initial: Starting weights, see ``initial.initial_path``; those of a 2D network start a 3D one, inflated. Not
-            used when going on.
+        initial: Starting weights, see ``initial.initial_path``, by default the recipe's; those of a 2D network start a
+            3D one, inflated. Not used when going on.
         restart: Remove the checkpoint and the log in ``out`` and begin anew.
         report: Called with each line of the log.
         advance: Called after each step with the steps done and their total.
@@ -82,7 +82,8 @@ def run_training(
     if out.exists() and not out.is_dir():
         raise InputError("folder of the run", expected="a folder", got=f"the file {out}")
     where = resolve_device(device)
-    source = initial_path(initial, config.model)
+    stated = config.initial if isinstance(config, TrainingConfig) else NONE
+    source = initial_path(initial or stated, config.model)
     if threads is not None:
         torch.set_num_threads(threads)
     if restart:

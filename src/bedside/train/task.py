@@ -94,6 +94,15 @@ class Task(Protocol):
         del network, memory_gb
         return None
 
+    def measure(self, network: nn.Module) -> str | None:
+        """Called once before the first step of a process: the place to measure what the run shall use.
+
+        Returns:
+            A line about what was chosen, or None where nothing had to be.
+        """
+        del network
+        return None
+
     def load(self, network: nn.Module, state: dict[str, Tensor]) -> None:
         """Load starting weights.
 
@@ -166,3 +175,15 @@ def decay_groups(network: nn.Module, weight_decay: float) -> list[dict[str, Any]
     decayed = [p for p in network.parameters() if p.ndim > 1]
     free = [p for p in network.parameters() if p.ndim <= 1]
     return [{"params": decayed, "weight_decay": weight_decay}, {"params": free, "weight_decay": 0.0}]
+
+
+def scaled_groups(network: nn.Module, weight_decay: float, scales: Mapping[str, float]) -> list[dict[str, Any]]:
+    """``decay_groups`` for each learning rate; ``scales`` are its factors by the first part of a parameter's name."""
+    groups: dict[tuple[float, bool], list[nn.Parameter]] = {}
+    for name, parameter in network.named_parameters():
+        scale = scales.get(name.partition(".")[0], 1.0)
+        groups.setdefault((scale, parameter.ndim > 1), []).append(parameter)
+    return [
+        {"params": members, "weight_decay": weight_decay if decays else 0.0, "scale": scale}
+        for (scale, decays), members in groups.items()
+    ]

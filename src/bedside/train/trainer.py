@@ -125,6 +125,8 @@ class Trainer:
 
         ``run`` does so with a limit of time and a checkpoint at the end.
         """
+        if line := self.task.measure(self.network):
+            self._report(line)
         for stage in self.task.stages():
             if self.progress.step >= stage.last_step or self.task.finished:
                 continue
@@ -141,8 +143,7 @@ class Trainer:
     def _batches(self, stage: Stage) -> Iterator[Batch]:
         loader = DataLoader(
             self.task.dataset(stage),
-            batch_size=stage.batch,
-            sampler=stage.samples_from(self.progress.step),
+            batch_sampler=list(stage.batches_from(self.progress.step)),
             collate_fn=self.task.collate,
             num_workers=self.config.workers,
             prefetch_factor=4 if self.config.workers else None,
@@ -188,7 +189,7 @@ class Trainer:
             rate=rate,
             norm=norm,
             seconds=self.progress.seconds,
-            samples=stage.samples,
+            samples=stage.batch_of(self.progress.step - 1) * stage.accumulate,
         )
 
     def _backward(self, batch: Batch, share: float = 1.0) -> float:

@@ -9,5 +9,6 @@ SPEC = EngineSpec(
     tasks={"window": "bedside.engines.window.training.task"},
     default_task="window",
     recipes="bedside.engines.window",
+    pretrained={"efficientnet-lite0": "bedside.engines.window.training.efficientnet_lite:pretrained_file"},
     start_weights="bedside.engines.window.training.start:read_start",
 )

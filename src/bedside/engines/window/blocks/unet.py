@@ -4,11 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 CONVOLUTION = {2: nn.Conv2d, 3: nn.Conv3d}
 INTERPOLATION = {2: "bilinear", 3: "trilinear"}
+
+
+class GroupNorm(nn.GroupNorm):
+    """Group normalisation; under autocast on a CPU with gradient it is done in float32, where bfloat16 takes longer."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(batch, channels, ...) to the same."""
+        slow = x.dtype == torch.bfloat16 and x.device.type == "cpu" and torch.is_grad_enabled()
+        return super().forward(x.float() if slow else x)
 
 
 def group_norm(channels: int, group_size: int = 8) -> nn.GroupNorm:
@@ -17,7 +27,7 @@ def group_norm(channels: int, group_size: int = 8) -> nn.GroupNorm:
     Inputs with and without a previous mask differ too much to share a batch's statistics, so that a network with
     batch normalisation loses accuracy at the first correction; statistics of the sample itself do not.
     """
-    return nn.GroupNorm(max(1, channels // group_size), channels)
+    return GroupNorm(max(1, channels // group_size), channels)
 
 
 class ResidualBlock(nn.Module):

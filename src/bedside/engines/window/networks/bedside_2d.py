@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from torch import nn
 
 from bedside.engines.window.blocks.late_prompts import LatePromptUNet
+from bedside.engines.window.blocks.pretrained_unet import PretrainedUNet
 from bedside.engines.window.blocks.unet import ResidualUNet
 
 CARD = {
@@ -37,6 +38,7 @@ CARD = {
 def build(
     name: str = "bedside-2d",
     *,
+    encoder: str = "",
     widths: Sequence[int] = (32, 64, 96, 160, 192),
     depths: Sequence[int] = (1, 2, 2, 2, 2),
     block: str = "residual",
@@ -47,6 +49,8 @@ def build(
 
     Args:
         name: Of the model.
+        encoder: "" for a network without a pretrained encoder, which the further arguments describe, or a name in
+            ``blocks.pretrained_unet.ENCODERS``, which leaves them aside.
         widths: Channels of each stage, finest first.
         depths: Blocks of each stage of the encoder.
         block: "residual", "convnext" or "repvit"; see ``blocks.unet``.
@@ -55,6 +59,8 @@ def build(
         stem: "folded" or "strided", of early prompts alone; see ``blocks.unet``.
     """
     del name
+    if encoder:
+        return PretrainedUNet(encoder)
     if prompts == "late":
         return LatePromptUNet(2, image_channels=3, prompt_channels=5, widths=widths, depths=depths, block=block)
     return ResidualUNet(2, channels_in=8, widths=widths, depths=depths, head_width=16, block=block, stem=stem)

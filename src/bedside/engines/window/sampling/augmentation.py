@@ -118,7 +118,7 @@ def augment_intensity(image: Tensor, generator: np.random.Generator, *, colour: 
     low_rank, high_rank = (0.005, 0.995)
     if generator.random() < 0.15:
         low_rank, high_rank = generator.uniform(0.0, 0.2), generator.uniform(0.8, 1.0)
-    flat = image.reshape(-1)[::3]
+    flat = image.reshape(-1)[::13]
     low, high = torch.quantile(flat, torch.tensor([low_rank, high_rank], dtype=torch.float32))
     image = ((image - low) / (high - low).clamp(min=1e-6)).clamp(0, 1)
     if colour:

@@ -14,7 +14,7 @@ from scipy import ndimage
 from torch import Tensor
 
 from bedside.core.errors import InputError
-from bedside.core.prompts import Prompt
+from bedside.core.prompts import Box, Prompt
 from bedside.core.region import mask_region
 from bedside.data.store import MAP_KINDS, Item, Store
 from bedside.engines.window.sampling.augmentation import (
@@ -25,6 +25,7 @@ from bedside.engines.window.sampling.augmentation import (
     inside_plane,
     sample_plane,
 )
+from bedside.engines.window.sampling.gatherings import UNION_CHANCE, gather_parts, mistaken_part
 from bedside.engines.window.sampling.insertion import insert_shape
 from bedside.engines.window.sampling.synthetic import synthetic_window
 from bedside.imaging.intensity import normalise_window
@@ -36,6 +37,10 @@ from bedside.train.sampling import MAXIMUM_TRIES, SamplingConfig
 
 MINIMUM_CELLS = 12
 """Cells of the grid an object must cover to be worth a sample."""
+TILED_PIXELS = 400
+"""Pixels that an object must have for tiles of its box to show anything but blur."""
+FEW_CASES = 4
+"""Sets of fewer cases are drawn less often, by the root of their number."""
 COLOURS = 3
 """Channels of a sample's image."""
 
@@ -59,8 +64,25 @@ class Sample:
     inside: NDArray[np.bool_]
 
 
-Drawn = tuple[str, Tensor, NDArray[np.uint8], NDArray[np.bool_]]
-"""How the sample starts; image (1 or 3, grid, grid); truth and inside, each (grid, grid)."""
+@dataclass(frozen=True, eq=False)
+class Drawn:
+    """What was drawn of an image, on the grid.
+
+    Attributes:
+        mode: How the sample starts.
+        image: (1 or 3, grid, grid).
+        truth: 0/1 (grid, grid).
+        inside: (grid, grid).
+        box: Around the whole object where the window shows only some of it; None where it is that of the truth.
+        others: Other objects, 0/1 (grid, grid), where any are known.
+    """
+
+    mode: str
+    image: Tensor
+    truth: NDArray[np.uint8]
+    inside: NDArray[np.bool_]
+    box: Box | None = None
+    others: NDArray[np.uint8] | None = None
 
 
 class NumberedSampler(ABC):
@@ -94,7 +116,7 @@ class NumberedSampler(ABC):
 
 
 class Sampler(NumberedSampler):
-    """Draws samples of images and slices from a store, each data set as often as any other."""
+    """Draws samples of images and slices from a store, each data set as often as any other but those of a few cases."""
 
     def __init__(self, store: Store, config: SamplingConfig, seed: int) -> None:
         super().__init__(config, seed)
@@ -104,19 +126,20 @@ class Sampler(NumberedSampler):
                 self._pools[item.info.variant].setdefault(item.info.set_name, []).append(item)
         if not self._pools["image"]:
             raise InputError("training store", expected="at least one object", got="none")
+        self._chances = {variant: _set_chances(pool) for variant, pool in self._pools.items()}
 
     def _try(self, generator: np.random.Generator) -> Sample | None:
         config = self._config
         drawn = self._draw(generator)
-        if drawn is None or int(drawn[2].sum()) < MINIMUM_CELLS:
+        if drawn is None or int(drawn.truth.sum()) < MINIMUM_CELLS:
             return None
-        mode, image, truth, inside = drawn
+        mode, image, truth, inside = drawn.mode, drawn.image, drawn.truth, drawn.inside
         colour = image.shape[0] == COLOURS
         image = image if colour else image.expand(COLOURS, -1, -1)
         if config.augment:
             image = augment_intensity(image, generator, colour=colour)
         normalised = normalise_window(image.numpy(), inside)
-        previous, prompts = _draw_start(truth, mode, generator)
+        previous, prompts = _draw_start(drawn, generator)
         painted = paint_prompts(prompts, truth.shape)
         if mode == "box" and generator.random() < 0.1:
             # A lasso takes the place of the box: an area and not an outline, so it is painted as it is.
@@ -131,17 +154,20 @@ class Sampler(NumberedSampler):
         inserted = 0 <= source < config.inserted_share
         if 0 <= source - config.inserted_share < config.synthetic_share:
             return _draw_synthetic(config, generator)
-        pool = self._pools["superpixel" if superpixel else "image"]
-        items = pool[sorted(pool)[generator.integers(len(pool))]]
+        variant = "superpixel" if superpixel else "image"
+        number = int(np.searchsorted(self._chances[variant], generator.random(), side="right"))
+        items = self._pools[variant][sorted(self._pools[variant])[number]]
         item = items[generator.integers(len(items))]
         drawn = _draw_object(item, generator)
         if drawn is None:
             return None
-        plane, mask, spacing = drawn
+        plane, mask, spacing, others = drawn
         region = mask_region(mask)
         if region.is_empty:
             return None
         mode = _draw_mode(config, generator)
+        if mode == "tile" and len(np.argwhere(mask)) < TILED_PIXELS:
+            mode = "box"
         centre, sides = _draw_window(mask, region.start, region.stop, spacing, mode, config, generator)
         warp = draw_warp(centre, sides, generator) if config.augment else draw_plain(centre, sides)
         positions = grid_positions(warp, config.grid)
@@ -151,25 +177,68 @@ class Sampler(NumberedSampler):
         image = sample_plane(plane, positions, cell)
         inside = inside_plane(positions, plane.shape)
         if inserted:
-            image, truth = insert_shape(image, mode, generator)
+            image, truth = insert_shape(image, {"tile": "close", "mistake": "box"}.get(mode, mode), generator)
             truth *= inside
-        return mode, image, truth, inside
+        box = None
+        if mode == "tile":
+            # The box of a shape that reaches beyond the window covers all of it.
+            everywhere = Box((0.0, 0.0), (float(config.grid),) * 2)
+            box = everywhere if inserted else warped_box(mask, warp, config.grid)
+        neighbours = None
+        if mode == "mistake" and others is not None and not inserted:
+            neighbours = (sample_plane(others.astype(np.float32), positions, cell, zeros=True)[0] > 0.5).numpy()
+        return Drawn(mode, image, truth, inside, box, neighbours)
+
+
+def _set_chances(pool: dict[str, list[Item]]) -> NDArray[np.float64]:
+    """Cumulated chances of the sets in the order of their names: equal, but less for sets of a few cases."""
+    weights = [np.sqrt(min(len(pool[name]), FEW_CASES) / FEW_CASES) for name in sorted(pool)]
+    cumulated = np.cumsum(weights) / np.sum(weights) if weights else np.zeros(0)
+    # Rounding must not leave a gap below 1.
+    cumulated[-1:] = 1.0
+    return np.asarray(cumulated, dtype=np.float64)
+
+
+def warped_box(mask: NDArray[np.bool_], warp: Warp, grid: int) -> Box:
+    """The smallest box on a window's grid that holds an object, which may reach beyond it.
+
+    A smooth deformation of the window is left aside.
+
+    Args:
+        mask: The object in its plane, bool (y, x), at least one pixel.
+        warp: Where the window lies.
+        grid: Cells along each of its sides.
+    """
+    rows = np.flatnonzero(mask.any(axis=1))
+    first = mask[rows].argmax(axis=1)
+    last = mask.shape[1] - mask[rows, ::-1].argmax(axis=1)
+    # The pixels' corners: of each row the outermost are enough, whatever the rotation.
+    corners = np.stack([np.concatenate([rows, rows, rows + 1, rows + 1]), np.concatenate([first, last] * 2)], axis=1)
+    turned = (corners - np.array(warp.centre)) / np.array(warp.sides)
+    cos, sin = np.cos(warp.angle), np.sin(warp.angle)
+    y = (cos * turned[:, 0] + sin * turned[:, 1]) * (-1 if warp.flip[0] else 1)
+    x = (-sin * turned[:, 0] + cos * turned[:, 1]) * (-1 if warp.flip[1] else 1)
+    places = (np.stack([x, y], axis=1) + 0.5) * grid
+    return Box(tuple(map(float, places.min(axis=0))), tuple(map(float, places.max(axis=0))))
 
 
 def _draw_mode(config: SamplingConfig, generator: np.random.Generator) -> str:
     """How a sample starts."""
     kind = generator.random()
-    if kind < config.wide_share:
-        return "wide"
-    return "close" if kind < config.wide_share + config.close_share else "box"
+    for mode in ("wide", "close", "tile", "mistake"):
+        if kind < (share := getattr(config, f"{mode}_share")):
+            return mode
+        kind -= share
+    return "box"
 
 
 def _draw_synthetic(config: SamplingConfig, generator: np.random.Generator) -> Drawn | None:
     """Random shapes, half of them in colour."""
     mode = _draw_mode(config, generator)
+    mode = "box" if mode == "tile" else mode
     channels = COLOURS if generator.random() < 0.5 else 1
     made = synthetic_window((channels, config.grid, config.grid), generator)
-    return None if made is None else (mode, *made, np.ones((config.grid,) * 2, dtype=np.bool_))
+    return None if made is None else Drawn(mode, *made, np.ones((config.grid,) * 2, dtype=np.bool_))
 
 
 def draw_plain(centre: tuple[float, float], sides: tuple[float, float]) -> Warp:
@@ -179,8 +248,8 @@ def draw_plain(centre: tuple[float, float], sides: tuple[float, float]) -> Warp:
 
 def _draw_object(
     item: Item, generator: np.random.Generator
-) -> tuple[NDArray[Any], NDArray[np.bool_], tuple[float, float]] | None:
-    """An image plane (y, x[, 3]), the mask of an object in it, and the plane's spacing (y, x)."""
+) -> tuple[NDArray[Any], NDArray[np.bool_], tuple[float, float], NDArray[np.bool_] | None] | None:
+    """An image plane (y, x[, 3]), the mask of an object in it, the plane's spacing (y, x), and other objects."""
     present = np.unique(item.objects[:, 0])
     rows = item.objects[item.objects[:, 0] == present[generator.integers(len(present))]]
     row = rows[generator.integers(len(rows))]
@@ -188,16 +257,36 @@ def _draw_object(
     assert item.info.map_kinds[number] in MAP_KINDS
     if item.axes == 2:
         spacing = item.info.spacing or (1.0, 1.0)
-        return item.image, item.maps[number] == value, (spacing[0], spacing[1])
+        return item.image, *_draw_parts(item, item.maps, number, value, (spacing[0], spacing[1]), generator)
     spacing3 = item.info.spacing or (1.0, 1.0, 1.0)
     axis = _draw_axis(item.image.shape, spacing3, generator)
     if axis is None:
         return None
     index = int(generator.integers(row[3 + axis], row[3 + 3 + axis]))
-    mask = np.take(item.maps[number], index, axis=axis) == value
+    maps = np.take(item.maps, index, axis=axis + 1)
     plane = np.take(item.image, index, axis=axis)
     kept = [s for a, s in enumerate(spacing3) if a != axis]
-    return plane, mask, (kept[0], kept[1])
+    return plane, *_draw_parts(item, maps, number, value, (kept[0], kept[1]), generator)
+
+
+def _draw_parts(
+    item: Item,
+    maps: NDArray[np.uint16],
+    number: int,
+    value: int,
+    spacing: tuple[float, float],
+    generator: np.random.Generator,
+) -> tuple[NDArray[np.bool_], tuple[float, float], NDArray[np.bool_] | None]:
+    """The object of a map's value, now and then with others of its kind; the spacing; the objects outside it."""
+    kind = item.info.map_kinds[number]
+    chance = UNION_CHANCE.get(kind, 0.0)
+    values, label = maps[number], None
+    if kind == "part":
+        places = values == value
+        label = maps[0] == maps[0][places][0] if places.any() else None
+    mask = gather_parts(values, value, label, chance, generator)
+    known = kind != "superpixel"
+    return mask, spacing, (maps[0] > 0) & ~mask if known else None
 
 
 def _draw_axis(shape: tuple[int, ...], spacing: tuple[float, ...], generator: np.random.Generator) -> int | None:
@@ -223,12 +312,16 @@ def _draw_window(
     """Centre and sides in pixels (y, x) of a window that is square in millimetres."""
     extent = max((b - a) * s for a, b, s in zip(start, stop, spacing, strict=True))
     extent = max(extent, 8.0 * min(spacing))
-    if mode == "close":
-        zoom = generator.uniform(*config.close_zoom)
+    if mode in ("close", "tile"):
+        zoom = generator.uniform(*(config.close_zoom if mode == "close" else config.tile_zoom))
+        # Tiles cover a box whether or not there is much of the object in them.
+        anywhere = mode == "tile" and generator.random() < 0.5
         pixels = np.argwhere(mask)
         middle = pixels[generator.integers(len(pixels))] + 0.5
+        if anywhere:
+            middle = generator.uniform(start, stop)
     else:
-        low, high = config.box_zoom if mode == "box" else config.wide_zoom
+        low, high = config.wide_zoom if mode == "wide" else config.box_zoom
         zoom = np.exp(generator.uniform(np.log(low), np.log(high)))
         middle = np.array([(a + b) / 2 for a, b in zip(start, stop, strict=True)])
     # Beyond the image there is nothing to see: the window stays within twice the image's size.
@@ -240,16 +333,33 @@ def _draw_window(
     return (float(centre[0]), float(centre[1])), (side / spacing[0], side / spacing[1])
 
 
-def _draw_start(
-    truth: NDArray[np.uint8], mode: str, generator: np.random.Generator
+def _draw_start(  # noqa: PLR0912
+    drawn: Drawn, generator: np.random.Generator
 ) -> tuple[NDArray[np.float32], list[Prompt]]:
     """The previous mask and the first prompts, in the grid's coordinates."""
+    mode, truth = drawn.mode, drawn.truth
     previous = np.zeros(truth.shape, dtype=np.float32)
     prompts: list[Prompt] = []
     if mode == "close":
         previous = degrade_mask(truth, generator)
         if generator.random() < 0.6:
             prompts.append(tight_box(truth))
+    elif mode == "tile":
+        box = drawn.box or tight_box(truth)
+        prompts.append(jittered_box(box, generator, 0.05, 0.1) if generator.random() < 0.75 else box)
+        if generator.random() < 0.25:
+            prompts.append(first_click(truth, generator, 2.0))
+    elif mode == "mistake":
+        previous = degrade_mask(truth, generator) if generator.random() < 0.5 else truth.astype(np.float32)
+        if generator.random() < 0.6:
+            prompts.append(jittered_box(tight_box(truth), generator, 0.05, 0.1))
+        if not prompts or generator.random() < 0.5:
+            prompts.append(first_click(truth, generator, 2.0))
+        mistake = mistaken_part(truth, drawn.others, generator)
+        if mistake is not None:
+            previous = np.maximum(previous, mistake.astype(np.float32))
+            click = first_click(mistake, generator, (None, 8.0)[generator.integers(2)])
+            prompts.append(type(click)(click.position, positive=False))
     elif mode == "wide":
         if generator.random() < 0.75:
             sharpness = (None, 8.0, 2.0)[generator.integers(3)]
@@ -267,9 +377,9 @@ def _draw_start(
         prompts.append(box)
         if generator.random() < 0.1:
             prompts.append(simulate_scribble(truth, generator))
-    if mode != "close" and generator.random() < 0.08:
+    if mode in ("box", "wide") and generator.random() < 0.08:
         previous = degrade_mask(truth, generator)
-    if mode != "box" and generator.random() < 0.2:
+    if mode in ("wide", "close") and generator.random() < 0.2:
         background = (truth == 0) & (ndimage.binary_dilation(truth, iterations=12))
         if background.any():
             click = first_click(background, generator, 1.0)

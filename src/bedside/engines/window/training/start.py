@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+from bedside.engines.window.training import efficientnet_lite
 from bedside.engines.window.training.inflation import inflate
 from bedside.train.config import TrainingConfig
 from bedside.train.initial import Start, read_file
@@ -17,6 +18,9 @@ def read_start(path: Path, config: TrainingConfig) -> Start:
     Raises:
         WeightsError: The file is damaged or no safetensors file.
     """
+    if path.name == Path(efficientnet_lite.FILE).name:
+        state = efficientnet_lite.read_encoder(path)
+        return Start(path, state, efficientnet_lite.LICENCE, efficientnet_lite.ORIGIN)
     start = read_file(path)
     stem = start.tensors.get("stem.weight")
     if stem is not None and stem.ndim == 4 and model_card(config.model).dimensions == 3:

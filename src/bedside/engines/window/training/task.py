@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Sequence
 from typing import Any, cast
 
@@ -12,6 +13,7 @@ from torch.utils.data import Dataset
 
 from bedside.core.errors import InputError
 from bedside.data.store import Store
+from bedside.engines.window.blocks.pretrained_unet import PretrainedUNet
 from bedside.engines.window.sampling.device.engine import Engine
 from bedside.engines.window.sampling.device.packed_table import PackedTable
 from bedside.engines.window.sampling.device.plane_engine import PlaneEngine
@@ -22,14 +24,15 @@ from bedside.engines.window.sampling.volume_sampler import VolumeSampler
 from bedside.engines.window.training.rounds import assemble_input, play_rounds
 from bedside.engines.window.training.slice_teacher import SliceTeacher, slice_loss
 from bedside.imaging.paint import CHANNELS
+from bedside.train.checkpoint import load_weights
 from bedside.train.clicks import CellNoise, Randomness
 from bedside.train.config import TrainingConfig
 from bedside.train.losses import segmentation_loss
 from bedside.train.memory import largest_micro_batch
-from bedside.train.precision import LAST, autocast
+from bedside.train.precision import LAST, PrecisionChoice, autocast, measure_precision
 from bedside.train.sampling import SamplingConfig
-from bedside.train.stages import Stage, plan_stages
-from bedside.train.task import Batch, Task
+from bedside.train.stages import FINE_PARTS, Stage, plan_stages
+from bedside.train.task import Batch, Task, decay_groups, scaled_groups
 from bedside.train.validation import divide_store, grid_dice
 from bedside.weights.models import build_model, model_card
 
@@ -46,13 +49,16 @@ ENGINES: dict[int, type[PlaneEngine] | type[VolumeEngine]] = {2: PlaneEngine, 3:
 
 
 class SampleDataset(Dataset[dict[str, Any]]):
-    """Samples by number, as arrays."""
+    """Samples by number, as arrays; those of a stage's fine steps have twice its grid."""
 
-    def __init__(self, sampler: AnySampler) -> None:
-        self._sampler = sampler
+    def __init__(self, sampler: AnySampler, stage: Stage) -> None:
+        self._stage = stage
+        self._sampler = sampler.on_grid(stage.grid)
+        self._fine_sampler = sampler.on_grid(2 * stage.grid)
 
     def __getitem__(self, index: int) -> dict[str, Any]:
-        return vars(self._sampler.sample(index))
+        fine = self._stage.is_fine(self._stage.step_of(index))
+        return vars((self._fine_sampler if fine else self._sampler).sample(index))
 
 
 class RecordDataset(Dataset[dict[str, PackedTable]]):
@@ -96,6 +102,7 @@ class WindowTask(Task):
         self.memory_format = LAST[2 + card.dimensions]
         self._config, self._device = config, device
         self._part = config.batch
+        self._precision = None if config.precision == "auto" else PrecisionChoice.fixed(config.precision)
         kept, held = divide_store(store, config.held_out)
         self._teacher = _slice_teacher(config, device)
         self._train_sampler, self._engine = _training_source(kept, config, device)
@@ -116,7 +123,7 @@ class WindowTask(Task):
         if self._engine is not None:
             return RecordDataset(self._engine.records.on_grid(stage.grid))
         assert self._train_sampler is not None
-        return SampleDataset(self._train_sampler.on_grid(stage.grid))
+        return SampleDataset(self._train_sampler, stage)
 
     def begin(self, stage: Stage, network: nn.Module) -> None:
         """What fits of a sample shrinks with its cells."""
@@ -125,6 +132,46 @@ class WindowTask(Task):
             self._engine = self._engine.on_grid(stage.grid)
         cells = (self._config.sampling.grid // stage.grid) ** model_card(self._config.model).dimensions
         self._part = min(stage.batch, self.micro_batch * cells)
+
+    @property
+    def precision(self) -> PrecisionChoice:
+        """Of passes; measured before the first step where the settings say "auto"."""
+        return self._precision or PrecisionChoice.fixed("bf16" if self._device.type == "cuda" else "fp32")
+
+    def measure(self, network: nn.Module) -> str | None:
+        """Choose the precision where neither the settings nor the checkpoint do."""
+        if self._precision is not None:
+            return None
+        card, stage = model_card(self._config.model), self.stages()[-1]
+        inputs = torch.rand((min(stage.batch, self.micro_batch), len(card.channels), *(stage.grid,) * card.dimensions))
+        inputs = inputs.to(self._device).contiguous(memory_format=self.memory_format)
+        self._precision, line = measure_precision(network, inputs)
+        return line
+
+    def state_dict(self) -> dict[str, Any]:
+        """The precision that was measured, with which the run goes on."""
+        return {"precision": dataclasses.asdict(self._precision)} if self._precision else {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on with the precision of before where the settings leave it open."""
+        if self._config.precision == "auto" and "precision" in state:
+            self._precision = PrecisionChoice(**state["precision"])
+
+    def card_entries(self) -> dict[str, Any]:
+        """The precision of the run."""
+        return {"precision": dataclasses.asdict(self.precision)}
+
+    def load(self, network: nn.Module, state: dict[str, Tensor]) -> None:
+        """Weights of the whole network, or of a pretrained encoder alone."""
+        if isinstance(network, PretrainedUNet) and set(state) == network.encoder_names():
+            state = {**network.state_dict(), **state}
+        load_weights(network, state)
+
+    def parameter_groups(self, network: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
+        """A pretrained encoder learns more slowly."""
+        if isinstance(network, PretrainedUNet):
+            return scaled_groups(network, weight_decay, network.learning_rate_scales)
+        return decay_groups(network, weight_decay)
 
     def fit_memory(self, network: nn.Module, memory_gb: float | None) -> str | None:
         """Take a batch in parts that fit."""
@@ -143,13 +190,17 @@ class WindowTask(Task):
         probabilities = torch.tensor(config.round_probabilities)
         rounds = int(torch.multinomial(probabilities, 1, generator=generator))
         batch, randomness = self._make(batch, generator)
-        inputs, _ = play_rounds(network, assemble_input(batch), batch, rounds, config.precision, randomness, self._part)
+        inputs = assemble_input(batch)
+        # Of a fine step's samples fewer fit.
+        fine = inputs.shape[-1] > config.sampling.grid
+        size = max(1, self._part // FINE_PARTS) if fine else self._part
+        inputs, _ = play_rounds(network, inputs, batch, rounds, self.precision.rounds, randomness, size)
         answers = self._teacher.answer(batch, generator) if self._teacher else None
         truth, inside = batch["truth"].float(), batch["inside"].float()
         cells = inside.sum().clamp(min=1)
-        for first in range(0, len(inputs), self._part):
-            part = slice(first, first + self._part)
-            with autocast(self._device, config.precision):
+        for first in range(0, len(inputs), size):
+            part = slice(first, first + size)
+            with autocast(self._device, self.precision.gradient):
                 logits = network(inputs[part])[:, 0].float()
             samples_share = len(logits) / len(inputs)
             cells_share = inside[part].sum() / cells
@@ -180,7 +231,7 @@ class WindowTask(Task):
             samples = [vars(self._validation_sampler.sample(n)) for n in numbers]
             batch = {k: torch.from_numpy(np.stack([s[k] for s in samples])).to(self._device) for k in samples[0]}
             inputs = assemble_input(batch)
-            _, answers = play_rounds(network, inputs, batch, VALIDATION_ROUNDS, config.precision, generator)
+            _, answers = play_rounds(network, inputs, batch, VALIDATION_ROUNDS, self.precision.rounds, generator)
             for score, logits in zip(scores, answers, strict=True):
                 score.extend(grid_dice((logits > 0) & batch["inside"], batch["truth"] > 0).tolist())
         return {f"dsc_round_{n}": float(np.mean(score)) for n, score in enumerate(scores)}
