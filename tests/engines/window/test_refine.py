@@ -91,6 +91,8 @@ def test_windows_cover_the_border_at_a_finer_scale(
         assert max(window.scale) < 0.75 * scale
         assert max(window.scale) >= 0.99
     border = border_voxels(mask) + np.array(region.start)
+    if not len(border):
+        return
     # A sliver of an object between the centres of cells that are all outside has no cell to be found by.
     assert covered[tuple(border.T)].mean() > 0.97
 
