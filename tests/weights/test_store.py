@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 
 from bedside.core.errors import WeightsError
+from bedside.core.paths import cache_folder
 from bedside.weights import store
 from bedside.weights.card import WeightsCard, file_sha256
 from bedside.weights.models import model_card
-from bedside.weights.store import WeightsFiles, bundled_names, cache_folder, find_weights, user_folder
+from bedside.weights.store import WeightsFiles, bundled_names, find_weights, user_folder
 
 
 def put(folder: Path, name: str) -> WeightsFiles:

@@ -14,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bedside.core.errors import BackendError
+from bedside.core.paths import cache_folder
 from bedside.runtime.backend import Device, Precision, Shape, backends
-from bedside.weights.store import WeightsFiles, cache_folder
+from bedside.weights.store import WeightsFiles
 
 
 class OpenVinoGraph:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import IO
 
 from bedside.core.errors import FormatError, InputError
+from bedside.core.paths import state_folder
 
 FILE_VARIABLE = "BEDSIDE_WORKSPACE"
 """Environment variable that names the workspace."""
@@ -82,12 +83,9 @@ _CHANGES = {1: "ALTER TABLE mask ADD COLUMN quality REAL;"}
 
 
 def default_workspace() -> Path:
-    """``$BEDSIDE_WORKSPACE``, or a file in the user's folder for state (``$XDG_STATE_HOME``, ``~/.local/state``)."""
+    """``$BEDSIDE_WORKSPACE``, or a file in the user's folder for state; see ``core.paths``."""
     chosen = os.environ.get(FILE_VARIABLE)
-    if chosen:
-        return Path(chosen)
-    state = os.environ.get("XDG_STATE_HOME")
-    return (Path(state) if state else Path.home() / ".local" / "state") / "bedside" / FILE_NAME
+    return Path(chosen) if chosen else state_folder() / FILE_NAME
 
 
 class WorkspaceFile:

@@ -13,9 +13,9 @@ from typing import Any
 
 from bedside import __version__
 from bedside.core.errors import WeightsError
+from bedside.core.paths import cache_folder
 from bedside.weights.card import file_sha256
 from bedside.weights.catalogue import Source
-from bedside.weights.store import cache_folder
 
 MIRROR_VARIABLE = "BEDSIDE_WEIGHTS_MIRROR"
 """Environment variable that names a folder, or a server's address, where copies of published files are kept."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bedside.core.errors import WeightsError
+from bedside.core.paths import data_folder
 from bedside.weights.card import WeightsCard
 
 BUNDLED = Path(__file__).parent / "bundled"
@@ -77,14 +78,7 @@ def user_folder() -> Path:
     chosen = os.environ.get(FOLDER_VARIABLE)
     if chosen:
         return Path(chosen)
-    data = os.environ.get("XDG_DATA_HOME")
-    return (Path(data) if data else Path.home() / ".local" / "share") / "bedside" / "weights"
-
-
-def cache_folder() -> Path:
-    """Folder for compiled models, which can be deleted at any time."""
-    cache = os.environ.get("XDG_CACHE_HOME")
-    return (Path(cache) if cache else Path.home() / ".cache") / "bedside"
+    return data_folder() / "weights"
 
 
 def find_weights(name: str) -> WeightsFiles:
