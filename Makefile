@@ -53,7 +53,7 @@ browser: ## what the tests in a real browser need: Chromium, Node, and the page
 	@$(MAKE) --no-print-directory ui || echo "Without the page the tests in a browser are skipped"
 
 .PHONY: check
-check: lint types unit ## ruff, mypy --strict and all tests with warnings as errors
+check: lint types page unit ## ruff, mypy --strict, the page's own checks, and all tests with warnings as errors
 
 .PHONY: lint
 lint: $(DEV)
@@ -66,15 +66,29 @@ types: $(DEV)
 	@echo "mypy --strict"
 	@$(BIN)/python -m mypy --strict
 
+.PHONY: page
+page: ## the page's linter, formatter and unit tests, where its packages are installed
+	@if [ -d web/node_modules ]; then cd web && npm run --silent lint && npm test --silent; \
+	else echo "The page's own checks are skipped: run 'make ui' first"; fi
+
 # Last, so that the closing line is pytest's.
 .PHONY: unit
-unit: $(DEV) lint types
+unit: $(DEV) lint types page
 	@$(BIN)/python -m pytest $(PYTEST_ARGS)
 
 .PHONY: format
 format: $(DEV) ## put the code into its form and repair what ruff can
 	@$(BIN)/python -m ruff check --fix .
 	@$(BIN)/python -m ruff format .
+
+.PHONY: coverage
+coverage: $(DEV) ## the fast tests with coverage of lines and branches, by room
+	@$(BIN)/python -m pytest -m "not slow" --ignore tests/web --cov --cov-report= $(PYTEST_ARGS)
+	@$(BIN)/python -m coverage report --format=markdown
+
+.PHONY: pythons
+pythons: $(DEV) ## the fast tests on every supported Python that is installed
+	@$(BIN)/python -m nox
 
 .PHONY: bench
 bench: $(BASE) ## measure start-up, large images, volumes and the server on this machine, side by side

@@ -13,7 +13,7 @@ import { statusBar } from "./panels/status";
 import { optionBar, toolRail } from "./panels/toolbar";
 import { topbar } from "./panels/topbar";
 import { worklistPanel } from "./panels/worklist";
-import { INITIAL, keepSettings, loadSettings, type AppState } from "./state/app";
+import { type AppState, INITIAL, keepSettings, loadSettings } from "./state/app";
 import { Store } from "./state/store";
 import { h } from "./ui/dom";
 import { toastRegions } from "./ui/toast";
@@ -31,7 +31,12 @@ const actions = new Actions(store);
 const views = new Views(store, actions);
 
 const rail = toolRail(store, actions);
-const side = h("aside", { class: "side", "aria-label": "Objects and prompts" }, objectsPanel(store, actions), promptsPanel(store, actions));
+const side = h(
+  "aside",
+  { class: "side", "aria-label": "Objects and prompts" },
+  objectsPanel(store, actions),
+  promptsPanel(store, actions),
+);
 store.watch(["image"], () => {
   rail.hidden = side.hidden = store.get().image === null;
 });
@@ -44,7 +49,12 @@ document.body.append(
     { class: "desk" },
     worklistPanel(store, actions),
     rail,
-    h("main", {}, optionBar(store, actions), h("div", { class: "stage" }, views.element, emptyState(store, actions), loadingCover(store))),
+    h(
+      "main",
+      {},
+      optionBar(store, actions),
+      h("div", { class: "stage" }, views.element, emptyState(store, actions), loadingCover(store)),
+    ),
     side,
   ),
   statusBar(store, actions),

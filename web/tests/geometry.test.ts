@@ -1,6 +1,14 @@
 import { describe, expect, it } from "vitest";
 import { Geometry, orientationLetters, type Vec3 } from "../src/image/geometry";
-import { indexToPlane, nearestAxes, obliqueness, planeLetters, planeOf, planeToIndex, type PlaneName } from "../src/image/planes";
+import {
+  indexToPlane,
+  nearestAxes,
+  obliqueness,
+  type PlaneName,
+  planeLetters,
+  planeOf,
+  planeToIndex,
+} from "../src/image/planes";
 import { allOrientations, IDENTITY, rotation, volume } from "./helpers";
 
 const PLANES: PlaneName[] = ["axial", "coronal", "sagittal"];
@@ -16,12 +24,25 @@ describe("geometry", () => {
 
   it("agrees with a grid worked out by hand", () => {
     // x runs to the patient's right, y to the front, z to the head, as most CT from NIfTI: LPS (-1, -1, 1).
-    const grid = volume([[-1, 0, 0], [0, -1, 0], [0, 0, 1]]);
+    const grid = volume([
+      [-1, 0, 0],
+      [0, -1, 0],
+      [0, 0, 1],
+    ]);
     expect(grid.toWorld([2, 3, 4])).toEqual([-12 - 1.6, 30 - 3.3000000000000003, 17]);
   });
 
   it("lifts a picture to a volume of one slice", () => {
-    const grid = new Geometry({ shape: [4, 9], spacing: [0.5, 0.25], origin: [1, 2], direction: [[1, 0], [0, 1]], spacing_known: true });
+    const grid = new Geometry({
+      shape: [4, 9],
+      spacing: [0.5, 0.25],
+      origin: [1, 2],
+      direction: [
+        [1, 0],
+        [0, 1],
+      ],
+      spacing_known: true,
+    });
     expect(grid.size).toEqual([9, 4, 1]);
     expect(grid.toWorld([2, 2, 0])).toEqual([2, 2.5, 0]);
   });
@@ -62,7 +83,16 @@ describe("planes", () => {
   });
 
   it("of a picture are its rows and columns", () => {
-    const grid = new Geometry({ shape: [4, 9], spacing: [1, 1], origin: [0, 0], direction: [[1, 0], [0, 1]], spacing_known: false });
+    const grid = new Geometry({
+      shape: [4, 9],
+      spacing: [1, 1],
+      origin: [0, 0],
+      direction: [
+        [1, 0],
+        [0, 1],
+      ],
+      spacing_known: false,
+    });
     expect(planeToIndex(planeOf(grid, "picture"), grid, 5, 2, 0)).toEqual([5, 2, 0]);
     expect(volume(IDENTITY).contains([4.4, 5.4, 6.4])).toBe(true);
     expect(volume(IDENTITY).contains([4.6, 0, 0])).toBe(false);

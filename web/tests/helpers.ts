@@ -27,9 +27,20 @@ export const IDENTITY = [
 
 /** All 48 ways in which axes can be swapped and flipped. */
 export function allOrientations(): number[][][] {
-  const orders = [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]];
+  const orders = [
+    [0, 1, 2],
+    [0, 2, 1],
+    [1, 0, 2],
+    [1, 2, 0],
+    [2, 0, 1],
+    [2, 1, 0],
+  ];
   const signs = [1, -1];
   return orders.flatMap((order) =>
-    signs.flatMap((a) => signs.flatMap((b) => signs.map((c) => IDENTITY.map((_, row) => order.map((world, axis) => (world === row ? [a, b, c][axis] : 0)))))),
+    signs.flatMap((a) =>
+      signs.flatMap((b) =>
+        signs.map((c) => IDENTITY.map((_, row) => order.map((world, axis) => (world === row ? [a, b, c][axis] : 0)))),
+      ),
+    ),
   );
 }

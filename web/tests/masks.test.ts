@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { decodeBits, decodeLabels, deflate, encodeBits, packBits, toBase64, unpackBits } from "../src/masks/bits";
 import { LabelVolume } from "../src/masks/labels";
 import { ObjectMask } from "../src/masks/object_mask";
-import { boxOf, intersect, regionCount, regionOf, union, type Region } from "../src/masks/region";
+import { boxOf, intersect, type Region, regionCount, regionOf, union } from "../src/masks/region";
 
 const pattern = (n: number): Uint8Array => Uint8Array.from({ length: n }, (_, i) => ((i * 7919) >> 3) & 1);
 
@@ -77,7 +77,9 @@ describe("an object's mask", () => {
   it("grows with what is pasted and is cut anywhere", () => {
     const mask = new ObjectMask({ low: [2, 2, 0], high: [4, 4, 1] }, Uint8Array.from([1, 0, 0, 1]));
     mask.paste({ low: [3, 3, 0], high: [6, 5, 1] }, Uint8Array.from([0, 1, 1, 1, 0, 0]));
-    expect([...mask.cut({ low: [1, 1, 0], high: [6, 5, 1] })]).toEqual([0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 1, 1, 0, 0, 1, 0, 0]);
+    expect([...mask.cut({ low: [1, 1, 0], high: [6, 5, 1] })]).toEqual([
+      0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 1, 1, 0, 0, 1, 0, 0,
+    ]);
   });
 
   it("is zero where nothing is known", () => {

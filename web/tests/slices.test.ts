@@ -1,10 +1,10 @@
 import { describe, expect, it } from "vitest";
 import type { Vec3 } from "../src/image/geometry";
-import { planeOf, planeSize, planeToIndex, type PlaneName } from "../src/image/planes";
+import { type PlaneName, planeOf, planeSize, planeToIndex } from "../src/image/planes";
 import { niftiOf, reducedGrey, reducedLabels, reductionOf } from "../src/image/reduce";
-import { contours, cutSize, imagePixels, labelledRectangle, labelPixels, type Cut } from "../src/image/slice";
-import { voxelsOfNifti, type Voxels } from "../src/image/voxels";
-import { colourer, draggedWindow, greyOf, type Colourer } from "../src/image/window";
+import { type Cut, contours, cutSize, imagePixels, labelledRectangle, labelPixels } from "../src/image/slice";
+import { type Voxels, voxelsOfNifti } from "../src/image/voxels";
+import { type Colourer, colourer, draggedWindow, greyOf } from "../src/image/window";
 import { LabelVolume } from "../src/masks/labels";
 import { fitted, Projection, zoomed } from "../src/views/camera";
 import { allOrientations, IDENTITY, rotation, volume } from "./helpers";
@@ -46,7 +46,9 @@ describe("slices", () => {
     const cut: Cut = { u0: 0, v0: 0, u1: width, v1: height, step: 2 };
     const labels = new LabelVolume(grid.size);
     labels.data = Uint16Array.from(numbered(grid.size).samples);
-    expect([...labelPixels(labels, plane, cut, 2)]).toEqual([...imagePixels(numbered(grid.size), plane, cut, 2, PLAIN)]);
+    expect([...labelPixels(labels, plane, cut, 2)]).toEqual([
+      ...imagePixels(numbered(grid.size), plane, cut, 2, PLAIN),
+    ]);
   });
 
   it("outline objects on the grid between pixels", () => {
@@ -64,7 +66,9 @@ describe("slices", () => {
   });
 
   it("outline both of two objects that touch", () => {
-    const labels = contours(Uint16Array.from([1, 2]), 2, 1, { left: 0, top: 0, right: 2, bottom: 1 }).map((edge) => edge.label);
+    const labels = contours(Uint16Array.from([1, 2]), 2, 1, { left: 0, top: 0, right: 2, bottom: 1 }).map(
+      (edge) => edge.label,
+    );
     expect(labels.sort()).toEqual([1, 2]);
   });
 });
@@ -72,7 +76,9 @@ describe("slices", () => {
 describe("windows", () => {
   it("map the ends to black and white and the level to the middle", () => {
     const window = { level: 40, width: 400 };
-    expect([greyOf(-160, window), greyOf(40, window), greyOf(240, window), greyOf(5000, window)]).toEqual([0, 128, 255, 255]);
+    expect([greyOf(-160, window), greyOf(40, window), greyOf(240, window), greyOf(5000, window)]).toEqual([
+      0, 128, 255, 255,
+    ]);
   });
 
   it("are the same by table and by arithmetic", () => {
@@ -128,10 +134,14 @@ describe("the small copy for the rendering", () => {
       const reduction = reductionOf(grid, 100);
       const grey = reducedGrey({ ...numbered(grid.size) }, reduction, { level: 105, width: 210 });
       const small: Vec3 = [1, 2, 3];
-      const [right, anterior, superior] = reduction.affine.map((row) => row[0] * small[0] + row[1] * small[1] + row[2] * small[2] + row[3]);
+      const [right, anterior, superior] = reduction.affine.map(
+        (row) => row[0] * small[0] + row[1] * small[1] + row[2] * small[2] + row[3],
+      );
       const [x, y, z] = grid.toIndex([-right, -anterior, superior]).map(Math.round);
       const value = (z * grid.size[1] + y) * grid.size[0] + x;
-      expect(grey[(small[2] * reduction.size[1] + small[1]) * reduction.size[0] + small[0]]).toBe(greyOf(value, { level: 105, width: 210 }));
+      expect(grey[(small[2] * reduction.size[1] + small[1]) * reduction.size[0] + small[0]]).toBe(
+        greyOf(value, { level: 105, width: 210 }),
+      );
       // Each axis of the copy runs along the world's.
       for (let k = 0; k < 3; k++) expect(reduction.affine[k][k]).toBeGreaterThan(0);
     }

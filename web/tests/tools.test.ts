@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { planeOf } from "../src/image/planes";
 import { regionCount } from "../src/masks/region";
 import { Store } from "../src/state/store";
-import { paint, strokeRegion, type BrushStroke } from "../src/tools/brush_tool";
+import { type BrushStroke, paint, strokeRegion } from "../src/tools/brush_tool";
 import { onSlice, placeOf } from "../src/views/markers";
 import { IDENTITY, volume } from "./helpers";
 
@@ -35,7 +35,10 @@ describe("the brush", () => {
 
   it("stays within the image", () => {
     const axial = planeOf(grid, "axial");
-    expect(strokeRegion({ plane: axial, slice: 0, points: [[-3, 1]], diameter: 10 }, grid)).toEqual({ low: [0, 0, 0], high: [3, 7, 1] });
+    expect(strokeRegion({ plane: axial, slice: 0, points: [[-3, 1]], diameter: 10 }, grid)).toEqual({
+      low: [0, 0, 0],
+      high: [3, 7, 1],
+    });
     expect(strokeRegion({ plane: axial, slice: 0, points: [[-30, 1]], diameter: 10 }, grid)).toBeNull();
   });
 });

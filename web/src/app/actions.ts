@@ -1,12 +1,21 @@
 /** What a person can do: every button, key and gesture ends here. */
 
-import { api, ApiError } from "../api/client";
-import type { Box, Change, ImageInfo, Policy, SentPrompt, SocketReply, SocketRequest, WorkState } from "../api/messages";
+import { ApiError, api } from "../api/client";
+import type {
+  Box,
+  Change,
+  ImageInfo,
+  Policy,
+  SentPrompt,
+  SocketReply,
+  SocketRequest,
+  WorkState,
+} from "../api/messages";
 import type { SocketStatus } from "../api/socket";
 import type { Vec3 } from "../image/geometry";
 import { encodeBits } from "../masks/bits";
 import { boxOf, type Region } from "../masks/region";
-import { currentObject, type AppStore } from "../state/app";
+import { type AppStore, currentObject } from "../state/app";
 import { toast } from "../ui/toast";
 import { Timings } from "./timing";
 import { Workplace } from "./workplace";
@@ -81,7 +90,12 @@ export class Actions {
     this.place = place;
     this.lost = false;
     place.connect();
-    if (info.model_problem !== null) toast("error", `Masks are shown as they were kept. ${info.model} cannot answer new prompts: ${info.model_problem}`, "Brush and eraser work; or choose another model");
+    if (info.model_problem !== null)
+      toast(
+        "error",
+        `Masks are shown as they were kept. ${info.model} cannot answer new prompts: ${info.model_problem}`,
+        "Brush and eraser work; or choose another model",
+      );
     history.replaceState(null, "", `#image=${info.image}`);
     document.title = `${info.name} - Bedside`;
     this.store.set({
@@ -133,7 +147,11 @@ export class Actions {
     const position = worklist.items.findIndex((item) => item.item === image?.item);
     const next = worklist.items[position + direction];
     if (next) await this.openItem(next.item);
-    else toast("info", direction > 0 ? "This is the last image of the worklist." : "This is the first image of the worklist.");
+    else
+      toast(
+        "info",
+        direction > 0 ? "This is the last image of the worklist." : "This is the first image of the worklist.",
+      );
   }
 
   setItemState(item: number, state: WorkState): Promise<void> {
@@ -278,7 +296,10 @@ export class Actions {
     return this.change((id) => api.updateImage(id, { current: object }));
   }
 
-  updateObject(object: number, update: { name?: string; colour?: string; visible?: boolean; locked?: boolean }): Promise<void> {
+  updateObject(
+    object: number,
+    update: { name?: string; colour?: string; visible?: boolean; locked?: boolean },
+  ): Promise<void> {
     return this.change((id) => api.updateObject(id, object, update));
   }
 
@@ -325,7 +346,9 @@ export class Actions {
   goTo(position: readonly number[]): void {
     const place = this.place;
     if (!place) return;
-    const cursor = place.geometry.size.map((n, axis) => Math.max(0, Math.min(n - 1, Math.round(position[axis] ?? 0)))) as Vec3;
+    const cursor = place.geometry.size.map((n, axis) =>
+      Math.max(0, Math.min(n - 1, Math.round(position[axis] ?? 0))),
+    ) as Vec3;
     this.store.set({ cursor });
   }
 

@@ -1,19 +1,22 @@
 /** Single keys for everything that is done often. */
 
-import type { Actions } from "./actions";
-import type { AppStore } from "../state/app";
-import { TOOLS, negativeRefusal, toolEntry } from "../tools/catalogue";
-import { chooseTool, sendShapedBox, suggestOrAccept } from "../panels/toolbar";
-import { presets } from "../panels/window_menu";
 import { openHelp } from "../panels/help";
 import { openOpenDialog } from "../panels/open_dialog";
 import { openSaveDialog } from "../panels/save_dialog";
+import { chooseTool, sendShapedBox, suggestOrAccept } from "../panels/toolbar";
+import { presets } from "../panels/window_menu";
+import type { AppStore } from "../state/app";
+import { negativeRefusal, TOOLS, toolEntry } from "../tools/catalogue";
 import type { Views } from "../views/grid";
+import type { Actions } from "./actions";
 
 export function listenForKeys(store: AppStore, actions: Actions, views: Views): void {
   window.addEventListener("keydown", (event) => {
     if (event.defaultPrevented || document.querySelector("dialog[open]")) return;
-    const done = event.ctrlKey || event.metaKey ? withControl(event, store, actions) : !typing(event) && alone(event, store, actions, views);
+    const done =
+      event.ctrlKey || event.metaKey
+        ? withControl(event, store, actions)
+        : !typing(event) && alone(event, store, actions, views);
     if (done) event.preventDefault();
   });
 }
@@ -22,7 +25,8 @@ export function listenForKeys(store: AppStore, actions: Actions, views: Views): 
 function typing(event: KeyboardEvent): boolean {
   const { target } = event;
   if (!(target instanceof HTMLElement)) return false;
-  if (target instanceof HTMLInputElement) return target.type !== "range" || event.key.startsWith("Arrow") || event.key.startsWith("Page");
+  if (target instanceof HTMLInputElement)
+    return target.type !== "range" || event.key.startsWith("Arrow") || event.key.startsWith("Page");
   return target instanceof HTMLSelectElement || target instanceof HTMLTextAreaElement;
 }
 

@@ -21,7 +21,16 @@ export class Timings {
   private readonly open = new Map<string, Timing>();
 
   begin(request: string, gesture: number): void {
-    this.open.set(request, { request, gesture, sent: performance.now(), received: 0, decoded: 0, painted: 0, server: {}, bytes: 0 });
+    this.open.set(request, {
+      request,
+      gesture,
+      sent: performance.now(),
+      received: 0,
+      decoded: 0,
+      painted: 0,
+      server: {},
+      bytes: 0,
+    });
   }
 
   received(request: string, server: Record<string, number>, bytes: number): void {

@@ -1,10 +1,10 @@
 /** The open image: its grid, voxels and labels, and the line to the server. */
 
-import { api, ApiError } from "../api/client";
+import { ApiError, api } from "../api/client";
 import type { Change, ImageInfo, SocketReply, SocketRequest } from "../api/messages";
 import { ImageSocket, type SocketStatus } from "../api/socket";
 import { Geometry } from "../image/geometry";
-import { readAll, voxelsOfNifti, voxelsOfPicture, type Voxels } from "../image/voxels";
+import { readAll, type Voxels, voxelsOfNifti, voxelsOfPicture } from "../image/voxels";
 import { decodeBits, decodeLabels } from "../masks/bits";
 import { LabelVolume } from "../masks/labels";
 import { ObjectMask } from "../masks/object_mask";

@@ -1,6 +1,6 @@
 /** Which axes of the array a view shows, and which way round, so that patients look as radiologists expect. */
 
-import { dot, orientationLetters, type Geometry, type Vec3 } from "./geometry";
+import { dot, type Geometry, orientationLetters, type Vec3 } from "./geometry";
 
 export type PlaneName = "axial" | "coronal" | "sagittal" | "picture";
 
@@ -84,7 +84,10 @@ export function indexToPlane(plane: Plane, geometry: Geometry, index: Vec3): { u
 }
 
 /** Letters at the left, right, top and bottom of a view. */
-export function planeLetters(plane: Plane, geometry: Geometry): { left: string; right: string; top: string; bottom: string } {
+export function planeLetters(
+  plane: Plane,
+  geometry: Geometry,
+): { left: string; right: string; top: string; bottom: string } {
   const rightwards = signed(geometry.columns[plane.right], plane.flipRight);
   const downwards = signed(geometry.columns[plane.down], plane.flipDown);
   return {

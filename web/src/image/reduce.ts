@@ -3,8 +3,8 @@
 import type { LabelVolume } from "../masks/labels";
 import type { Geometry, Vec3 } from "./geometry";
 import { nearestAxes } from "./planes";
-import { greyOf, type DisplayWindow } from "./window";
 import type { Voxels } from "./voxels";
+import { type DisplayWindow, greyOf } from "./window";
 
 /** How the small grid samples the large one: small axis k runs along the world's R, A, S. */
 export interface Reduction {
@@ -25,10 +25,14 @@ export function reductionOf(geometry: Geometry, largest: number): Reduction {
   }));
   const size = axes.map(({ axis, step }) => Math.ceil(geometry.size[axis] / step)) as Vec3;
   const first: Vec3 = [0, 0, 0];
-  for (const { axis, flip, step } of axes) first[axis] = flip ? geometry.size[axis] - 1 - (step - 1) / 2 : (step - 1) / 2;
+  for (const { axis, flip, step } of axes)
+    first[axis] = flip ? geometry.size[axis] - 1 - (step - 1) / 2 : (step - 1) / 2;
   const origin = geometry.toWorld(first);
   const affine = [0, 1, 2].map((row) => [
-    ...axes.map(({ axis, flip, step }) => toRas[row] * geometry.columns[axis][row] * geometry.spacing[axis] * step * (flip ? -1 : 1)),
+    ...axes.map(
+      ({ axis, flip, step }) =>
+        toRas[row] * geometry.columns[axis][row] * geometry.spacing[axis] * step * (flip ? -1 : 1),
+    ),
     toRas[row] * origin[row],
   ]) as [number, number, number, number][];
   return { size, axes, affine };

@@ -31,7 +31,13 @@ function strides(plane: Plane, size: Vec3, cut: Cut, slice: number): { start: nu
 }
 
 /** The pixels of a slice, RGBA. */
-export function imagePixels(voxels: Voxels, plane: Plane, cut: Cut, slice: number, colours: Colourer): Uint32Array<ArrayBuffer> {
+export function imagePixels(
+  voxels: Voxels,
+  plane: Plane,
+  cut: Cut,
+  slice: number,
+  colours: Colourer,
+): Uint32Array<ArrayBuffer> {
   const [width, height] = cutSize(cut);
   const { start, du, dv } = strides(plane, voxels.size, cut, slice);
   const pixels = new Uint32Array(width * height);

@@ -13,12 +13,13 @@ export interface Voxels {
 }
 
 /** NIfTI-1 data types that the server sends. */
-const TYPES: Record<number, { bytes: number; view: (buffer: ArrayBuffer, offset: number, count: number) => Samples }> = {
-  2: { bytes: 1, view: (b, o, n) => new Uint8Array(b, o, n) },
-  4: { bytes: 2, view: (b, o, n) => new Int16Array(b, o, n) },
-  512: { bytes: 2, view: (b, o, n) => new Uint16Array(b, o, n) },
-  16: { bytes: 4, view: (b, o, n) => new Float32Array(b, o, n) },
-};
+const TYPES: Record<number, { bytes: number; view: (buffer: ArrayBuffer, offset: number, count: number) => Samples }> =
+  {
+    2: { bytes: 1, view: (b, o, n) => new Uint8Array(b, o, n) },
+    4: { bytes: 2, view: (b, o, n) => new Int16Array(b, o, n) },
+    512: { bytes: 2, view: (b, o, n) => new Uint16Array(b, o, n) },
+    16: { bytes: 4, view: (b, o, n) => new Float32Array(b, o, n) },
+  };
 
 /** Reads the one kind of NIfTI-1 file that the server writes: little endian, one file, no scaling. */
 export function voxelsOfNifti(buffer: ArrayBuffer, size: Vec3): Voxels {

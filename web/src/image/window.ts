@@ -33,7 +33,8 @@ let last: { colourer: Colourer; key: string } | null = null;
 
 /** The colours of a window; the table of the last one is kept, because all views use it. */
 export function colourer(samples: Samples, window: DisplayWindow): Colourer {
-  if (samples instanceof Float32Array) return { table: null, offset: 0, of: (value) => GREYS[greyOf(value, window)] ?? GREYS[0] };
+  if (samples instanceof Float32Array)
+    return { table: null, offset: 0, of: (value) => GREYS[greyOf(value, window)] ?? GREYS[0] };
   const offset = samples instanceof Int16Array ? 32768 : 0;
   const count = samples instanceof Uint8Array ? 256 : 65536;
   const key = [offset, count, window.level, window.width].join();

@@ -14,7 +14,10 @@ export function toBase64(bytes: Uint8Array): string {
   return btoa(parts.join(""));
 }
 
-async function through(bytes: Uint8Array<ArrayBuffer>, stream: GenericTransformStream): Promise<Uint8Array<ArrayBuffer>> {
+async function through(
+  bytes: Uint8Array<ArrayBuffer>,
+  stream: GenericTransformStream,
+): Promise<Uint8Array<ArrayBuffer>> {
   const piped = new Blob([bytes]).stream().pipeThrough(stream as ReadableWritablePair<Uint8Array, BufferSource>);
   return new Uint8Array(await new Response(piped as ReadableStream<Uint8Array<ArrayBuffer>>).arrayBuffer());
 }
@@ -48,7 +51,11 @@ export async function encodeBits(mask: Uint8Array): Promise<string> {
 }
 
 /** Object numbers, one or two bytes each, little endian. */
-export async function decodeLabels(text: string, dtype: "uint8" | "uint16", count: number): Promise<Uint8Array | Uint16Array> {
+export async function decodeLabels(
+  text: string,
+  dtype: "uint8" | "uint16",
+  count: number,
+): Promise<Uint8Array | Uint16Array> {
   const bytes = await inflate(fromBase64(text));
   const labels = dtype === "uint16" ? new Uint16Array(bytes.buffer) : bytes;
   if (labels.length !== count) throw new Error(`expected ${count} labels, got ${labels.length}`);

@@ -1,7 +1,7 @@
 /** Who is seen at each voxel of the image: written by the server's patches, read by the views. */
 
 import type { Vec3 } from "../image/geometry";
-import { eachRow, regionCount, type Region } from "./region";
+import { eachRow, type Region, regionCount } from "./region";
 
 export class LabelVolume {
   /** Numbers of objects, x fastest. */

@@ -1,6 +1,6 @@
 /** One object's own mask, which the brush needs: the label map does not hold what lies beneath another object. */
 
-import { eachRow, intersect, regionCount, union, type Region } from "./region";
+import { eachRow, intersect, type Region, regionCount, union } from "./region";
 
 export class ObjectMask {
   private data: Uint8Array;

@@ -44,7 +44,11 @@ export function intersect(a: Region, b: Region): Region {
 }
 
 /** Calls back with the start of each row in two arrays that cover `outer` and `inner`, of which `inner` lies within `outer`. */
-export function eachRow(outer: Region, inner: Region, row: (outerStart: number, innerStart: number, length: number) => void): void {
+export function eachRow(
+  outer: Region,
+  inner: Region,
+  row: (outerStart: number, innerStart: number, length: number) => void,
+): void {
   const [width, height] = regionSize(outer);
   const [length, rows, slices] = regionSize(inner);
   const [dx, dy, dz] = inner.low.map((v, axis) => v - outer.low[axis]);

@@ -22,9 +22,19 @@ export function emptyState(store: AppStore, actions: Actions): HTMLElement {
         "div",
         { class: "empty-card" },
         h("h2", {}, "Open a scan, click on a structure, correct, save."),
-        h("p", { class: "muted" }, "Drop an image anywhere on this page, or name its path. Nothing leaves this machine."),
+        h(
+          "p",
+          { class: "muted" },
+          "Drop an image anywhere on this page, or name its path. Nothing leaves this machine.",
+        ),
         openForm(store, actions, () => undefined),
-        server.sample ? h("button", { class: "link", onclick: () => void startTour(store, actions) }, "Take the one-minute tour on the sample") : null,
+        server.sample
+          ? h(
+              "button",
+              { class: "link", onclick: () => void startTour(store, actions) },
+              "Take the one-minute tour on the sample",
+            )
+          : null,
       ),
     );
   });

@@ -8,7 +8,13 @@ import { h } from "../ui/dom";
 import { startTour } from "./tour";
 
 const KEYS: [string, [string, string][]][] = [
-  ["Tools", TOOLS.map((tool): [string, string] => [tool.key, `${tool.label}: ${tool.hint.charAt(0).toLowerCase()}${tool.hint.slice(1)}`])],
+  [
+    "Tools",
+    TOOLS.map((tool): [string, string] => [
+      tool.key,
+      `${tool.label}: ${tool.hint.charAt(0).toLowerCase()}${tool.hint.slice(1)}`,
+    ]),
+  ],
   [
     "Prompts and objects",
     [
@@ -46,10 +52,47 @@ export function openHelp(store: AppStore, actions: Actions): void {
   const { server } = store.get();
   const dialog: HTMLDialogElement = openDialog(
     "Keys and help",
-    h("div", { class: "keys" }, ...KEYS.map(([title, keys]) => h("section", {}, h("h3", {}, title), h("dl", {}, ...keys.flatMap(([key, text]) => [h("dt", {}, ...key.split(/\s+/).filter(Boolean).map((part) => h("kbd", {}, part))), h("dd", {}, text)]))))),
-    h("p", { class: "muted" }, `Bedside ${server?.version ?? ""}. Not a medical device. Work is kept in ${server?.workspace ?? "the workspace"}.`),
+    h(
+      "div",
+      { class: "keys" },
+      ...KEYS.map(([title, keys]) =>
+        h(
+          "section",
+          {},
+          h("h3", {}, title),
+          h(
+            "dl",
+            {},
+            ...keys.flatMap(([key, text]) => [
+              h(
+                "dt",
+                {},
+                ...key
+                  .split(/\s+/)
+                  .filter(Boolean)
+                  .map((part) => h("kbd", {}, part)),
+              ),
+              h("dd", {}, text),
+            ]),
+          ),
+        ),
+      ),
+    ),
+    h(
+      "p",
+      { class: "muted" },
+      `Bedside ${server?.version ?? ""}. Not a medical device. Work is kept in ${server?.workspace ?? "the workspace"}.`,
+    ),
     server?.sample
-      ? h("div", { class: "dialog-actions" }, h("button", { class: "button", onclick: () => (dialog.close(), void startTour(store, actions)) }, "Take the tour"))
+      ? h(
+          "div",
+          { class: "dialog-actions" },
+          h(
+            "button",
+            { class: "button", onclick: () => (dialog.close(), void startTour(store, actions)) },
+            "Take the tour",
+          ),
+        )
       : null,
   );
   dialog.classList.add("wide");

@@ -1,7 +1,7 @@
 /** The models, what they take, and why one cannot be chosen. */
 
-import type { Actions } from "../app/actions";
 import type { ModelInfo } from "../api/messages";
+import type { Actions } from "../app/actions";
 import type { AppStore } from "../state/app";
 import { remedy } from "../tools/catalogue";
 import { openDialog } from "../ui/dialog";
@@ -13,16 +13,25 @@ export function openModelDialog(store: AppStore, actions: Actions): void {
   const dialog: HTMLDialogElement = openDialog(
     "Model",
     h("p", { class: "muted" }, "A new model answers all prompts of this image anew."),
-    h("ul", { class: "models" }, ...[...models].sort((a, b) => Number(b.available) - Number(a.available)).map((model) => row(model, reasonFor(model, image.dimensions), model.name === image.model, () => {
-      dialog.close();
-      if (model.name !== image.model) void actions.setModel(model.name);
-    }))),
+    h(
+      "ul",
+      { class: "models" },
+      ...[...models]
+        .sort((a, b) => Number(b.available) - Number(a.available))
+        .map((model) =>
+          row(model, reasonFor(model, image.dimensions), model.name === image.model, () => {
+            dialog.close();
+            if (model.name !== image.model) void actions.setModel(model.name);
+          }),
+        ),
+    ),
   );
 }
 
 function reasonFor(model: ModelInfo, dimensions: number): string | null {
   if (!model.available) return model.reason ?? "its weights are missing";
-  if (!model.tools.dimensions.includes(dimensions)) return `it takes ${model.tools.dimensions.join("D and ")}D images only`;
+  if (!model.tools.dimensions.includes(dimensions))
+    return `it takes ${model.tools.dimensions.join("D and ")}D images only`;
   return null;
 }
 
@@ -33,10 +42,20 @@ function row(model: ModelInfo, reason: string | null, current: boolean, onclick:
     {},
     h(
       "button",
-      { class: "model", "aria-disabled": String(reason !== null), "aria-current": current ? "true" : null, title: reason ?? model.summary, onclick: () => reason === null && onclick() },
+      {
+        class: "model",
+        "aria-disabled": String(reason !== null),
+        "aria-current": current ? "true" : null,
+        title: reason ?? model.summary,
+        onclick: () => reason === null && onclick(),
+      },
       h("span", { class: "model-name" }, model.name, current ? h("span", { class: "chip" }, "in use") : null),
       h("span", { class: "model-summary" }, reason === null ? model.summary : `Not available here: ${remedy(reason)}`),
-      h("span", { class: "model-facts" }, `${(model.parameters / 1e6).toFixed(1)} M parameters, ${model.tools.dimensions.join("D and ")}D, ${kinds.join(", ")}, ${model.licence}`),
+      h(
+        "span",
+        { class: "model-facts" },
+        `${(model.parameters / 1e6).toFixed(1)} M parameters, ${model.tools.dimensions.join("D and ")}D, ${kinds.join(", ")}, ${model.licence}`,
+      ),
     ),
   );
 }

@@ -1,11 +1,11 @@
 /** The list of objects: name, colour, what is seen, what is locked, how large it is. */
 
-import type { Actions } from "../app/actions";
 import type { ObjectInfo, Policy } from "../api/messages";
+import type { Actions } from "../app/actions";
 import type { AppStore } from "../state/app";
+import { confirmDialog } from "../ui/dialog";
 import { fill, h } from "../ui/dom";
 import { icon } from "../ui/icons";
-import { confirmDialog } from "../ui/dialog";
 
 const POLICIES: { policy: Policy; label: string; title: string }[] = [
   { policy: "keep", label: "earlier keeps", title: "Where two objects claim a voxel, the earlier one keeps it" },
@@ -15,17 +15,38 @@ const POLICIES: { policy: Policy; label: string; title: string }[] = [
 
 export function objectsPanel(store: AppStore, actions: Actions): HTMLElement {
   const list = h("ul", { class: "object-list" });
-  const add = h("button", { class: "button small", title: "Begin a new object (N)", onclick: () => void actions.addObject() }, icon("plus"), "New", h("kbd", {}, "N"));
-  const policy = h("select", { class: "policy" }, ...POLICIES.map((entry) => h("option", { value: entry.policy, title: entry.title }, entry.label)));
+  const add = h(
+    "button",
+    { class: "button small", title: "Begin a new object (N)", onclick: () => void actions.addObject() },
+    icon("plus"),
+    "New",
+    h("kbd", {}, "N"),
+  );
+  const policy = h(
+    "select",
+    { class: "policy" },
+    ...POLICIES.map((entry) => h("option", { value: entry.policy, title: entry.title }, entry.label)),
+  );
   policy.addEventListener("change", () => void actions.setPolicy(policy.value as Policy));
   const overlap = h("label", { class: "overlap", title: "Where two objects claim a voxel" }, "Overlap", policy);
-  const panel = h("section", { class: "panel objects", "aria-label": "Objects", "data-tour": "objects" }, h("div", { class: "panel-head" }, h("h2", {}, "Objects"), add), list, overlap);
+  const panel = h(
+    "section",
+    { class: "panel objects", "aria-label": "Objects", "data-tour": "objects" },
+    h("div", { class: "panel-head" }, h("h2", {}, "Objects"), add),
+    list,
+    overlap,
+  );
   store.watch(["objects", "current", "pending", "image"], () => {
     const { objects, image } = store.get();
     panel.hidden = !image;
     // A name that is being written is not to be swept away by an answer.
     if (list.querySelector("input.rename")) return;
-    fill(list, objects.length > 0 ? objects.map((object) => row(store, actions, object)) : h("li", { class: "empty-line" }, "None yet: the first prompt begins one."));
+    fill(
+      list,
+      objects.length > 0
+        ? objects.map((object) => row(store, actions, object))
+        : h("li", { class: "empty-line" }, "None yet: the first prompt begins one."),
+    );
     overlap.hidden = objects.length < 2;
     policy.value = image?.policy ?? "keep";
   });
@@ -36,13 +57,27 @@ function row(store: AppStore, actions: Actions, object: ObjectInfo): HTMLElement
   const state = store.get();
   const current = object.id === state.current;
   const busy = state.pending.some((pending) => pending.object === object.id || (pending.object === null && current));
-  const colour = h("input", { type: "color", value: object.colour, "aria-label": `Colour of ${object.name}`, title: "Colour", "data-key": `colour-${object.id}` });
+  const colour = h("input", {
+    type: "color",
+    value: object.colour,
+    "aria-label": `Colour of ${object.name}`,
+    title: "Colour",
+    "data-key": `colour-${object.id}`,
+  });
   colour.addEventListener("change", () => void actions.updateObject(object.id, { colour: colour.value }));
   const name = h(
     "button",
-    { class: "object-name", "data-key": `name-${object.id}`, "aria-current": current ? "true" : null, title: `${object.name} (double-click or F2 to rename)`, onclick: () => void actions.select(object.id) },
+    {
+      class: "object-name",
+      "data-key": `name-${object.id}`,
+      "aria-current": current ? "true" : null,
+      title: `${object.name} (double-click or F2 to rename)`,
+      onclick: () => void actions.select(object.id),
+    },
     h("span", { class: "name-text" }, object.name),
-    busy ? h("span", { class: "spinner", role: "img", "aria-label": "The model is at work" }) : h("span", { class: "size" }, sizeOf(object)),
+    busy
+      ? h("span", { class: "spinner", role: "img", "aria-label": "The model is at work" })
+      : h("span", { class: "size" }, sizeOf(object)),
   );
   const rename = (): void => startRename(name, object, actions);
   name.addEventListener("dblclick", rename);
@@ -55,21 +90,53 @@ function row(store: AppStore, actions: Actions, object: ObjectInfo): HTMLElement
     { class: current ? "object current" : "object" },
     colour,
     name,
-    quality !== null ? h("span", { class: "quality", title: "Quality as the model estimates it" }, `${Math.round(quality * 100)}%`) : null,
-    switchButton(`eye-${object.id}`, object.visible, object.visible ? "eye" : "hidden", `${object.visible ? "Hide" : "Show"} ${object.name}`, () => void actions.updateObject(object.id, { visible: !object.visible })),
-    switchButton(`lock-${object.id}`, object.locked, object.locked ? "lock" : "unlock", `${object.locked ? "Unlock" : "Lock"} ${object.name}`, () => void actions.updateObject(object.id, { locked: !object.locked })),
+    quality !== null
+      ? h("span", { class: "quality", title: "Quality as the model estimates it" }, `${Math.round(quality * 100)}%`)
+      : null,
+    switchButton(
+      `eye-${object.id}`,
+      object.visible,
+      object.visible ? "eye" : "hidden",
+      `${object.visible ? "Hide" : "Show"} ${object.name}`,
+      () => void actions.updateObject(object.id, { visible: !object.visible }),
+    ),
+    switchButton(
+      `lock-${object.id}`,
+      object.locked,
+      object.locked ? "lock" : "unlock",
+      `${object.locked ? "Unlock" : "Lock"} ${object.name}`,
+      () => void actions.updateObject(object.id, { locked: !object.locked }),
+    ),
     switchButton(`delete-${object.id}`, null, "trash", `Delete ${object.name}`, () => void remove(actions, object)),
   );
 }
 
-function switchButton(key: string, pressed: boolean | null, name: Parameters<typeof icon>[0], title: string, onclick: () => void): HTMLElement {
-  const button = h("button", { class: "icon-button small", "data-key": key, title, "aria-label": title, "aria-pressed": pressed === null ? null : String(pressed), onclick }, icon(name));
+function switchButton(
+  key: string,
+  pressed: boolean | null,
+  name: Parameters<typeof icon>[0],
+  title: string,
+  onclick: () => void,
+): HTMLElement {
+  const button = h(
+    "button",
+    {
+      class: "icon-button small",
+      "data-key": key,
+      title,
+      "aria-label": title,
+      "aria-pressed": pressed === null ? null : String(pressed),
+      onclick,
+    },
+    icon(name),
+  );
   return button;
 }
 
 export function sizeOf(object: ObjectInfo): string {
   if (object.voxels === 0) return "empty";
-  if (object.unit === "voxels" || object.unit === "pixels") return `${object.voxels} ${object.unit === "voxels" ? "vx" : "px"}`;
+  if (object.unit === "voxels" || object.unit === "pixels")
+    return `${object.voxels} ${object.unit === "voxels" ? "vx" : "px"}`;
   const digits = object.volume >= 100 ? 0 : object.volume >= 1 ? 1 : 3;
   return `${object.volume.toFixed(digits)} ${object.unit === "mm2" ? "mm²" : object.unit}`;
 }
@@ -98,7 +165,11 @@ function startRename(name: HTMLElement, object: ObjectInfo, actions: Actions): v
 
 async function remove(actions: Actions, object: ObjectInfo): Promise<void> {
   if (object.prompts > 0) {
-    const sure = await confirmDialog(`Delete ${object.name}?`, "Its mask and prompts go with it. This cannot be undone.", "Delete");
+    const sure = await confirmDialog(
+      `Delete ${object.name}?`,
+      "Its mask and prompts go with it. This cannot be undone.",
+      "Delete",
+    );
     if (!sure) return;
   }
   await actions.deleteObject(object.id);

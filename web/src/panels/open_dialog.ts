@@ -9,7 +9,14 @@ import { icon } from "../ui/icons";
 
 /** The form itself, which the empty page shows too. */
 export function openForm(store: AppStore, actions: Actions, done: () => void): HTMLElement {
-  const path = h("input", { type: "text", class: "path", placeholder: "/path/to/scan.nii.gz or a DICOM folder", "aria-label": "Path on this machine", spellcheck: "false", autocomplete: "off" });
+  const path = h("input", {
+    type: "text",
+    class: "path",
+    placeholder: "/path/to/scan.nii.gz or a DICOM folder",
+    "aria-label": "Path on this machine",
+    spellcheck: "false",
+    autocomplete: "off",
+  });
   const go = (): void => {
     const text = path.value.trim().replace(/^["']|["']$/g, "");
     if (!text) return path.focus();
@@ -23,7 +30,14 @@ export function openForm(store: AppStore, actions: Actions, done: () => void): H
     go();
   });
   const picker = (folder: boolean): HTMLInputElement => {
-    const input = h("input", { type: "file", hidden: true, multiple: true, webkitdirectory: folder, tabindex: -1, "aria-hidden": "true" });
+    const input = h("input", {
+      type: "file",
+      hidden: true,
+      multiple: true,
+      webkitdirectory: folder,
+      tabindex: -1,
+      "aria-hidden": "true",
+    });
     input.addEventListener("change", () => {
       const files = chosenFiles(input.files);
       if (files.length === 0) return;
@@ -44,7 +58,14 @@ export function openForm(store: AppStore, actions: Actions, done: () => void): H
       { class: "row" },
       h("button", { class: "button", onclick: () => file.click() }, icon("open"), "Choose files"),
       h("button", { class: "button", onclick: () => folder.click() }, icon("list"), "Choose a DICOM folder"),
-      server?.sample ? h("button", { class: "button", onclick: () => (done(), void actions.openSample()) }, icon("target"), "Open the sample") : null,
+      server?.sample
+        ? h(
+            "button",
+            { class: "button", onclick: () => (done(), void actions.openSample()) },
+            icon("target"),
+            "Open the sample",
+          )
+        : null,
       file,
       folder,
     ),
@@ -53,9 +74,20 @@ export function openForm(store: AppStore, actions: Actions, done: () => void): H
       ? h(
           "ul",
           { class: "recent" },
-          ...recent.slice(0, 6).map((item) =>
-            h("li", {}, h("button", { class: "recent-item", title: item.path, onclick: () => (done(), void actions.openPath(item.path)) }, h("span", {}, item.name), h("span", { class: "muted" }, folderOf(item.path)))),
-          ),
+          ...recent
+            .slice(0, 6)
+            .map((item) =>
+              h(
+                "li",
+                {},
+                h(
+                  "button",
+                  { class: "recent-item", title: item.path, onclick: () => (done(), void actions.openPath(item.path)) },
+                  h("span", {}, item.name),
+                  h("span", { class: "muted" }, folderOf(item.path)),
+                ),
+              ),
+            ),
         )
       : null,
   );
@@ -70,7 +102,11 @@ export function openOpenDialog(store: AppStore, actions: Actions): void {
   const dialog: HTMLDialogElement = openDialog(
     "Open an image",
     openForm(store, actions, () => dialog.close()),
-    h("p", { class: "muted formats" }, `Opens ${[...new Set(formats)].join(", ")}, DICOM folders and zip files. Files can be dropped onto the page, too.`),
+    h(
+      "p",
+      { class: "muted formats" },
+      `Opens ${[...new Set(formats)].join(", ")}, DICOM folders and zip files. Files can be dropped onto the page, too.`,
+    ),
   );
   dialog.querySelector<HTMLInputElement>("input.path")?.focus();
 }

@@ -38,7 +38,13 @@ export function statusBar(store: AppStore, actions: Actions): HTMLElement {
   });
   store.watch(["connection", "image"], () => {
     const { connection, image } = store.get();
-    line.textContent = !image ? "" : connection === "open" ? "Saved as you go" : connection === "connecting" ? "Connecting" : "No server";
+    line.textContent = !image
+      ? ""
+      : connection === "open"
+        ? "Saved as you go"
+        : connection === "connecting"
+          ? "Connecting"
+          : "No server";
     line.classList.toggle("bad", connection === "lost" || connection === "refused");
   });
   return h("footer", { class: "status" }, where, under, h("span", { class: "spacer" }), work, line);
@@ -51,5 +57,5 @@ function letters(world: Vec3): string {
     ["A", "P"],
     ["I", "S"],
   ];
-  return world.map((mm, axis) => `${names[axis][mm >= 0 ? 1 : 0]} ${Math.abs(mm).toFixed(1)}`).join("  ") + " mm";
+  return `${world.map((mm, axis) => `${names[axis][mm >= 0 ? 1 : 0]} ${Math.abs(mm).toFixed(1)}`).join("  ")} mm`;
 }

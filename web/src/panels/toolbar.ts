@@ -1,15 +1,21 @@
 /** The rail of tools, and the line of options of the tool in hand. */
 
 import type { Actions } from "../app/actions";
-import { TOOLS, negativeRefusal, refusal, suggestRefusal, toolEntry } from "../tools/catalogue";
-import { deepBoxRefusal } from "../tools/refusals";
+import { type AppStore, currentObject } from "../state/app";
 import { sendBox } from "../tools/box_tool";
-import { currentObject, type AppStore } from "../state/app";
+import { negativeRefusal, refusal, suggestRefusal, TOOLS, toolEntry } from "../tools/catalogue";
+import { deepBoxRefusal } from "../tools/refusals";
 import { fill, h } from "../ui/dom";
-import { icon, type IconName } from "../ui/icons";
+import { type IconName, icon } from "../ui/icons";
 
 function railButton(name: IconName, label: string, key: string, onclick: () => void): HTMLButtonElement {
-  return h("button", { class: key.length > 1 ? "tool tool-long" : "tool", "aria-keyshortcuts": key, onclick }, icon(name), h("span", { class: "tool-label" }, label), h("kbd", {}, key));
+  return h(
+    "button",
+    { class: key.length > 1 ? "tool tool-long" : "tool", "aria-keyshortcuts": key, onclick },
+    icon(name),
+    h("span", { class: "tool-label" }, label),
+    h("kbd", {}, key),
+  );
 }
 
 /** Greyed out with its reason, and still reachable, so that the reason can be read. */
@@ -19,7 +25,10 @@ function refuse(button: HTMLButtonElement, reason: string | null, title: string)
 }
 
 export function toolRail(store: AppStore, actions: Actions): HTMLElement {
-  const buttons = TOOLS.map((entry) => ({ entry, button: railButton(entry.icon, entry.label, entry.key, () => chooseTool(store, entry.name)) }));
+  const buttons = TOOLS.map((entry) => ({
+    entry,
+    button: railButton(entry.icon, entry.label, entry.key, () => chooseTool(store, entry.name)),
+  }));
   const suggest = railButton("suggest", "Suggest", "G", () => suggestOrAccept(store, actions));
   const undo = railButton("undo", "Undo", "Ctrl Z", () => actions.undo());
   const redo = railButton("redo", "Redo", "Ctrl Y", () => actions.redo());
@@ -48,7 +57,11 @@ export function toolRail(store: AppStore, actions: Actions): HTMLElement {
 }
 
 export function chooseTool(store: AppStore, name: (typeof TOOLS)[number]["name"]): void {
-  store.set({ tool: name, shapedBox: null, ...(negativeRefusal(toolEntry(name), store.get()) ? { positive: true } : {}) });
+  store.set({
+    tool: name,
+    shapedBox: null,
+    ...(negativeRefusal(toolEntry(name), store.get()) ? { positive: true } : {}),
+  });
 }
 
 /** The first time shows the place, the second takes it. */
@@ -61,43 +74,95 @@ export function suggestOrAccept(store: AppStore, actions: Actions): void {
 
 export function optionBar(store: AppStore, actions: Actions): HTMLElement {
   const bar = h("div", { class: "options", role: "toolbar", "aria-label": "Options of the tool" });
-  store.watch(["tool", "positive", "box3d", "shapedBox", "brushSize", "image", "suggestion", "crosshair", "masksShown", "smooth", "fill", "objects", "current"], () => {
-    const state = store.get();
-    const entry = toolEntry(state.tool);
-    if (!state.image) return fill(bar);
-    const reason = refusal(entry, state);
-    fill(
-      bar,
-      entry.signed ? signSwitch(store) : null,
-      entry.name === "box" && state.image.dimensions === 3 ? boxSwitch(store) : null,
-      entry.kind === "mask" ? brushSize(store) : null,
-      shapedBoxButtons(store, actions),
-      state.suggestion
-        ? h("button", { class: "button primary", "data-key": "accept", onclick: () => suggestOrAccept(store, actions) }, "Take the suggestion", h("kbd", {}, "G"))
-        : null,
-      state.shapedBox ? null : h("span", { class: reason ? "hint hint-refused" : "hint", title: reason ?? entry.hint }, reason ?? entry.hint),
-      h("span", { class: "spacer" }),
-      ...displaySwitches(store),
-    );
-  });
+  store.watch(
+    [
+      "tool",
+      "positive",
+      "box3d",
+      "shapedBox",
+      "brushSize",
+      "image",
+      "suggestion",
+      "crosshair",
+      "masksShown",
+      "smooth",
+      "fill",
+      "objects",
+      "current",
+    ],
+    () => {
+      const state = store.get();
+      const entry = toolEntry(state.tool);
+      if (!state.image) return fill(bar);
+      const reason = refusal(entry, state);
+      fill(
+        bar,
+        entry.signed ? signSwitch(store) : null,
+        entry.name === "box" && state.image.dimensions === 3 ? boxSwitch(store) : null,
+        entry.kind === "mask" ? brushSize(store) : null,
+        shapedBoxButtons(store, actions),
+        state.suggestion
+          ? h(
+              "button",
+              { class: "button primary", "data-key": "accept", onclick: () => suggestOrAccept(store, actions) },
+              "Take the suggestion",
+              h("kbd", {}, "G"),
+            )
+          : null,
+        state.shapedBox
+          ? null
+          : h(
+              "span",
+              { class: reason ? "hint hint-refused" : "hint", title: reason ?? entry.hint },
+              reason ?? entry.hint,
+            ),
+        h("span", { class: "spacer" }),
+        ...displaySwitches(store),
+      );
+    },
+  );
   return bar;
 }
 
-function toggle(key: string, pressed: boolean, title: string, onclick: () => void, ...content: (Node | string)[]): HTMLButtonElement {
-  return h("button", { class: "segment", "data-key": key, "aria-pressed": String(pressed), title, onclick }, ...content);
+function toggle(
+  key: string,
+  pressed: boolean,
+  title: string,
+  onclick: () => void,
+  ...content: (Node | string)[]
+): HTMLButtonElement {
+  return h(
+    "button",
+    { class: "segment", "data-key": key, "aria-pressed": String(pressed), title, onclick },
+    ...content,
+  );
 }
 
 function signSwitch(store: AppStore): HTMLElement {
   const state = store.get();
   const reason = negativeRefusal(toolEntry(state.tool), state);
-  const minus = toggle("minus", !state.positive, reason ?? "What does not belong to it (X)", () => {
-    if (!reason) store.set({ positive: false });
-  }, icon("minus"), "Background");
+  const minus = toggle(
+    "minus",
+    !state.positive,
+    reason ?? "What does not belong to it (X)",
+    () => {
+      if (!reason) store.set({ positive: false });
+    },
+    icon("minus"),
+    "Background",
+  );
   minus.setAttribute("aria-disabled", String(reason !== null));
   return h(
     "div",
     { class: "segments signs", role: "group", "aria-label": "Sign of the prompt" },
-    toggle("plus", state.positive, "What belongs to the object (X)", () => store.set({ positive: true }), icon("plus"), "Object"),
+    toggle(
+      "plus",
+      state.positive,
+      "What belongs to the object (X)",
+      () => store.set({ positive: true }),
+      icon("plus"),
+      "Object",
+    ),
     minus,
     h("kbd", {}, "X"),
   );
@@ -106,23 +171,51 @@ function signSwitch(store: AppStore): HTMLElement {
 function boxSwitch(store: AppStore): HTMLElement {
   const reason = deepBoxRefusal(store.get());
   const box3d = store.get().box3d && reason === null;
-  const deep = toggle("box3d", box3d, reason ?? "In three dimensions, shaped in all views before it is sent", () => {
-    if (!reason) store.set({ box3d: true });
-  }, "3D");
+  const deep = toggle(
+    "box3d",
+    box3d,
+    reason ?? "In three dimensions, shaped in all views before it is sent",
+    () => {
+      if (!reason) store.set({ box3d: true });
+    },
+    "3D",
+  );
   deep.setAttribute("aria-disabled", String(reason !== null));
   return h(
     "div",
     { class: "segments", role: "group", "aria-label": "Kind of box" },
-    toggle("box2d", !box3d, "On this slice, sent at once", () => store.set({ box3d: false, shapedBox: null }), "One slice"),
+    toggle(
+      "box2d",
+      !box3d,
+      "On this slice, sent at once",
+      () => store.set({ box3d: false, shapedBox: null }),
+      "One slice",
+    ),
     deep,
   );
 }
 
 function brushSize(store: AppStore): HTMLElement {
   const { brushSize: size } = store.get();
-  const input = h("input", { type: "range", min: 1, max: 60, step: 1, value: size, "data-key": "brush-size", "aria-label": "Diameter of the brush in voxels" });
+  const input = h("input", {
+    type: "range",
+    min: 1,
+    max: 60,
+    step: 1,
+    value: size,
+    "data-key": "brush-size",
+    "aria-label": "Diameter of the brush in voxels",
+  });
   input.addEventListener("input", () => store.set({ brushSize: Number(input.value) }));
-  return h("label", { class: "range" }, "Size", input, h("span", { class: "value" }, size), h("kbd", {}, "["), h("kbd", {}, "]"));
+  return h(
+    "label",
+    { class: "range" },
+    "Size",
+    input,
+    h("span", { class: "value" }, size),
+    h("kbd", {}, "["),
+    h("kbd", {}, "]"),
+  );
 }
 
 function shapedBoxButtons(store: AppStore, actions: Actions): HTMLElement | null {
@@ -131,8 +224,18 @@ function shapedBoxButtons(store: AppStore, actions: Actions): HTMLElement | null
   return h(
     "div",
     { class: "row" },
-    h("button", { class: "button primary", "data-key": "send-box", onclick: () => sendShapedBox(store, actions) }, "Segment the box", h("kbd", {}, "Enter")),
-    h("button", { class: "button", "data-key": "drop-box", onclick: () => store.set({ shapedBox: null }) }, "Cancel", h("kbd", {}, "Esc")),
+    h(
+      "button",
+      { class: "button primary", "data-key": "send-box", onclick: () => sendShapedBox(store, actions) },
+      "Segment the box",
+      h("kbd", {}, "Enter"),
+    ),
+    h(
+      "button",
+      { class: "button", "data-key": "drop-box", onclick: () => store.set({ shapedBox: null }) },
+      "Cancel",
+      h("kbd", {}, "Esc"),
+    ),
   );
 }
 
@@ -146,23 +249,56 @@ export function sendShapedBox(store: AppStore, actions: Actions): void {
 
 function displaySwitches(store: AppStore): HTMLElement[] {
   const state = store.get();
-  const fillRange = h("input", { type: "range", min: 0, max: 1, step: 0.05, value: state.fill, "data-key": "fill", "aria-label": "Opacity of the masks" });
+  const fillRange = h("input", {
+    type: "range",
+    min: 0,
+    max: 1,
+    step: 0.05,
+    value: state.fill,
+    "data-key": "fill",
+    "aria-label": "Opacity of the masks",
+  });
   fillRange.addEventListener("input", () => store.set({ fill: Number(fillRange.value) }));
   const eye = h(
     "button",
-    { class: "icon-button", "data-key": "masks", "aria-pressed": String(state.masksShown), "aria-label": "Show masks and prompts", title: "Show masks and prompts (V)", onclick: () => store.set({ masksShown: !state.masksShown }) },
+    {
+      class: "icon-button",
+      "data-key": "masks",
+      "aria-pressed": String(state.masksShown),
+      "aria-label": "Show masks and prompts",
+      title: "Show masks and prompts (V)",
+      onclick: () => store.set({ masksShown: !state.masksShown }),
+    },
     icon(state.masksShown ? "eye" : "hidden"),
   );
   const volume = state.image?.dimensions === 3;
   const cross = h(
     "button",
-    { class: "icon-button", "data-key": "crosshair", "aria-pressed": String(state.crosshair), "aria-label": "Show the crosshair", title: "Show the crosshair (C)", onclick: () => store.set({ crosshair: !state.crosshair }) },
+    {
+      class: "icon-button",
+      "data-key": "crosshair",
+      "aria-pressed": String(state.crosshair),
+      "aria-label": "Show the crosshair",
+      title: "Show the crosshair (C)",
+      onclick: () => store.set({ crosshair: !state.crosshair }),
+    },
     icon("target"),
   );
   const smooth = h(
     "button",
-    { class: "icon-button", "data-key": "smooth", "aria-pressed": String(state.smooth), "aria-label": "Smooth the picture", title: "Smooth between voxels (I)", onclick: () => store.set({ smooth: !state.smooth }) },
+    {
+      class: "icon-button",
+      "data-key": "smooth",
+      "aria-pressed": String(state.smooth),
+      "aria-label": "Smooth the picture",
+      title: "Smooth between voxels (I)",
+      onclick: () => store.set({ smooth: !state.smooth }),
+    },
     icon("scribble"),
   );
-  return [h("label", { class: "range", title: "Opacity of the masks" }, eye, fillRange), ...(volume ? [cross] : []), smooth];
+  return [
+    h("label", { class: "range", title: "Opacity of the masks" }, eye, fillRange),
+    ...(volume ? [cross] : []),
+    smooth,
+  ];
 }

@@ -1,20 +1,34 @@
 /** The line at the top: what is open, how it is shown, which model answers, and saving. */
 
 import type { Actions } from "../app/actions";
-import type { AppStore } from "../state/app";
 import { obliqueness } from "../image/planes";
+import type { AppStore } from "../state/app";
 import { fill, h } from "../ui/dom";
 import { icon } from "../ui/icons";
-import { openOpenDialog } from "./open_dialog";
-import { openModelDialog } from "./model_dialog";
-import { openSaveDialog } from "./save_dialog";
 import { openHelp } from "./help";
+import { openModelDialog } from "./model_dialog";
+import { openOpenDialog } from "./open_dialog";
+import { openSaveDialog } from "./save_dialog";
 import { windowMenu } from "./window_menu";
 
 export function topbar(store: AppStore, actions: Actions): HTMLElement {
   const about = h("div", { class: "about" });
-  const model = h("button", { class: "button model-button", title: "Choose the model that answers", onclick: () => openModelDialog(store, actions) });
-  const save = h("button", { class: "button primary", "data-tour": "save", title: "Save masks and prompts (Ctrl+S)", onclick: () => openSaveDialog(store, actions) }, icon("save"), "Save");
+  const model = h("button", {
+    class: "button model-button",
+    title: "Choose the model that answers",
+    onclick: () => openModelDialog(store, actions),
+  });
+  const save = h(
+    "button",
+    {
+      class: "button primary",
+      "data-tour": "save",
+      title: "Save masks and prompts (Ctrl+S)",
+      onclick: () => openSaveDialog(store, actions),
+    },
+    icon("save"),
+    "Save",
+  );
   const theme = h("button", {
     class: "icon-button",
     onclick: () => store.set({ theme: store.get().theme === "dark" ? "light" : "dark" }),
@@ -23,7 +37,10 @@ export function topbar(store: AppStore, actions: Actions): HTMLElement {
   store.watch(["image"], () => {
     const { image } = store.get();
     model.hidden = save.hidden = windows.hidden = !image;
-    fill(about, image ? [h("strong", { class: "image-name", title: image.path }, image.name), ...chips(store, actions)] : []);
+    fill(
+      about,
+      image ? [h("strong", { class: "image-name", title: image.path }, image.name), ...chips(store, actions)] : [],
+    );
     fill(model, h("span", { class: "muted" }, "Model"), image?.model ?? "", icon("chevron"));
   });
   store.watch(["theme"], () => {
@@ -37,14 +54,33 @@ export function topbar(store: AppStore, actions: Actions): HTMLElement {
     "header",
     { class: "topbar" },
     h("h1", { class: "brand" }, mark(), "Bedside"),
-    h("button", { class: "button", "data-tour": "open", title: "Open an image (O)", onclick: () => openOpenDialog(store, actions) }, icon("open"), "Open"),
+    h(
+      "button",
+      {
+        class: "button",
+        "data-tour": "open",
+        title: "Open an image (O)",
+        onclick: () => openOpenDialog(store, actions),
+      },
+      icon("open"),
+      "Open",
+    ),
     about,
     h("div", { class: "spacer" }),
     windows,
     model,
     save,
     theme,
-    h("button", { class: "icon-button", title: "Keys and help (?)", "aria-label": "Keys and help", onclick: () => openHelp(store, actions) }, icon("help")),
+    h(
+      "button",
+      {
+        class: "icon-button",
+        title: "Keys and help (?)",
+        "aria-label": "Keys and help",
+        onclick: () => openHelp(store, actions),
+      },
+      icon("help"),
+    ),
   );
 }
 
@@ -64,9 +100,21 @@ function chips(store: AppStore, actions: Actions): HTMLElement[] {
   const geometry = actions.workplace?.geometry;
   const angle = geometry && image.dimensions === 3 && image.spacing_known ? obliqueness(geometry) : 0;
   return [
-    ...(image.modality ? [chip(image.modality, image.modality_guessed ? "Modality, guessed from the values" : "Modality")] : []),
+    ...(image.modality
+      ? [chip(image.modality, image.modality_guessed ? "Modality, guessed from the values" : "Modality")]
+      : []),
     chip(size, `Size in ${image.dimensions === 3 ? "voxels" : "pixels"}, x to ${image.dimensions === 3 ? "z" : "y"}`),
-    chip(image.spacing_known ? `${spacing} mm` : "no spacing", image.spacing_known ? "Spacing" : "The file gives no spacing: lengths are in voxels"),
-    ...(angle > 1 ? [chip(`oblique ${Math.round(angle)}°`, "The slices are shown as they were taken, turned from the patient's axes by this angle")] : []),
+    chip(
+      image.spacing_known ? `${spacing} mm` : "no spacing",
+      image.spacing_known ? "Spacing" : "The file gives no spacing: lengths are in voxels",
+    ),
+    ...(angle > 1
+      ? [
+          chip(
+            `oblique ${Math.round(angle)}°`,
+            "The slices are shown as they were taken, turned from the patient's axes by this angle",
+          ),
+        ]
+      : []),
   ];
 }

@@ -17,12 +17,38 @@ interface Step {
 const KIDNEY = { low: [53, 82, 8], high: [78, 109, 36] };
 
 const STEPS: Step[] = [
-  { target: ".views", title: "Three planes and 3D", text: "The wheel scrolls through slices, Ctrl and wheel zooms, the right button dragged changes the window." },
-  { target: '[data-tour="tools"]', title: "Point at something", text: "Click on a structure (P) or draw a box around it (B): the model answers with its mask. Next draws a box around a kidney.", prepare: (store) => store.set({ tool: "point", positive: true }), finish: showKidney },
-  { target: ".options", title: "Correct", text: "Where something is missing, click. Where the mask goes too far, click with the right button or switch to Background (X). G shows where a click would help most." },
-  { target: '[data-tour="prompts"]', title: "Nothing is final", text: "Each prompt is listed here and can be deleted, in any order. Ctrl+Z takes back the last one." },
-  { target: '[data-tour="objects"]', title: "Many objects", text: "N begins the next object. Name, colour, visibility and lock are here, with the volume." },
-  { target: '[data-tour="save"]', title: "Save", text: "Work is kept after every prompt, even if the window closes. Save writes NIfTI, NRRD and more." },
+  {
+    target: ".views",
+    title: "Three planes and 3D",
+    text: "The wheel scrolls through slices, Ctrl and wheel zooms, the right button dragged changes the window.",
+  },
+  {
+    target: '[data-tour="tools"]',
+    title: "Point at something",
+    text: "Click on a structure (P) or draw a box around it (B): the model answers with its mask. Next draws a box around a kidney.",
+    prepare: (store) => store.set({ tool: "point", positive: true }),
+    finish: showKidney,
+  },
+  {
+    target: ".options",
+    title: "Correct",
+    text: "Where something is missing, click. Where the mask goes too far, click with the right button or switch to Background (X). G shows where a click would help most.",
+  },
+  {
+    target: '[data-tour="prompts"]',
+    title: "Nothing is final",
+    text: "Each prompt is listed here and can be deleted, in any order. Ctrl+Z takes back the last one.",
+  },
+  {
+    target: '[data-tour="objects"]',
+    title: "Many objects",
+    text: "N begins the next object. Name, colour, visibility and lock are here, with the volume.",
+  },
+  {
+    target: '[data-tour="save"]',
+    title: "Save",
+    text: "Work is kept after every prompt, even if the window closes. Save writes NIfTI, NRRD and more.",
+  },
 ];
 
 function showKidney(store: AppStore, actions: Actions): void {
@@ -64,7 +90,13 @@ function show(store: AppStore, actions: Actions, number: number): void {
     { class: "tour", role: "dialog", "aria-label": `Tour, step ${number + 1} of ${STEPS.length}` },
     h("h3", {}, step.title),
     h("p", {}, step.text),
-    h("div", { class: "tour-actions" }, h("span", { class: "muted" }, `${number + 1} of ${STEPS.length}`), last ? null : h("button", { class: "button small", onclick: stop }, "End the tour"), next),
+    h(
+      "div",
+      { class: "tour-actions" },
+      h("span", { class: "muted" }, `${number + 1} of ${STEPS.length}`),
+      last ? null : h("button", { class: "button small", onclick: stop }, "End the tour"),
+      next,
+    ),
   );
   bubble.addEventListener("keydown", (event) => {
     if (event.key === "Escape") stop();

@@ -1,7 +1,7 @@
 /** The display window: presets and numbers. */
 
-import type { AppStore } from "../state/app";
 import type { ImageInfo, WindowPreset } from "../api/messages";
+import type { AppStore } from "../state/app";
 import { fill, h } from "../ui/dom";
 
 /** What the server offers for the modality, and percentiles, which suit MR. */
@@ -16,7 +16,11 @@ export function presetsOf(image: ImageInfo, general: WindowPreset[]): WindowPres
     ...(image.modality === "CT" ? general : []),
     ...between("Percentile 1 to 99", "1", "99"),
     ...between("Percentile 5 to 95", "5", "95"),
-    { name: "Full range", level: (image.range[0] + image.range[1]) / 2, width: Math.max(image.range[1] - image.range[0], 1e-6) },
+    {
+      name: "Full range",
+      level: (image.range[0] + image.range[1]) / 2,
+      width: Math.max(image.range[1] - image.range[0], 1e-6),
+    },
   ];
   return all.filter((preset, i) => all.findIndex((other) => other.name === preset.name) === i);
 }
@@ -25,7 +29,13 @@ export function windowMenu(store: AppStore): HTMLElement {
   const select = h("select", { "aria-label": "Window preset", title: "Window preset (keys 1 to 9)" });
   const level = number("Level");
   const width = number("Width");
-  const menu = h("div", { class: "window-menu", "data-tour": "window" }, select, h("label", {}, "L", level), h("label", {}, "W", width));
+  const menu = h(
+    "div",
+    { class: "window-menu", "data-tour": "window" },
+    select,
+    h("label", {}, "L", level),
+    h("label", {}, "W", width),
+  );
   const take = (): void => {
     const values = { level: Number(level.value), width: Number(width.value) };
     if (Number.isFinite(values.level) && values.width > 0) store.set({ window: values });

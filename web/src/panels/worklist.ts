@@ -1,7 +1,7 @@
 /** The images of a folder, their state, and the way through them. */
 
-import type { Actions } from "../app/actions";
 import type { Item, WorkState } from "../api/messages";
+import type { Actions } from "../app/actions";
 import type { AppStore } from "../state/app";
 import { fill, h } from "../ui/dom";
 import { icon } from "../ui/icons";
@@ -14,7 +14,11 @@ export function worklistPanel(store: AppStore, actions: Actions): HTMLElement {
   const done = h("button", { class: "button small", "data-key": "done" });
   const step = (direction: 1 | -1): HTMLElement => {
     const title = direction > 0 ? "Next image (.)" : "Previous image (,)";
-    return h("button", { class: "icon-button", title, "aria-label": title, onclick: () => void actions.step(direction) }, icon(direction > 0 ? "next" : "previous"));
+    return h(
+      "button",
+      { class: "icon-button", title, "aria-label": title, onclick: () => void actions.step(direction) },
+      icon(direction > 0 ? "next" : "previous"),
+    );
   };
   const panel = h(
     "aside",
@@ -31,10 +35,17 @@ export function worklistPanel(store: AppStore, actions: Actions): HTMLElement {
     panel.hidden = items.length < 2 && !scanning;
     const finished = counts.done ?? 0;
     summary.replaceChildren(
-      h("span", { class: "work-bar", role: "img", "aria-label": `${finished} of ${items.length} done` }, h("span", { style: `width:${items.length > 0 ? (100 * finished) / items.length : 0}%` })),
+      h(
+        "span",
+        { class: "work-bar", role: "img", "aria-label": `${finished} of ${items.length} done` },
+        h("span", { style: `width:${items.length > 0 ? (100 * finished) / items.length : 0}%` }),
+      ),
       h("span", {}, scanning ? `${items.length} found, still looking` : `${finished} of ${items.length} done`),
     );
-    fill(list, items.map((item) => row(actions, item, item.item === image?.item)));
+    fill(
+      list,
+      items.map((item) => row(actions, item, item.item === image?.item)),
+    );
     const current = items.find((item) => item.item === image?.item);
     done.hidden = !current;
     fill(done, icon("check"), current?.state === "done" ? "Reopen" : "Done, next");
@@ -70,8 +81,18 @@ function row(actions: Actions, item: Item, current: boolean): HTMLElement {
     {},
     h(
       "button",
-      { class: "work-item", "data-key": `item-${item.item}`, "aria-current": current ? "true" : null, title: item.problem ?? item.path, onclick: () => void actions.openItem(item.item) },
-      h("span", { class: `dot dot-${state}`, "aria-hidden": "true" }, item.state === "done" && !item.problem ? icon("check") : null),
+      {
+        class: "work-item",
+        "data-key": `item-${item.item}`,
+        "aria-current": current ? "true" : null,
+        title: item.problem ?? item.path,
+        onclick: () => void actions.openItem(item.item),
+      },
+      h(
+        "span",
+        { class: `dot dot-${state}`, "aria-hidden": "true" },
+        item.state === "done" && !item.problem ? icon("check") : null,
+      ),
       h("span", { class: "work-name" }, item.name),
       h("span", { class: "work-state" }, [label, objects].filter(Boolean).join(", ")),
     ),

@@ -1,12 +1,21 @@
 /** All that the page knows, apart from the voxels. */
 
-import type { ImageInfo, Item, ModelInfo, ObjectInfo, PromptInfo, ServerState, SentPrompt, Worklist } from "../api/messages";
+import type {
+  ImageInfo,
+  Item,
+  ModelInfo,
+  ObjectInfo,
+  PromptInfo,
+  SentPrompt,
+  ServerState,
+  Worklist,
+} from "../api/messages";
 import type { SocketStatus } from "../api/socket";
 import type { Vec3 } from "../image/geometry";
 import type { PlaneName } from "../image/planes";
 import type { DisplayWindow } from "../image/window";
 import type { Region } from "../masks/region";
-import { Store } from "./store";
+import type { Store } from "./store";
 
 export type ToolName = "move" | "window" | "point" | "box" | "scribble" | "lasso" | "brush" | "eraser";
 export type Theme = "dark" | "light";
@@ -126,7 +135,10 @@ export function keepSettings(store: AppStore): void {
   store.watch(KEPT, () => {
     const state = store.get();
     try {
-      localStorage.setItem("bedside.settings", JSON.stringify(Object.fromEntries(KEPT.map((key) => [key, state[key]]))));
+      localStorage.setItem(
+        "bedside.settings",
+        JSON.stringify(Object.fromEntries(KEPT.map((key) => [key, state[key]]))),
+      );
     } catch {
       // A browser that keeps nothing works as well, with the usual settings.
     }

@@ -15,8 +15,7 @@ export class Store<S extends object> {
   }
 
   set(patch: Partial<S>): void {
-    for (const key of Object.keys(patch) as (keyof S)[])
-      if (this.state[key] !== patch[key]) this.changed.add(key);
+    for (const key of Object.keys(patch) as (keyof S)[]) if (this.state[key] !== patch[key]) this.changed.add(key);
     this.state = { ...this.state, ...patch };
     if (this.changed.size > 0 && !this.scheduled) {
       this.scheduled = true;

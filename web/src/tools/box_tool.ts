@@ -3,10 +3,10 @@
 import type { Vec3 } from "../image/geometry";
 import { indexToPlane, type Plane } from "../image/planes";
 import type { Region } from "../masks/region";
-import { signColour, strokeBox } from "../views/markers";
 import { toast } from "../ui/toast";
+import { signColour, strokeBox } from "../views/markers";
 import { deepBoxRefusal } from "./refusals";
-import { clamped, signOf, type Pointer, type Stage, type Tool } from "./tool";
+import { clamped, type Pointer, type Stage, signOf, type Tool } from "./tool";
 
 /** How near to a side the pointer takes hold of it, in CSS pixels. */
 const GRIP = 8;
@@ -32,7 +32,8 @@ export class BoxTool implements Tool {
 
   move(stage: Stage, pointer: Pointer): void {
     const { shapedBox } = stage.store.get();
-    if (this.held.length > 0 && shapedBox) stage.store.set({ shapedBox: withSides(stage, shapedBox, this.held, pointer) });
+    if (this.held.length > 0 && shapedBox)
+      stage.store.set({ shapedBox: withSides(stage, shapedBox, this.held, pointer) });
     else if (this.start) this.end = pointer;
     stage.redraw();
   }
@@ -77,9 +78,17 @@ export class BoxTool implements Tool {
 }
 
 /** Sends a box; in the index frame, voxels low <= i < high. */
-export function sendBox(stage: Pick<Stage, "place" | "actions">, region: Region, positive: boolean, time: number): void {
+export function sendBox(
+  stage: Pick<Stage, "place" | "actions">,
+  region: Region,
+  positive: boolean,
+  time: number,
+): void {
   const n = stage.place.geometry.ndim;
-  stage.actions.prompt({ kind: "box", low: region.low.slice(0, n), high: region.high.slice(0, n), positive, frame: "index" }, time);
+  stage.actions.prompt(
+    { kind: "box", low: region.low.slice(0, n), high: region.high.slice(0, n), positive, frame: "index" },
+    time,
+  );
 }
 
 /** Whole voxels between two places on a slice. */
@@ -110,7 +119,10 @@ function middle(region: Region): Vec3 {
 }
 
 /** The rectangle of a region on the screen: left, top, right, bottom. */
-export function onScreen(stage: Pick<Stage, "plane" | "place" | "projection">, region: Region): [number, number, number, number] {
+export function onScreen(
+  stage: Pick<Stage, "plane" | "place" | "projection">,
+  region: Region,
+): [number, number, number, number] {
   const corner = (index: Vec3): [number, number] => {
     const { u, v } = indexToPlane(stage.plane, stage.place.geometry, index);
     return stage.projection.toScreen(u, v);
@@ -123,10 +135,14 @@ export function onScreen(stage: Pick<Stage, "plane" | "place" | "projection">, r
 function sidesNear(stage: Stage, region: Region, pointer: Pointer): Side[] {
   const [left, top, right, bottom] = onScreen(stage, region);
   const { plane } = stage;
-  if (pointer.x < left - GRIP || pointer.x > right + GRIP || pointer.y < top - GRIP || pointer.y > bottom + GRIP) return [];
+  if (pointer.x < left - GRIP || pointer.x > right + GRIP || pointer.y < top - GRIP || pointer.y > bottom + GRIP)
+    return [];
   const sides: Side[] = [];
   const near = (a: number, b: number): boolean => Math.abs(a - b) <= GRIP;
-  const side = (axis: number, flipped: boolean, first: boolean): Side => ({ axis, end: first !== flipped ? "low" : "high" });
+  const side = (axis: number, flipped: boolean, first: boolean): Side => ({
+    axis,
+    end: first !== flipped ? "low" : "high",
+  });
   if (near(pointer.x, left)) sides.push(side(plane.right, plane.flipRight, true));
   else if (near(pointer.x, right)) sides.push(side(plane.right, plane.flipRight, false));
   if (near(pointer.y, top)) sides.push(side(plane.down, plane.flipDown, true));

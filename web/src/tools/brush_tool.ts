@@ -1,8 +1,8 @@
 /** Brush and eraser: the last pixels by hand, on one slice. */
 
 import type { Geometry, Vec3 } from "../image/geometry";
-import { indexToPlane, planeToIndex, type Plane } from "../image/planes";
-import { regionCount, regionSize, type Region } from "../masks/region";
+import { indexToPlane, type Plane, planeToIndex } from "../image/planes";
+import { type Region, regionCount, regionSize } from "../masks/region";
 import { currentObject } from "../state/app";
 import { NEGATIVE, POSITIVE } from "../views/markers";
 import type { Pointer, Stage, Tool } from "./tool";
@@ -113,7 +113,13 @@ export function strokeRegion(stroke: BrushStroke, geometry: Geometry): Region | 
 }
 
 /** Sets the voxels of `mask` (of `region`, x fastest) whose centres the brush passed over; false where none changed. */
-export function paint(stroke: BrushStroke, geometry: Geometry, region: Region, mask: Uint8Array, value: 0 | 1): boolean {
+export function paint(
+  stroke: BrushStroke,
+  geometry: Geometry,
+  region: Region,
+  mask: Uint8Array,
+  value: 0 | 1,
+): boolean {
   const [radiusU, radiusV] = radii(stroke, geometry);
   const [width, height, depth] = regionSize(region);
   let changed = false;

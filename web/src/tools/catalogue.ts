@@ -1,7 +1,7 @@
 /** The tools by name: label, key, and whether the image's model can take them. */
 
 import type { Tools } from "../api/messages";
-import { currentObject, type AppState, type ToolName } from "../state/app";
+import { type AppState, currentObject, type ToolName } from "../state/app";
 import type { IconName } from "../ui/icons";
 import { BoxTool } from "./box_tool";
 import { BrushTool } from "./brush_tool";
@@ -22,14 +22,86 @@ export interface ToolEntry {
 }
 
 export const TOOLS: readonly ToolEntry[] = [
-  { name: "move", label: "Move", key: "M", icon: "move", hint: "Drag the picture; click to set the crosshair", kind: null, signed: false, tool: new MoveTool() },
-  { name: "window", label: "Window", key: "W", icon: "window", hint: "Drag right to widen the window, down to darken", kind: null, signed: false, tool: new WindowTool() },
-  { name: "point", label: "Point", key: "P", icon: "point", hint: "Click on the object; right-click or Shift on what is not", kind: "point", signed: true, tool: new PointTool() },
-  { name: "box", label: "Box", key: "B", icon: "box", hint: "Drag from corner to corner", kind: "box", signed: true, tool: new BoxTool() },
-  { name: "scribble", label: "Scribble", key: "S", icon: "scribble", hint: "Draw a line along the object; Shift on what is not", kind: "scribble", signed: true, tool: new ScribbleTool() },
-  { name: "lasso", label: "Lasso", key: "L", icon: "lasso", hint: "Draw around the object", kind: "lasso", signed: true, tool: new LassoTool() },
-  { name: "brush", label: "Brush", key: "D", icon: "brush", hint: "Paint single voxels on this slice", kind: "mask", signed: false, tool: new BrushTool(true) },
-  { name: "eraser", label: "Eraser", key: "E", icon: "eraser", hint: "Erase single voxels on this slice", kind: "mask", signed: false, tool: new BrushTool(false) },
+  {
+    name: "move",
+    label: "Move",
+    key: "M",
+    icon: "move",
+    hint: "Drag the picture; click to set the crosshair",
+    kind: null,
+    signed: false,
+    tool: new MoveTool(),
+  },
+  {
+    name: "window",
+    label: "Window",
+    key: "W",
+    icon: "window",
+    hint: "Drag right to widen the window, down to darken",
+    kind: null,
+    signed: false,
+    tool: new WindowTool(),
+  },
+  {
+    name: "point",
+    label: "Point",
+    key: "P",
+    icon: "point",
+    hint: "Click on the object; right-click or Shift on what is not",
+    kind: "point",
+    signed: true,
+    tool: new PointTool(),
+  },
+  {
+    name: "box",
+    label: "Box",
+    key: "B",
+    icon: "box",
+    hint: "Drag from corner to corner",
+    kind: "box",
+    signed: true,
+    tool: new BoxTool(),
+  },
+  {
+    name: "scribble",
+    label: "Scribble",
+    key: "S",
+    icon: "scribble",
+    hint: "Draw a line along the object; Shift on what is not",
+    kind: "scribble",
+    signed: true,
+    tool: new ScribbleTool(),
+  },
+  {
+    name: "lasso",
+    label: "Lasso",
+    key: "L",
+    icon: "lasso",
+    hint: "Draw around the object",
+    kind: "lasso",
+    signed: true,
+    tool: new LassoTool(),
+  },
+  {
+    name: "brush",
+    label: "Brush",
+    key: "D",
+    icon: "brush",
+    hint: "Paint single voxels on this slice",
+    kind: "mask",
+    signed: false,
+    tool: new BrushTool(true),
+  },
+  {
+    name: "eraser",
+    label: "Eraser",
+    key: "E",
+    icon: "eraser",
+    hint: "Erase single voxels on this slice",
+    kind: "mask",
+    signed: false,
+    tool: new BrushTool(false),
+  },
 ];
 
 export function toolEntry(name: ToolName): ToolEntry {

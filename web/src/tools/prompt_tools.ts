@@ -1,8 +1,8 @@
 /** Tools whose gesture is a prompt: a point, a scribble, a lasso. */
 
-import { signColour, strokePath } from "../views/markers";
-import { clamped, coordinates, signOf, type Pointer, type Stage, type Tool } from "./tool";
 import { toast } from "../ui/toast";
+import { signColour, strokePath } from "../views/markers";
+import { clamped, coordinates, type Pointer, type Stage, signOf, type Tool } from "./tool";
 
 export class PointTool implements Tool {
   cursor = "crosshair";
@@ -15,7 +15,10 @@ export class PointTool implements Tool {
   place(stage: Stage, pointer: Pointer, positive: boolean, time: number): void {
     if (!stage.place.geometry.contains(pointer.index)) return;
     stage.actions.goTo(pointer.index);
-    stage.actions.prompt({ kind: "point", position: coordinates(stage.place, pointer.index), positive, frame: "index" }, time);
+    stage.actions.prompt(
+      { kind: "point", position: coordinates(stage.place, pointer.index), positive, frame: "index" },
+      time,
+    );
   }
 }
 
@@ -44,7 +47,12 @@ abstract class StrokeTool implements Tool {
     if (points.length === 0) return;
     const positive = signOf(stage.store.get(), pointer);
     this.cancel();
-    this.finish(stage, points.map((point) => coordinates(stage.place, clamped(stage.place, point.index))), positive, time);
+    this.finish(
+      stage,
+      points.map((point) => coordinates(stage.place, clamped(stage.place, point.index))),
+      positive,
+      time,
+    );
   }
 
   cancel(): void {

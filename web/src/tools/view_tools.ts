@@ -1,6 +1,6 @@
 /** Tools that change the view and not the objects. */
 
-import { draggedWindow, type DisplayWindow } from "../image/window";
+import { type DisplayWindow, draggedWindow } from "../image/window";
 import type { Camera } from "../views/camera";
 import type { Pointer, Stage, Tool } from "./tool";
 
@@ -21,7 +21,11 @@ export class MoveTool implements Tool {
     const { scaleU, scaleV } = stage.projection;
     if (Math.hypot(pointer.x - start.x, pointer.y - start.y) > 3) this.moved = true;
     if (this.moved)
-      stage.setCamera({ ...camera, u: camera.u - (pointer.x - start.x) / scaleU, v: camera.v - (pointer.y - start.y) / scaleV });
+      stage.setCamera({
+        ...camera,
+        u: camera.u - (pointer.x - start.x) / scaleU,
+        v: camera.v - (pointer.y - start.y) / scaleV,
+      });
   }
 
   up(stage: Stage, pointer: Pointer): void {
@@ -49,7 +53,9 @@ export class WindowTool implements Tool {
     const { pointer: start, window } = this.from;
     const { width, height } = stage.projection;
     const range = image.range[1] - image.range[0];
-    stage.store.set({ window: draggedWindow(window, (pointer.x - start.x) / width, (pointer.y - start.y) / height, range) });
+    stage.store.set({
+      window: draggedWindow(window, (pointer.x - start.x) / width, (pointer.y - start.y) / height, range),
+    });
   }
 
   up(): void {

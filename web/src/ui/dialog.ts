@@ -13,7 +13,11 @@ export function openDialog(title: string, ...content: (Node | string | null)[]):
       "div",
       { class: "dialog-head" },
       h("h2", { id: heading }, title),
-      h("button", { class: "icon-button", "aria-label": "Close", title: "Close (Esc)", onclick: () => dialog.close() }, icon("close")),
+      h(
+        "button",
+        { class: "icon-button", "aria-label": "Close", title: "Close (Esc)", onclick: () => dialog.close() },
+        icon("close"),
+      ),
     ),
     h("div", { class: "dialog-body" }, ...content.filter((part) => part !== null)),
   );

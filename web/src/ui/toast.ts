@@ -19,11 +19,20 @@ export function toastRegions(): HTMLElement {
 export function toast(kind: ToastKind, what: string, fix?: string): void {
   const region = kind === "error" ? urgent : polite;
   if (!region) return;
-  const close = h("button", { class: "icon-button", "aria-label": "Dismiss", onclick: () => message.remove() }, icon("close"));
+  const close = h(
+    "button",
+    { class: "icon-button", "aria-label": "Dismiss", onclick: () => message.remove() },
+    icon("close"),
+  );
   const message = h(
     "div",
     { class: `toast toast-${kind}` },
-    h("div", { class: "toast-text" }, h("p", {}, sentence(what)), fix ? h("p", { class: "toast-fix" }, sentence(fix)) : null),
+    h(
+      "div",
+      { class: "toast-text" },
+      h("p", {}, sentence(what)),
+      fix ? h("p", { class: "toast-fix" }, sentence(fix)) : null,
+    ),
     close,
   );
   for (const earlier of region.children) if (earlier.textContent === message.textContent) earlier.remove();

@@ -1,7 +1,7 @@
 /** Where a view looks: from places on a slice to pixels of the screen and back. */
 
 import type { Geometry } from "../image/geometry";
-import { planeSize, type Plane } from "../image/planes";
+import { type Plane, planeSize } from "../image/planes";
 import type { Cut } from "../image/slice";
 
 export const LARGEST_ZOOM = 60;

@@ -19,10 +19,23 @@ export class Views {
     private readonly actions: Actions,
   ) {
     const view = (name: PlaneName): PlaneView => new PlaneView(name, store, actions);
-    this.planes = { axial: view("axial"), coronal: view("coronal"), sagittal: view("sagittal"), picture: view("picture") };
+    this.planes = {
+      axial: view("axial"),
+      coronal: view("coronal"),
+      sagittal: view("sagittal"),
+      picture: view("picture"),
+    };
     this.rendering = new RenderingView(store);
     const { axial, coronal, sagittal, picture } = this.planes;
-    this.element = h("div", { class: "views" }, axial.element, sagittal.element, coronal.element, this.rendering.element, picture.element);
+    this.element = h(
+      "div",
+      { class: "views" },
+      axial.element,
+      sagittal.element,
+      coronal.element,
+      this.rendering.element,
+      picture.element,
+    );
     store.watch(["image", "layout", "painted"], () => this.arrange());
   }
 

@@ -23,7 +23,12 @@ interface StrokeStyle {
 }
 
 /** A line with a dark rim, to be seen on bright and dark. */
-export function strokePath(context: CanvasRenderingContext2D, path: [number, number][], colour: string, style: StrokeStyle): void {
+export function strokePath(
+  context: CanvasRenderingContext2D,
+  path: [number, number][],
+  colour: string,
+  style: StrokeStyle,
+): void {
   if (path.length === 0) return;
   context.save();
   context.lineCap = context.lineJoin = "round";
@@ -47,12 +52,32 @@ export function strokePath(context: CanvasRenderingContext2D, path: [number, num
   context.restore();
 }
 
-export function strokeBox(context: CanvasRenderingContext2D, [left, top, right, bottom]: [number, number, number, number], colour: string, style: StrokeStyle): void {
-  strokePath(context, [[left, top], [right, top], [right, bottom], [left, bottom]], colour, { ...style, closed: true });
+export function strokeBox(
+  context: CanvasRenderingContext2D,
+  [left, top, right, bottom]: [number, number, number, number],
+  colour: string,
+  style: StrokeStyle,
+): void {
+  strokePath(
+    context,
+    [
+      [left, top],
+      [right, top],
+      [right, bottom],
+      [left, bottom],
+    ],
+    colour,
+    { ...style, closed: true },
+  );
   if (!style.handles) return;
   const midX = (left + right) / 2;
   const midY = (top + bottom) / 2;
-  for (const [x, y] of [[left, midY], [right, midY], [midX, top], [midX, bottom]]) {
+  for (const [x, y] of [
+    [left, midY],
+    [right, midY],
+    [midX, top],
+    [midX, bottom],
+  ]) {
     context.fillStyle = HALO;
     context.fillRect(x - 5, y - 5, 10, 10);
     context.fillStyle = colour;
@@ -60,7 +85,14 @@ export function strokeBox(context: CanvasRenderingContext2D, [left, top, right, 
   }
 }
 
-function drawPoint(context: CanvasRenderingContext2D, x: number, y: number, positive: boolean, colour: string, strong: boolean): void {
+function drawPoint(
+  context: CanvasRenderingContext2D,
+  x: number,
+  y: number,
+  positive: boolean,
+  colour: string,
+  strong: boolean,
+): void {
   const radius = strong ? 8 : 6;
   context.beginPath();
   context.arc(x, y, radius + 1, 0, 2 * Math.PI);
@@ -97,7 +129,10 @@ export function onSlice(prompt: Prompt, through: number, slice: number): boolean
     case "point":
       return near(prompt.position);
     case "box":
-      return through >= prompt.low.length || (slice >= Math.ceil(prompt.low[through] - 0.5) && slice < prompt.high[through] - 0.5);
+      return (
+        through >= prompt.low.length ||
+        (slice >= Math.ceil(prompt.low[through] - 0.5) && slice < prompt.high[through] - 0.5)
+      );
     case "scribble":
     case "lasso":
       return prompt.points.every(near);
@@ -127,7 +162,12 @@ interface MarkerStyle {
   dashed?: boolean;
 }
 
-export function drawPrompt(context: CanvasRenderingContext2D, scene: Scene, prompt: Prompt, style: MarkerStyle = {}): void {
+export function drawPrompt(
+  context: CanvasRenderingContext2D,
+  scene: Scene,
+  prompt: Prompt,
+  style: MarkerStyle = {},
+): void {
   const { geometry, plane, projection } = scene;
   if (prompt.kind === "mask") return;
   // Prompts given in the world (by another client) are shown by that client's own means.
@@ -138,15 +178,29 @@ export function drawPrompt(context: CanvasRenderingContext2D, scene: Scene, prom
   };
   const colour = style.colour ?? signColour(prompt.positive);
   const width = style.strong ? 4 : 2;
-  if (prompt.kind === "point") drawPoint(context, ...screen(prompt.position), prompt.positive, colour, style.strong ?? false);
+  if (prompt.kind === "point")
+    drawPoint(context, ...screen(prompt.position), prompt.positive, colour, style.strong ?? false);
   else if (prompt.kind === "box") {
     const [ax, ay] = screen(prompt.low.map((v) => v - 0.5));
     const [bx, by] = screen(prompt.high.map((v) => v - 0.5));
-    strokeBox(context, [Math.min(ax, bx), Math.min(ay, by), Math.max(ax, bx), Math.max(ay, by)], colour, { width, dashed: style.dashed });
-  } else strokePath(context, prompt.points.map(screen), colour, { width, closed: prompt.kind === "lasso", dashed: style.dashed });
+    strokeBox(context, [Math.min(ax, bx), Math.min(ay, by), Math.max(ax, bx), Math.max(ay, by)], colour, {
+      width,
+      dashed: style.dashed,
+    });
+  } else
+    strokePath(context, prompt.points.map(screen), colour, {
+      width,
+      closed: prompt.kind === "lasso",
+      dashed: style.dashed,
+    });
 }
 
-export function drawPrompts(context: CanvasRenderingContext2D, scene: Scene, prompts: PromptInfo[], hovered: number | null): void {
+export function drawPrompts(
+  context: CanvasRenderingContext2D,
+  scene: Scene,
+  prompts: PromptInfo[],
+  hovered: number | null,
+): void {
   for (const info of prompts) if (info.id !== hovered) drawPrompt(context, scene, info.prompt);
   const meant = prompts.find((info) => info.id === hovered);
   if (meant) drawPrompt(context, scene, meant.prompt, { strong: true });

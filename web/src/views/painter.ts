@@ -1,10 +1,10 @@
 /** Puts a slice and the objects on it onto a canvas. */
 
-import { contours, cutSize, imagePixels, labelledRectangle, labelPixels, type Cut } from "../image/slice";
-import { colourer, type DisplayWindow } from "../image/window";
 import type { ObjectInfo } from "../api/messages";
 import type { Workplace } from "../app/workplace";
 import type { Plane } from "../image/planes";
+import { type Cut, contours, cutSize, imagePixels, labelledRectangle, labelPixels } from "../image/slice";
+import { colourer, type DisplayWindow } from "../image/window";
 import type { Projection } from "./camera";
 
 /**
@@ -33,7 +33,14 @@ export class SlicePainter {
   private readonly fill = new Sheet();
   private borders: { key: string; paths: Map<number, Path2D> } = { key: "", paths: new Map() };
 
-  paint(context: CanvasRenderingContext2D, place: Workplace, plane: Plane, slice: number, projection: Projection, look: Look): void {
+  paint(
+    context: CanvasRenderingContext2D,
+    place: Workplace,
+    plane: Plane,
+    slice: number,
+    projection: Projection,
+    look: Look,
+  ): void {
     const { voxels } = place;
     if (!voxels) return;
     const cut = projection.visible(devicePixelRatio);
@@ -94,7 +101,10 @@ function bordersOf(pixels: Uint16Array, width: number, height: number): Map<numb
   if (!within) return paths;
   for (const edge of contours(pixels, width, height, within)) {
     let path = paths.get(edge.label);
-    if (!path) paths.set(edge.label, (path = new Path2D()));
+    if (!path) {
+      path = new Path2D();
+      paths.set(edge.label, path);
+    }
     path.moveTo(edge.u0, edge.v0);
     path.lineTo(edge.u1, edge.v1);
   }

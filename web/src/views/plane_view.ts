@@ -2,20 +2,25 @@
 
 import type { Actions } from "../app/actions";
 import type { Workplace } from "../app/workplace";
-import { indexToPlane, planeLetters, planeOf, planeToIndex, type Plane, type PlaneName } from "../image/planes";
+import { indexToPlane, type Plane, type PlaneName, planeLetters, planeOf, planeToIndex } from "../image/planes";
+import { type AppStore, currentObject } from "../state/app";
 import { refusal, toolEntry } from "../tools/catalogue";
 import { PointTool } from "../tools/prompt_tools";
 import type { Pointer, Stage, Tool } from "../tools/tool";
 import { MoveTool, WindowTool } from "../tools/view_tools";
-import { currentObject, type AppStore } from "../state/app";
 import { h } from "../ui/dom";
 import { icon } from "../ui/icons";
 import { toast } from "../ui/toast";
-import { fitted, Projection, zoomed, type Camera } from "./camera";
+import { type Camera, fitted, Projection, zoomed } from "./camera";
 import { drawPrompt, drawPrompts, SUGGESTED } from "./markers";
 import { IN_MEMORY, SlicePainter } from "./painter";
 
-const TITLES: Record<PlaneName, string> = { axial: "Axial", coronal: "Coronal", sagittal: "Sagittal", picture: "Picture" };
+const TITLES: Record<PlaneName, string> = {
+  axial: "Axial",
+  coronal: "Coronal",
+  sagittal: "Sagittal",
+  picture: "Picture",
+};
 
 /** Axes' colours, the same in all views: what one sees along the crosshair is the view of that colour. */
 export const PLANE_COLOURS: Record<PlaneName, string> = {
@@ -57,14 +62,40 @@ export class PlaneView {
       "section",
       { class: `view view-${name}`, "aria-label": TITLES[name] },
       this.canvas,
-      h("div", { class: "view-title" }, name === "picture" ? null : h("span", { class: "view-name", style: `color:${PLANE_COLOURS[name]}` }, TITLES[name]), this.sliceText),
+      h(
+        "div",
+        { class: "view-title" },
+        name === "picture"
+          ? null
+          : h("span", { class: "view-name", style: `color:${PLANE_COLOURS[name]}` }, TITLES[name]),
+        this.sliceText,
+      ),
       this.enlarge,
       ...Object.values(this.letters),
       this.slider,
     );
     this.listen();
     store.watch(
-      ["painted", "window", "cursor", "objects", "current", "prompts", "pending", "suggestion", "hovered", "fill", "masksShown", "crosshair", "smooth", "tool", "positive", "shapedBox", "theme", "image"],
+      [
+        "painted",
+        "window",
+        "cursor",
+        "objects",
+        "current",
+        "prompts",
+        "pending",
+        "suggestion",
+        "hovered",
+        "fill",
+        "masksShown",
+        "crosshair",
+        "smooth",
+        "tool",
+        "positive",
+        "shapedBox",
+        "theme",
+        "image",
+      ],
       // In a frame already: waiting for the next would show the answer later.
       () => this.draw(),
     );
@@ -209,7 +240,12 @@ export class PlaneView {
 
   private drawMarks(context: CanvasRenderingContext2D, stage: Stage): void {
     const state = this.store.get();
-    const scene = { geometry: stage.place.geometry, plane: stage.plane, slice: stage.slice, projection: stage.projection };
+    const scene = {
+      geometry: stage.place.geometry,
+      plane: stage.plane,
+      slice: stage.slice,
+      projection: stage.projection,
+    };
     const prompts = state.current !== null ? (state.prompts[state.current] ?? []) : [];
     if (state.masksShown) drawPrompts(context, scene, prompts, state.hovered);
     for (const { prompt } of state.pending) if (prompt) drawPrompt(context, scene, prompt, { dashed: true });
@@ -234,11 +270,15 @@ export class PlaneView {
     this.slider.value = String(position);
     this.slider.setAttribute("aria-label", `${TITLES[this.name]} slice`);
     this.slider.setAttribute("aria-valuetext", `Slice ${position + 1} of ${count}`);
-    this.canvas.setAttribute("aria-label", `${TITLES[this.name]} view, slice ${position + 1} of ${count}. Arrow keys move the crosshair, Page Up and Page Down change the slice, Enter places a point.`);
+    this.canvas.setAttribute(
+      "aria-label",
+      `${TITLES[this.name]} view, slice ${position + 1} of ${count}. Arrow keys move the crosshair, Page Up and Page Down change the slice, Enter places a point.`,
+    );
     this.canvas.setAttribute("role", "application");
     const known = place.geometry.spacingKnown && place.geometry.ndim === 3;
     const letters = planeLetters(plane, place.geometry);
-    for (const side of ["left", "right", "top", "bottom"] as const) this.letters[side].textContent = known ? letters[side] : "";
+    for (const side of ["left", "right", "top", "bottom"] as const)
+      this.letters[side].textContent = known ? letters[side] : "";
   }
 
   private toggleLayout(): void {
@@ -284,7 +324,14 @@ export class PlaneView {
     const x = event.clientX - box.left;
     const y = event.clientY - box.top;
     const [u, v] = stage.projection.toSlice(x, y);
-    return { u, v, index: planeToIndex(stage.plane, stage.place.geometry, u, v, stage.slice), x, y, shift: event.shiftKey };
+    return {
+      u,
+      v,
+      index: planeToIndex(stage.plane, stage.place.geometry, u, v, stage.slice),
+      x,
+      y,
+      shift: event.shiftKey,
+    };
   }
 
   private onDown(event: PointerEvent): void {
@@ -315,7 +362,8 @@ export class PlaneView {
     if (!stage) return;
     // All places that the pointer passed between two frames: fast strokes keep their shape.
     const events = this.active ? (event.getCoalescedEvents?.() ?? []) : [];
-    for (const passed of events.length > 0 ? events : [event]) this.active?.move?.(stage, this.pointerOf(passed, stage));
+    for (const passed of events.length > 0 ? events : [event])
+      this.active?.move?.(stage, this.pointerOf(passed, stage));
     this.pointer = this.pointerOf(event, stage);
     const { tool } = toolEntry(this.store.get().tool);
     if (!this.active) tool.hover?.(stage, this.pointer);
@@ -344,7 +392,8 @@ export class PlaneView {
     const entry = toolEntry(state.tool);
     if (!(entry.tool instanceof PointTool) || refusal(entry, state) !== null || !state.image) return;
     if (!currentObject(state)?.prompts) toast("info", "Click on the object first; right-click then takes away.");
-    else if (state.image.tools.negative_kinds.includes("point")) entry.tool.place(stage, pointer, !state.positive, time);
+    else if (state.image.tools.negative_kinds.includes("point"))
+      entry.tool.place(stage, pointer, !state.positive, time);
     else toast("info", `${state.image.model} takes no negative points.`);
   }
 
@@ -381,14 +430,20 @@ export class PlaneView {
   private onKey(event: KeyboardEvent): void {
     const { plane, place } = this;
     if (!plane || !place || event.ctrlKey || event.metaKey || event.altKey) return;
-    const moves: Record<string, [number, number]> = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
+    const moves: Record<string, [number, number]> = {
+      ArrowLeft: [-1, 0],
+      ArrowRight: [1, 0],
+      ArrowUp: [0, -1],
+      ArrowDown: [0, 1],
+    };
     const move = moves[event.key];
     const far = event.shiftKey ? 10 : 1;
     if (move) {
       const { u, v } = this.onPlane();
       this.actions.goTo(planeToIndex(plane, place.geometry, u + move[0] * far, v + move[1] * far, this.slice));
     } else if (event.key === "PageUp" || event.key === "PageDown") this.scroll(event.key === "PageUp" ? -far : far);
-    else if (event.key === "Enter" && this.store.get().tool === "point" && !this.store.get().suggestion) this.pointAtCursor();
+    else if (event.key === "Enter" && this.store.get().tool === "point" && !this.store.get().suggestion)
+      this.pointAtCursor();
     else return;
     event.preventDefault();
     event.stopPropagation();

@@ -3,7 +3,7 @@
 import type { Niivue } from "@niivue/niivue";
 import type { ObjectInfo } from "../api/messages";
 import type { Workplace } from "../app/workplace";
-import { niftiOf, reducedGrey, reducedLabels, reductionOf, type Reduction } from "../image/reduce";
+import { niftiOf, type Reduction, reducedGrey, reducedLabels, reductionOf } from "../image/reduce";
 import type { AppStore } from "../state/app";
 import { h } from "../ui/dom";
 import { icon } from "../ui/icons";
@@ -33,7 +33,10 @@ export class RenderingView {
 
   constructor(private readonly store: AppStore) {
     this.enlarge = h("button", { class: "icon-button view-enlarge", onclick: () => this.toggle() });
-    this.power = h("button", { class: "icon-button view-power", onclick: () => store.set({ rendering: !store.get().rendering }) });
+    this.power = h("button", {
+      class: "icon-button view-power",
+      onclick: () => store.set({ rendering: !store.get().rendering }),
+    });
     this.element = h(
       "section",
       { class: "view view-rendering", "aria-label": "3D rendering" },
@@ -64,7 +67,9 @@ export class RenderingView {
     this.enlarge.setAttribute("aria-label", this.enlarge.title);
     const { rendering } = this.store.get();
     this.power.replaceChildren(icon(rendering ? "eye" : "hidden"));
-    this.power.title = rendering ? "Switch the 3D view off, to leave the processor to the model" : "Switch the 3D view on";
+    this.power.title = rendering
+      ? "Switch the 3D view off, to leave the processor to the model"
+      : "Switch the 3D view on";
     this.power.setAttribute("aria-label", this.power.title);
     this.canvas.hidden = !rendering;
     if (!this.failed) this.note.textContent = rendering ? "" : "The 3D view is off.";
@@ -88,7 +93,14 @@ export class RenderingView {
       return;
     }
     const { place } = this;
-    if (!place?.voxels || place.geometry.ndim !== 3 || this.failed || !this.store.get().rendering || this.element.clientWidth === 0) return;
+    if (
+      !place?.voxels ||
+      place.geometry.ndim !== 3 ||
+      this.failed ||
+      !this.store.get().rendering ||
+      this.element.clientWidth === 0
+    )
+      return;
     // A prompt that waits for its answer has the processor to itself.
     if (this.store.get().pending.length > 0) return this.later();
     this.working = true;
@@ -97,7 +109,8 @@ export class RenderingView {
       await this.draw(place);
     } catch {
       this.failed = true;
-      this.note.textContent = "3D rendering needs WebGL 2, which this browser does not offer here. The slices work without it.";
+      this.note.textContent =
+        "3D rendering needs WebGL 2, which this browser does not offer here. The slices work without it.";
     }
     this.working = false;
     if (this.again) {
@@ -163,7 +176,11 @@ export class RenderingView {
       I: [0, ...colours.map((_, i) => i + 1)],
       labels: ["", ...colours.map(String)],
     });
-    niivue.drawBitmap = reducedLabels(place.labels, this.shown.reduction, objects.map((object) => object.id));
+    niivue.drawBitmap = reducedLabels(
+      place.labels,
+      this.shown.reduction,
+      objects.map((object) => object.id),
+    );
     const any = state.masksShown && objects.some((object) => object.voxels > 0);
     niivue.setDrawOpacity(any ? 1 : 0);
     // Read by the update that follows: objects are seen through the body.
