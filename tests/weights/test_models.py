@@ -118,7 +118,7 @@ def test_architectures_can_be_changed_for_experiments(name: str) -> None:
     ):
         network = build_model(name, {"widths": [8, 8, 8, 8, 8], "depths": [1] * 5, **changes})
         assert network(x).shape == (1, 1, *x.shape[2:])
-    with pytest.raises(InputError, match="expected one of (encoder, )?widths, depths, block, prompts, stem, got hidden"):
+    with pytest.raises(InputError, match=r"one of (encoder, )?widths, depths, block, prompts, stem, got hidden"):
         build_model(name, {"hidden": 3})
     with pytest.raises(InputError, match="block 'dense' is none of residual, convnext, repvit"):
         build_model(name, {"block": "dense"})
