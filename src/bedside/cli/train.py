@@ -33,7 +33,9 @@ def train(
     initial: Annotated[
         str | None,
         typer.Option(
-            metavar="WEIGHTS", help="Starting weights instead of the recipe's: none, bundled, efficientnet-lite0, a model, a file or nnInteractive's folder."
+            metavar="WEIGHTS",
+            help="Starting weights instead of the recipe's: none, bundled, efficientnet-lite0, a model, a file or "
+            "nnInteractive's folder.",
         ),
     ] = None,
     restart: Annotated[

@@ -51,8 +51,9 @@ def initial_path(choice: str, model: str) -> Path | None:
     """File or folder of the weights that ``choice`` means for ``model``.
 
     Args:
-        choice: "none", "bundled" for the model's own, "efficientnet-lite0" for the encoder alone, the name of a model whose weights are installed, a safetensors
-            file, or, for nninteractive, the folder in which its weights are published.
+        choice: "none", "bundled" for the model's own, "efficientnet-lite0" for the encoder alone, the name of a model
+            whose weights are installed, a safetensors file, or, for nninteractive, the folder in which its weights are
+            published.
         model: Name in the model registry.
 
     Raises:
@@ -74,7 +75,7 @@ def initial_path(choice: str, model: str) -> Path | None:
         return path
     if choice in {card.name for card in model_cards()}:
         return find_weights(choice).tensors
-    kinds = "bundled, none or a safetensors file, or a model's name"
+    kinds = f"bundled, none or a safetensors file, or a model's name, or {PRETRAINED}"
     raise InputError("starting weights", expected=kinds, got=f"'{choice}'")
 
 

@@ -50,7 +50,10 @@ def measure_precision(network: nn.Module, inputs: Tensor) -> tuple[PrecisionChoi
         network: To be trained, on its device.
         inputs: What a step gives it, (batch, channels, *grid).
     """
-    seconds = {p: (_seconds(lambda p=p: _step(network, inputs, p)), _seconds(lambda p=p: _pass(network, inputs, p))) for p in CHOICES}  # type: ignore[misc]
+    seconds = {
+        p: (_seconds(lambda p=p: _step(network, inputs, p)), _seconds(lambda p=p: _pass(network, inputs, p)))
+        for p in CHOICES
+    }  # type: ignore[misc]
     chosen = [_faster(*(seconds[p][n] for p in CHOICES)) for n in range(2)]
     measured = ", ".join(f"{p} {seconds[p][0]:.2f} and {seconds[p][1]:.2f} s" for p in CHOICES)
     line = f"precision: {chosen[0]} with gradient, {chosen[1]} without (a batch takes {measured})"

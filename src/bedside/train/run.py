@@ -61,8 +61,8 @@ def run_training(
         minutes: Time after which to stop with a checkpoint, packing not counted.
         memory_gb: Memory that a step may take; batches are split to stay below it.
         threads: Threads of torch in this process, by default torch's own choice.
-        initial: Starting weights, see ``initial.initial_path``, by default the recipe's; those of a 2D network start a 3D one, inflated. Not
-            used when going on.
+        initial: Starting weights, see ``initial.initial_path``, by default the recipe's; those of a 2D network start a
+            3D one, inflated. Not used when going on.
         restart: Remove the checkpoint and the log in ``out`` and begin anew.
         report: Called with each line of the log.
         advance: Called after each step with the steps done and their total.

