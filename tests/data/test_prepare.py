@@ -106,7 +106,7 @@ def test_semantic_labels_come_whole_and_in_parts(items: dict[tuple[str, str], li
 
 def test_instances_are_not_divided(items: dict[tuple[str, str], list[Item]]) -> None:
     (item,) = items["instances/b", "image"]
-    assert item.info.map_kinds == ("label",)
+    assert item.info.map_kinds == ("instance",)
     assert item.objects[:, 1].tolist() == [1, 2]
 
 

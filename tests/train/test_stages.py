@@ -34,6 +34,29 @@ def test_resuming_goes_on_with_the_next_sample(steps: int, share: float, data: s
     )
 
 
+@given(steps=st.integers(1, 60), every=st.integers(0, 5), share=st.floats(0, 0.9), data=st.data())
+def test_batches_are_those_of_the_steps_and_fine_ones_a_quarter(
+    steps: int, every: int, share: float, data: st.DataObject
+) -> None:
+    config = TrainingConfig("bedside-2d", steps=steps, batch=8, coarse_share=share, fine_every=every)
+    fine, seen = 0, 0
+    for stage in plan_stages(config):
+        batches = list(stage.batches_from(0))
+        assert len(batches) == stage.last_step - stage.first_step
+        for step, batch in enumerate(batches, start=stage.first_step):
+            assert {stage.step_of(n) for n in batch} == {step}
+            assert len(batch) == stage.batch_of(step) == (2 if stage.is_fine(step) else stage.batch)
+            fine += stage.is_fine(step)
+            seen += len(batch)
+        start = data.draw(st.integers(stage.first_step, stage.last_step - 1))
+        assert list(stage.batches_from(start)) == batches[start - stage.first_step :]
+        if stage.grid == 64:
+            assert not stage.fine_every
+        else:
+            assert fine == (len(batches) // every if every else 0)
+    assert count_samples(plan_stages(config), steps) == seen
+
+
 def test_a_coarse_stage_has_half_the_grid_and_twice_the_batch() -> None:
     coarse, fine = plan_stages(TrainingConfig("bedside-2d", steps=10, batch=4, coarse_share=0.3))
     assert (coarse.grid, coarse.batch, coarse.last_step) == (64, 8, 3)

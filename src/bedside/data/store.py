@@ -23,8 +23,8 @@ from bedside.core.files import atomic_path
 
 FORMAT_VERSION = 1
 MAP_KINDS = ("label", "part", "instance", "superpixel", "supervoxel")
-"""What a value of a map means: a label's whole extent, one connected part of it, one of many objects of one kind, or
-one superpixel or supervoxel."""
+"""What a value of a map means: a label's whole extent, one connected part of it, one of many objects of a kind, one
+superpixel or one supervoxel."""
 OBJECT_COLUMNS = ("map", "value", "size")
 """First columns of the object table; the start and stop of the bounding region follow, in array order."""
 

@@ -115,6 +115,8 @@ class TrainingConfig:
         chances = self.round_probabilities
         sound = bool(chances) and min(chances) >= 0 and abs(sum(chances) - 1) <= 1e-6
         _check(self, "round_probabilities", sound, "probabilities that add up to 1")
+        if self.fine_every and self.sampling.on_device:
+            raise InputError("fine_every", expected="0 for samples that are made on the device", got=self.fine_every)
         changes = self.architecture
         _check(self, "architecture", changes is None or isinstance(changes, Mapping), "names with values")
         _check(self, "precision", self.precision in ("auto", "bf16", "fp32"), "auto, bf16 or fp32")

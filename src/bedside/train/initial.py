@@ -71,7 +71,7 @@ def initial_path(choice: str, model: str) -> Path | None:
         return path
     if choice in {card.name for card in model_cards()}:
         return find_weights(choice).tensors
-    kinds = "bundled, none or a safetensors file, or a model's name"
+    kinds = ", or ".join(("bundled, none or a safetensors file", "a model's name", *spec.pretrained))
     raise InputError("starting weights", expected=kinds, got=f"'{choice}'")
 
 

@@ -64,6 +64,8 @@ class SamplingConfig:
         # Asked this way round because no comparison holds for NaN.
         if not (all(share >= 0 for share in shares) and sum(starts) <= 1 and sum(sources) <= 1):
             raise InputError("sampling shares", expected="shares from 0 that add up to at most 1", got=shares)
+        if self.on_device and (self.tile_share or self.mistake_share):
+            raise InputError("sampling.on_device", expected="tile_share and mistake_share 0", got=shares)
         for name, most in (("jitter", 2.0), ("anisotropy", 5.0)):
             if not 0 <= (value := getattr(self, name)) <= most:
                 raise InputError(f"sampling.{name}", expected=f"from 0 to {most:g}", got=value)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import random
 from collections import Counter
 from pathlib import Path
@@ -8,6 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 import bedside.engines.window.sampling.sampler
@@ -16,7 +19,9 @@ from bedside.core.prompts import Box, Point, Scribble
 from bedside.core.region import mask_region
 from bedside.data.prepare import object_table
 from bedside.data.store import Item, ItemInfo, Store, write_store
-from bedside.engines.window.sampling.sampler import MINIMUM_CELLS, Sample, Sampler, _draw_start, degrade_mask
+from bedside.engines.window.sampling.augmentation import Warp, grid_positions, sample_plane
+from bedside.engines.window.sampling.sampler import MINIMUM_CELLS, Sample, Sampler
+from bedside.engines.window.sampling.starts import degrade_mask, draw_start, warped_box
 from bedside.imaging.paint import paint_prompts
 from bedside.simulate.boxes import tight_box
 from bedside.train.sampling import SamplingConfig
@@ -108,7 +113,7 @@ def test_global_generators_neither_matter_nor_move(store: Store) -> None:
     assert all(same(a, b) for a, b in zip(*samples, strict=True))
 
 
-def test_sets_are_drawn_equally_often_whatever_their_size(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sets_are_drawn_equally_often_but_those_of_a_few_cases(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     drawn: Counter[tuple[str, str]] = Counter()
 
     def record(item: Item, generator: np.random.Generator) -> None:
@@ -122,8 +127,10 @@ def test_sets_are_drawn_equally_often_whatever_their_size(store: Store, monkeypa
             sampler.sample(index)
     total = sum(drawn.values())
     assert total == 2000
-    for name in ("single", "many", "colour", "volume"):
-        assert drawn[name, "image"] / total == pytest.approx(0.6 / 4, abs=0.03)
+    # The roots of 1, 9 (capped at 4), 1 and 2 cases, in parts of the largest.
+    weights = {"single": 0.5, "many": 1.0, "colour": 0.5, "volume": 0.5**0.5}
+    for name, weight in weights.items():
+        assert drawn[name, "image"] / total == pytest.approx(0.6 * weight / sum(weights.values()), abs=0.03)
     for name in ("single", "many"):
         assert drawn[name, "superpixel"] / total == pytest.approx(0.4 / 2, abs=0.03)
 
@@ -183,7 +190,9 @@ def test_volumes_are_cut_where_planes_are_usable(store: Store) -> None:
     for _ in range(20):
         drawn = bedside.engines.window.sampling.sampler._draw_object(flat, generator)
         assert drawn is not None
-        plane, mask, spacing = drawn
+        plane, mask, spacing, others = drawn
+        assert others is not None
+        assert not (others & mask).any()
         assert plane.shape == mask.shape == (20, 40)
         assert spacing == (1.0, 1.0)
         assert mask.any()
@@ -222,8 +231,10 @@ def truths(smallest: int = 6) -> list[NDArray[np.uint8]]:
     return made
 
 
-def painted(truth: NDArray[np.uint8], mode: str, seed: int) -> tuple[NDArray[np.float32], list[Any], NDArray[Any]]:
-    previous, prompts = _draw_start(truth, mode, np.random.default_rng(seed))
+def painted(
+    truth: NDArray[np.uint8], mode: str, seed: int, others: NDArray[np.uint8] | None = None
+) -> tuple[NDArray[np.float32], list[Any], NDArray[Any]]:
+    previous, prompts = draw_start(truth, mode, np.random.default_rng(seed), others=others)
     return previous, prompts, paint_prompts(prompts, truth.shape)
 
 
@@ -276,6 +287,57 @@ def test_starts_without_a_box_have_none_and_refinements_have_a_mask() -> None:
     assert 20 < boxes < 50
 
 
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    angle=st.floats(-np.pi, np.pi),
+    flip=st.tuples(st.booleans(), st.booleans()),
+    sides=st.tuples(st.floats(60, 160), st.floats(60, 160)),
+)
+def test_the_box_of_a_window_is_that_of_the_object_seen_in_a_wider_one(
+    seed: int, angle: float, flip: tuple[bool, bool], sides: tuple[float, float]
+) -> None:
+    mask = np.zeros((120, 140), dtype=bool)
+    for y, x in np.random.default_rng(seed).integers(20, 80, (3, 2)):
+        mask[y : y + 18, x : x + 12] = True
+    narrow = Warp((60.0, 60.0), sides, angle, flip, None)
+    wide = dataclasses.replace(narrow, sides=(4 * sides[0], 4 * sides[1]))
+    # What is seen in a window of four times the side is four times as small about the middle.
+    positions = grid_positions(wide, 512)
+    seen = tight_box(sample_plane(mask.astype(np.float32), positions, 1.0, zeros=True)[0].numpy() > 0.5)
+    found = warped_box(mask, narrow, 128)
+    for ours, theirs in zip(found.low + found.high, seen.low + seen.high, strict=True):
+        assert ours == pytest.approx((theirs / 512 - 0.5) * 4 * 128 + 64, abs=4.5)
+
+
+def test_tiles_show_the_box_of_the_whole_object_and_no_mask_of_before(store: Store) -> None:
+    config = SamplingConfig(grid=64, superpixel_share=0.0, wide_share=0.0, close_share=0.0, tile_share=1.0)
+    samples = [Sampler(store, config, 0).sample(n) for n in range(40)]
+    # Objects too small for tiles start from a box, which may come with a mask.
+    assert np.mean([bool(sample.previous.any()) for sample in samples]) < 0.15
+    # A lasso never takes the box's place; a deformation of the window, which the box leaves aside, may.
+    covered = [float(sample.prompts[BOX][sample.truth > 0].mean()) for sample in samples]
+    assert np.median(covered) > 0.95
+    # The object goes on beyond the window, and its box with it.
+    edges = [np.concatenate([s.prompts[BOX][[0, -1]].ravel(), s.prompts[BOX][:, [0, -1]].ravel()]) for s in samples]
+    assert np.mean([edge.max() for edge in edges]) > 0.8
+
+
+def test_mistakes_are_in_the_mask_of_before_and_a_negative_click_lies_on_them() -> None:
+    clicked = 0
+    for seed, truth in enumerate(truths(smallest=10)):
+        others = np.zeros_like(truth)
+        others[50:60, 50:60] = truth[50:60, 50:60] == 0
+        previous, prompts, channels = painted(truth, "mistake", seed, others=others)
+        assert any(prompt.positive for prompt in prompts)
+        for prompt in prompts:
+            if not prompt.positive:
+                clicked += 1
+                y, x = (round(c) for c in reversed(prompt.position))
+                assert (truth[y, x], previous[y, x]) == (0, 1)
+                assert channels[NEGATIVE_CLICK, y, x] == 1
+    assert clicked > 20
+
+
 def test_whole_samples_agree_with_their_truth(store: Store) -> None:
     sampler = Sampler(store, SamplingConfig(grid=64, wide_share=1.0, close_share=0.0), 0)
     clicks = 0
@@ -312,9 +374,12 @@ def test_degraded_masks_resemble_the_truth_without_being_it() -> None:
         {"wide_share": -0.1},
         {"superpixel_share": 1.1},
         {"wide_share": 0.6, "close_share": 0.6},
+        {"wide_share": 0.6, "close_share": 0.0, "tile_share": 0.3, "mistake_share": 0.2},
+        {"tile_zoom": (0.5, 0.25)},
         {"wide_zoom": (0.0, 2.0)},
         {"close_zoom": (1.0, 0.5)},
         {"jitter": -0.1},
+        {"on_device": True, "tile_share": 0.1},
         {"jitter": float("nan")},
         {"anisotropy": 6.0},
         {"superpixel_share": 0.5, "inserted_share": 0.3, "synthetic_share": 0.3},

@@ -49,8 +49,8 @@ def build(
 
     Args:
         name: Of the model.
-        encoder: "" for a network without a pretrained encoder, which the further arguments describe, or a name in
-            ``blocks.pretrained_unet.ENCODERS``, which leaves them aside.
+        encoder: Name in ``blocks.pretrained_unet.ENCODERS`` of one that can start from pretrained weights, which leaves
+            the arguments after this one aside; "" for the network that they describe.
         widths: Channels of each stage, finest first.
         depths: Blocks of each stage of the encoder.
         block: "residual", "convnext" or "repvit"; see ``blocks.unet``.

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 UNION_CHANCE = {"instance": 0.4, "part": 0.25}
-"""How often several objects are drawn at once, by the kind of the map; whole labels have all their parts."""
+"""How often what is drawn becomes several objects, by the kind of its map; whole labels have all their parts."""
 ALL_CHANCE = 0.5
 """How often those are all there are, and not only those near one of them."""
 NEIGHBOURHOOD = (1.5, 6.0)
@@ -50,7 +50,7 @@ def gather_parts(
 def mistaken_part(
     truth: NDArray[np.uint8], others: NDArray[np.uint8] | None, generator: np.random.Generator
 ) -> NDArray[np.bool_] | None:
-    """What a mask wrongly holds beside the object: a hole, a gap between parts, a neighbour, or a stretch beyond it.
+    """What a mask wrongly holds beside the object: a hole, a gap between its parts, a neighbour, or a stretch.
 
     Args:
         truth: The object, 0/1 (y, x).

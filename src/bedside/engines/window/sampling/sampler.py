@@ -8,13 +8,11 @@ from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from scipy import ndimage
 from torch import Tensor
 
 from bedside.core.errors import InputError
-from bedside.core.prompts import Box, Prompt
+from bedside.core.prompts import Box
 from bedside.core.region import mask_region
 from bedside.data.store import MAP_KINDS, Item, Store
 from bedside.engines.window.sampling.augmentation import (
@@ -25,14 +23,13 @@ from bedside.engines.window.sampling.augmentation import (
     inside_plane,
     sample_plane,
 )
-from bedside.engines.window.sampling.gatherings import UNION_CHANCE, gather_parts, mistaken_part
+from bedside.engines.window.sampling.gatherings import UNION_CHANCE, gather_parts
 from bedside.engines.window.sampling.insertion import insert_shape
+from bedside.engines.window.sampling.starts import draw_start, warped_box
 from bedside.engines.window.sampling.synthetic import synthetic_window
 from bedside.imaging.intensity import normalise_window
 from bedside.imaging.paint import paint_prompts
-from bedside.simulate.boxes import jittered_box, tight_box
-from bedside.simulate.clicks import first_click
-from bedside.simulate.scribbles import lasso_region, simulate_scribble
+from bedside.simulate.scribbles import lasso_region
 from bedside.train.sampling import MAXIMUM_TRIES, SamplingConfig
 
 MINIMUM_CELLS = 12
@@ -139,7 +136,7 @@ class Sampler(NumberedSampler):
         if config.augment:
             image = augment_intensity(image, generator, colour=colour)
         normalised = normalise_window(image.numpy(), inside)
-        previous, prompts = _draw_start(drawn, generator)
+        previous, prompts = draw_start(truth, mode, generator, box=drawn.box, others=drawn.others)
         painted = paint_prompts(prompts, truth.shape)
         if mode == "box" and generator.random() < 0.1:
             # A lasso takes the place of the box: an area and not an outline, so it is painted as it is.
@@ -166,7 +163,7 @@ class Sampler(NumberedSampler):
         if region.is_empty:
             return None
         mode = _draw_mode(config, generator)
-        if mode == "tile" and len(np.argwhere(mask)) < TILED_PIXELS:
+        if mode == "tile" and int(mask.sum()) < TILED_PIXELS:
             mode = "box"
         centre, sides = _draw_window(mask, region.start, region.stop, spacing, mode, config, generator)
         warp = draw_warp(centre, sides, generator) if config.augment else draw_plain(centre, sides)
@@ -197,29 +194,6 @@ def _set_chances(pool: dict[str, list[Item]]) -> NDArray[np.float64]:
     # Rounding must not leave a gap below 1.
     cumulated[-1:] = 1.0
     return np.asarray(cumulated, dtype=np.float64)
-
-
-def warped_box(mask: NDArray[np.bool_], warp: Warp, grid: int) -> Box:
-    """The smallest box on a window's grid that holds an object, which may reach beyond it.
-
-    A smooth deformation of the window is left aside.
-
-    Args:
-        mask: The object in its plane, bool (y, x), at least one pixel.
-        warp: Where the window lies.
-        grid: Cells along each of its sides.
-    """
-    rows = np.flatnonzero(mask.any(axis=1))
-    first = mask[rows].argmax(axis=1)
-    last = mask.shape[1] - mask[rows, ::-1].argmax(axis=1)
-    # The pixels' corners: of each row the outermost are enough, whatever the rotation.
-    corners = np.stack([np.concatenate([rows, rows, rows + 1, rows + 1]), np.concatenate([first, last] * 2)], axis=1)
-    turned = (corners - np.array(warp.centre)) / np.array(warp.sides)
-    cos, sin = np.cos(warp.angle), np.sin(warp.angle)
-    y = (cos * turned[:, 0] + sin * turned[:, 1]) * (-1 if warp.flip[0] else 1)
-    x = (-sin * turned[:, 0] + cos * turned[:, 1]) * (-1 if warp.flip[1] else 1)
-    places = (np.stack([x, y], axis=1) + 0.5) * grid
-    return Box(tuple(map(float, places.min(axis=0))), tuple(map(float, places.max(axis=0))))
 
 
 def _draw_mode(config: SamplingConfig, generator: np.random.Generator) -> str:
@@ -277,7 +251,7 @@ def _draw_parts(
     spacing: tuple[float, float],
     generator: np.random.Generator,
 ) -> tuple[NDArray[np.bool_], tuple[float, float], NDArray[np.bool_] | None]:
-    """The object of a map's value, now and then with others of its kind; the spacing; the objects outside it."""
+    """The object of a map's value, now and then with others of its kind; the spacing; the objects not in it."""
     kind = item.info.map_kinds[number]
     chance = UNION_CHANCE.get(kind, 0.0)
     values, label = maps[number], None
@@ -331,80 +305,3 @@ def _draw_window(
     shift = generator.uniform(-config.jitter, config.jitter, size=2) * slack
     centre = middle + shift / np.array(spacing)
     return (float(centre[0]), float(centre[1])), (side / spacing[0], side / spacing[1])
-
-
-def _draw_start(  # noqa: PLR0912
-    drawn: Drawn, generator: np.random.Generator
-) -> tuple[NDArray[np.float32], list[Prompt]]:
-    """The previous mask and the first prompts, in the grid's coordinates."""
-    mode, truth = drawn.mode, drawn.truth
-    previous = np.zeros(truth.shape, dtype=np.float32)
-    prompts: list[Prompt] = []
-    if mode == "close":
-        previous = degrade_mask(truth, generator)
-        if generator.random() < 0.6:
-            prompts.append(tight_box(truth))
-    elif mode == "tile":
-        box = drawn.box or tight_box(truth)
-        prompts.append(jittered_box(box, generator, 0.05, 0.1) if generator.random() < 0.75 else box)
-        if generator.random() < 0.25:
-            prompts.append(first_click(truth, generator, 2.0))
-    elif mode == "mistake":
-        previous = degrade_mask(truth, generator) if generator.random() < 0.5 else truth.astype(np.float32)
-        if generator.random() < 0.6:
-            prompts.append(jittered_box(tight_box(truth), generator, 0.05, 0.1))
-        if not prompts or generator.random() < 0.5:
-            prompts.append(first_click(truth, generator, 2.0))
-        mistake = mistaken_part(truth, drawn.others, generator)
-        if mistake is not None:
-            previous = np.maximum(previous, mistake.astype(np.float32))
-            click = first_click(mistake, generator, (None, 8.0)[generator.integers(2)])
-            prompts.append(type(click)(click.position, positive=False))
-    elif mode == "wide":
-        if generator.random() < 0.75:
-            sharpness = (None, 8.0, 2.0)[generator.integers(3)]
-            prompts.append(first_click(truth, generator, sharpness))
-        else:
-            prompts.append(simulate_scribble(truth, generator))
-    else:
-        box = tight_box(truth)
-        kind = generator.random()
-        # A tight box alone already explains most of a mask; loose ones make the network look at the image.
-        if kind > 0.65:
-            box = jittered_box(box, generator, 0.0, 0.35)
-        elif kind > 0.25:
-            box = jittered_box(box, generator, 0.05, 0.1)
-        prompts.append(box)
-        if generator.random() < 0.1:
-            prompts.append(simulate_scribble(truth, generator))
-    if mode in ("box", "wide") and generator.random() < 0.08:
-        previous = degrade_mask(truth, generator)
-    if mode in ("wide", "close") and generator.random() < 0.2:
-        background = (truth == 0) & (ndimage.binary_dilation(truth, iterations=12))
-        if background.any():
-            click = first_click(background, generator, 1.0)
-            prompts.append(type(click)(click.position, positive=False))
-    return previous, prompts
-
-
-def degrade_mask(truth: NDArray[np.uint8], generator: np.random.Generator) -> NDArray[np.float32]:
-    """A mask as another tool or a coarser window would have made it: blurred, shifted, uneven.
-
-    Args:
-        truth: uint8 (y, x).
-        generator: Source of randomness.
-
-    Returns:
-        float32 0/1 of the same shape.
-    """
-    values = truth.astype(np.float32)
-    step = int(generator.integers(1, 9))
-    if step > 1:
-        coarse = torch.nn.functional.avg_pool2d(torch.from_numpy(values)[None, None], step, ceil_mode=True)
-        shape = (truth.shape[0], truth.shape[1])
-        values = torch.nn.functional.interpolate(coarse, shape, mode="bilinear", align_corners=False)[0, 0].numpy()
-    values = ndimage.gaussian_filter(values, generator.uniform(0.3, 4.0))
-    noise = ndimage.gaussian_filter(generator.standard_normal(truth.shape), generator.uniform(2.0, 10.0))
-    noise *= generator.uniform(0.0, 0.2) / max(float(noise.std()), 1e-6)
-    shift = generator.integers(-3, 4, size=2)
-    return np.roll(values + noise > generator.uniform(0.3, 0.7), shift, axis=(0, 1)).astype(np.float32)

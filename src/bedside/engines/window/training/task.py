@@ -98,6 +98,11 @@ class WindowTask(Task):
                 expected="one of the window family that takes prompts as bedside-2d does",
                 got=f"one of family {card.family} with channels of its own",
             )
+        shares = {"fine_every": config.fine_every, "sampling.tile_share": config.sampling.tile_share}
+        shares["sampling.mistake_share"] = config.sampling.mistake_share
+        for name, value in shares.items():
+            if value and card.dimensions == 3:
+                raise InputError(name, expected="0 for volumes", got=value)
         self.micro_batch = config.batch
         self.memory_format = LAST[2 + card.dimensions]
         self._config, self._device = config, device

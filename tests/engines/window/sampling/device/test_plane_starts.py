@@ -9,7 +9,7 @@ from torch import Tensor
 
 from bedside.engines.window.sampling.device import morphology, plane_starts
 from bedside.engines.window.sampling.device.plane_windows import BOX, CLOSE, WIDE, Arrays
-from bedside.engines.window.sampling.sampler import _draw_start, degrade_mask
+from bedside.engines.window.sampling.starts import degrade_mask, draw_start
 from bedside.imaging.paint import paint_prompts
 from bedside.simulate import components, scribbles
 from bedside.simulate.boxes import tight_box
@@ -50,7 +50,7 @@ def test_starts_are_distributed_as_those_of_the_reference(mode: int, name: str) 
     drawn = plane_starts.draw_plane_starts(np.full(count, mode), Draws(0, np.arange(count)))
     previous, painted = plane_starts.start_planes(table_of(drawn, count), torch.from_numpy(truth))
     generator = np.random.default_rng(0)
-    expected = [_draw_start(t.astype(np.uint8), name, generator) for t in truth]
+    expected = [draw_start(t.astype(np.uint8), name, generator) for t in truth]
     wanted = np.stack([paint_prompts(prompts, (GRID, GRID)) for _, prompts in expected])
     wanted_previous = np.stack([p for p, _ in expected])
     assert float(painted.min()) >= 0

@@ -296,7 +296,7 @@ def clicks_beside(truth: Tensor, keys: Tensor) -> Tensor:
 
 
 def degrade_planes(truth: Tensor, coarse: Tensor, rough: Tensor, keys: Tensor) -> Tensor:
-    """Masks as another tool or a coarser window would have made them, see ``sampling.degrade_mask``.
+    """Masks as another tool or a coarser window would have made them, see ``starts.degrade_mask``.
 
     Args:
         truth: bool (batch, grid, grid).
