@@ -21,7 +21,6 @@ from bedside.session.journal import (
     Redone,
     Removed,
     Undone,
-    effective_prompts,
     history,
 )
 
@@ -56,7 +55,7 @@ def possible_events(draw: st.DrawFn) -> list[Event]:
 
 
 def numbers(events: list[Event]) -> list[int]:
-    return [p.id for p in effective_prompts(events)]
+    return [p.id for p in history(events).prompts]
 
 
 @given(possible_events())
@@ -94,12 +93,12 @@ def test_a_removal_takes_one_prompt_and_is_undone_exactly(events: list[Event], d
 def test_undoing_everything_leaves_nothing_and_redoing_everything_restores_all(events: list[Event]) -> None:
     depth = len(history(events).actions)
     undone = [*events, *[Undone()] * depth]
-    assert effective_prompts(undone) == ()
-    assert effective_prompts([*undone, *[Redone()] * depth]) == effective_prompts(events)
+    assert history(undone).prompts == ()
+    assert history([*undone, *[Redone()] * depth]).prompts == history(events).prompts
 
 
 @given(possible_events())
-def test_effective_prompts_keep_the_order_of_their_numbers(events: list[Event]) -> None:
+def test_prompts_in_force_keep_the_order_of_their_numbers(events: list[Event]) -> None:
     assert numbers(events) == sorted(numbers(events))
 
 

@@ -10,7 +10,7 @@ from hypothesis.extra import numpy as npst
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from bedside.simulate.clicks import drawn_click, first_click, next_click, next_clicks
+from bedside.simulate.clicks import first_click, next_click
 
 Mask = NDArray[np.bool_]
 
@@ -121,35 +121,6 @@ def test_clicks_in_turn_remove_every_error(pair: tuple[Mask, Mask], seed: int) -
     np.testing.assert_array_equal(prediction, truth)
 
 
-@given(pairs(), st.integers(0, 2**32 - 1))
-def test_a_drawn_click_lies_on_the_error_and_has_its_sign(pair: tuple[Mask, Mask], seed: int) -> None:
-    truth, prediction = pair
-    click = drawn_click(truth, prediction, np.random.default_rng(seed))
-    if np.array_equal(truth, prediction):
-        assert click is None
-        return
-    assert click is not None
-    assert click == drawn_click(truth.copy(), prediction.copy(), np.random.default_rng(seed))
-    index = array_index(click.position)
-    assert truth[index] != prediction[index]
-    assert click.positive == truth[index]
-
-
-def test_drawn_clicks_go_to_errors_by_their_size() -> None:
-    truth = np.zeros((30, 30), bool)
-    truth[2:12, 2:12] = True
-    truth[20:25, 20:25] = True
-    generator = np.random.default_rng(0)
-    drawn = [drawn_click(truth, np.zeros_like(truth), generator) for _ in range(600)]
-    large = sum(click is not None and click.position[0] < 15 for click in drawn)
-    assert 440 < large < 520
-    # The rule of the competition takes the largest every time.
-    assert all(
-        (click := next_click(truth, np.zeros_like(truth), generator)) is not None and click.position[0] < 15
-        for _ in range(20)
-    )
-
-
 def published_clicks(truth: Mask, prediction: Mask, count: int) -> list[tuple[int, ...]]:
     """The published round: one error for all clicks, and the same seed at each of them."""
     clicks = []
@@ -159,32 +130,6 @@ def published_clicks(truth: Mask, prediction: Mask, count: int) -> list[tuple[in
         assert click is not None
         clicks.append(array_index(click.position))
     return clicks
-
-
-def test_clicks_of_one_round_do_not_coincide() -> None:
-    truth, prediction = np.zeros((2, 12, 20, 20), bool)
-    truth[2:10, 2:18, 2:10] = True
-    prediction[4:7, 12:16, 14:18] = True
-    assert len(set(published_clicks(truth, prediction, 4))) == 1
-    clicks = next_clicks(truth, prediction, 4, np.random.default_rng(0))
-    assert len({click.position for click in clicks}) == 4
-    assert {click.positive for click in clicks} <= {True, False}
-    for click in clicks:
-        index = array_index(click.position)
-        assert truth[index] != prediction[index]
-        assert click.positive == truth[index]
-
-
-@given(pairs(), st.integers(0, 2**32 - 1), st.integers(0, 6))
-def test_a_round_ends_with_the_error(pair: tuple[Mask, Mask], seed: int, count: int) -> None:
-    truth, prediction = pair
-    clicks = next_clicks(truth, prediction, count, np.random.default_rng(seed))
-    wrong = int(np.count_nonzero(truth != prediction))
-    assert len(clicks) <= min(count, wrong)
-    assert bool(clicks) == (min(count, wrong) > 0)
-    assert len({click.position for click in clicks}) == len(clicks)
-    first = next_click(truth, prediction, np.random.default_rng(seed))
-    assert clicks[:1] == ([first] if first is not None and count else [])
 
 
 def test_ties_are_drawn_anew_where_the_published_seed_takes_one_voxel_for_ever() -> None:

@@ -38,3 +38,8 @@ def stirred(quiet_torch: None, generator: torch.Generator) -> Callable[[nn.Modul
         return network.eval()
 
     return stir
+
+
+def count_parameters(module: nn.Module) -> int:
+    """Count a network's parameters, trainable or not."""
+    return sum(p.numel() for p in module.parameters())

@@ -10,9 +10,9 @@ import torch
 
 from bedside.core.engines import engine_specs
 from bedside.core.errors import DependencyError, InputError
-from bedside.engines.window.blocks.unet import count_parameters
 from bedside.weights import models as registry
 from bedside.weights.models import ModelCard, build_model, model_card, model_cards
+from tests.support.networks import count_parameters
 
 NAMES = [card.name for card in model_cards()]
 WINDOW = [card.name for card in model_cards() if card.family == "window"]

@@ -137,11 +137,6 @@ def history(events: Sequence[Event]) -> History:
     return state
 
 
-def effective_prompts(events: Sequence[Event]) -> tuple[Prompted, ...]:
-    """The prompts that ``events`` leave in force, oldest first: a pure function of the events."""
-    return history(events).prompts
-
-
 @dataclass(frozen=True)
 class ObjectJournal:
     """One object and everything that happened to it.

@@ -8,9 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bedside.core.prompts import Point
-from bedside.core.region import changed_region
-from bedside.simulate.components import depth, largest_component, pick_centre
-from bedside.simulate.error_parts import draw_error
+from bedside.simulate.components import largest_component, pick_centre
 
 
 def first_click(truth: NDArray[Any], generator: np.random.Generator, sharpness: float | None = None) -> Point:
@@ -45,59 +43,3 @@ def next_click(
         return None
     index = tuple(i + s for i, s in zip(pick_centre(part, generator, sharpness), region.start, strict=True))
     return Point(tuple(float(i) for i in index)[::-1], positive=bool(truth[index]))
-
-
-def drawn_click(
-    truth: NDArray[Any], prediction: NDArray[Any], generator: np.random.Generator, sharpness: float = 8.0
-) -> Point | None:
-    """A click on a part of the error that is drawn by size, near the part's centre; None where there is no error.
-
-    The rule of nnInteractive's training (arXiv 2503.08373).
-
-    Args:
-        truth: The object, (z, y, x) or (y, x).
-        prediction: The mask to correct, of the same shape.
-        generator: Source of randomness.
-        sharpness: See ``components.pick_centre``.
-    """
-    part = draw_error(truth, prediction, generator)
-    if part is None:
-        return None
-    index = pick_centre(part.mask, generator, sharpness)
-    position = tuple(float(i + s) for i, s in zip(index, part.region.start, strict=True))
-    return Point(position[::-1], part.positive)
-
-
-def next_clicks(
-    truth: NDArray[Any],
-    prediction: NDArray[Any],
-    count: int,
-    generator: np.random.Generator,
-    sharpness: float | None = None,
-) -> list[Point]:
-    """Several clicks in one round, each where most is still wrong once those before it have done their work.
-
-    A click is taken to put right the ball around it that lies within its error, so that no two coincide.
-
-    Args:
-        truth: The object, (z, y, x) or (y, x).
-        prediction: The mask to correct, of the same shape.
-        count: Clicks at most; fewer where the error is used up.
-        generator: Source of randomness.
-        sharpness: See ``components.pick_centre``.
-    """
-    outer = changed_region(truth != 0, prediction != 0)
-    wanted = truth[outer.slices] != 0
-    error = wanted != (prediction[outer.slices] != 0)
-    clicks: list[Point] = []
-    while len(clicks) < count and error.any():
-        part, region = largest_component(error)
-        index = pick_centre(part, generator, sharpness)
-        radius = float(depth(part)[index])
-        offsets = np.ix_(*[np.arange(n) - i for n, i in zip(part.shape, index, strict=True)])
-        ball = np.square(np.broadcast_arrays(*offsets)).sum(axis=0) < radius**2
-        place = tuple(i + s for i, s in zip(index, region.start, strict=True))
-        error[region.slices][part & ball] = False
-        position = tuple(float(i + s) for i, s in zip(place, outer.start, strict=True))
-        clicks.append(Point(position[::-1], positive=bool(wanted[place])))
-    return clicks

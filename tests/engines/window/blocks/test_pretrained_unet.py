@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from bedside.engines.window.blocks.pretrained_unet import ENCODER_RATE, PretrainedUNet, SameConv
-from bedside.engines.window.blocks.unet import count_parameters
 from bedside.train.task import scaled_groups
+from tests.support.networks import count_parameters
 
 
 @pytest.fixture(scope="module")

@@ -221,8 +221,3 @@ class ResidualUNet(nn.Module):
         features = F.silu(features + self.head_input(x))
         out: Tensor = self.head_out(F.silu(self.head_conv(features)))
         return out
-
-
-def count_parameters(module: nn.Module) -> int:
-    """Number of parameters, trainable or not."""
-    return sum(p.numel() for p in module.parameters())
