@@ -38,7 +38,7 @@ def test_a_patch_is_the_mask_that_holds_it(mask: Any, data: st.DataObject) -> No
 def test_a_stroke_in_a_large_volume_stays_small() -> None:
     patch = np.ones((1, 10, 10), np.uint8)
     prompt = InitialMask.of_patch(patch, Region((150, 200, 200), (151, 210, 210)), (300, 512, 512))
-    assert prompt.bits.nbytes == 13
+    assert prompt.packed.bits.nbytes == 13
     assert len(json.dumps(prompt.to_dict())) < 300
 
 

@@ -22,6 +22,7 @@ from bedside.core.errors import FormatError, InputError, WeightsError
 from bedside.core.geometry import Geometry
 from bedside.core.image import Image
 from bedside.core.labels import merge_masks
+from bedside.core.mask import PackedMask
 from bedside.core.region import Region
 from bedside.serve import places
 from bedside.serve.engines import KEPT, Engines, Lent
@@ -31,7 +32,6 @@ from bedside.serve.listeners import BACKLOG, Listener
 from bedside.serve.patches import Layer, crop, decode_bits, encode, encode_bits, paint_labels, whole_box
 from bedside.serve.server import DEFAULT_PORT, listen, new_token
 from bedside.serve.worker import Job, Worker, take_group
-from bedside.session.masks import PackedMask
 
 SHAPE = (4, 5, 6)
 MASKS = hnp.arrays(np.uint8, SHAPE, elements=st.integers(0, 1))

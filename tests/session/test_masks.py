@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 
+from bedside.core.mask import PackedMask
 from bedside.core.region import Region, changed_region
-from bedside.session.masks import Canvas, MaskCache, PackedMask
+from bedside.session.masks import Canvas
 
 MASKS = st.integers(2, 3).flatmap(
     lambda n: hnp.arrays(np.uint8, st.just((5, 7, 4)[:n]), elements=st.sampled_from([0, 0, 0, 1]))
@@ -48,21 +49,3 @@ def test_what_a_canvas_shows_cannot_be_written() -> None:
     shown = Canvas((3, 3)).show(PackedMask.empty(2))
     with pytest.raises(ValueError, match="read-only"):
         shown[0, 0] = 1
-
-
-def test_the_cache_drops_the_least_recently_used() -> None:
-    masks = [pack(np.ones((8, 8), np.uint8)) for _ in range(3)]
-    cache = MaskCache(2 * masks[0].nbytes)
-    cache.put("a", masks[0])
-    cache.put("b", masks[1])
-    assert cache.get("a") is masks[0]
-    cache.put("c", masks[2])
-    assert cache.get("b") is None
-    assert cache.get("a") is masks[0]
-    assert len(cache) == 2
-
-
-def test_a_mask_beyond_the_budget_is_not_kept() -> None:
-    cache = MaskCache(10)
-    cache.put("a", pack(np.ones((8, 8), np.uint8)))
-    assert len(cache) == 0

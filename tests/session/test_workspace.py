@@ -14,10 +14,11 @@ import pytest
 
 from bedside.core.errors import FormatError, InputError
 from bedside.core.image import Image
+from bedside.core.mask import PackedMask
 from bedside.core.prompts import Box, InitialMask, Point
 from bedside.core.region import Region
 from bedside.session.journal import Prompted, Redone, Removed, Undone
-from bedside.session.masks import KeptMask, PackedMask
+from bedside.session.masks import KeptMask
 from bedside.session.stamp import ImageStamp
 from bedside.session.workspace import ObjectLook, ObjectRow, Workspace
 from bedside.session.workspace_file import VERSION, WorkspaceFile, default_workspace

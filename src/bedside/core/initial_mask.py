@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from bedside.core.errors import PromptError
 from bedside.core.geometry import Geometry
-from bedside.core.region import Region, mask_region
+from bedside.core.mask import PackedMask
+from bedside.core.region import Region
 
 
 @dataclass(frozen=True, eq=False, init=False)
@@ -25,13 +26,11 @@ class InitialMask:
 
     Attributes:
         shape: Spatial shape of the image, (z, y, x) or (y, x).
-        region: The smallest region that holds the object; empty for an empty mask.
-        bits: uint8, eight voxels a byte, in C order of ``region``.
+        packed: Voxels of the object.
     """
 
     shape: tuple[int, ...]
-    region: Region
-    bits: NDArray[np.uint8]
+    packed: PackedMask
     frame: ClassVar[Literal["index"]] = "index"
     positive: ClassVar[bool] = True
     kind: ClassVar[str] = "mask"
@@ -51,31 +50,26 @@ class InitialMask:
     def _keep(self, patch: NDArray[Any], region: Region, shape: tuple[int, ...]) -> None:
         if len(shape) not in (2, 3):
             raise PromptError("initial mask", expected="2 or 3 axes", got=len(shape))
-        tight = mask_region(patch)
-        bits = np.packbits(patch[tight.slices] != 0)
-        bits.flags.writeable = False
         object.__setattr__(self, "shape", tuple(int(n) for n in shape))
-        object.__setattr__(self, "region", tight if tight.is_empty else tight.shift(region.start))
-        object.__setattr__(self, "bits", bits)
+        object.__setattr__(self, "packed", PackedMask.of_patch(patch, region))
+
+    @property
+    def region(self) -> Region:
+        """The smallest region that holds the object; empty for an empty mask."""
+        return self.packed.region
 
     @property
     def mask(self) -> NDArray[np.bool_]:
         """The whole mask, bool of ``shape``, read-only; made anew each time."""
-        result = np.zeros(self.shape, dtype=np.bool_)
-        count = math.prod(self.region.shape)
-        result[self.region.slices] = np.unpackbits(self.bits, count=count).reshape(self.region.shape)
+        result = self.packed.patch(Region.whole(self.shape)).astype(np.bool_)
         result.flags.writeable = False
         return result
 
     def __eq__(self, other: object) -> bool:
-        return (
-            isinstance(other, InitialMask)
-            and (self.shape, self.region) == (other.shape, other.region)
-            and np.array_equal(self.bits, other.bits)
-        )
+        return isinstance(other, InitialMask) and (self.shape, self.packed) == (other.shape, other.packed)
 
     def __hash__(self) -> int:
-        return hash((self.shape, self.region, self.bits.tobytes()))
+        return hash((self.shape, self.packed))
 
     @property
     def ndim(self) -> int:
@@ -98,7 +92,7 @@ class InitialMask:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON: the bits of ``box`` (none where it is the whole), deflated and base64-encoded."""
-        packed = base64.b64encode(zlib.compress(self.bits.tobytes(), 9)).decode("ascii")
+        packed = base64.b64encode(zlib.compress(self.packed.bits.tobytes(), 9)).decode("ascii")
         box = {"box": [list(self.region.start), list(self.region.stop)]}
         whole = self.region == Region.whole(self.shape)
         return {"kind": self.kind, "shape": list(self.shape), **({} if whole else box), "bits": packed}

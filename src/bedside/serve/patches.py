@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from bedside.core.errors import InputError
 from bedside.core.labels import OverlapPolicy
+from bedside.core.mask import PackedMask
 from bedside.core.region import Region
-from bedside.session.masks import PackedMask
 
 LEVEL = 1
 """zlib's fastest: packed bits of a mask at level 6 take five times as long and are a sixth smaller."""

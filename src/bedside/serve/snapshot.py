@@ -8,12 +8,12 @@ from typing import Literal
 
 from bedside.core.geometry import Geometry
 from bedside.core.labels import OverlapPolicy
+from bedside.core.mask import PackedMask
 from bedside.serve.errors import NotFoundError
 from bedside.serve.messages import Box, ObjectInfo, PromptInfo, PromptList
 from bedside.serve.patches import Layer
 from bedside.session.editing import object_prompts, packed_mask
 from bedside.session.journal import Journal, Prompted
-from bedside.session.masks import PackedMask
 from bedside.session.session import Session
 from bedside.session.workspace import ObjectLook
 

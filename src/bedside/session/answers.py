@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from bedside.core.cache import LruCache
 from bedside.core.errors import PromptError
+from bedside.core.mask import PackedMask
 from bedside.core.prompts import InitialMask, Point, Prompt
 from bedside.session.journal import Prompted
-from bedside.session.masks import Canvas, KeptMask, MaskCache, PackedMask
+from bedside.session.masks import Canvas, KeptMask
 
 if TYPE_CHECKING:
     from bedside.engines.protocol import Segmenter, Suggesting
@@ -44,7 +46,7 @@ class Answers:
         self.passes = 0
         self._segmenter = segmenter
         self._canvas = canvas
-        self._cache = MaskCache(cache_bytes)
+        self._cache: LruCache[tuple[int, ...], PackedMask] = LruCache(cache_bytes, lambda mask: mask.nbytes)
         self._qualities: dict[tuple[int, ...], float | None] = {}
 
     def mask(self, prompts: Sequence[Prompted]) -> PackedMask:
@@ -119,7 +121,7 @@ class Answers:
     def _step(self, prompts: Sequence[Prompted], before: PackedMask, fresh: int) -> PackedMask:
         last = prompts[-1].prompt
         if isinstance(last, InitialMask):
-            return PackedMask(last.region, last.bits)
+            return last.packed
         if not self._starts(prompts, before):
             return before
         kinds = self._segmenter.capabilities.prompt_kinds

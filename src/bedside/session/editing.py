@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bedside.core.errors import InputError, PromptError
+from bedside.core.mask import PackedMask
 from bedside.core.prompts import InitialMask, Prompt
 from bedside.core.region import Region
 from bedside.session.journal import History, ObjectJournal, Prompted
-from bedside.session.masks import PackedMask
 from bedside.session.objects import ObjectState, SessionObject
 from bedside.session.session import Session
 from bedside.session.stamp import ImageStamp

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from bedside.core.mask import PackedMask
 from bedside.session.journal import History, ObjectJournal, Prompted
-from bedside.session.masks import PackedMask
 
 
 @dataclass(frozen=True)

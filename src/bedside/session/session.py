@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from bedside.core.errors import InputError, PromptError
 from bedside.core.image import Image
 from bedside.core.labels import OverlapPolicy, merge_masks
+from bedside.core.mask import PackedMask
 from bedside.core.prompts import (
     InitialMask,
     Point,
@@ -24,7 +25,7 @@ from bedside.core.region import Region
 from bedside.session.answers import Answers
 from bedside.session.gestures import Gestures
 from bedside.session.journal import Event, History, Journal, ObjectJournal, Prompted, Redone, Removed, Undone, history
-from bedside.session.masks import Canvas, KeptMask, PackedMask
+from bedside.session.masks import Canvas, KeptMask
 from bedside.session.objects import ObjectState, SessionObject
 from bedside.session.opening import check_journal, open_image, open_segmenter
 from bedside.session.stamp import ImageStamp

@@ -18,11 +18,12 @@ import numpy as np
 
 from bedside.core.errors import BedsideError, FormatError, InputError
 from bedside.core.labels import OverlapPolicy
+from bedside.core.mask import PackedMask
 from bedside.core.region import Region
 from bedside.session.journal import FORMAT as JOURNAL_FORMAT
 from bedside.session.journal import VERSION as JOURNAL_VERSION
 from bedside.session.journal import Event, Journal
-from bedside.session.masks import KeptMask, PackedMask
+from bedside.session.masks import KeptMask
 from bedside.session.stamp import ImageStamp
 from bedside.session.workspace_file import WorkspaceFile
 

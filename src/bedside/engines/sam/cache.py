@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from numpy.typing import NDArray
 
+from bedside.core.cache import LruCache
 from bedside.engines.sam.system import View
 
+Encoded = tuple[View, Mapping[str, NDArray[Any]]]
+"""A slice as the encoder saw it, and what it made of it."""
 
-class SliceCache:
+
+class SliceCache(LruCache[int, Encoded]):
     """The slices used last, each with what its encoder made of it.
 
     Args:
@@ -19,34 +22,17 @@ class SliceCache:
     """
 
     def __init__(self, memory: int) -> None:
-        self._memory = memory
-        self._kept: OrderedDict[int, tuple[View, Mapping[str, NDArray[Any]]]] = OrderedDict()
-        self._bytes = 0
+        super().__init__(memory, _size, keep_newest=True)
 
-    def get(
-        self, index: int, make: Callable[[int], tuple[View, Mapping[str, NDArray[Any]]]]
-    ) -> tuple[View, Mapping[str, NDArray[Any]]]:
-        """Slice ``index``: the one kept, or else what ``make`` makes of it."""
-        if index in self._kept:
-            self._kept.move_to_end(index)
-            return self._kept[index]
-        entry = make(index)
-        self._kept[index] = entry
-        self._bytes += _size(entry)
-        while self._bytes > self._memory and len(self._kept) > 1:
-            _, oldest = self._kept.popitem(last=False)
-            self._bytes -= _size(oldest)
-        return entry
-
-    def clear(self) -> None:
-        """Keep nothing."""
-        self._kept.clear()
-        self._bytes = 0
-
-    def __len__(self) -> int:
-        return len(self._kept)
+    def get_or_make(self, index: int, make: Callable[[int], Encoded]) -> Encoded:
+        """Return slice ``index``: the one kept, or else what ``make`` makes of it."""
+        kept = self.get(index)
+        if kept is None:
+            kept = make(index)
+            self.put(index, kept)
+        return kept
 
 
-def _size(entry: tuple[View, Mapping[str, NDArray[Any]]]) -> int:
+def _size(entry: Encoded) -> int:
     view, features = entry
     return view.pixels.nbytes + view.colours.nbytes + sum(array.nbytes for array in features.values())

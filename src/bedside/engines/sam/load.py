@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from dataclasses import replace
 
+from bedside.core.cache import LruCache
 from bedside.core.errors import InputError, WeightsError
 from bedside.core.image import Image
 from bedside.engines.loaded import EngineRequest
@@ -115,7 +115,7 @@ class Experts:
     def __init__(self, request: EngineRequest, general: Network) -> None:
         self._request = request
         self._general = general
-        self._open: OrderedDict[str, Network] = OrderedDict()
+        self._open: LruCache[str, Network] = LruCache(LOADED)
 
     def __call__(self, image: Image) -> Network:
         """The network for an image.
@@ -127,9 +127,8 @@ class Experts:
         for stem in daft.experts(image.modality):
             if stem == daft.GENERAL:
                 break
-            if stem in self._open:
-                self._open.move_to_end(stem)
-                return self._open[stem]
+            if (network := self._open.get(stem)) is not None:
+                return network
             files = self._find(stem)
             if files is not None:
                 return self._load(stem, files)
@@ -148,7 +147,6 @@ class Experts:
         if file_sha256(files.tensors) != files.card.sha256:
             raise WeightsError(f"{files.tensors} is damaged or of another version", fix="install the weights again")
         system = lite_medsam.SYSTEM if stem == daft.BASELINE else daft.SYSTEM
-        self._open[stem] = open_network(self._request, files, system)
-        while len(self._open) > LOADED:
-            self._open.popitem(last=False)
-        return self._open[stem]
+        network = open_network(self._request, files, system)
+        self._open.put(stem, network)
+        return network

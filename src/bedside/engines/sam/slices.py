@@ -172,7 +172,7 @@ class SliceSegmenter:
         """The answer on one slice, by the mask of the slice before where that has one, and else by the box itself."""
         _, network = self._ready()
         system = network.system
-        view, features = self._cache.get(index, lambda i: self._encode(i, clock))
+        view, features = self._cache.get_or_make(index, lambda i: self._encode(i, clock))
         began = time.perf_counter()
         following = following_box(before, view.frame, system) if before is not None else None
         on_grid = following if following is not None else box_on_grid(corners, view.frame, system)
