@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +12,8 @@ import numpy as np
 
 from bedside.core.errors import WeightsError
 from bedside.serve.engines import Engines
+from bedside.session.journal import Prompted
+from bedside.session.workspace import Workspace
 
 Start = Callable[..., Any]
 SQUARES, CUBES = (40, 60), (12, 30, 40)
@@ -61,7 +64,7 @@ def test_what_waits_for_an_image_that_broke_is_refused_and_not_written(start: St
     server.gate.reached.acquire()
     server.gate.close()
     connection = server.service.workspace._connection
-    connection.execute("CREATE TEMP TRIGGER full BEFORE INSERT ON event BEGIN SELECT RAISE(ABORT, 'disk is full'); END")
+    connection.execute("CREATE TEMP TRIGGER full BEFORE INSERT ON mask BEGIN SELECT RAISE(ABORT, 'disk is full'); END")
     prompt = {"prompt": {"kind": "point", "position": [44, 28]}}
     answers: dict[str, str] = {}
 
@@ -128,3 +131,89 @@ def test_work_of_a_model_that_is_gone_is_shown_and_can_be_painted(start: Start, 
     assert server.open(picture)["model_problem"] is None
     assert np.array_equal(server.mask(image, 1, SQUARES), mask)
     assert server.click(image, 44, 28, object=1)["objects"][0]["prompts"] == 3
+
+
+def as_a_kill_leaves_it(server: Any, folder: Path) -> Workspace:
+    """The workspace as it lies on the disk at this moment, opened by another process's eyes."""
+    path = server.service.workspace.path
+    folder.mkdir()
+    for suffix in ("", "-wal"):
+        if (source := path.with_name(path.name + suffix)).exists():
+            shutil.copy(source, folder / source.name)
+    return Workspace(folder / path.name)
+
+
+def prompts_kept(workspace: Workspace, image: int) -> list[list[tuple[float, ...]]]:
+    journal, _ = workspace.journal(image)
+    return [[e.prompt.position for e in o.events if isinstance(e, Prompted)] for o in journal.objects]
+
+
+def test_a_prompt_is_on_disk_before_the_network_is_asked(start: Start, picture: Path, tmp_path: Path) -> None:
+    server = start()
+    image = server.open(picture)["image"]
+    server.gate.close()
+    thread = threading.Thread(target=server.click, args=(image, 12, 8))
+    thread.start()
+    assert server.gate.reached.acquire(timeout=10)
+    killed = as_a_kill_leaves_it(server, tmp_path / "killed")
+    server.gate.open()
+    thread.join(20)
+    assert prompts_kept(killed, image) == [[(12.0, 8.0)]]
+    killed.close()
+    # Opened again, what the network did not come to is answered then.
+    shutil.copytree(tmp_path / "killed", tmp_path / "state", dirs_exist_ok=True)
+    server = start()
+    (again,) = server.open(picture)["objects"]
+    assert (again["voxels"], again["prompts"]) == (100, 1)
+
+
+def test_a_prompt_that_the_network_fails_on_never_happened(start: Start, picture: Path, tmp_path: Path) -> None:
+    server = start()
+    image = server.open(picture)["image"]
+    server.click(image, 12, 8)
+    server.growers[0].fail = True
+    server.refused("POST", f"/api/images/{image}/prompts", 500, {"prompt": {"kind": "point", "position": [44, 28]}})
+    kept = as_a_kill_leaves_it(server, tmp_path / "copy")
+    assert prompts_kept(kept, image) == [[(12.0, 8.0)]]
+    kept.close()
+    server.growers[0].fail = False
+    assert server.click(image, 44, 28)["objects"][0]["voxels"] == 164
+    server = start()
+    assert server.open(picture)["objects"][0]["prompts"] == 2
+
+
+def test_what_is_acknowledged_as_superseded_is_kept_when_the_save_fails(
+    start: Start, picture: Path, tmp_path: Path
+) -> None:
+    server = start()
+    image = server.open(picture)["image"]
+    server.click(image, 12, 8)
+    other = server.ok("POST", "/api/sample")["image"]
+    while server.gate.reached.acquire(blocking=False):
+        pass
+    server.gate.close()
+    outcomes: dict[int, Any] = {}
+
+    def ask(number: int, *position: int) -> None:
+        body = {"prompt": {"kind": "point", "position": position}}
+        outcomes[position[0]] = server.client.post(f"/api/images/{number}/prompts", json=body).json()
+
+    threads = [threading.Thread(target=ask, args=(other, 60, 70, 28))]
+    threads[0].start()
+    assert server.gate.reached.acquire(timeout=10)
+    for waiting, x in ((1, 45), (2, 46)):
+        threads.append(threading.Thread(target=ask, args=(image, x, 28)))
+        threads[-1].start()
+        while len(server.service.worker._jobs) < waiting:
+            threading.Event().wait(0.005)
+    connection = server.service.workspace._connection
+    full = f"WHEN NEW.image = {image} BEGIN SELECT RAISE(ABORT, 'disk is full'); END"
+    connection.execute(f"CREATE TEMP TRIGGER full BEFORE INSERT ON mask {full}")
+    server.gate.open()
+    for thread in threads:
+        thread.join(20)
+    assert outcomes[45]["superseded"] is True
+    assert "disk is full" in outcomes[46]["message"]
+    kept = as_a_kill_leaves_it(server, tmp_path / "copy")
+    assert (45.0, 28.0) in prompts_kept(kept, image)[0]
+    kept.close()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
@@ -11,7 +11,7 @@ from bedside import __version__
 from bedside.core.errors import BedsideError
 from bedside.core.prompts import InitialMask
 from bedside.session.editing import object_journals, object_prompts, packed_mask
-from bedside.session.journal import Journal, Prompted, history
+from bedside.session.journal import Event, Journal, ObjectJournal, Prompted, history
 from bedside.session.masks import KeptMask
 from bedside.session.workspace import ObjectLook, ObjectRow, Workspace
 
@@ -46,6 +46,39 @@ class Keeper:
         self.problem: BedsideError | None = None
         self._workspace, self._image = workspace, image
         self._written: dict[int, _Written] = {}
+        self._recorded: set[int] = set()
+        self._begun: set[int] = set()
+
+    # Events are on disk before the network is asked (``session.journal.Recorder``): a kill while it works loses none.
+
+    def record(self, journal: ObjectJournal, event: Event) -> None:
+        """Write an event of an object, and the object where the workspace does not hold it yet.
+
+        Raises:
+            FormatError: The workspace cannot be written.
+        """
+        before = self._written.get(journal.id)
+        look = before.look if before else ObjectLook()
+        self._workspace.record(self._image, ObjectRow(journal.id, journal.name, journal.colour, look, (event,)))
+        if before is None:
+            self._begun.add(journal.id)
+        model = before.model if before else ""
+        self._written[journal.id] = _Written(len(journal.events) + 1, journal.name, journal.colour, look, model)
+        self._recorded.add(journal.id)
+
+    def withdraw(self, journal: ObjectJournal) -> None:
+        """Take back the event that was recorded last of an object.
+
+        Raises:
+            FormatError: The workspace cannot be written.
+        """
+        begun = journal.id in self._begun and not journal.events
+        self._workspace.withdraw(self._image, journal.id, begun)
+        if begun:
+            self._begun.discard(journal.id)
+            del self._written[journal.id]
+        else:
+            self._written[journal.id] = replace(self._written[journal.id], events=len(journal.events))
 
     def take_up(self, session: Session, journal: Journal, looks: Mapping[int, ObjectLook], lent: Lent) -> None:
         """Put the objects of ``journal`` into a session, with the masks that are kept; what is not is answered anew.
@@ -68,12 +101,13 @@ class Keeper:
         rows, events = [], 0
         for item in object_journals(session):
             before = self._written.get(item.id)
-            if states[item.id] == before:
+            recorded = item.id in self._recorded
+            if states[item.id] == before and not recorded:
                 continue
             fresh = item.events[before.events if before else 0 :]
-            events += len(fresh)
+            events += len(fresh) + recorded
             made_by, kept = "", None
-            if item.events and (fresh or before is None or before.model != lent.name):
+            if item.events and (fresh or recorded or before is None or before.model != lent.name):
                 made_by = _made_by(object_prompts(session, item.id), lent.name, self._weights(lent))
                 kept = KeptMask(packed_mask(session, item.id), qualities[item.id])
             rows.append(ObjectRow(item.id, item.name, item.colour, states[item.id].look, fresh, made_by, kept))
@@ -81,6 +115,8 @@ class Keeper:
         answered_by = lent.name if events else None
         version = self._workspace.save(self._image, rows, current.id if current else None, deleted, answered_by)
         self._written = states
+        self._recorded.clear()
+        self._begun.clear()
         return version
 
     def _known(self, journal: Journal, lent: Lent) -> dict[int, KeptMask]:

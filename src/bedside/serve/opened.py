@@ -34,6 +34,7 @@ from bedside.session.editing import (
     packed_mask,
     remove_object,
 )
+from bedside.session.journal import Event, ObjectJournal
 from bedside.session.session import Session
 from bedside.session.workspace import ImageRecord, ObjectLook, Workspace
 from bedside.weights.defaults import default_model as bundled_model
@@ -92,6 +93,7 @@ class OpenImage:
         self._keeper = Keeper(workspace, record.id)
         self._keeper.take_up(self._session, journal, self._looks, self._lent)
         number_prompts_after(self._session, workspace.last_prompt(record.id))
+        self._session.record_events(self)
         self.snapshot = self._look(record.version)
 
     @property
@@ -344,6 +346,14 @@ class OpenImage:
         return take_snapshot(self._session, version, self._policy, self._looks)
 
     # Keeping
+
+    def record(self, journal: ObjectJournal, event: Event) -> None:
+        """Write an event before the mask that follows from it is made; see ``session.journal.Recorder``."""
+        self._write(lambda: self._keeper.record(journal, event))
+
+    def withdraw(self, journal: ObjectJournal) -> None:
+        """Take back the event that was written last of an object."""
+        self._write(lambda: self._keeper.withdraw(journal))
 
     def _write(self, write: Callable[[], Any]) -> Any:
         try:

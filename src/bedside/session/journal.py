@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol
 
 from bedside.core.errors import BedsideError, FormatError, InputError
 from bedside.core.files import write_text_atomically
@@ -135,6 +135,18 @@ def history(events: Sequence[Event]) -> History:
     for event in events:
         state = state.after(event)
     return state
+
+
+class Recorder(Protocol):
+    """Keeps events before the masks that follow from them are made, so that whatever interrupts loses none."""
+
+    def record(self, journal: ObjectJournal, event: Event) -> None:
+        """Keep ``event`` as the next of an object; ``journal`` holds those before it."""
+        ...
+
+    def withdraw(self, journal: ObjectJournal) -> None:
+        """Take back what was recorded last of an object, whose mask could not be made."""
+        ...
 
 
 @dataclass(frozen=True)

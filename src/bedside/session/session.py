@@ -24,7 +24,18 @@ from bedside.core.prompts import (
 from bedside.core.region import Region
 from bedside.session.answers import Answers
 from bedside.session.gestures import Gestures
-from bedside.session.journal import Event, History, Journal, ObjectJournal, Prompted, Redone, Removed, Undone, history
+from bedside.session.journal import (
+    Event,
+    History,
+    Journal,
+    ObjectJournal,
+    Prompted,
+    Recorder,
+    Redone,
+    Removed,
+    Undone,
+    history,
+)
 from bedside.session.masks import Canvas, KeptMask
 from bedside.session.objects import ObjectState, SessionObject
 from bedside.session.opening import check_journal, open_image, open_segmenter
@@ -68,6 +79,7 @@ class Session(Gestures):
         self._states: dict[int, ObjectState] = {}
         self._current: int | None = None
         self._last_prompt = 0
+        self._recorder: Recorder | None = None
 
     # Objects
 
@@ -147,7 +159,7 @@ class Session(Gestures):
         if state is None:
             state = ObjectState(ObjectJournal(1, "object 1"), History(), PackedMask.empty(self.image.ndim))
         self._answers.placed[event.id] = placed
-        changed = self._happen(state, event)
+        changed = self._apply(state, event)
         self._last_prompt = event.id
         # An object that was begun for this prompt is kept only now that the prompt was answered.
         if self._current is None:
@@ -161,7 +173,7 @@ class Session(Gestures):
             The region in which its mask changed; None where there was nothing to undo.
         """
         state = self._existing(object_id)
-        return self._happen(state, Undone()) if state and state.history.actions else None
+        return self._apply(state, Undone()) if state and state.history.actions else None
 
     def redo(self, object_id: int | None = None) -> Region | None:
         """Put back what was last undone.
@@ -170,7 +182,7 @@ class Session(Gestures):
             The region in which the mask changed; None where there was nothing to redo.
         """
         state = self._existing(object_id)
-        return self._happen(state, Redone()) if state and state.history.undone else None
+        return self._apply(state, Redone()) if state and state.history.undone else None
 
     def remove_prompt(self, prompt_id: int) -> Region:
         """Take one prompt away, wherever it stands; those after it are answered anew.
@@ -183,7 +195,7 @@ class Session(Gestures):
         """
         for state in self._states.values():
             if any(p.id == prompt_id for p in state.history.prompts):
-                return self._happen(state, Removed(prompt_id))
+                return self._apply(state, Removed(prompt_id))
         numbers = [p.id for state in self._states.values() for p in state.history.prompts]
         raise InputError("prompt to remove", expected=f"one of {numbers}", got=prompt_id)
 
@@ -380,10 +392,21 @@ class Session(Gestures):
             )
         return place_prompt(prompt, self.image.geometry)
 
-    def _happen(self, state: ObjectState, event: Event) -> Region:
-        """Let ``event`` happen to an object: nothing is kept unless the mask that follows could be made."""
+    def record_events(self, recorder: Recorder) -> None:
+        """Have ``recorder`` keep every event from now on, before the mask that follows from it is made."""
+        self._recorder = recorder
+
+    def _apply(self, state: ObjectState, event: Event) -> Region:
+        """Apply ``event`` to an object: nothing is kept unless the mask that follows could be made."""
         past = state.history.after(event)
-        mask = self._answers.mask(past.prompts)
+        if self._recorder is not None:
+            self._recorder.record(state.journal, event)
+        try:
+            mask = self._answers.mask(past.prompts)
+        except BaseException:
+            if self._recorder is not None:
+                self._recorder.withdraw(state.journal)
+            raise
         journal = state.journal.append(event)
         self._states[journal.id] = replace(state, journal=journal, history=past, mask=mask)
         return state.mask.changed(mask)

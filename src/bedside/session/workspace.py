@@ -40,6 +40,10 @@ def _below(folder: Path) -> tuple[str, str]:
     return prefix, prefix
 
 
+WITHDRAWN = "withdrawn"
+"""Note in the file that the event before it never happened: the mask that follows from it could not be made."""
+
+
 @dataclass(frozen=True)
 class ItemRecord:
     """A place where an image is: a line of a worklist.
@@ -287,17 +291,7 @@ class Workspace:
         """
         with self._transaction() as run:
             for row in rows:
-                run(
-                    "INSERT INTO object (image, id, name, colour, visible, locked) VALUES (?, ?, ?, ?, ?, ?)"
-                    " ON CONFLICT (image, id) DO UPDATE SET name = excluded.name, colour = excluded.colour,"
-                    " visible = excluded.visible, locked = excluded.locked",
-                    *(image, row.id, row.name, row.colour, row.look.visible, row.look.locked),
-                )
-                for event in row.events:
-                    run(
-                        "INSERT INTO event (image, object, body, made) VALUES (?, ?, ?, ?)",
-                        *(image, row.id, json.dumps(event.to_dict()), time.time()),
-                    )
+                _write_object(run, image, row)
                 if row.kept is not None:
                     mask = row.kept.mask
                     region = json.dumps([mask.region.start, mask.region.stop])
@@ -315,6 +309,24 @@ class Workspace:
                 run("UPDATE item SET state = 'in progress' WHERE image = ? AND state = 'new'", image)
             run("UPDATE image SET current = ?, version = version + 1 WHERE id = ?", current, image)
             return int(run("SELECT version FROM image WHERE id = ?", image).fetchone()[0])
+
+    def record(self, image: int, row: ObjectRow) -> None:
+        """Write an object and the events that are new, on disk when it returns; the mask follows by ``save``."""
+        with self._transaction() as run:
+            _write_object(run, image, row)
+
+    def withdraw(self, image: int, number: int, begun: bool) -> None:
+        """Take back the last event of an object, and the object itself where it was ``begun`` with it.
+
+        The journal only grows: what is taken back stays in the file, with a note that it never happened.
+        """
+        with self._transaction() as run:
+            run(
+                "INSERT INTO event (image, object, body, made) VALUES (?, ?, ?, ?)",
+                *(image, number, json.dumps({"event": WITHDRAWN}), time.time()),
+            )
+            if begun:
+                run("UPDATE object SET deleted = 1 WHERE (image, id) = (?, ?)", image, number)
 
     def last_object(self, image: int) -> int:
         """The highest number that an object of an image ever had, deleted ones included; 0 before the first."""
@@ -365,7 +377,14 @@ class Workspace:
         found = self._connection.execute(
             "SELECT body FROM event WHERE (image, object) = (?, ?) ORDER BY seq", (image, number)
         )
-        return [json.loads(body) for (body,) in found]
+        events: list[Any] = []
+        for (body,) in found:
+            event = json.loads(body)
+            if event.get("event") == WITHDRAWN:
+                events.pop()
+            else:
+                events.append(event)
+        return events
 
     def remembered_mask(self, image: int, number: int, made_by: str | None) -> KeptMask | None:
         """The mask of an object, if it was made by just that; with None, by whatever answered its prompts."""
@@ -408,3 +427,18 @@ class Workspace:
                     raise
             except sqlite3.Error as error:
                 raise FormatError(f"cannot write the workspace {self.path}", got=str(error)) from error
+
+
+def _write_object(run: Any, image: int, row: ObjectRow) -> None:
+    """Write an object as it is, and its events that are new."""
+    run(
+        "INSERT INTO object (image, id, name, colour, visible, locked) VALUES (?, ?, ?, ?, ?, ?)"
+        " ON CONFLICT (image, id) DO UPDATE SET name = excluded.name, colour = excluded.colour,"
+        " visible = excluded.visible, locked = excluded.locked",
+        *(image, row.id, row.name, row.colour, row.look.visible, row.look.locked),
+    )
+    for event in row.events:
+        run(
+            "INSERT INTO event (image, object, body, made) VALUES (?, ?, ?, ?)",
+            *(image, row.id, json.dumps(event.to_dict()), time.time()),
+        )
