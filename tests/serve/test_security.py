@@ -7,6 +7,10 @@ from typing import Any
 
 import httpx
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bedside.serve.security import Guard, _joined
 
 Start = Callable[..., Any]
 
@@ -32,6 +36,24 @@ def test_the_opened_address_lets_in_by_a_cookie(anyone: Any) -> None:
     assert cookie.startswith(f"bedside_{server.port}=")
     assert {"HttpOnly", "SameSite=Strict", "Path=/"} <= {part.strip() for part in cookie.split(";")}
     assert anyone("/api/state", Cookie=cookie.split(";")[0]).status_code == 200
+
+
+@given(st.lists(st.text(st.characters(min_codepoint=33, max_codepoint=126, exclude_characters=";,"), max_size=20)))
+def test_cookies_of_other_programs_lock_nobody_out(others: list[str]) -> None:
+    # All programs on this host share their cookies, odd ones of any kind among them.
+    guard = Guard(lambda *_: None, 8000, "secret")  # type: ignore[arg-type, return-value]
+    for place in range(len(others) + 1):
+        cookies = [*others[:place], "bedside_8000=secret", *others[place:]]
+        assert guard._has_token({"cookie": "; ".join(cookies)})
+        assert guard._has_token(_joined([(b"cookie", cookie.encode()) for cookie in cookies]))
+    assert not guard._has_token({"cookie": "; ".join(o for o in others if o != "bedside_8000=secret")})
+
+
+def test_a_line_break_in_the_address_is_no_failure(anyone: Any) -> None:
+    for path in ("/%0d%0aa?token=a-token-for-tests-only", "/?token=a%0d%0ab", "/?token=a-token-for-tests-only&a=%0ab"):
+        answer = anyone(path)
+        assert answer.status_code == 303
+        assert answer.headers["location"].isprintable()
 
 
 @pytest.mark.parametrize(

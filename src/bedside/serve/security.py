@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Awaitable, Callable, MutableMapping
-from http.cookies import CookieError, SimpleCookie
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 from bedside.serve.errors import OtherSiteError, TokenError, TooLargeError, problem_fields
 
@@ -49,7 +48,7 @@ class Guard:
         if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
-        headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
+        headers = _joined(scope["headers"])
         if not self._is_ours(headers):
             await _refuse(scope, send, 403, OtherSiteError(headers.get("origin") or headers.get("host", "no host")))
         elif scope["path"].startswith("/api") and scope["path"] not in OPEN_PATHS and not self._has_token(headers):
@@ -85,11 +84,10 @@ class Guard:
         bearer = headers.get("authorization", "").removeprefix("Bearer ")
         if bearer and secrets.compare_digest(bearer.encode(), self._token.encode()):
             return True
-        try:
-            morsel = SimpleCookie(headers.get("cookie", "")).get(self._cookie)
-        except CookieError:
-            return False
-        return morsel is not None and secrets.compare_digest(morsel.value.encode(), self._token.encode())
+        # Split by hand: all programs on this host share their cookies, and a parser gives up at the first odd one.
+        given = (pair.strip().partition("=") for pair in headers.get("cookie", "").split(";"))
+        ours = [value.strip('"') for name, _, value in given if name == self._cookie]
+        return any(secrets.compare_digest(value.encode(), self._token.encode()) for value in ours)
 
     async def _take_token(self, scope: Scope, send: Send) -> None:
         """Turn the token in the address into a cookie, so that it stays in no history, and go on without it."""
@@ -97,13 +95,22 @@ class Guard:
         given = dict(query).get("token", "")
         rest = urlencode([(key, value) for key, value in query if key != "token"])
         # One slash only: two would lead to another host.
-        target = "/" + scope["path"].lstrip("/\\") + (f"?{rest}" if rest else "")
+        target = "/" + quote(scope["path"].lstrip("/\\")) + (f"?{rest}" if rest else "")
         headers = [(b"location", target.encode()), (b"cache-control", b"no-store")]
         if secrets.compare_digest(given.encode(), self._token.encode()):
             cookie = f"{self._cookie}={self._token}; Path=/; HttpOnly; SameSite=Strict"
             headers.append((b"set-cookie", cookie.encode()))
         await send({"type": "http.response.start", "status": 303, "headers": headers})
         await send({"type": "http.response.body", "body": b""})
+
+
+def _joined(pairs: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
+    """Headers by name in lower case; several cookies are one list, and of any other header the last counts."""
+    headers: dict[str, str] = {}
+    for name, value in pairs:
+        key, text = name.decode("latin-1").lower(), value.decode("latin-1")
+        headers[key] = f"{headers[key]}; {text}" if key == "cookie" and key in headers else text
+    return headers
 
 
 def _excess(scope: Scope, headers: dict[str, str]) -> str | None:
