@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from bedside.core.prompts import Box, InitialMask, Lasso, Point, Prompt, Scribble, prompt_from_dict
 from bedside.imaging.paint import (
@@ -210,3 +213,37 @@ def test_a_box_around_the_whole_grid_fills_it() -> None:
     for grid in GRIDS:
         box = Box((-100.0,) * len(grid), (100.0,) * len(grid))
         np.testing.assert_array_equal(paint_prompts([box], grid)[0], np.ones(grid))
+
+
+def distance_from_segments(shape: tuple[int, ...], points: list[tuple[float, ...]]) -> NDArray[np.float64]:
+    """Distance of every cell from a polyline in (x, y) order, one cell and one segment at a time."""
+    result = np.full(shape, np.inf)
+    corners = [np.array(p[::-1]) for p in points]
+    for index in np.ndindex(*shape):
+        cell = np.array(index, dtype=float)
+        for a, b in itertools.pairwise(corners):
+            length = float((b - a) @ (b - a))
+            share = min(max(float((cell - a) @ (b - a)) / length, 0.0), 1.0) if length else 0.0
+            result[index] = min(result[index], float(np.linalg.norm(cell - a - share * (b - a))))
+    return result
+
+
+@given(
+    st.lists(st.tuples(st.floats(-4, 16), st.floats(-4, 13)), min_size=2, max_size=8),
+    st.floats(1, 5),
+)
+def test_a_stroke_is_as_wide_as_it_says_all_along(points: list[tuple[float, float]], thickness: float) -> None:
+    painted = paint_prompts([Scribble(tuple(points), thickness=thickness)], (10, 13))[2]
+    expected = np.clip(thickness / 2 + 0.5 - distance_from_segments((10, 13), points), 0, 1)
+    assert np.allclose(painted, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("shape", [(24, 31), (9, 12, 14)])
+def test_a_stroke_of_many_segments_is_painted_by_its_places(shape: tuple[int, ...]) -> None:
+    generator = np.random.default_rng(0)
+    points = [tuple(generator.uniform(0, np.array(shape[::-1]) - 1)) for _ in range(12)]
+    once = paint_prompts([Scribble(tuple(points), thickness=2)], shape)[2]
+    # There and back so often that the cells around all segments add up to more than are painted one by one.
+    often = paint_prompts([Scribble((*points, *points[::-1]) * 600, thickness=2)], shape)[2]
+    assert np.abs(often - once).max() < 0.5
+    assert np.abs(often - once).mean() < 0.01 * len(shape) ** 2

@@ -7,11 +7,11 @@ scribble, positive and negative. All values are in 0..1 and combine by maximum.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
 from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from bedside.core.prompts import Box, InitialMask, Lasso, Point, Prompt, Scribble
 
@@ -23,6 +23,16 @@ CHANNELS = (
 )
 CLICK_RADIUS = 3.0
 """Radius of a painted click in cells of the grid; the value falls from 1 at the click to 0 one cell beyond it."""
+
+CHUNK, CHUNK_CELLS = 256, 400_000
+"""Segments of a stroke painted at once at most, and distances that are computed for them."""
+MOST_CELLS = 1_000_000
+"""A stroke whose segments have more cells around them is painted by the places that it passes: no hand draws one."""
+LATTICE = 4
+"""Places along each side of a cell that such a stroke is rounded to, on images; half as many in volumes."""
+
+MOST_PLACES = 3_000_000
+"""Places that such a stroke is painted by; where it were more, it covers all that lies around it long before."""
 
 Array = TypeVar("Array")
 
@@ -103,27 +113,78 @@ def _paint_box(channel: NDArray[np.float32], box: Box) -> None:
 
 
 def _paint_scribble(channel: NDArray[np.float32], scribble: Scribble) -> None:
-    points = np.array(scribble.points)[:, ::-1]
-    if not scribble.connected or len(points) == 1:
-        for point in points:
-            _paint_segment(channel, point, point, scribble.thickness)
+    points = np.array(scribble.points, dtype=np.float64)[:, ::-1]
+    joined = scribble.connected and len(points) > 1
+    starts, stops = (points[:-1], points[1:]) if joined else (points, points)
+    reach = max(scribble.thickness, 1.0) / 2 + 0.5
+    low, high = np.minimum(starts, stops) - reach, np.maximum(starts, stops) + reach
+    seen = ((high >= 0) & (low <= np.array(channel.shape) - 1)).all(axis=1)
+    starts, stops, low, high = starts[seen], stops[seen], low[seen], high[seen]
+    if (high - low + 1.0).prod(axis=1).sum() > MOST_CELLS:
+        _paint_many(channel, starts, stops, scribble.thickness)
         return
-    for start, stop in pairwise(points):
-        _paint_segment(channel, start, stop, scribble.thickness)
+    first = 0
+    while first < len(starts):
+        count = _fitting(low[first : first + CHUNK], high[first : first + CHUNK])
+        chunk = slice(first, first + count)
+        block = _block(channel.shape, low[chunk].min(axis=0), high[chunk].max(axis=0))
+        distance = _segment_distances(block, starts[chunk], stops[chunk])
+        target = channel[block]
+        np.maximum(target, stroke_values(distance, scribble.thickness).astype(np.float32), out=target)
+        first += count
 
 
-def _paint_segment(
-    channel: NDArray[np.float32], start: NDArray[np.float64], stop: NDArray[np.float64], thickness: float
+def _fitting(low: NDArray[np.float64], high: NDArray[np.float64]) -> int:
+    """How many of some segments are painted at once: as many as take ``CHUNK_CELLS`` distances, at least one."""
+    extents = np.maximum.accumulate(high, axis=0) - np.minimum.accumulate(low, axis=0) + 1.0
+    work = extents.prod(axis=1) * np.arange(1, len(low) + 1)
+    return max(1, int(np.searchsorted(work, CHUNK_CELLS)))
+
+
+def _segment_distances(
+    block: tuple[slice, ...], starts: NDArray[np.float64], stops: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Distance of each cell of a block from the nearest of some segments (n, axes), of the block's shape."""
+    axes = np.meshgrid(*[np.arange(s.start, s.stop, dtype=np.float64) for s in block], indexing="ij")
+    along = stops - starts
+    length = np.square(along).sum(axis=1)
+    column = (-1,) + (1,) * len(block)
+    offsets = [axis - starts[:, k].reshape(column) for k, axis in enumerate(axes)]
+    projected = sum(offset * along[:, k].reshape(column) for k, offset in enumerate(offsets))
+    share = np.clip(projected / np.where(length > 0, length, 1.0).reshape(column), 0.0, 1.0)
+    squared = sum(np.square(offset - share * along[:, k].reshape(column)) for k, offset in enumerate(offsets))
+    nearest: NDArray[np.float64] = np.sqrt(np.min(squared, axis=0))
+    return nearest
+
+
+def _paint_many(
+    channel: NDArray[np.float32], starts: NDArray[np.float64], stops: NDArray[np.float64], thickness: float
 ) -> None:
+    """Paint more segments than one by one would be worth: their places on a finer lattice, and distances from those.
+
+    A cell's distance is then off by less than its share of the lattice, and the work is bounded by the grid.
+    """
     reach = max(thickness, 1.0) / 2 + 0.5
-    block = _block(channel.shape, np.minimum(start, stop) - reach, np.maximum(start, stop) + reach)
-    if any(s.start >= s.stop for s in block):
+    ends = np.concatenate([starts, stops])
+    block = _block(channel.shape, ends.min(axis=0) - reach, ends.max(axis=0) + reach)
+    origin = np.array([s.start for s in block], dtype=np.float64)
+    fine = LATTICE if channel.ndim == 2 else LATTICE // 2
+    shape = tuple((s.stop - s.start - 1) * fine + 1 for s in block)
+    drawn = np.ones(shape, dtype=np.bool_)
+    for first in range(0, len(starts), CHUNK):
+        begin = (starts[first : first + CHUNK] - origin) * fine
+        along = (stops[first : first + CHUNK] - origin) * fine - begin
+        steps = max(2, min(int(np.ceil(np.abs(along).max())) + 1, MOST_PLACES // len(starts)))
+        share = np.linspace(0.0, 1.0, steps)
+        places = (
+            np.rint(begin[:, None] + share[None, :, None] * along[:, None]).astype(np.int64).reshape(-1, len(shape))
+        )
+        places = places[((places >= 0) & (places < shape)).all(axis=1)]
+        drawn[tuple(places.T)] = False
+    if drawn.all():
         return
-    cells = np.stack(np.meshgrid(*[np.arange(s.start, s.stop) for s in block], indexing="ij"), axis=-1) - start
-    along = stop - start
-    length = float(along @ along)
-    share = np.clip(cells @ along / length, 0.0, 1.0) if length > 0 else np.zeros(cells.shape[:-1])
-    distance = np.sqrt(((cells - share[..., None] * along) ** 2).sum(axis=-1))
+    cells = (slice(None, None, fine),) * len(shape)
+    distance = ndimage.distance_transform_edt(drawn, sampling=1.0 / fine)[cells]
     target = channel[block]
     np.maximum(target, stroke_values(distance, thickness).astype(np.float32), out=target)
 
