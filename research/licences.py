@@ -37,12 +37,12 @@ def named_packages(project: Path) -> dict[str, list[str]]:
 def licence_of(package: str) -> str:
     """Say what an installed package's metadata states as its licence, as an SPDX identifier where it has one."""
     try:
-        described = metadata.metadata(package)
+        described: Any = metadata.metadata(package)
     except metadata.PackageNotFoundError:
         return "not installed here"
     expression = described.get("License-Expression")
     if expression:
-        return expression
+        return str(expression)
     classifiers = [c.rsplit(" :: ", 1)[1] for c in described.get_all("Classifier") or [] if c.startswith("License ::")]
     stated = (described.get("License") or "").strip().splitlines()
     return ", ".join(classifiers) or (stated[0][:60] if stated else "not stated")
