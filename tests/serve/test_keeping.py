@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import threading
 from collections.abc import Callable
@@ -11,6 +12,8 @@ from typing import Any
 import numpy as np
 
 from bedside.core.errors import WeightsError
+from bedside.core.image import Image
+from bedside.io import write_image
 from bedside.serve.engines import Engines
 from bedside.session.journal import Prompted
 from bedside.session.workspace import Workspace
@@ -217,3 +220,21 @@ def test_what_is_acknowledged_as_superseded_is_kept_when_the_save_fails(
     kept = as_a_kill_leaves_it(server, tmp_path / "copy")
     assert (45.0, 28.0) in prompts_kept(kept, image)[0]
     kept.close()
+
+
+def test_a_file_replaced_by_one_of_equal_size_and_time_is_another_image(start: Start, tmp_path: Path) -> None:
+    path = tmp_path / "picture.png"
+    for seed in (0, 1):
+        noise = np.random.default_rng(seed).integers(0, 2, (16, 16), dtype=np.uint8) * 255
+        path.write_bytes(b"")
+        write_image(path, Image.from_array(noise))
+        # Text beside the samples makes both files equally long.
+        path.write_bytes(path.read_bytes().ljust(2000, b"\0"))
+        os.utime(path, (1_700_000_000, 1_700_000_000))
+        server = start()
+        opened = server.open(path)
+        if seed == 0:
+            first = opened["image"]
+            server.click(first, 12, 8)
+    assert opened["image"] != first
+    assert opened["objects"] == []

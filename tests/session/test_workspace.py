@@ -153,12 +153,16 @@ def test_masks_are_known_for_just_what_made_them(workspace: Workspace) -> None:
     assert workspace.remembered_mask(image, 1, "model and prompts") is not None
 
 
-def test_a_file_is_hashed_again_only_when_it_changed(workspace: Workspace) -> None:
-    item = workspace.item("/data/a.png")
-    workspace.found(item, STAMP, size=10, modified=20)
-    assert workspace.known_stamp(item, 10, 20) == STAMP
-    assert workspace.known_stamp(item, 11, 20) is None
-    assert workspace.known_stamp(item, 10, 21) is None
+def test_a_workspace_is_one_through_a_link_too(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path / "w.sqlite")
+    (tmp_path / "elsewhere").mkdir()
+    link = tmp_path / "elsewhere" / "link.sqlite"
+    link.symlink_to(tmp_path / "w.sqlite")
+    with pytest.raises(InputError, match="in use"):
+        Workspace(link)
+    workspace.close()
+    Workspace(link).close()
+    assert link.is_symlink()
 
 
 def test_items_by_place(workspace: Workspace) -> None:

@@ -40,10 +40,10 @@ class Opener:
         """
         seconds: dict[str, float] = {}
         with _timed(seconds, "read"):
-            image, size, modified = self._read(item)
+            image = self._read(item)
         with _timed(seconds, "hash"):
-            stamp = self._stamp(item, image, size, modified)
-            record = self._workspace.found(item.id, stamp, size, modified)
+            # Each time: a file may be replaced by one of equal size and time, and samples may lie in another file.
+            record = self._workspace.found(item.id, ImageStamp.of(image))
         with _timed(seconds, "look"):
             facts = facts_of(image)
         with _timed(seconds, "journal"):
@@ -51,28 +51,18 @@ class Opener:
         opened.seconds = seconds
         return opened
 
-    def _read(self, item: ItemRecord) -> tuple[Image, int | None, int | None]:
-        """The image, and size and time of its file; a folder has neither."""
+    def _read(self, item: ItemRecord) -> Image:
+        """Read the image at an item, out of its archive where it lies in one."""
         path = Path(item.path)
         try:
+            path.stat()
             if is_archive(path):
                 path = unpack(path, self._folder)
-            about = path.stat() if path.is_file() else None
+        except FileNotFoundError:
+            pass  # What is missing is said by who reads it.
         except OSError as error:
             raise FormatError(f"{item.path} cannot be opened", got=error.strerror) from error
-        image = read_image(path, series=item.series, volume=item.volume)
-        return image, about.st_size if about else None, about.st_mtime_ns if about else None
-
-    def _stamp(self, item: ItemRecord, image: Image, size: int | None, modified: int | None) -> ImageStamp:
-        """What identifies the image; hashed only where the file is not the one that was hashed before."""
-        known = self._workspace.known_stamp(item.id, size, modified) if size is not None and modified else None
-        if known is not None and (known.shape, known.dtype, known.geometry) == (
-            image.array.shape,
-            image.array.dtype.name,
-            image.geometry,
-        ):
-            return known
-        return ImageStamp.of(image)
+        return read_image(path, series=item.series, volume=item.volume)
 
 
 @contextmanager

@@ -208,24 +208,8 @@ class Workspace:
 
     # Images
 
-    def known_stamp(self, item: int, size: int, modified: int) -> ImageStamp | None:
-        """The stamp of the image at an item, if its file has not changed since it was hashed.
-
-        Args:
-            item: Number of the item.
-            size: Bytes of the file.
-            modified: Its time of modification in nanoseconds.
-        """
-        with self._guard:
-            row = self._connection.execute(
-                "SELECT stamp FROM item JOIN image ON image.id = item.image"
-                " WHERE (item.id, bytes, modified) = (?, ?, ?)",
-                (item, size, modified),
-            ).fetchone()
-        return None if row is None else ImageStamp.from_dict(json.loads(row[0]))
-
-    def found(self, item: int, stamp: ImageStamp, size: int | None = None, modified: int | None = None) -> ImageRecord:
-        """Keep which image an item holds; see ``known_stamp`` for the file's size and time."""
+    def found(self, item: int, stamp: ImageStamp) -> ImageRecord:
+        """Keep which image an item holds."""
         geometry = json.dumps(stamp.geometry.to_dict(), sort_keys=True)
         with self._transaction() as run:
             run(
@@ -233,10 +217,7 @@ class Workspace:
                 *(stamp.sha256, geometry, json.dumps(stamp.to_dict())),
             )
             (number,) = run("SELECT id FROM image WHERE (sha256, geometry) = (?, ?)", stamp.sha256, geometry).fetchone()
-            run(
-                "UPDATE item SET image = ?, bytes = ?, modified = ?, problem = NULL WHERE id = ?",
-                *(number, size, modified, item),
-            )
+            run("UPDATE item SET image = ?, problem = NULL WHERE id = ?", number, item)
         return self.image(number)
 
     def touch(self, item: int) -> None:

@@ -40,7 +40,7 @@ CREATE TABLE item (
     name TEXT NOT NULL,
     state TEXT NOT NULL DEFAULT 'new' CHECK (state IN ('new', 'in progress', 'done')),
     image INTEGER REFERENCES image (id),
-    bytes INTEGER,                     -- size and time of the file when it was hashed
+    bytes INTEGER,                     -- of version 0.1, as the next; no longer written
     modified INTEGER,
     opened REAL,                       -- seconds since 1970
     problem TEXT,
@@ -104,7 +104,8 @@ class WorkspaceFile:
     """
 
     def __init__(self, path: str | Path | None = None) -> None:
-        self.path = (Path(path) if path is not None else default_workspace()).absolute()
+        # Where the file truly lies: through a link it is the same workspace, under the same lock.
+        self.path = (Path(path) if path is not None else default_workspace()).resolve()
         if self.path.is_dir():
             raise FormatError(f"workspace {self.path}", expected="a file", got="a folder")
         self._lock = WorkspaceLock(self.path)
