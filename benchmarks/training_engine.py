@@ -26,6 +26,7 @@ from rich.table import Table
 from torch import Tensor
 
 from bedside.data.store import Store
+from bedside.engines.window.encodings import card_encoding
 from bedside.engines.window.sampling.device.packed_table import PackedTable
 from bedside.engines.window.training.rounds import Batch, assemble_input, play_rounds
 from bedside.engines.window.training.task import ENGINES, SAMPLERS
@@ -122,10 +123,11 @@ class Measurement:
         batch = apply()
         with tempfile.TemporaryDirectory() as folder:
             trainer = Trainer(config, self.store, Path(folder), self.device, report=lambda _: None)
-            inputs = assemble_input(batch)
+            encoding = card_encoding(model_card(config.model))
+            inputs = assemble_input(batch, encoding)
 
             def play() -> None:
-                play_rounds(trainer.average, inputs, batch, 1, config.precision, randomness(batch))
+                play_rounds(trainer.average, inputs, batch, 1, config.precision, randomness(batch), encoding)
 
             calls: list[Callable[[], object]] = [draw, apply, play]
             drawing, applying, playing = (self._rate(call, config.batch) for call in calls)

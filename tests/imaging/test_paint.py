@@ -16,7 +16,6 @@ from bedside.imaging.paint import (
     CLICK_RADIUS,
     click_values,
     fill_polygon,
-    paint_click,
     paint_prompts,
     stroke_values,
 )
@@ -46,27 +45,6 @@ def test_a_click_anywhere_equals_its_formula_on_the_whole_grid(position: tuple[f
     painted = paint_prompts([Point(position)], grid)[2]
     distance = np.linalg.norm(coordinates(grid) - position, axis=-1)
     np.testing.assert_allclose(painted, click_values(distance**2), atol=1e-4)
-
-
-@pytest.mark.parametrize("axes", [2, 3])
-def test_clicks_equal_those_that_training_paints(axes: int) -> None:
-    torch = pytest.importorskip("torch")
-    torch.set_num_threads(1)
-    from bedside.train.clicks import paint_clicks
-
-    grid = (18, 22, 14)[:axes]
-    generator = np.random.default_rng(5)
-    positions = np.stack([generator.integers(0, n, 12) for n in grid], axis=1)
-    positions[0] = 0
-    positions[1] = np.array(grid) - 1
-    active = np.arange(12) != 3
-    before = generator.random((12, *grid), dtype=np.float32) * 0.4
-    painted = paint_clicks(torch.tensor(before), torch.tensor(positions), torch.tensor(active)).numpy()
-    for index in range(12):
-        expected = before[index].copy()
-        if active[index]:
-            paint_click(expected, positions[index].tolist())
-        np.testing.assert_allclose(painted[index], expected, atol=1e-6)
 
 
 def test_each_kind_and_sign_has_its_channel() -> None:

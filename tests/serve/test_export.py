@@ -85,7 +85,8 @@ def test_what_cannot_be_saved_is_refused(worked: Any, start: Start, picture: Pat
     base = f"/api/images/{image}/export"
     assert "one file per object" in server.refused("GET", f"{base}?policy=overlap", 400)["fix"]
     assert "cannot hold 3 axes" in server.refused("GET", f"{base}?format=png", 400)["message"]
-    for query in ("format=exe", "what=everything", "policy=both"):
+    assert ".nii.gz" in server.refused("GET", f"{base}?format=exe", 400)["expected"]
+    for query in ("format=../nii", "what=everything", "policy=both"):
         server.refused("GET", f"{base}?{query}", 422)
     empty = server.open(picture)["image"]
     assert "nothing to save" in server.refused("GET", f"/api/images/{empty}/export", 400)["message"]

@@ -5,8 +5,14 @@ import pytest
 import torch
 from scipy import ndimage
 
-from bedside.imaging.paint import paint_click
-from bedside.train.clicks import MAXIMUM_DEPTH, SHARPNESS, CellNoise, correction_clicks, erosion_depth, paint_clicks
+from bedside.train.clicks import (
+    MAXIMUM_DEPTH,
+    SHARPNESS,
+    CellNoise,
+    correction_clicks,
+    erosion_depth,
+    squared_distances,
+)
 
 
 def blobs(shape: tuple[int, ...], seed: int, threshold: float = 0.5) -> torch.Tensor:
@@ -83,15 +89,14 @@ def test_a_whole_grid_of_error_takes_a_click() -> None:
 
 
 @pytest.mark.parametrize("grid", [(20, 24), (10, 12, 14)])
-def test_clicks_are_painted_as_in_inference(grid: tuple[int, ...]) -> None:
-    positions = torch.tensor([[5, 6, 7][: len(grid)], [0, 1, 2][: len(grid)], [3, 3, 3][: len(grid)]])
-    before = torch.rand((3, *grid), generator=torch.Generator().manual_seed(0)) * 0.5
-    painted = paint_clicks(before, positions, torch.tensor([True, True, False]))
-    for sample in range(2):
-        expected = before[sample].numpy().copy()
-        paint_click(expected, positions[sample].tolist())
-        np.testing.assert_allclose(painted[sample].numpy(), expected, atol=1e-6)
-    assert torch.equal(painted[2], before[2])
+def test_distances_are_euclidean(grid: tuple[int, ...]) -> None:
+    positions = torch.tensor([[5, 6, 7][: len(grid)], [0, 1, 2][: len(grid)], [9, 3, 3][: len(grid)]])
+    squared = squared_distances(positions, grid)
+    assert squared.shape == (3, *grid)
+    for sample, place in zip(squared.numpy(), positions.tolist(), strict=True):
+        empty = np.ones(grid)
+        empty[tuple(place)] = 0
+        np.testing.assert_allclose(sample, ndimage.distance_transform_edt(empty) ** 2, atol=1e-3)
 
 
 class TestCellNoise:

@@ -28,7 +28,7 @@ OptionalModelOption = Annotated[
     str | None, typer.Option("--model", metavar="NAME", help="Model; by default the bundled one for volumes.")
 ]
 DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")]
-RuntimeOption = Annotated[str, typer.Option("--runtime", help="auto, openvino, onnxruntime or torch.")]
+RuntimeOption = Annotated[str, typer.Option("--runtime", help="auto, or a runtime that 'bedside info' lists.")]
 PrecisionOption = Annotated[
     str, typer.Option("--precision", help="auto, fp32, bf16, or int8 where the weights were quantised.")
 ]

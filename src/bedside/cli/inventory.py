@@ -21,17 +21,41 @@ def inventory() -> dict[str, Any]:
     from bedside.weights.models import model_cards
 
     known = versions()
-    return {
+    found = {
         "bedside": known["bedside"],
         "python": known["python"],
         "host": host(),
-        "runtimes": {name: known[name] for name in RUNTIMES},
+        "runtimes": {name: known[name] for name in RUNTIMES} | _added_runtimes(),
         "extras": extras(),
         "models": [card.to_dict() for card in model_cards()],
         "weights": _bundled(),
         "readers": {name: list(suffixes) for name, suffixes in readers().items()},
         "writers": {name: list(suffixes) for name, suffixes in writers().items()},
     }
+    # Last, when what was asked for above has been tried.
+    return {**found, "extensions": _extensions()}
+
+
+def _added_runtimes() -> dict[str, str | None]:
+    """Runtimes of other packages with their versions."""
+    from bedside.core.extensions import extensions
+
+    if not extensions("runtimes"):
+        return {}
+    from bedside.runtime.backend import backends
+
+    return {name: entry.version() for name, entry in backends.items() if backends.origin(name) is not None}
+
+
+def _extensions() -> list[dict[str, str | None]]:
+    """What other packages add, and why it is left out where it is."""
+    from bedside.core.extensions import all_extensions, problem_of
+
+    return [
+        {"package": e.distribution, "version": e.version, "adds": group, "name": e.name, "problem": problem_of(e)}
+        for group, entries in sorted(all_extensions().items())
+        for e in entries
+    ]
 
 
 def _bundled() -> list[dict[str, Any]]:
@@ -58,6 +82,13 @@ def _lines(found: Mapping[str, Any]) -> Iterable[str]:
         "Models", [f"{m['name']}: {m['summary']} ({m['parameters']:,} parameters)" for m in found["models"]]
     )
     yield from _column("Weights", [f"{w['file']} ({w['bytes'] / 2**20:.1f} MiB)" for w in found["weights"]])
+    if found["extensions"]:
+        yield from _column("Added", [_added(e) for e in found["extensions"]])
+
+
+def _added(extension: Mapping[str, str | None]) -> str:
+    line = f"{extension['adds']}: {extension['name']} (by {extension['package']} {extension['version']})"
+    return f"{line}, left out: see the warning" if extension["problem"] else line
 
 
 def _column(title: str, items: list[str]) -> Iterable[str]:

@@ -1,7 +1,8 @@
 """What one kind of network brings to Bedside: the contract by which an engine is found, without importing it.
 
-An engine is a folder of ``bedside.engines`` with a module ``spec`` that holds ``SPEC``. Rooms below the engines
-(weights, runtimes, training) reach them through this table alone, so that no kind of network is named there.
+An engine is a folder of ``bedside.engines`` with a module ``spec`` that holds ``SPEC``, or an entry point of the group
+``bedside.engines`` that names an ``EngineSpec``. Rooms below the engines (weights, runtimes, training) reach them
+through this table alone, so that no kind of network is named there.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from bedside.core.errors import InputError
+from bedside.core.extensions import extensions, report
 
 PACKAGE = "bedside.engines"
 SPEC_MODULE = "spec"
@@ -65,15 +67,24 @@ def resolve(reference: str) -> Any:
 
 @functools.cache
 def engine_specs() -> Mapping[str, EngineSpec]:
-    """All engines by name, sorted.
+    """All engines by name, sorted; those of other packages that cannot be used are told of and left out.
 
     Raises:
-        InputError: Two engines have one name.
+        InputError: Two engines of Bedside's have one name.
     """
     found: dict[str, EngineSpec] = {}
     for folder in pkgutil.iter_modules([str(Path(__file__).parents[1] / "engines")]):
         if folder.ispkg and importlib.util.find_spec(f"{PACKAGE}.{folder.name}.{SPEC_MODULE}"):
             _add(found, importlib.import_module(f"{PACKAGE}.{folder.name}.{SPEC_MODULE}").SPEC)
+    for extension in extensions("engines"):
+        try:
+            spec = extension.load()
+            if not isinstance(spec, EngineSpec):
+                raise InputError("engine", expected="an EngineSpec", got=type(spec).__name__)
+            _add(found, spec)
+        # Other people's code may fail in any way, and the rest has to go on.
+        except Exception as error:
+            report(extension, error)
     return dict(sorted(found.items()))
 
 

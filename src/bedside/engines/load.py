@@ -38,7 +38,7 @@ def load_segmenter(
     Args:
         name: Model in the registry.
         device: Where to run it.
-        runtime: "openvino", "onnxruntime", "torch", or "auto" for the first that is installed.
+        runtime: One that ``bedside info`` lists, or "auto" for the first that is installed.
         precision: "auto" takes that of the environment variable ``BEDSIDE_PRECISION``; where it is not set either, the
             runtime chooses by what the processor can do.
         window: Strategy by which windows are chosen, by its name; the model's own where left out.

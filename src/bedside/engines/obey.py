@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from bedside.core.prompts import Box, InitialMask, Lasso, Point, Prompt, Scribble
 from bedside.core.region import Region
-from bedside.imaging.paint import click_values, paint_prompts
+from bedside.imaging.paint import CLICK_RADIUS, click_values, paint_prompts
 from bedside.imaging.window import Window
 
 MARGIN = 1.0
@@ -31,12 +31,15 @@ def prompts_in_force(prompts: Sequence[Prompt]) -> list[Prompt]:
     return [p for p in prompts[newest + 1 :] if isinstance(p, Point | Scribble) or not p.positive]
 
 
-def bend_logits(logits: NDArray[np.float32], prompts: Sequence[Prompt]) -> NDArray[np.float32]:
+def bend_logits(
+    logits: NDArray[np.float32], prompts: Sequence[Prompt], radius: float = CLICK_RADIUS
+) -> NDArray[np.float32]:
     """The logits with the sign of every prompt at its place.
 
     Args:
         logits: float32 on a window's grid.
         prompts: In the grid's coordinates, oldest first, see ``prompts_in_force``.
+        radius: Cells about a click over which the bend fades out: those of the brush that was painted.
 
     Returns:
         float32 of the same shape; the array itself where the network obeyed already.
@@ -45,7 +48,7 @@ def bend_logits(logits: NDArray[np.float32], prompts: Sequence[Prompt]) -> NDArr
     for prompt in prompts:
         sign = 1.0 if prompt.positive else -1.0
         if isinstance(prompt, Point):
-            bent = _bend_at(bent, prompt, sign)
+            bent = _bend_at(bent, prompt, sign, radius)
             continue
         covered = paint_prompts([prompt], logits.shape).max(axis=0) >= COVERED
         missing = covered & (sign * bent < MARGIN)
@@ -54,7 +57,7 @@ def bend_logits(logits: NDArray[np.float32], prompts: Sequence[Prompt]) -> NDArr
     return bent
 
 
-def _bend_at(logits: NDArray[np.float32], click: Point, sign: float) -> NDArray[np.float32]:
+def _bend_at(logits: NDArray[np.float32], click: Point, sign: float, radius: float) -> NDArray[np.float32]:
     position = np.array(click.position[::-1])
     cell = tuple(int(c) for c in np.floor(position + 0.5))
     if any(not 0 <= c < n for c, n in zip(cell, logits.shape, strict=True)):
@@ -64,7 +67,7 @@ def _bend_at(logits: NDArray[np.float32], click: Point, sign: float) -> NDArray[
         return logits
     offsets = [np.arange(n, dtype=np.float32) - np.float32(c) for n, c in zip(logits.shape, cell, strict=True)]
     squared = sum(np.square(axis) for axis in np.ix_(*offsets))
-    return np.asarray(logits + np.float32(sign * lacking) * click_values(squared), dtype=np.float32)
+    return np.asarray(logits + np.float32(sign * lacking) * click_values(squared, radius), dtype=np.float32)
 
 
 def stamp_prompts(mask: NDArray[np.uint8], region: Region, prompts: Sequence[Prompt]) -> None:

@@ -99,12 +99,15 @@ def expected_dsc(answer: Answer) -> float:
     return 2 * float(probability[mask].sum()) / (count + float(probability.sum())) if count else 0.0
 
 
-def most_doubtful_cell(answer: Answer, shown: NDArray[np.bool_]) -> tuple[tuple[int, ...], float] | None:
+def most_doubtful_cell(
+    answer: Answer, shown: NDArray[np.bool_], radius: float = CLICK_RADIUS
+) -> tuple[tuple[int, ...], float] | None:
     """Where the mask that is shown is most likely wrong over an area as large as a click reaches.
 
     Args:
         answer: Of the network, on a window.
         shown: The mask to be corrected, on the window's grid.
+        radius: Cells about a click that it is meant to change.
 
     Returns:
         The cell (array order) and the number of cells about it that are expected to be wrong; None where fewer than
@@ -112,10 +115,10 @@ def most_doubtful_cell(answer: Answer, shown: NDArray[np.bool_]) -> tuple[tuple[
     """
     probability = probabilities(answer.logits)
     wrong = np.where(shown, 1 - probability, probability) * answer.inside
-    about = ndimage.gaussian_filter(wrong, CLICK_RADIUS / 2, mode="constant", truncate=3.0)
+    about = ndimage.gaussian_filter(wrong, radius / 2, mode="constant", truncate=3.0)
     # A click belongs on a cell that is itself doubtful, not between two that are.
     about = about * (wrong >= 0.25)
     cell = np.unravel_index(int(np.argmax(about)), about.shape)
-    reach = (np.sqrt(2 * np.pi) * CLICK_RADIUS / 2) ** about.ndim
+    reach = (np.sqrt(2 * np.pi) * radius / 2) ** about.ndim
     error = float(about[cell]) * float(reach)
     return (tuple(int(c) for c in cell), error) if error >= LEAST_ERROR else None

@@ -1,7 +1,7 @@
-"""Prompts to channels: the one encoding that training and inference share.
+"""What prompts cover of the cells of a grid: the primitives that encodings paint with.
 
-Prompts are painted on the network's grid. There are four channels: box or lasso, positive and negative; click or
-scribble, positive and negative. All values are in 0..1 and combine by maximum.
+There are four channels: box or lasso, positive and negative; click or scribble, positive and negative. All values are
+in 0..1 and combine by maximum.
 """
 
 from __future__ import annotations
@@ -37,10 +37,10 @@ MOST_PLACES = 3_000_000
 Array = TypeVar("Array")
 
 
-def click_values(squared_distance: Array) -> Array:
+def click_values(squared_distance: Array, radius: float = CLICK_RADIUS) -> Array:
     """Value of a click at cells whose squared distance from it (in cells) is given; NumPy array or torch tensor."""
     values: Any = squared_distance
-    return (1.0 - values**0.5 / (CLICK_RADIUS + 1.0)).clip(0.0)  # type: ignore[no-any-return]
+    return (1.0 - values**0.5 / (radius + 1.0)).clip(0.0)  # type: ignore[no-any-return]
 
 
 def stroke_values(distance: NDArray[Any], thickness: float) -> NDArray[Any]:

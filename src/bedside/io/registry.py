@@ -65,8 +65,8 @@ class Writer:
     dimensions: tuple[int, ...] = (2, 3)
 
 
-READERS: Registry[Reader] = Registry("reader", "bedside.io.formats")
-WRITERS: Registry[Writer] = Registry("writer", "bedside.io.formats")
+READERS: Registry[Reader] = Registry("reader", "bedside.io.formats", Reader)
+WRITERS: Registry[Writer] = Registry("writer", "bedside.io.formats", Writer)
 
 Format = TypeVar("Format", Reader, Writer)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 from numpy.typing import NDArray
 
@@ -32,6 +32,7 @@ class Graph(Protocol):
         """Outputs by name for inputs by name; float32 both."""
 
 
+@runtime_checkable
 class Backend(Protocol):
     """A runtime that loads graphs."""
 
@@ -54,10 +55,10 @@ class Backend(Protocol):
         """
 
 
-backends: Registry[Backend] = Registry("runtime", "bedside.runtime")
+backends: Registry[Backend] = Registry("runtime", "bedside.runtime", Backend)
 
 PREFERENCE = ("openvino", "onnxruntime", "torch")
-"""Order in which runtimes are tried when none is named."""
+"""Order in which runtimes are tried when none is named; those of other packages come after."""
 
 
 def choose_backend(name: str = "auto", device: Device = "auto") -> Backend:
@@ -76,7 +77,8 @@ def choose_backend(name: str = "auto", device: Device = "auto") -> Backend:
                 f"runtime '{name}' on device '{device}'", expected="a supported device", got="none found"
             )
         return backend
-    installed = [backends.get(n) for n in PREFERENCE if backends.get(n).version() is not None]
+    order = sorted(backends.names(), key=lambda n: PREFERENCE.index(n) if n in PREFERENCE else len(PREFERENCE))
+    installed = [backends.get(n) for n in order if backends.get(n).version() is not None]
     if not installed:
         raise DependencyError("no runtime is installed", fix="install one with: pip install openvino")
     for backend in installed:

@@ -142,30 +142,6 @@ class Worklist(Message):
     counts: dict[str, int]
 
 
-class ServerState(Message):
-    """What the page asks for first.
-
-    Attributes:
-        first: Item to open at once, where the command named one image or a folder; None for the empty state.
-        recent: Items opened before, the last first, for the empty state.
-        presets: Display windows for CT.
-        readers: Formats that open, with their suffixes.
-        writers: Formats that are saved, with their suffixes.
-        sample: Whether ``POST /api/sample`` has a picture to try things on.
-    """
-
-    version: str
-    workspace: str
-    default_model: str
-    first: int | None
-    recent: list[Item]
-    presets: list[WindowPreset]
-    readers: dict[str, list[str]]
-    writers: dict[str, list[str]]
-    sample: bool
-    upload_limit: int
-
-
 class OpenRequest(Message):
     """Open an image by its path on this machine: a file, a folder of DICOM files, or a zip of either."""
 

@@ -6,11 +6,12 @@ that here the depth of an error is counted in erosions and the deepest error tak
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from bedside.imaging.paint import click_values
 from bedside.train.hashing import cell_bits, uniform_cells
 
 MAXIMUM_DEPTH = 24
@@ -114,13 +115,20 @@ def _draw(flat: Tensor, randomness: Randomness) -> tuple[Tensor, Tensor]:
     return sharpness, torch.rand(flat.shape, generator=randomness).to(flat.device)
 
 
-def paint_clicks(channel: Tensor, positions: Tensor, active: Tensor) -> Tensor:
-    """``channel`` (batch, *grid) with a click painted in every active sample, by maximum."""
-    axes = channel.ndim - 1
-    squared = torch.zeros((1,) * channel.ndim, device=channel.device)
-    for axis in range(axes):
+def squared_distances(positions: Tensor, grid: Sequence[int]) -> Tensor:
+    """Squared distance of every cell from each sample's click, in cells.
+
+    Args:
+        positions: (batch, axes) in array order.
+        grid: Cells along each axis.
+
+    Returns:
+        float32 (batch, *grid).
+    """
+    axes = len(grid)
+    squared = torch.zeros((1,) * (axes + 1), device=positions.device)
+    for axis, count in enumerate(grid):
         shape = [-1 if a == axis else 1 for a in range(axes)]
-        cells = torch.arange(channel.shape[axis + 1], device=channel.device, dtype=torch.float32).view(1, *shape)
+        cells = torch.arange(count, device=positions.device, dtype=torch.float32).view(1, *shape)
         squared = squared + (cells - positions[:, axis].view(-1, *(1,) * axes)) ** 2
-    values = click_values(squared) * active.view(-1, *(1,) * axes)
-    return torch.maximum(channel, values)
+    return squared

@@ -1,9 +1,10 @@
 """The models Bedside knows, listed without importing torch.
 
-Engines name the modules of their networks (``core.engines``). Each begins with a literal ``CARD`` (or ``CARDS``, where
-one module builds several) that says what the model is, and has a function ``build(name)`` that returns the network. The
-cards are read from the source by ``ast``, so that listing models neither needs torch nor waits for it; the module
-itself is imported only to build the network.
+Engines name the modules of their networks (``core.engines``), and other packages name further ones by entry points of
+the group ``bedside.models``. Each begins with a literal ``CARD`` (or ``CARDS``, where one module builds several) that
+says what the model is, and has a function ``build(name)`` that returns the network. The cards are read from the source
+by ``ast``, so that listing models neither needs torch nor waits for it; the module itself is imported only to build the
+network.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from bedside.core.engines import engine_specs
 from bedside.core.errors import DependencyError, InputError
+from bedside.core.extensions import Extension, extensions, report
 
 if TYPE_CHECKING:
     from torch import nn
@@ -42,6 +44,7 @@ class ModelCard:
         licence: SPDX identifier of the weights.
         source: Paper or project.
         channels: What each input channel holds, in order; of the family "window" only.
+        encoding: How prompts become the last of those channels, see ``engines.window.encodings``.
         variants: Sets of weights that this network serves with, the default first; empty where there is but one.
         stored_as: What trained weights are stored as; see ``weights.packed``.
     """
@@ -57,6 +60,7 @@ class ModelCard:
     licence: str
     source: str
     channels: tuple[str, ...] = ()
+    encoding: str = "painted"
     variants: tuple[str, ...] = ()
     stored_as: Literal["float16", "float32", "int8"] = "float16"
 
@@ -75,14 +79,33 @@ def _found() -> dict[str, tuple[ModelCard, str]]:
                 if card.name in found:
                     raise InputError(f"model '{card.name}' has two cards", got=f"{name} and {found[card.name][1]}")
                 found[card.name] = (card, name)
+    for extension in extensions("models"):
+        try:
+            found |= _added(extension, found)
+        # Other people's files may be wrong in any way, and the rest has to go on.
+        except Exception as error:
+            report(extension, error)
     return found
+
+
+def _added(extension: Extension, known: Mapping[str, Any]) -> dict[str, tuple[ModelCard, str]]:
+    """The models of another package's module, or package of modules."""
+    added: dict[str, tuple[ModelCard, str]] = {}
+    for name, path in _sources(extension.module):
+        for card in _cards_in(path):
+            if other := known.get(card.name) or added.get(card.name):
+                raise InputError(f"model '{card.name}' has two cards", got=f"{name} and {other[1]}")
+            added[card.name] = (card, name)
+    if not added:
+        raise InputError("model", expected="a literal CARD (or CARDS)", got="none")
+    return added
 
 
 def _sources(module: str) -> list[tuple[str, Path]]:
     """A module, or the modules of a package, with their files; none of them is imported."""
     spec = importlib.util.find_spec(module)
     if spec is None or spec.origin is None:
-        raise InputError(f"networks of an engine: module {module}", expected="a module", got="none")
+        raise InputError(f"networks: module {module}", expected="a module", got="none")
     if spec.submodule_search_locations is None:
         return [(module, Path(spec.origin))]
     paths = sorted(path for folder in spec.submodule_search_locations for path in Path(folder).glob("*.py"))

@@ -66,6 +66,13 @@ export interface Worklist {
   counts: Record<string, number>;
 }
 
+/** A format that masks are saved in; `format` is what the export is asked for. */
+export interface SaveFormat {
+  format: string;
+  title: string;
+  dimensions: number[];
+}
+
 export interface ServerState {
   version: string;
   workspace: string;
@@ -75,6 +82,7 @@ export interface ServerState {
   presets: WindowPreset[];
   readers: Record<string, string[]>;
   writers: Record<string, string[]>;
+  formats: SaveFormat[];
   sample: boolean;
   upload_limit: number;
 }

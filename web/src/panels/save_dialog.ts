@@ -8,29 +8,18 @@ import { h } from "../ui/dom";
 import { icon } from "../ui/icons";
 import { toast } from "../ui/toast";
 
-const FORMATS = [
-  { format: "nii.gz", label: "NIfTI, compressed (.nii.gz)", writer: ".nii.gz" },
-  { format: "nii", label: "NIfTI (.nii)", writer: ".nii" },
-  { format: "nrrd", label: "NRRD (.nrrd)", writer: ".nrrd" },
-  { format: "mha", label: "MetaImage (.mha)", writer: ".mha" },
-  { format: "png", label: "PNG (.png)", writer: ".png" },
-  { format: "tif", label: "TIFF (.tif)", writer: ".tif" },
-  { format: "npz", label: "NumPy (.npz)", writer: ".npz" },
-] as const;
-
 export function openSaveDialog(store: AppStore, actions: Actions): void {
   const { image, objects, server } = store.get();
   if (!image) return;
   if (objects.length === 0) return toast("info", "Nothing to save yet: point at something first.");
-  const suffixes = new Set(Object.values(server?.writers ?? {}).flat());
-  const offered = FORMATS.filter(
-    ({ format, writer }) => suffixes.has(writer) && (format !== "png" || image.dimensions === 2),
-  );
+  const offered = (server?.formats ?? []).filter(({ dimensions }) => dimensions.includes(image.dimensions));
   const preferred = image.dimensions === 2 ? "png" : "nii.gz";
   const format = h(
     "select",
     { id: "save-format" },
-    ...offered.map((entry) => h("option", { value: entry.format, selected: entry.format === preferred }, entry.label)),
+    ...offered.map((entry) =>
+      h("option", { value: entry.format, selected: entry.format === preferred }, `${entry.title} (.${entry.format})`),
+    ),
   );
   const what = (value: "labels" | "objects", label: string, note: string, checked: boolean): HTMLElement =>
     h(

@@ -1,4 +1,4 @@
-"""The engine of Bedside's own models: prompts painted as channels of a window."""
+"""The engine of Bedside's own models, and of others that take prompts as channels of a window."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from bedside.engines.planes import PlaneSegmenter
 from bedside.engines.protocol import Segmenter
 from bedside.engines.strategies import EVIDENCE, make_strategy
 from bedside.engines.strategy import WindowStrategy
+from bedside.engines.window.encodings import card_encoding
 from bedside.engines.window.policy import WindowPolicy, usual_policy
 from bedside.engines.window.segmenter import WindowSegmenter
 from bedside.runtime.backend import Graph
@@ -18,10 +19,11 @@ def load_window(request: EngineRequest) -> tuple[Segmenter, Graph]:
     """A segmenter of the window family; one of two dimensions takes volumes slice by slice.
 
     Raises:
-        InputError: The window strategy is unknown.
+        InputError: The window strategy is unknown, or the model's channels are not those of its encoding.
         BackendError: The runtime cannot load the network.
     """
     card = request.card
+    encoding = card_encoding(card)
     policy, strategy = _windows(request.window, card.dimensions)
     shape = (1, len(card.channels), *(card.grid,) * card.dimensions)
     graph = request.backend.load(request.files, shape=shape, device=request.device, precision=request.precision)
@@ -35,6 +37,7 @@ def load_window(request: EngineRequest) -> tuple[Segmenter, Graph]:
         policy,
         strategy,
         request.calibration,
+        encoding,
     )
     if card.dimensions == 3:
         return segmenter, graph

@@ -24,10 +24,10 @@ from bedside.engines.placed import INPUT, OUTPUT, Clock, PlacedMask, check_promp
 from bedside.engines.protocol import Capabilities, Prediction
 from bedside.engines.strategy import Scene, WindowStrategy
 from bedside.engines.uncertainty import Calibration, expected_dsc, most_doubtful_cell
+from bedside.engines.window.encodings import DEFAULT, ENCODINGS, PromptEncoding
 from bedside.engines.window.policy import WindowPolicy
 from bedside.engines.window.refine import refinement_windows
 from bedside.imaging.intensity import normalise_window
-from bedside.imaging.paint import paint_prompts
 from bedside.imaging.window import Window
 from bedside.runtime.backend import Graph
 
@@ -44,6 +44,7 @@ class WindowSegmenter:
         policy: How windows are chosen.
         strategy: What chooses windows instead of the policy's evidence, search and growth.
         calibration: From the DSC that probabilities promise to the one to expect; None gives no estimates.
+        encoding: How prompts become channels; None for the painted ones.
     """
 
     def __init__(
@@ -56,12 +57,14 @@ class WindowSegmenter:
         policy: WindowPolicy,
         strategy: WindowStrategy | None = None,
         calibration: Calibration | None = None,
+        encoding: PromptEncoding | None = None,
     ) -> None:
         self.name = name
         self.capabilities = replace(capabilities, suggests=True, estimates=calibration is not None)
         self.policy = policy
         self.calibration = calibration
         self.strategy = strategy
+        self.encoding = encoding or ENCODINGS.get(DEFAULT)
         self._graph = graph
         self._grid = (grid,) * dimensions
         self._image: Image | None = None
@@ -134,14 +137,14 @@ class WindowSegmenter:
             colours = np.repeat(colours, 3, axis=0)
         mask = before.sample(window) if before is not None else np.zeros((1, *self._grid), dtype=np.float32)
         on_grid = [window.to_grid(p) for p in prompts]
-        painted = paint_prompts(on_grid, self._grid)
-        stacked = np.concatenate([colours, mask, painted])[None]
+        painted = self.encoding.paint(on_grid, self._grid)
+        stacked = np.concatenate([colours, *self.encoding.arrange(mask, painted)])[None]
         clock.seconds["window"] += time.perf_counter() - began
         began = time.perf_counter()
         logits = self._graph.run({INPUT: stacked})[OUTPUT][0, 0]
         clock.seconds["network"] += time.perf_counter() - began
         clock.passes += 1
-        return Answer(window, bend_logits(logits, prompts_in_force(on_grid)), inside)
+        return Answer(window, bend_logits(logits, prompts_in_force(on_grid), self.encoding.click_radius), inside)
 
     def _search(self, evidence: Evidence, prompts: Sequence[Prompt], clock: Clock) -> Answer:
         """Try windows of growing size around marks that do not tell the object's extent; keep the best answer."""
@@ -228,7 +231,7 @@ class WindowSegmenter:
             return None
         before = PlacedMask(mask, (0,) * mask.ndim)
         answer = self._ask(self._window_around(evidence.bounds, self.policy.object_zoom), placed, before, Clock())
-        doubt = most_doubtful_cell(answer, before.sample(answer.window)[0] > 0)
+        doubt = most_doubtful_cell(answer, before.sample(answer.window)[0] > 0, self.encoding.click_radius)
         if doubt is None:
             return None
         window = answer.window

@@ -18,13 +18,12 @@ from bedside.core.errors import InputError
 from bedside.core.labels import OverlapPolicy
 from bedside.core.region import Region
 from bedside.io import write_mask
+from bedside.io.registry import find_writer
 from bedside.serve.opened import OpenImage
 from bedside.serve.patches import Layer, paint_labels
 from bedside.serve.routes.common import PROBLEMS, ServiceOf, attachment
 from bedside.serve.snapshot import Snapshot
 from bedside.session.journal import Journal
-
-Format = Literal["nii.gz", "nii", "nrrd", "mha", "tif", "npz", "png"]
 
 router = APIRouter(prefix="/api/images/{image}", tags=["save"], responses=PROBLEMS)
 
@@ -33,11 +32,12 @@ router = APIRouter(prefix="/api/images/{image}", tags=["save"], responses=PROBLE
 async def export(
     service: ServiceOf,
     image: int,
-    suffix: Annotated[Format, Query(alias="format")] = "nii.gz",
+    suffix: Annotated[str, Query(alias="format", max_length=20, pattern=r"^\w+(\.\w+)*$")] = "nii.gz",
     what: Literal["labels", "objects"] = "labels",
     policy: OverlapPolicy | None = None,
 ) -> Response:
-    """The label map as a file, or a zip with one file for each object."""
+    """The label map as a file, or a zip with one file for each object, in a format that can be written."""
+    find_writer(Path(f"mask.{suffix}"))
     opened = await service.hub.get(image)
     snapshot = opened.snapshot
     if not snapshot.seen:

@@ -8,10 +8,11 @@ from bedside import __version__
 from bedside.io import readers, writers
 from bedside.serve.errors import NotFoundError
 from bedside.serve.facts import CT_WINDOWS
-from bedside.serve.messages import ImageInfo, Item, ItemUpdate, ModelList, ServerState, Worklist
+from bedside.serve.messages import ImageInfo, Item, ItemUpdate, ModelList, Worklist
 from bedside.serve.routes.common import PROBLEMS, ServiceOf
 from bedside.serve.security import UPLOAD_LIMIT
 from bedside.serve.service import image_info, item_info
+from bedside.serve.state import ServerState, save_formats
 from bedside.weights.defaults import IMAGES
 
 RECENT = 20
@@ -35,6 +36,7 @@ async def state(service: ServiceOf) -> ServerState:
         presets=list(CT_WINDOWS),
         readers={name: list(suffixes) for name, suffixes in readers().items()},
         writers={name: list(suffixes) for name, suffixes in writers().items()},
+        formats=save_formats(),
         sample=True,
         upload_limit=UPLOAD_LIMIT,
     )

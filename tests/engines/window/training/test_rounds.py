@@ -4,17 +4,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from bedside.engines.window.training.rounds import (
-    NEGATIVE_CLICK,
-    POSITIVE_CLICK,
-    PREVIOUS,
-    assemble_input,
-    autocast,
-    correction_round,
-    play_rounds,
-)
+from bedside.engines.window.encodings import card_encoding
+from bedside.engines.window.training.rounds import assemble_input, autocast, correction_round, play_rounds
 from bedside.imaging.paint import CHANNELS
 from bedside.weights.models import model_card
+
+PAINTED = card_encoding(model_card("bedside-2d"))
+PREVIOUS, POSITIVE_CLICK, NEGATIVE_CLICK = -5, -2, -1
 
 
 class Answers(nn.Module):
@@ -49,7 +45,7 @@ def test_channels_are_those_of_the_card() -> None:
     assert channels[POSITIVE_CLICK] == "click or scribble, positive"
     assert channels[NEGATIVE_CLICK] == "click or scribble, negative"
     batch = batch_of()
-    inputs = assemble_input(batch)
+    inputs = assemble_input(batch, PAINTED)
     assert inputs.shape == (3, len(channels), 32, 32)
     assert torch.equal(inputs[:, 4:], batch["prompts"])
 
@@ -59,8 +55,8 @@ def test_a_round_puts_the_answer_and_a_click_of_the_right_sign() -> None:
     logits = torch.where(batch["truth"] > 0, 1.0, -1.0)
     logits[0, 8:20, 8:14] = -1.0  # missed
     logits[1, 22:30, 22:30] = 1.0  # too much; sample 2 is right
-    inputs = assemble_input(batch)
-    following = correction_round(inputs, logits, batch, torch.Generator().manual_seed(0))
+    inputs = assemble_input(batch, PAINTED)
+    following = correction_round(inputs, logits, batch, torch.Generator().manual_seed(0), PAINTED)
     assert torch.equal(following[:, PREVIOUS], (logits > 0).float())
     changed = [i - inputs.shape[1] for i in range(inputs.shape[1]) if not torch.equal(following[:, i], inputs[:, i])]
     assert changed == [PREVIOUS, POSITIVE_CLICK, NEGATIVE_CLICK]
@@ -79,8 +75,8 @@ def test_errors_outside_the_image_take_no_click() -> None:
     batch["inside"][:, :, 20:] = False
     logits = torch.where(batch["truth"] > 0, 1.0, -1.0)
     logits[:, :, 20:] = 1.0
-    inputs = assemble_input(batch)
-    following = correction_round(inputs, logits, batch, torch.Generator().manual_seed(0))
+    inputs = assemble_input(batch, PAINTED)
+    following = correction_round(inputs, logits, batch, torch.Generator().manual_seed(0), PAINTED)
     assert torch.equal(following[:, 4:], inputs[:, 4:])
 
 
@@ -90,7 +86,7 @@ def test_micro_batches_change_no_click() -> None:
     for size in (None, 2):
         network = Answers()
         generator = torch.Generator().manual_seed(4)
-        results.append(play_rounds(network, assemble_input(batch), batch, 3, "fp32", generator, size))
+        results.append(play_rounds(network, assemble_input(batch, PAINTED), batch, 3, "fp32", generator, PAINTED, size))
         assert network.sizes == ([5] * 3 if size is None else [2, 2, 1] * 3)
     (inputs, answers), (other_inputs, other_answers) = results
     assert torch.equal(inputs, other_inputs)
@@ -100,8 +96,8 @@ def test_micro_batches_change_no_click() -> None:
 
 def test_no_round_changes_nothing() -> None:
     batch = batch_of()
-    inputs = assemble_input(batch)
-    following, answers = play_rounds(Answers(), inputs, batch, 0, "fp32", torch.Generator())
+    inputs = assemble_input(batch, PAINTED)
+    following, answers = play_rounds(Answers(), inputs, batch, 0, "fp32", torch.Generator(), PAINTED)
     assert following is inputs
     assert answers == []
 

@@ -15,6 +15,7 @@ from bedside.core.errors import InputError
 from bedside.core.prompts import Box
 from bedside.core.region import mask_region
 from bedside.data.store import MAP_KINDS, Item, Store
+from bedside.engines.window.encodings import DEFAULT, ENCODINGS, PromptEncoding
 from bedside.engines.window.sampling.augmentation import (
     Warp,
     augment_intensity,
@@ -28,7 +29,6 @@ from bedside.engines.window.sampling.insertion import insert_shape
 from bedside.engines.window.sampling.starts import draw_start, warped_box
 from bedside.engines.window.sampling.synthetic import synthetic_window
 from bedside.imaging.intensity import normalise_window
-from bedside.imaging.paint import paint_prompts
 from bedside.simulate.scribbles import lasso_region
 from bedside.train.sampling import MAXIMUM_TRIES, SamplingConfig
 
@@ -49,7 +49,7 @@ class Sample:
     Attributes:
         image: float32 (3, grid, grid), of volumes (1, grid, grid, grid), normalised.
         previous: float32 (grid, grid[, grid]), mask to start from, often zero.
-        prompts: float32 (4, grid, grid[, grid]), see ``imaging.paint.CHANNELS``.
+        prompts: float32 (channels, grid, grid[, grid]), as ``encodings.PromptEncoding.paint`` gives them.
         truth: uint8 (grid, grid[, grid]).
         inside: bool (grid, grid[, grid]), False outside the image.
     """
@@ -86,11 +86,17 @@ class NumberedSampler(ABC):
     """Samples by number: ``index`` and the seed alone decide, whoever draws them and in whatever order.
 
     So a run resumes where it stopped, and any number of workers gives the same stream.
+
+    Args:
+        config: How samples are drawn.
+        seed: Of everything random.
+        encoding: How prompts become channels; None for the painted ones.
     """
 
-    def __init__(self, config: SamplingConfig, seed: int) -> None:
+    def __init__(self, config: SamplingConfig, seed: int, encoding: PromptEncoding | None = None) -> None:
         self._config = config
         self._seed = seed
+        self._encoding = encoding or ENCODINGS.get(DEFAULT)
 
     def on_grid(self, grid: int) -> Self:
         """The same sampler for another grid."""
@@ -115,8 +121,8 @@ class NumberedSampler(ABC):
 class Sampler(NumberedSampler):
     """Draws samples of images and slices from a store, each data set as often as any other but those of a few cases."""
 
-    def __init__(self, store: Store, config: SamplingConfig, seed: int) -> None:
-        super().__init__(config, seed)
+    def __init__(self, store: Store, config: SamplingConfig, seed: int, encoding: PromptEncoding | None = None) -> None:
+        super().__init__(config, seed, encoding)
         self._pools: dict[str, dict[str, list[Item]]] = {"image": {}, "superpixel": {}}
         for item in store.items:
             if len(item.objects) and item.info.variant in self._pools:
@@ -137,10 +143,12 @@ class Sampler(NumberedSampler):
             image = augment_intensity(image, generator, colour=colour)
         normalised = normalise_window(image.numpy(), inside)
         previous, prompts = draw_start(truth, mode, generator, box=drawn.box, others=drawn.others)
-        painted = paint_prompts(prompts, truth.shape)
+        area = None
         if mode == "box" and generator.random() < 0.1:
-            # A lasso takes the place of the box: an area and not an outline, so it is painted as it is.
-            painted[0] = lasso_region(truth, generator, generator.uniform(0.03, 0.2))
+            # A lasso takes the place of the box: an area and not an outline.
+            area = lasso_region(truth, generator, generator.uniform(0.03, 0.2)).astype(np.float32)
+            prompts = [prompt for prompt in prompts if not isinstance(prompt, Box)]
+        painted = self._encoding.paint(prompts, truth.shape, area)
         return Sample(normalised, previous, painted, truth, inside)
 
     def _draw(self, generator: np.random.Generator) -> Drawn | None:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from bedside.core.errors import InputError
 from bedside.data.store import Item, Store
+from bedside.engines.window.encodings import PromptEncoding
 from bedside.engines.window.sampling.extrusion import draw_profile, extrude
 from bedside.engines.window.sampling.insertion import insert_shape
 from bedside.engines.window.sampling.sampler import NumberedSampler, Sample
@@ -46,13 +47,14 @@ class VolumeSampler(NumberedSampler):
         store: With at least one volume that has an object.
         config: How samples are drawn.
         seed: Of everything random.
+        encoding: How prompts become channels; None for the painted ones.
 
     Raises:
         InputError: The store has no volume to train on.
     """
 
-    def __init__(self, store: Store, config: SamplingConfig, seed: int) -> None:
-        super().__init__(config, seed)
+    def __init__(self, store: Store, config: SamplingConfig, seed: int, encoding: PromptEncoding | None = None) -> None:
+        super().__init__(config, seed, encoding)
         self._pools: dict[str, ItemsBySet] = {"image": {}, "supervoxel": {}, "plane": plane_pool(store.items)}
         for item in store.items:
             if len(item.objects) and item.axes == 3:
@@ -72,7 +74,7 @@ class VolumeSampler(NumberedSampler):
         image, truth, inside = drawn
         if config.augment:
             image = augment_volume(image, generator, config.anisotropy)
-        previous, painted = draw_start(truth, mode, generator)
+        previous, painted = draw_start(truth, mode, generator, self._encoding)
         return Sample(normalise_window(image[None].numpy(), inside), previous, painted, truth, inside)
 
     def _draw(self, mode: str, generator: np.random.Generator) -> Drawn | None:

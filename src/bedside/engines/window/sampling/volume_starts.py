@@ -10,8 +10,8 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 
 from bedside.core.prompts import Box, Point, Prompt, Scribble
+from bedside.engines.window.encodings import DEFAULT, ENCODINGS, PromptEncoding
 from bedside.engines.window.sampling.volume_augmentation import smooth_noise
-from bedside.imaging.paint import paint_prompts
 from bedside.simulate.boxes import jittered_box, tight_box
 from bedside.simulate.clicks import first_click
 from bedside.simulate.scribbles import lasso_region, simulate_scribble
@@ -23,14 +23,15 @@ LARGEST_SHIFT = 2
 
 
 def draw_start(
-    truth: NDArray[np.uint8], mode: str, generator: np.random.Generator
+    truth: NDArray[np.uint8], mode: str, generator: np.random.Generator, encoding: PromptEncoding | None = None
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """The previous mask (grid) and the painted prompts (4, grid) that a sample starts from.
+    """The previous mask (grid) and the painted prompts (channels, grid) that a sample starts from.
 
     Args:
         truth: uint8 (z, y, x), at least one cell set.
         mode: "box" for prompts that tell the extent, "wide" for marks that do not, "close" for a coarse mask.
         generator: Source of randomness.
+        encoding: How prompts become channels; None for the painted ones.
     """
     previous = np.zeros(truth.shape, dtype=np.float32)
     prompts: list[Prompt] = []
@@ -52,10 +53,7 @@ def draw_start(
         prompts.append(first_click(truth, generator, 2.0))
     if mode != "box" and generator.random() < 0.2 and (click := beside(truth, generator)):
         prompts.append(click)
-    painted = paint_prompts(prompts, truth.shape)
-    if area is not None:
-        np.maximum(painted[0], area, out=painted[0])
-    return previous, painted
+    return previous, (encoding or ENCODINGS.get(DEFAULT)).paint(prompts, truth.shape, area)
 
 
 def _draw_extent(

@@ -7,22 +7,23 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from bedside.train.clicks import Randomness, correction_clicks, paint_clicks
+from bedside.engines.window.encodings import PromptEncoding
+from bedside.train.clicks import Randomness, correction_clicks, squared_distances
 from bedside.train.precision import LAST, autocast
-
-PREVIOUS, POSITIVE_CLICK, NEGATIVE_CLICK = -5, -2, -1
-"""Input channels that a round changes, counted from the last: before them come one or three of the image."""
 
 Batch = Mapping[str, Tensor]
 
 
-def assemble_input(batch: Batch) -> Tensor:
-    """Network input (batch, channels, *grid): image, previous mask, prompts."""
-    inputs = torch.cat([batch["image"], batch["previous"][:, None], batch["prompts"]], dim=1)
+def assemble_input(batch: Batch, encoding: PromptEncoding) -> Tensor:
+    """Network input (batch, channels, *grid): the image's channels and those of the encoding."""
+    parts = encoding.arrange(batch["previous"][:, None], batch["prompts"], axis=1)
+    inputs = torch.cat([batch["image"], *parts], dim=1)
     return inputs.contiguous(memory_format=LAST[inputs.ndim])
 
 
-def correction_round(inputs: Tensor, logits: Tensor, batch: Batch, randomness: Randomness) -> Tensor:
+def correction_round(
+    inputs: Tensor, logits: Tensor, batch: Batch, randomness: Randomness, encoding: PromptEncoding
+) -> Tensor:
     """The next round's input: the answer becomes the previous mask, and its deepest error gets a click.
 
     Args:
@@ -30,6 +31,7 @@ def correction_round(inputs: Tensor, logits: Tensor, batch: Batch, randomness: R
         logits: The answer, (batch, *grid).
         batch: The samples, with "truth" and "inside".
         randomness: Of the click.
+        encoding: Of the prompts.
     """
     prediction = logits > 0
     truth = batch["truth"] > 0
@@ -37,9 +39,17 @@ def correction_round(inputs: Tensor, logits: Tensor, batch: Batch, randomness: R
     samples = torch.arange(len(truth), device=truth.device)
     positive = truth[(samples, *positions.T)]
     following = inputs.clone()
-    following[:, PREVIOUS] = prediction.to(inputs.dtype)
-    following[:, POSITIVE_CLICK] = paint_clicks(inputs[:, POSITIVE_CLICK], positions, active & positive)
-    following[:, NEGATIVE_CLICK] = paint_clicks(inputs[:, NEGATIVE_CLICK], positions, active & ~positive)
+    # Counted from the first of the encoding's: before them come one or three of the image.
+    first = inputs.shape[1] - len(encoding.channels)
+    following[:, first + encoding.previous] = prediction.to(inputs.dtype)
+    squared = squared_distances(positions, inputs.shape[2:])
+    for index, chosen in (
+        (first + encoding.positive_click, active & positive),
+        (first + encoding.negative_click, active & ~positive),
+    ):
+        # From what is there already, as an encoding may keep clicks of both signs in one channel.
+        place = chosen.view(-1, *(1,) * (squared.ndim - 1))
+        following[:, index] = encoding.with_click(following[:, index], squared, place)
     return following
 
 
@@ -51,6 +61,7 @@ def play_rounds(
     rounds: int,
     precision: str,
     randomness: Randomness,
+    encoding: PromptEncoding,
     micro_batch: int | None = None,
 ) -> tuple[Tensor, list[Tensor]]:
     """Answer and correct ``rounds`` times without gradient.
@@ -62,6 +73,7 @@ def play_rounds(
         rounds: How often to answer and correct.
         precision: See ``autocast``.
         randomness: Of the clicks, which do not depend on ``micro_batch``.
+        encoding: Of the prompts.
         micro_batch: Samples that the network answers at once, all by default.
 
     Returns:
@@ -73,5 +85,5 @@ def play_rounds(
             parts = [network(part)[:, 0].float() for part in torch.split(inputs, micro_batch or len(inputs))]
         logits = torch.cat(parts) if len(parts) > 1 else parts[0]
         answers.append(logits)
-        inputs = correction_round(inputs, logits, batch, randomness)
+        inputs = correction_round(inputs, logits, batch, randomness, encoding)
     return inputs, answers

@@ -8,13 +8,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from bedside.engines.window.encodings import card_encoding
 from bedside.engines.window.sampling.device.appearance import normalise
 from bedside.engines.window.training.rounds import Batch
 from bedside.imaging.paint import CHANNELS
 from bedside.train.checkpoint import load_weights
 from bedside.train.initial import read_tensors
 from bedside.train.precision import LAST, autocast
-from bedside.weights.models import build_model
+from bedside.weights.models import build_model, model_card
 from bedside.weights.store import find_weights
 
 TEACHER = "bedside-2d"
@@ -51,6 +52,7 @@ class SliceTeacher:
     def __init__(self, network: nn.Module, precision: str) -> None:
         self._network = network.eval().requires_grad_(False)
         self._precision = precision
+        self._encoding = card_encoding(model_card(TEACHER))
 
     @classmethod
     def installed(cls, device: torch.device, precision: str) -> SliceTeacher:
@@ -80,9 +82,11 @@ class SliceTeacher:
         inside = take_slices(batch["inside"], axis, index)
         image = normalise(take_slices(batch["image"][:, 0], axis, index)[:, None], inside)
         # The previous mask and the prompts, of which there is the box alone.
-        given = torch.zeros((len(image), 1 + len(CHANNELS), *inside.shape[1:]), device=image.device)
-        given[:, 1 + CHANNELS.index("box or lasso, positive")] = boxes(take_slices(truth, axis, index))
-        inputs = torch.cat([image.expand(-1, COLOURS, -1, -1), given], dim=1)
+        covered = torch.zeros((len(image), len(CHANNELS), *inside.shape[1:]), device=image.device)
+        covered[:, CHANNELS.index("box or lasso, positive")] = boxes(take_slices(truth, axis, index))
+        previous = torch.zeros_like(covered[:, :1])
+        given = self._encoding.arrange(previous, self._encoding.encode_coverage(covered), axis=1)
+        inputs = torch.cat([image.expand(-1, COLOURS, -1, -1), *given], dim=1)
         return SliceAnswers(axis, index, self._probability(inputs), inside.float())
 
     def _probability(self, inputs: Tensor) -> Tensor:

@@ -14,6 +14,7 @@ from torch.utils.data import Dataset
 from bedside.core.errors import InputError
 from bedside.data.store import Store
 from bedside.engines.window.blocks.pretrained_unet import PretrainedUNet
+from bedside.engines.window.encodings import card_encoding
 from bedside.engines.window.sampling.device.engine import Engine
 from bedside.engines.window.sampling.device.packed_table import PackedTable
 from bedside.engines.window.sampling.device.plane_engine import PlaneEngine
@@ -23,7 +24,6 @@ from bedside.engines.window.sampling.sampler import Sampler
 from bedside.engines.window.sampling.volume_sampler import VolumeSampler
 from bedside.engines.window.training.rounds import assemble_input, play_rounds
 from bedside.engines.window.training.slice_teacher import SliceTeacher, slice_loss
-from bedside.imaging.paint import CHANNELS
 from bedside.train.checkpoint import load_weights
 from bedside.train.clicks import CellNoise, Randomness
 from bedside.train.config import TrainingConfig
@@ -92,17 +92,14 @@ class WindowTask(Task):
 
     def __init__(self, config: TrainingConfig, store: Store, device: torch.device) -> None:
         card = model_card(config.model)
-        if card.family != "window" or card.channels[-len(CHANNELS) :] != CHANNELS:
-            raise InputError(
-                f"model '{card.name}'",
-                expected="one of the window family that takes prompts as bedside-2d does",
-                got=f"one of family {card.family} with channels of its own",
-            )
+        if card.family != "window":
+            raise InputError(f"model '{card.name}'", expected="one of family window", got=f"one of {card.family}")
         shares = {"fine_every": config.fine_every, "sampling.tile_share": config.sampling.tile_share}
         shares["sampling.mistake_share"] = config.sampling.mistake_share
         for name, value in shares.items():
             if value and card.dimensions == 3:
                 raise InputError(name, expected="0 for volumes", got=value)
+        self._encoding = card_encoding(card)
         self.micro_batch = config.batch
         self.memory_format = LAST[2 + card.dimensions]
         self._config, self._device = config, device
@@ -195,11 +192,12 @@ class WindowTask(Task):
         probabilities = torch.tensor(config.round_probabilities)
         rounds = int(torch.multinomial(probabilities, 1, generator=generator))
         batch, randomness = self._make(batch, generator)
-        inputs = assemble_input(batch)
+        encoding = self._encoding
+        inputs = assemble_input(batch, encoding)
         # Of a fine step's samples fewer fit.
         fine = inputs.shape[-1] > config.sampling.grid
         size = max(1, self._part // FINE_PARTS) if fine else self._part
-        inputs, _ = play_rounds(network, inputs, batch, rounds, self.precision.rounds, randomness, size)
+        inputs, _ = play_rounds(network, inputs, batch, rounds, self.precision.rounds, randomness, encoding, size)
         answers = self._teacher.answer(batch, generator) if self._teacher else None
         truth, inside = batch["truth"].float(), batch["inside"].float()
         cells = inside.sum().clamp(min=1)
@@ -235,8 +233,9 @@ class WindowTask(Task):
             numbers = range(first, min(first + config.batch, config.validation_samples))
             samples = [vars(self._validation_sampler.sample(n)) for n in numbers]
             batch = {k: torch.from_numpy(np.stack([s[k] for s in samples])).to(self._device) for k in samples[0]}
-            inputs = assemble_input(batch)
-            _, answers = play_rounds(network, inputs, batch, VALIDATION_ROUNDS, self.precision.rounds, generator)
+            inputs, rounds = assemble_input(batch, self._encoding), VALIDATION_ROUNDS
+            precision = self.precision.rounds
+            _, answers = play_rounds(network, inputs, batch, rounds, precision, generator, self._encoding)
             for score, logits in zip(scores, answers, strict=True):
                 score.extend(grid_dice((logits > 0) & batch["inside"], batch["truth"] > 0).tolist())
         return {f"dsc_round_{n}": float(np.mean(score)) for n, score in enumerate(scores)}
@@ -251,10 +250,11 @@ def _training_source(
     store: Store, config: TrainingConfig, device: torch.device
 ) -> tuple[AnySampler | None, Engine[Any] | None]:
     """What makes training samples: a sampler or an engine."""
-    dimensions = model_card(config.model).dimensions
+    card = model_card(config.model)
+    encoding = card_encoding(card)
     if not config.sampling.on_device:
-        return SAMPLERS[dimensions](store, config.sampling, config.seed), None
-    return None, ENGINES[dimensions](store, config.sampling, config.seed, device)
+        return SAMPLERS[card.dimensions](store, config.sampling, config.seed, encoding), None
+    return None, ENGINES[card.dimensions](store, config.sampling, config.seed, device, encoding)
 
 
 def _slice_teacher(config: TrainingConfig, device: torch.device) -> SliceTeacher | None:
@@ -266,9 +266,9 @@ def _slice_teacher(config: TrainingConfig, device: torch.device) -> SliceTeacher
 
 
 def _validation_sampler(store: Store, config: TrainingConfig) -> AnySampler | None:
-    dimensions = model_card(config.model).dimensions
+    card = model_card(config.model)
     plain = SamplingConfig(
         grid=config.sampling.grid, superpixel_share=0.0, wide_share=0.3, close_share=0.0, augment=False
     )
-    usable = any(item.axes == 3 for item in store.items) if dimensions == 3 else bool(store.items)
-    return SAMPLERS[dimensions](store, plain, 1) if usable else None
+    usable = any(item.axes == 3 for item in store.items) if card.dimensions == 3 else bool(store.items)
+    return SAMPLERS[card.dimensions](store, plain, 1, card_encoding(card)) if usable else None

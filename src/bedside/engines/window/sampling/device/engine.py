@@ -14,6 +14,7 @@ from typing import Any, ClassVar, Generic, Self, TypeVar
 import torch
 from torch import Tensor
 
+from bedside.engines.window.encodings import DEFAULT, ENCODINGS, PromptEncoding
 from bedside.engines.window.sampling.device.appearance import normalise
 from bedside.engines.window.sampling.device.buffers import Buffers
 from bedside.engines.window.sampling.device.records import Records
@@ -30,6 +31,7 @@ class Engine(ABC, Generic[AnyRecords]):
         records: Draws what ``make`` takes.
         buffers: The store in the device's memory.
         config: How samples are drawn.
+        encoding: How prompts become channels; None for the painted ones.
 
     Attributes:
         records: As given.
@@ -38,8 +40,11 @@ class Engine(ABC, Generic[AnyRecords]):
     minimum_cells: ClassVar[int]
     """Cells that an object leaves on the grid at least."""
 
-    def __init__(self, records: AnyRecords, buffers: Buffers, config: SamplingConfig) -> None:
+    def __init__(
+        self, records: AnyRecords, buffers: Buffers, config: SamplingConfig, encoding: PromptEncoding | None = None
+    ) -> None:
         self.records, self._buffers, self._config = records, buffers, config
+        self._encoding = encoding or ENCODINGS.get(DEFAULT)
 
     def on_grid(self, grid: int) -> Self:
         """The same engine for another grid."""
@@ -56,7 +61,7 @@ class Engine(ABC, Generic[AnyRecords]):
 
         Returns:
             image: float32 (batch, channels, *grid), normalised; previous: float32 (batch, *grid), the mask to start
-            from; prompts: float32 (batch, 4, *grid), see ``imaging.paint.CHANNELS``; truth: uint8 (batch, *grid);
+            from; prompts: float32 (batch, channels, *grid), see ``encodings``; truth: uint8 (batch, *grid);
             inside: bool (batch, *grid), False outside the image; key: int64 (batch,), for further random numbers.
         """
         image, truth, inside = self._read(table)
@@ -69,7 +74,7 @@ class Engine(ABC, Generic[AnyRecords]):
         return {
             "image": normalise(image, inside),
             "previous": previous,
-            "prompts": prompts,
+            "prompts": self._encoding.encode_coverage(prompts),
             "truth": truth.to(torch.uint8),
             "inside": inside,
             "key": table["key"],
@@ -85,4 +90,4 @@ class Engine(ABC, Generic[AnyRecords]):
 
     @abstractmethod
     def _start(self, table: Table, truth: Tensor) -> tuple[Tensor, Tensor]:
-        """The masks to start from, and the painted prompts."""
+        """The masks to start from, and what prompts cover: (batch, 4, *grid), see ``imaging.paint.CHANNELS``."""

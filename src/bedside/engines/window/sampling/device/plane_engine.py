@@ -7,6 +7,7 @@ from torch import Tensor
 
 from bedside.core.errors import InputError
 from bedside.data.store import Store
+from bedside.engines.window.encodings import PromptEncoding
 from bedside.engines.window.sampling.device.buffers import BufferWriter
 from bedside.engines.window.sampling.device.engine import Engine
 from bedside.engines.window.sampling.device.insertion import insert_shapes
@@ -33,6 +34,7 @@ class PlaneEngine(Engine[PlaneRecords]):
         config: How samples are drawn.
         seed: Of everything random.
         device: Where samples are made.
+        encoding: How prompts become channels; None for the painted ones.
 
     Raises:
         InputError: The store has no object to train on, or synthetic shapes are asked for.
@@ -40,7 +42,14 @@ class PlaneEngine(Engine[PlaneRecords]):
 
     minimum_cells = MINIMUM_CELLS
 
-    def __init__(self, store: Store, config: SamplingConfig, seed: int, device: torch.device) -> None:
+    def __init__(
+        self,
+        store: Store,
+        config: SamplingConfig,
+        seed: int,
+        device: torch.device,
+        encoding: PromptEncoding | None = None,
+    ) -> None:
         if config.synthetic_share:
             raise InputError(
                 "sampling.synthetic_share of images",
@@ -50,7 +59,7 @@ class PlaneEngine(Engine[PlaneRecords]):
             )
         writer = BufferWriter()
         records = PlaneRecords(PlaneWindows(store.items, writer, config), seed)
-        super().__init__(records, writer.finish(device), config)
+        super().__init__(records, writer.finish(device), config, encoding)
 
     def _read(self, table: Table) -> tuple[Tensor, Tensor, Tensor]:
         positions = window_positions(table, self._config.grid)

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from bedside.data.store import Store
+from bedside.engines.window.encodings import PromptEncoding
 from bedside.engines.window.sampling.device.buffers import BufferWriter
 from bedside.engines.window.sampling.device.engine import Engine
 from bedside.engines.window.sampling.device.insertion import insert_shapes
@@ -33,6 +34,7 @@ class VolumeEngine(Engine[VolumeRecords]):
         config: How samples are drawn.
         seed: Of everything random.
         device: Where samples are made.
+        encoding: How prompts become channels; None for the painted ones.
 
     Raises:
         InputError: The store has no volume to train on.
@@ -40,10 +42,17 @@ class VolumeEngine(Engine[VolumeRecords]):
 
     minimum_cells = MINIMUM_CELLS
 
-    def __init__(self, store: Store, config: SamplingConfig, seed: int, device: torch.device) -> None:
+    def __init__(
+        self,
+        store: Store,
+        config: SamplingConfig,
+        seed: int,
+        device: torch.device,
+        encoding: PromptEncoding | None = None,
+    ) -> None:
         writer = BufferWriter()
         records = VolumeRecords(VolumeWindows(store.items, writer, config), seed)
-        super().__init__(records, writer.finish(device), config)
+        super().__init__(records, writer.finish(device), config, encoding)
 
     def _read(self, table: Table) -> tuple[Tensor, Tensor, Tensor]:
         positions = window_positions(table, self._config.grid)
