@@ -10,6 +10,7 @@ import typer
 
 from bedside.cli.datasets import one_split
 from bedside.core.errors import InputError
+from bedside.evaluate.metrics import DEFAULT_METRICS, METRICS
 
 if TYPE_CHECKING:
     from bedside.evaluate.runner import Entry
@@ -52,6 +53,13 @@ def evaluate(
             "--start",
             help="First prompt: box, loose-box, flat-box, point, scribble, lasso or mask, may be repeated; 'all' for "
             "every one side by side. [default: box; interactive2025: the competition's own]",
+        ),
+    ] = None,
+    metric: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--metric",
+            help=f"Metric, may be repeated: {', '.join(METRICS.names())}. [default: {' and '.join(DEFAULT_METRICS)}]",
         ),
     ] = None,
     clicks: Annotated[int, typer.Option("--clicks", help="Corrective clicks per object.")] = 5,
@@ -111,6 +119,7 @@ def evaluate(
             sets=tuple(sets or ()),
             split=split,
             starts=tuple(start or ()),
+            metrics=tuple(metric or DEFAULT_METRICS),
             objects=objects,
             device=device,
             precision=precision,
@@ -147,7 +156,8 @@ def evaluate(
     whole: VolumeMode = _one_of(volumes, "--volumes", ("slices", "whole"))
     unit: ToleranceUnit = _one_of(tolerance_unit, "--tolerance-unit", ("auto", "px"))
     starts = choose_starts(start or ["box"], volumes=whole == "whole")
-    protocols = [ClicksProtocol(s, clicks, tolerance=tolerance, unit=unit, seed=seed) for s in starts]
+    metrics = tuple(metric or DEFAULT_METRICS)
+    protocols = [ClicksProtocol(s, clicks, metrics, tolerance, unit, seed) for s in starts]
     chosen = select_data_sets(one_split(data, split), sets or [])
     selection = ObjectSelection(
         limit=objects, volumes=whole, slice_axis=_one_of(slice_axis, "--slice-axis", ("auto", "x", "y", "z"))
