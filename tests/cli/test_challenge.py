@@ -229,9 +229,11 @@ def test_the_whole_way_with_the_bundled_model(tmp_path: Path) -> None:
 def test_any_metric_can_be_chosen(cli: Callable[..., Any], grower: Any, tmp_path: Path) -> None:
     write_2025(tmp_path / "in", boxes=True)
     options = ("--metric", "hd95", "--metric", "dsc", "--baseline", "box", "--json", tmp_path / "i.json")
+    options += ("--report", tmp_path / "i.html")
     status, out, err = cli("evaluate", "--protocol", "interactive2025", "--data", tmp_path / "in", *options)
     assert (status, err) == (0, "")
     assert "HD95 mm AUC" in out
+    assert "HD95 mm, lower is better" in (tmp_path / "i.html").read_text()
     assert "mean ranks" in out
     document = json.loads((tmp_path / "i.json").read_text())
     assert document["metrics"]["hd95"]["direction"] == "lower"

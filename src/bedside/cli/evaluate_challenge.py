@@ -34,7 +34,7 @@ _SHARED = {
 _TAKEN = {
     "box2024": _SHARED | {"predictions"},
     "interactive2025": _SHARED
-    | {"model", "device", "precision", "baseline", "sets", "split", "objects", "start", "markdown"},
+    | {"model", "device", "precision", "baseline", "sets", "split", "objects", "start", "markdown", "report"},
 }
 """Options of ``evaluate`` that mean something to a protocol."""
 
@@ -61,6 +61,7 @@ class ChallengeJob:
     json_file: Path | None
     csv_file: Path | None
     markdown_file: Path | None
+    report_file: Path | None
 
 
 def evaluate_challenge(context: typer.Context, protocol: str, job: ChallengeJob) -> None:
@@ -151,6 +152,10 @@ def _interactive2025(job: ChallengeJob) -> None:
     _write(job, interactive_csv(evaluations), interactive_json(evaluations, ranks, details))
     if job.markdown_file is not None:
         write_text_atomically(job.markdown_file, create_markdown(evaluations))
+    if job.report_file is not None:
+        from bedside.evaluate.report.page import write_report
+
+        write_report(evaluations, (), None, job.report_file)
 
 
 def _interactive_starts(names: tuple[str, ...]) -> list[Any]:
