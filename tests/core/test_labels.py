@@ -52,9 +52,14 @@ def test_more_objects_than_a_byte_holds(count: int, dtype: type) -> None:
     np.testing.assert_array_equal(labels[0], np.arange(1, count + 1))
 
 
-def test_too_many_objects_are_refused() -> None:
-    with pytest.raises(InputError, match="65,535"):
-        merge_masks([np.zeros((1, 1), np.uint8)] * 65536)
+def test_as_many_objects_as_two_bytes_count_and_no_more() -> None:
+    empty, last = np.zeros((1, 2), np.uint8), np.array([[0, 1]], np.uint8)
+    masks = [empty] * 65534 + [last]
+    labels = merge_masks(masks)
+    assert labels.dtype == np.uint16
+    np.testing.assert_array_equal(labels, [[0, 65535]])
+    with pytest.raises(InputError, match="at most 65,535 objects, got 65536"):
+        merge_masks([empty, *masks])
 
 
 def test_no_object_is_refused() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 import typer
@@ -78,16 +79,31 @@ def test_val_is_taken_where_there_are_several_splits(call, data):
 
 
 @pytest.mark.parametrize(
-    "wrong",
+    ("wrong", "message"),
     [
-        ("--start", "lasso"), ("--clicks", -1), ("--objects", 0), ("--set", "nothing"), ("--split", "test"),
-        ("--volumes", "some"), ("--slice-axis", "t"), ("--baseline", "boxx"), ("--tolerance", -2),
-        ("--start", "point", "--baseline", "box"), ("--json", "."),
+        (("--start", "lasso"), "'bedside-2d' cannot start from a lasso: expected a start of box, point, scribble"),
+        (("--start", "brush"), "--start: expected each once of box, .* or all, got 'brush'"),
+        (("--clicks", -1), "clicks: expected 0 to 100, got -1"),
+        (("--objects", 0), "objects: expected at least one object .*limit=0"),
+        (("--set", "nothing"), "expected one of images, volumes, got nothing"),
+        (("--split", "test"), "--split: expected one of val, got 'test'"),
+        (("--volumes", "some"), "--volumes: expected one of slices, whole, got 'some'"),
+        (("--slice-axis", "t"), "--slice-axis: expected one of auto, x, y, z, got 't'"),
+        (("--tolerance-unit", "cm"), "--tolerance-unit: expected one of auto, px, got 'cm'"),
+        (("--baseline", "boxx"), "unknown baseline: expected one of .*, got 'boxx'; did you mean 'box'"),
+        (("--metric", "dcs"), "unknown metric: expected one of assd, dsc, hd95, nsd, got 'dcs'; did you mean 'dsc'"),
+        (("--metric", "dsc", "--metric", "dsc"), "metrics: expected each once of assd, .* got 'dsc, dsc'"),
+        (("--tolerance", -2), "tolerance: expected a distance of 0 or more, got -2"),
+        (("--start", "point", "--baseline", "box"), "'box' cannot start from a point: expected a start of box"),
+        (("--json", "."), r"output: expected a file, got the folder \."),
+        (("--report", "."), r"output: expected a file, got the folder \."),
     ],
-)  # fmt: skip
-def test_bad_input_is_named(call, wrong):
+)
+def test_bad_input_is_named(call, wrong, message):
     result = call(*wrong)
     assert isinstance(result.exception, InputError)
+    assert re.search(message, str(result.exception)), result.exception
+    assert result.output == ""
 
 
 def test_an_interruption_leaves_nothing(call, tmp_path, monkeypatch):
