@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 
+import numpy as np
 import pytest
 import typer
 from typer.testing import CliRunner
 
 from bedside.cli.evaluate import evaluate
 from bedside.core.errors import InputError
+from bedside.evaluate.metrics import METRICS, EmptyValues, MetricSpec
 from tests.evaluate.conftest import DiscSegmenter, write_image_set
 
 
@@ -114,3 +117,24 @@ def test_an_interruption_leaves_nothing(call, tmp_path, monkeypatch):
     result = call("--baseline", "none", "--json", tmp_path / "e.json")
     assert result.exit_code == 130
     assert not (tmp_path / "e.json").exists()
+
+
+def test_a_metric_of_ones_own_is_one_specification(call, tmp_path, monkeypatch):
+    def error(truth, prediction, sampling):
+        return abs(float(np.count_nonzero(prediction)) - np.count_nonzero(truth)) * np.prod(sampling.spacing)
+
+    spec = MetricSpec("volume-error", "lower", "mm3", (0.0, math.inf), EmptyValues(), "", error)
+    monkeypatch.setitem(METRICS._entries, spec.name, spec)
+    files = {suffix: tmp_path / f"e.{suffix}" for suffix in ("json", "csv", "md", "html")}
+    result = call("--baseline", "box", "--clicks", 1, "--metric", "volume-error", "--json", files["json"],
+                  "--csv", files["csv"], "--markdown", files["md"], "--report", files["html"])  # fmt: skip
+    assert result.exit_code == 0, result.output
+    assert "VOLUME-ERROR mm3 after a box" in result.output
+    overall = {s["candidate"]: s["curves"]["volume-error"] for s in json.loads(files["json"].read_text())["overall"]}
+    # The box is too large by what lies in its corners.
+    assert overall["box"]["values"][0] > 0
+    text = f"{overall['box']['values'][0]:.2f}"
+    assert text in result.output
+    assert text in files["md"].read_text()
+    assert "VOLUME-ERROR mm3, lower is better" in files["html"].read_text()
+    assert "volume-error" in files["csv"].read_text().splitlines()[0]
