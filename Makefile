@@ -97,6 +97,11 @@ bench: $(BASE) ## measure start-up, large images, volumes and the server on this
 	@$(BIN)/python benchmarks/volumes.py --without-nninteractive
 	@$(BIN)/python benchmarks/server.py
 
+.PHONY: mutants
+mutants: $(DEV) ## change small pure modules here and there, and list the changes that no test notices (minutes)
+	@$(PIP) -c $(TORCH) -e '.[mutants]'
+	@$(BIN)/python -m research.mutants
+
 .PHONY: train-tools
 train-tools: $(DEV) ## what training on a CPU gains from: the allocator jemalloc, when it may be installed
 	@find_jemalloc() { { ldconfig -p 2>/dev/null || true; } | awk '/libjemalloc\.so\.2/ { print $$NF; exit }'; }; \

@@ -36,6 +36,8 @@ HOMES = {
     "pydantic": {"serve"},
     "nncf": {"runtime"},
     "tensorboard": {"train"},
+    "matplotlib": {"evaluate"},
+    "jinja2": {"evaluate"},
 }
 TORCH_FOLDERS = {"networks", "blocks", "training", "sampling", "convert"}
 TORCH_FILES = {"network", "training", "convert", "checkpoint"}

@@ -4,34 +4,38 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.stats import rankdata
 
 from bedside.challenge.interactive2025 import (
-    InteractiveCase,
+    CaseResult,
     InteractiveProtocol,
-    click_auc,
-    interactive_means,
+    evaluate_interactive,
     read_labelled_case,
     run_case,
 )
+from bedside.challenge.means import interactive_means, interactive_ranks
+from bedside.challenge.sets import SetCase
 from bedside.challenge.writing import write_case
 from bedside.core.errors import FormatError, InputError
 from bedside.core.prompts import Box, Point
+from bedside.evaluate.baselines import BASELINES
+from bedside.evaluate.results import RoundScore
+from bedside.evaluate.runner import Entry
 from bedside.simulate.clicks import next_click
 
 BOXES = {"boxes": (Box((3, 2, 2), (9, 8, 8)), Box((14, 12, 5), (18, 16, 8))), "middle_slices": (5, 6)}
 
 
-def result(name="CT_x_1", modality="CT", classes=1, dsc=(0.0,) * 6, nsd=(0.0,) * 6, seconds=(1.0,) * 6):
-    return InteractiveCase(name, modality, classes, True, dsc, nsd, seconds)
+def result(name="CT_x_1", modality="CT", classes=1, dsc=(0.0,) * 6, seconds=(1.0,) * 6):
+    rounds = tuple(RoundScore(n, {"dsc": d}, t) for n, (d, t) in enumerate(zip(dsc, seconds, strict=True)))
+    return CaseResult("m", modality, name, "all classes", 0, 0, "mm", 0.0, rounds, modality=modality, classes=classes)
 
 
 def test_the_area_is_that_of_the_five_clicks():
     # Trapezoids: (0.2 + 1.0) / 2 + 0.4 + 0.6 + 0.8; the box's score does not count.
-    assert click_auc((0.9, 0.2, 0.4, 0.6, 0.8, 1.0)) == pytest.approx(2.4)
-    assert click_auc((0.0,) + (1.0,) * 5) == 4.0
-    assert click_auc((1.0,) + (0.0,) * 5) == 0.0
-    with pytest.raises(InputError):
-        click_auc((1.0,) * 5)
+    assert result(dsc=(0.9, 0.2, 0.4, 0.6, 0.8, 1.0)).area("dsc") == pytest.approx(2.4)
+    assert result(dsc=(0.0,) + (1.0,) * 5).area("dsc") == 4.0
+    assert result(dsc=(1.0,) + (0.0,) * 5).area("dsc") == 0.0
 
 
 def test_six_rounds_with_boxes(filler, cubes):
@@ -40,10 +44,12 @@ def test_six_rounds_with_boxes(filler, cubes):
     assert scores.classes == 2
     assert scores.modality == "CT"
     # The first box is perfect, the second lacks a slice of four.
-    assert scores.dsc[0] == pytest.approx((1 + 2 * 48 / (48 + 64)) / 2)
-    assert scores.dsc[1] > scores.dsc[0]
-    assert len(scores.dsc) == len(scores.nsd) == len(scores.seconds) == 6
-    assert scores.total_seconds == pytest.approx(sum(scores.seconds))
+    dsc = scores.curve("dsc")
+    assert dsc[0] == pytest.approx((1 + 2 * 48 / (48 + 64)) / 2)
+    assert dsc[1] > dsc[0]
+    assert [r.clicks for r in scores.rounds] == list(range(6))
+    assert all(r.scores.keys() == {"dsc", "nsd"} and r.seconds > 0 for r in scores.rounds)
+    assert scores.total_seconds == pytest.approx(sum(r.seconds for r in scores.rounds))
     assert scores.in_time
     assert filler.images == 1
 
@@ -79,10 +85,10 @@ def test_clicks_lie_where_the_largest_error_is(filler, cubes):
 def test_without_boxes_the_first_round_scores_nothing_and_all_classes_are_predicted(filler, cubes):
     scores = run_case(filler, cubes, InteractiveProtocol())
     assert not scores.boxed
-    assert (scores.dsc[0], scores.nsd[0], scores.seconds[0]) == (0.0, 0.0, 0.0)
+    assert (scores.rounds[0].scores, scores.rounds[0].seconds) == ({"dsc": 0.0, "nsd": 0.0}, 0.0)
     # One click each: cubes of 27 voxels in 216 and 64.
-    assert scores.dsc[1] == pytest.approx((54 / (27 + 216) + 54 / (27 + 64)) / 2)
-    assert scores.dsc_auc > 0
+    assert scores.curve("dsc")[1] == pytest.approx((54 / (27 + 216) + 54 / (27 + 64)) / 2)
+    assert scores.area("dsc") > 0
     assert all(isinstance(p, Point) for prompts, _, _ in filler.calls for p in prompts)
 
 
@@ -104,9 +110,8 @@ def test_the_global_generator_is_left_alone(filler, cubes):
 
 def test_the_official_order_of_spacing_reaches_the_score(filler, cubes):
     case = replace(cubes, boxes=(Box((3, 2, 3), (9, 8, 9)), BOXES["boxes"][1]), middle_slices=(5, 6))
-    right, official = (
-        run_case(filler, case, InteractiveProtocol(official_spacing_order=order)).nsd[0] for order in (False, True)
-    )
+    protocols = (InteractiveProtocol(official_spacing_order=order) for order in (False, True))
+    right, official = (run_case(filler, case, protocol).curve("nsd")[0] for protocol in protocols)
     assert right < official
 
 
@@ -128,10 +133,47 @@ def test_means_are_over_cases_then_over_modalities():
         result(modality="MR", dsc=(0,) + (0.25,) * 5, seconds=(100.0,) + (0.0,) * 5),
         result(modality="MR", dsc=(0,) + (0.25,) * 5, seconds=(100.0,) + (0.0,) * 5, classes=2),
     ]
-    ct, mr, overall = interactive_means(cases)
-    assert (ct.group, ct.cases, ct.dsc_auc, ct.dsc_final) == ("CT", 2, 3.0, 0.75)
-    assert (mr.dsc_auc, mr.late, mr.seconds_per_class) == (1.0, 1, 75.0)
-    assert (overall.cases, overall.dsc_auc, overall.late) == (4, 2.0, 1)
+    ct, mr, overall = (mean.to_dict() for mean in interactive_means(cases, ["dsc"]))
+    assert ct == {
+        "group": "CT", "cases": 2, "dsc_auc": 3.0, "dsc_final": 0.75, "dsc_first": 0.0, "seconds_per_class": 6.0,
+        "late": 0,
+    }  # fmt: skip
+    assert (mr["dsc_auc"], mr["late"], mr["seconds_per_class"]) == (1.0, 1, 75.0)
+    assert (overall["cases"], overall["dsc_auc"], overall["late"]) == (4, 2.0, 1)
+
+
+def test_results_have_the_form_of_any_evaluation(filler, cubes):
+    entries = [Entry("ours", "model", filler), Entry("box", "baseline", BASELINES.get("box")())]
+    protocols = [InteractiveProtocol(start=start, metrics=("hd95", "dsc")) for start in ("official", "point")]
+    told = []
+    boxed = replace(cubes, **BOXES)
+    cases = [SetCase("lungs", boxed), SetCase("lungs", replace(boxed, name="CT_cubes_2")), SetCase("", cubes)]
+    official, point = evaluate_interactive(cases, entries, protocols, told.append)
+    assert told == ["CT_cubes_1"] * 2 + ["CT_cubes_2"] * 2 + ["CT_cubes_1"] * 2
+    assert (official.start, point.start) == ("official", "point")
+    # A box cannot be drawn from a click.
+    assert [[c.name for c in e.candidates] for e in (official, point)] == [["ours", "box"], ["ours"]]
+    assert [(s.name, s.cases) for s in official.sets] == [("CT", 1), ("lungs", 2)]
+    assert official.metrics == ["hd95", "dsc"]
+    values = official.summary("ours", "lungs").curves["hd95"].values
+    rounds = [o.curve("hd95") for o in official.objects if (o.candidate, o.set_name) == ("ours", "lungs")]
+    assert values == pytest.approx(np.mean(rounds, axis=0))
+    assert official.summary("ours", None).curves["dsc"].auc is not None
+    assert interactive_ranks(point) == []
+    ranks = {row.name: row.by_metric for row in interactive_ranks(official)}
+    assert set(ranks["box"]) == {"hd95_auc", "hd95_final", "dsc_auc", "dsc_final"}
+    mine = {n: [o for o in official.objects if o.candidate == n] for n in ranks}
+    finals = {m: [[o.curve(m)[-1] for o in mine[n]] for n in ranks] for m in official.metrics}
+    for metric, sign in (("hd95", 1), ("dsc", -1)):
+        by_hand = rankdata(sign * np.array(finals[metric]), axis=0).mean(axis=1)
+        assert [ranks[n][f"{metric}_final"] for n in ranks] == pytest.approx(list(by_hand))
+    assert ranks["ours"] != ranks["box"]
+
+
+def test_a_model_that_cannot_begin_is_rejected_before_the_work(filler, cubes):
+    box = Entry("box", "baseline", BASELINES.get("box")())
+    with pytest.raises(InputError, match="'box' cannot start from a point"):
+        evaluate_interactive([SetCase("", cubes)], [box], [InteractiveProtocol(start="point")])
 
 
 @pytest.mark.parametrize("start", ["box", "flat-box", "point"])
@@ -139,7 +181,7 @@ def test_rounds_can_begin_with_another_prompt_on_every_class(filler, cubes, star
     scores = run_case(filler, replace(cubes, **BOXES), InteractiveProtocol(start=start))
     assert scores.start == start
     assert scores.boxed
-    assert scores.dsc[0] > 0
+    assert scores.curve("dsc")[0] > 0
     first, second = (prompts for prompts, _, _ in filler.calls[:2])
     assert len(first) == len(second) == 1
     assert first[0].kind == start.removeprefix("flat-")

@@ -37,8 +37,12 @@ def test_equal_submissions_share_a_place():
     assert [(r.name, r.place, r.mean) for r in rows] == [("x", 1, 1.5), ("y", 1, 1.5), ("z", 3, 3.0)]
 
 
-def test_no_answer_is_the_slowest():
-    rows = rank(("x", "y"), {"seconds": [[-np.inf], [-900.0]]})
+def test_of_some_metrics_lower_values_are_better():
+    lower = {"seconds": np.negative(SECONDS)}
+    assert rank(NAMES, {"dsc": DSC, **lower}, directions={"seconds": "lower"}) == rank(
+        NAMES, {"dsc": DSC, "seconds": SECONDS}
+    )
+    rows = rank(("x", "y"), {"seconds": [[np.inf], [900.0]]}, directions={"seconds": "lower"})
     assert [r.name for r in rows] == ["y", "x"]
 
 

@@ -11,9 +11,9 @@ from bedside.challenge.scores import LabelCrops, challenge_sampling, score_case
 from bedside.core.geometry import Geometry
 
 
-def score(truth, answer, labels=(1,), spacing=None, **options):
+def score(truth, answer, labels=(1,), spacing=None, metrics=("dsc", "nsd"), **options):
     sampling = challenge_sampling(Geometry.create(truth.shape, spacing), **options)
-    return score_case(LabelCrops(truth), LabelCrops(answer), labels, sampling)
+    return score_case(LabelCrops(truth), LabelCrops(answer), labels, sampling, metrics)
 
 
 def monai(truth, answer, label, spacing, tolerance=2.0):
@@ -41,7 +41,7 @@ def test_agrees_with_monai_in_volumes(spacing):
     truth = blobs((14, 22, 26), 0)
     answer = np.roll(truth, (0, 2, 3), (0, 1, 2))
     theirs = np.mean([monai(truth, answer, label, spacing[::-1]) for label in (1, 2)], axis=0)
-    assert score(truth, answer, (1, 2), spacing) == pytest.approx(theirs, abs=1e-5)
+    assert list(score(truth, answer, (1, 2), spacing).values()) == pytest.approx(list(theirs), abs=1e-5)
     assert 0.2 < theirs[0] < 1
     assert 0 < theirs[1] < 1
 
@@ -52,18 +52,19 @@ def test_agrees_with_monai_in_pictures_as_volumes_of_one_slice():
     answer = np.roll(truth, (3, 2), (0, 1))
     theirs = [monai(truth[..., None], answer[..., None], label, (1.0, 1.0, 1.0)) for label in (1, 2)]
     # The spacing of a picture does not count.
-    assert score(truth, answer, (1, 2), (0.1, 0.1)) == pytest.approx(np.mean(theirs, axis=0), abs=1e-5)
+    ours = score(truth, answer, (1, 2), (0.1, 0.1))
+    assert list(ours.values()) == pytest.approx(list(np.mean(theirs, axis=0)), abs=1e-5)
 
 
 def test_dice_by_hand_is_the_mean_over_labels():
     truth, answer = np.zeros((2, 4, 6, 6), np.uint8)
     truth[0, :4], answer[0, 2:6] = 1, 1
     truth[2, :2], answer[2, :2] = 2, 2
-    assert score(truth, answer, (1, 2)).dsc == pytest.approx((0.5 + 1) / 2)
+    assert score(truth, answer, (1, 2))["dsc"] == pytest.approx((0.5 + 1) / 2)
     # A value that neither has does not count, one that only the answer has is wrong.
-    assert score(truth, answer, (1, 2, 3)).dsc == pytest.approx(0.75)
+    assert score(truth, answer, (1, 2, 3))["dsc"] == pytest.approx(0.75)
     answer[3, 0, 0] = 3
-    assert score(truth, answer, (1, 2, 3)).dsc == pytest.approx(0.5)
+    assert score(truth, answer, (1, 2, 3))["dsc"] == pytest.approx(0.5)
 
 
 @pytest.mark.parametrize(("common", "passes"), [(2, False), (3, True)])
@@ -73,15 +74,28 @@ def test_the_gate(common, passes):
     truth[..., :10] = 1
     answer[..., 10 - common : 20 - common] = 1
     result = score(truth, answer)
-    assert result.dsc == pytest.approx(common / 10)
-    assert (result.nsd > 0) == passes
+    assert result["dsc"] == pytest.approx(common / 10)
+    assert (result["nsd"] > 0) == passes
 
 
 def test_nothing_found():
     truth, empty = np.zeros((2, 5, 5, 5), np.uint8)
     truth[2:4, 2:4, 2:4] = 1
-    assert score(truth, empty) == (0.0, 0.0)
-    assert score(truth, truth) == (1.0, 1.0)
+    assert score(truth, empty) == {"dsc": 0.0, "nsd": 0.0}
+    assert score(truth, truth) == {"dsc": 1.0, "nsd": 1.0}
+
+
+def test_any_metric_is_the_mean_over_labels_and_a_missed_one_is_the_diagonal_off():
+    truth, answer = np.zeros((2, 6, 8, 10), np.uint8)
+    truth[1:3, 1:3, 1:3] = answer[2:4, 1:3, 1:3] = 1
+    found = score(truth, answer, (1,), (1.0, 1.0, 5.0), ("hd95", "nsd"))
+    assert found["hd95"] == 5.0
+    # The gate goes by DSC, whether or not that is asked for.
+    assert list(found) == ["hd95", "nsd"]
+    assert found["nsd"] == score(truth, answer, (1,), (1.0, 1.0, 5.0))["nsd"] > 0
+    truth[4, 6, 6] = 2
+    diagonal = math.hypot(6 * 5, 8, 10)
+    assert score(truth, answer, (1, 2), (1.0, 1.0, 5.0), ("hd95",))["hd95"] == pytest.approx((5 + diagonal) / 2)
 
 
 def test_the_official_order_of_spacing_changes_the_score():
@@ -91,9 +105,9 @@ def test_the_official_order_of_spacing_changes_the_score():
     answer[6:16, 5:15, 5:15] = 1
     right = score(truth, answer, spacing=(0.5, 1.0, 5.0))
     official = score(truth, answer, spacing=(0.5, 1.0, 5.0), official_spacing_order=True)
-    assert right.dsc == official.dsc
-    assert right.nsd < 0.95
-    assert official.nsd == 1.0
+    assert right["dsc"] == official["dsc"]
+    assert right["nsd"] < 0.95
+    assert official["nsd"] == 1.0
     cubic = [score(truth, answer, spacing=(2.0,) * 3, official_spacing_order=order) for order in (False, True)]
     assert cubic[0] == cubic[1]
 

@@ -169,7 +169,7 @@ def test_a_model_goes_through_the_rounds(cli: Callable[..., Any], grower: Any, t
     ("arguments", "message"),
     [
         (("--protocol", "box2025"), "one of clicks, box2024, interactive2025"),
-        (("--protocol", "box2024"), "--predictions with answers"),
+        (("--protocol", "box2024"), "--predictions with label maps"),
         (("--protocol", "interactive2025"), "--data with a folder"),
         (("--protocol", "interactive2025", "--data", ".", "--clicks", "3"), "--clicks: expected an option"),
         (("--protocol", "box2024", "--predictions", ".", "--truth", ".", "--model", "x"), "--model: expected"),
@@ -224,3 +224,23 @@ def test_the_whole_way_with_the_bundled_model(tmp_path: Path) -> None:
     assert set(np.unique(segs(tmp_path / "clicked/MR_blocks_1.npz"))) == {0, 1, 2}
     out = run_command("evaluate", "--protocol", "interactive2025", "--data", tmp_path / "clicks", "--device", "cpu")
     assert "bedside-2d" in out
+
+
+def test_any_metric_can_be_chosen(cli: Callable[..., Any], grower: Any, tmp_path: Path) -> None:
+    write_2025(tmp_path / "in", boxes=True)
+    options = ("--metric", "hd95", "--metric", "dsc", "--baseline", "box", "--json", tmp_path / "i.json")
+    options += ("--report", tmp_path / "i.html")
+    status, out, err = cli("evaluate", "--protocol", "interactive2025", "--data", tmp_path / "in", *options)
+    assert (status, err) == (0, "")
+    assert "HD95 mm AUC" in out
+    assert "HD95 mm, lower is better" in (tmp_path / "i.html").read_text()
+    assert "mean ranks" in out
+    document = json.loads((tmp_path / "i.json").read_text())
+    assert document["metrics"]["hd95"]["direction"] == "lower"
+    assert document["models"][0]["cases"][0]["hd95"][-1] == 0.0
+    assert {row["name"] for row in document["ranks"]["official"]} == {"bedside-2d", "box"}
+    status, _, err = cli("evaluate", "--protocol", "box2024", "--data", tmp_path, "--metric", "hd59")
+    assert status == 2
+    assert "one of assd, dsc, hd95, nsd, got 'hd59'; did you mean 'hd95'?" in err
+    help_text = cli("evaluate", "--help").out
+    assert "assd, dsc, hd95, nsd" in " ".join(help_text.split())

@@ -54,6 +54,50 @@ def test_a_volume_shows_the_slice_with_the_largest_area() -> None:
     assert red > green
 
 
+def shown_slice(labels: np.ndarray, prompts: list[Prompt]) -> int:
+    """The slice that is drawn of a volume in which slice z is dark but for its column z."""
+    depth, rows, columns = labels.shape
+    array = np.zeros(labels.shape, np.uint8)
+    for z in range(depth):
+        array[z, :, z] = 255
+    picture = draw_overlay(Image.from_array(array), labels, prompts)
+    # The last row holds neither objects nor prompts.
+    bright = [at(picture, rows - 1, column, (rows, columns)).sum() for column in range(columns)]
+    return int(np.argmax(bright))
+
+
+NOTHING = np.zeros((6, 10, 10), np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("prompts", "expected"),
+    [
+        ([], 3),
+        ([Point((2.0, 2.0, 4.0))], 4),
+        ([Point((2.0, 2.0, 4.4))], 4),
+        # The middle of a box, whose last slice is 4.
+        ([Box((1.0, 1.0, 1.0), (4.0, 4.0, 5.0))], 2),
+        ([Point((2.0, 2.0, 1.0)), Point((2.0, 2.0, 4.0))], 1),
+        ([InitialMask(np.ones(NOTHING.shape, bool)), Point((2.0, 2.0, 5.0))], 5),
+        ([InitialMask(np.ones(NOTHING.shape, bool))], 3),
+        ([Point((2.0, 2.0, 40.0))], 5),
+        ([Point((2.0, 2.0, -9.0))], 0),
+    ],
+)
+def test_without_an_object_the_slice_of_the_first_prompt_is_shown(prompts: list[Prompt], expected: int) -> None:
+    assert shown_slice(NOTHING, prompts) == expected
+
+
+@pytest.mark.parametrize(
+    ("areas", "expected"), [([0, 1, 0, 3, 2, 0], 3), ([0, 2, 2, 1, 0, 0], 1), ([4, 0, 0, 0, 0, 5], 5)]
+)
+def test_the_largest_area_is_shown_whatever_the_prompts(areas: list[int], expected: int) -> None:
+    labels = NOTHING.copy()
+    for z, area in enumerate(areas):
+        labels[z, 0, :area] = z + 1
+    assert shown_slice(labels, [Point((2.0, 2.0, 4.0))]) == expected
+
+
 def test_a_slice_stored_from_left_is_turned_over() -> None:
     array = np.zeros((1, 10, 10), np.uint8)
     array[0, :, :5] = 200

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 
@@ -33,6 +35,8 @@ def test_the_earlier_object_keeps_its_voxels_by_default() -> None:
 @pytest.mark.parametrize("dtype", [bool, np.uint8, np.int32, np.float32])
 def test_any_value_but_zero_belongs_to_the_object(dtype: type) -> None:
     mask = np.array([[0, 1, 2, 200]]).astype(dtype)
+    if np.dtype(dtype).kind in "if":
+        mask[0, 3] = -3
     np.testing.assert_array_equal(merge_masks([mask]), [[0, 1, 1, 1]])
     np.testing.assert_array_equal(merge_masks([mask], "overlap"), [[[0, 1, 1, 1]]])
 
@@ -52,21 +56,29 @@ def test_more_objects_than_a_byte_holds(count: int, dtype: type) -> None:
     np.testing.assert_array_equal(labels[0], np.arange(1, count + 1))
 
 
-def test_too_many_objects_are_refused() -> None:
-    with pytest.raises(InputError, match="65,535"):
-        merge_masks([np.zeros((1, 1), np.uint8)] * 65536)
+def test_as_many_objects_as_two_bytes_count_and_no_more() -> None:
+    empty, last = np.zeros((1, 2), np.uint8), np.array([[0, 1]], np.uint8)
+    masks = [empty] * 65534 + [last]
+    labels = merge_masks(masks)
+    assert labels.dtype == np.uint16
+    np.testing.assert_array_equal(labels, [[0, 65535]])
+    with pytest.raises(InputError, match=r"^label map: expected at most 65,535 objects, got 65536$"):
+        merge_masks([empty, *masks])
 
 
-def test_no_object_is_refused() -> None:
-    with pytest.raises(InputError, match="at least one object"):
+def test_no_object_is_rejected() -> None:
+    with pytest.raises(InputError, match=r"^label map: expected at least one object, got none$"):
         merge_masks([])
 
 
-def test_masks_of_different_shapes_are_refused() -> None:
-    with pytest.raises(InputError, match="equal shape"):
+def test_masks_of_different_shapes_are_rejected() -> None:
+    with pytest.raises(InputError, match=r"^label map: expected masks of equal shape, got \{.*\}$") as caught:
         merge_masks([FIRST, SECOND.T])
+    assert {"(1, 4)", "(4, 1)"} == set(re.findall(r"\(.*?\)", str(caught.value)))
+    with pytest.raises(InputError, match="equal shape"):
+        merge_masks([FIRST.T, SECOND])
 
 
-def test_an_unknown_policy_is_refused_with_the_choices() -> None:
-    with pytest.raises(InputError, match="keep, overwrite, overlap"):
+def test_an_unknown_policy_is_rejected_with_the_choices() -> None:
+    with pytest.raises(InputError, match=r"^overlap policy: expected one of keep, overwrite, overlap, got 'union'$"):
         merge_masks([FIRST], "union")  # type: ignore[arg-type]

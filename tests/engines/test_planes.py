@@ -182,8 +182,14 @@ def test_the_previous_mask_is_not_written_to(plane_segmenter: Make) -> None:
     segmenter = plane_segmenter("corrected")
     segmenter.set_image(volume())
     before = box_mask(BOX)
+    prediction = segmenter.predict([BOX, Point((24.0, 20.0, 5.0), positive=False)], before)
+    # Something did change, in a mask of the prediction's own.
+    assert (whole(prediction, before) != before).any()
+    np.testing.assert_array_equal(before, box_mask(BOX))
+    assert not np.shares_memory(prediction.mask, before)
     before.flags.writeable = False
-    segmenter.predict([BOX, Point((24.0, 20.0, 5.0), positive=False)], before)
+    again = segmenter.predict([BOX, Point((24.0, 20.0, 5.0), positive=False)], before)
+    np.testing.assert_array_equal(again.mask, prediction.mask)
 
 
 @pytest.mark.parametrize("axis", [0, 1, 2])

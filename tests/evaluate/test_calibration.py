@@ -13,8 +13,7 @@ from bedside.engines.load import load_segmenter
 from bedside.evaluate.calibration import PROMISE, calibrate, calibration_error, estimates, reliability
 from bedside.evaluate.cases import ObjectSelection
 from bedside.evaluate.clicks_protocol import ClicksProtocol
-from bedside.evaluate.reliability import draw_reliability
-from bedside.evaluate.report import create_report
+from bedside.evaluate.report.page import create_report
 from bedside.evaluate.results import to_csv
 from bedside.evaluate.runner import Entry, evaluate_sets
 from bedside.weights.store import find_weights
@@ -29,18 +28,11 @@ def test_right_estimates_have_no_error_and_wrong_ones_all_of_it() -> None:
     assert calibration_error([]) == 0.0
 
 
-def test_bins_hold_every_answer_once() -> None:
+def test_bins_hold_every_prediction_once() -> None:
     estimated = [0.0, 0.05, 0.5, 0.999, 1.0]
     bins = reliability(estimated, [0.1] * 5)
-    assert sum(b.answers for b in bins) == 5
-    assert [b.answers for b in bins] == [2, 1, 2]
-
-
-def test_the_plot_says_what_it_shows() -> None:
-    plot = draw_reliability(reliability([0.2, 0.8], [0.3, 0.7]), "a <model>", "m0")
-    assert plot.count("<circle") == 2
-    assert "a &lt;model&gt;" in plot
-    assert "2 answers" in plot
+    assert sum(b.predictions for b in bins) == 5
+    assert [b.predictions for b in bins] == [2, 1, 2]
 
 
 def test_estimates_reach_the_table_and_the_report(tmp_path) -> None:
@@ -59,7 +51,7 @@ def test_estimates_reach_the_table_and_the_report(tmp_path) -> None:
     assert not estimates(silent.objects, "bedside-2d")[0]
 
 
-def test_sets_kept_for_measuring_are_refused(tmp_path) -> None:
+def test_sets_kept_for_measuring_are_rejected(tmp_path) -> None:
     write_image_set(tmp_path, "images")
     with pytest.raises(InputError, match="kept for measuring"):
         calibrate("bedside-2d", find_weights("bedside-2d"), find_data_sets(tmp_path))

@@ -158,7 +158,10 @@ def test_another_user_can_click():
     assert len(trace.prompts) == 3
 
 
-@pytest.mark.parametrize("wrong", [{"start": "brush"}, {"clicks": -1}, {"metrics": ("dcs",)}])
-def test_settings_that_make_no_sense_are_refused(wrong):
+@pytest.mark.parametrize(
+    "wrong",
+    [{"start": "brush"}, {"clicks": -1}, {"metrics": ("dcs",)}, {"metrics": ()}, {"tolerance": -1.0}],
+)
+def test_settings_that_make_no_sense_are_rejected(wrong):
     with pytest.raises(InputError):
         ClicksProtocol(**wrong)

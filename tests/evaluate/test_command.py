@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import math
+import re
 
+import numpy as np
 import pytest
 import typer
 from typer.testing import CliRunner
 
 from bedside.cli.evaluate import evaluate
 from bedside.core.errors import InputError
+from bedside.evaluate.metrics import METRICS, EmptyValues, MetricSpec
 from tests.evaluate.conftest import DiscSegmenter, write_image_set
 
 
@@ -78,16 +82,31 @@ def test_val_is_taken_where_there_are_several_splits(call, data):
 
 
 @pytest.mark.parametrize(
-    "wrong",
+    ("wrong", "message"),
     [
-        ("--start", "lasso"), ("--clicks", -1), ("--objects", 0), ("--set", "nothing"), ("--split", "test"),
-        ("--volumes", "some"), ("--slice-axis", "t"), ("--baseline", "boxx"), ("--tolerance", -2),
-        ("--start", "point", "--baseline", "box"), ("--json", "."),
+        (("--start", "lasso"), "'bedside-2d' cannot start from a lasso: expected a start of box, point, scribble"),
+        (("--start", "brush"), "--start: expected each once of box, .* or all, got 'brush'"),
+        (("--clicks", -1), "clicks: expected 0 to 100, got -1"),
+        (("--objects", 0), "objects: expected at least one object .*limit=0"),
+        (("--set", "nothing"), "expected one of images, volumes, got nothing"),
+        (("--split", "test"), "--split: expected one of val, got 'test'"),
+        (("--volumes", "some"), "--volumes: expected one of slices, whole, got 'some'"),
+        (("--slice-axis", "t"), "--slice-axis: expected one of auto, x, y, z, got 't'"),
+        (("--tolerance-unit", "cm"), "--tolerance-unit: expected one of auto, px, got 'cm'"),
+        (("--baseline", "boxx"), "unknown baseline: expected one of .*, got 'boxx'; did you mean 'box'"),
+        (("--metric", "dcs"), "unknown metric: expected one of assd, dsc, hd95, nsd, got 'dcs'; did you mean 'dsc'"),
+        (("--metric", "dsc", "--metric", "dsc"), "metrics: expected each once of assd, .* got 'dsc, dsc'"),
+        (("--tolerance", -2), "tolerance: expected a distance of 0 or more, got -2"),
+        (("--start", "point", "--baseline", "box"), "'box' cannot start from a point: expected a start of box"),
+        (("--json", "."), r"output: expected a file, got the folder \."),
+        (("--report", "."), r"output: expected a file, got the folder \."),
     ],
-)  # fmt: skip
-def test_bad_input_is_named(call, wrong):
+)
+def test_bad_input_is_named(call, wrong, message):
     result = call(*wrong)
     assert isinstance(result.exception, InputError)
+    assert re.search(message, str(result.exception)), result.exception
+    assert result.output == ""
 
 
 def test_an_interruption_leaves_nothing(call, tmp_path, monkeypatch):
@@ -98,3 +117,24 @@ def test_an_interruption_leaves_nothing(call, tmp_path, monkeypatch):
     result = call("--baseline", "none", "--json", tmp_path / "e.json")
     assert result.exit_code == 130
     assert not (tmp_path / "e.json").exists()
+
+
+def test_a_metric_of_ones_own_is_one_specification(call, tmp_path, monkeypatch):
+    def error(truth, prediction, sampling):
+        return abs(float(np.count_nonzero(prediction)) - np.count_nonzero(truth)) * np.prod(sampling.spacing)
+
+    spec = MetricSpec("volume-error", "lower", "mm3", (0.0, math.inf), EmptyValues(), "", error)
+    monkeypatch.setitem(METRICS._entries, spec.name, spec)
+    files = {suffix: tmp_path / f"e.{suffix}" for suffix in ("json", "csv", "md", "html")}
+    result = call("--baseline", "box", "--clicks", 1, "--metric", "volume-error", "--json", files["json"],
+                  "--csv", files["csv"], "--markdown", files["md"], "--report", files["html"])  # fmt: skip
+    assert result.exit_code == 0, result.output
+    assert "VOLUME-ERROR mm3 after a box" in result.output
+    overall = {s["candidate"]: s["curves"]["volume-error"] for s in json.loads(files["json"].read_text())["overall"]}
+    # The box is too large by what lies in its corners.
+    assert overall["box"]["values"][0] > 0
+    text = f"{overall['box']['values'][0]:.2f}"
+    assert text in result.output
+    assert text in files["md"].read_text()
+    assert "VOLUME-ERROR mm3, lower is better" in files["html"].read_text()
+    assert "volume-error" in files["csv"].read_text().splitlines()[0]

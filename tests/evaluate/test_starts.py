@@ -151,7 +151,7 @@ def test_markdown_begins_with_the_four_rows_and_agrees_with_the_results(data):
     assert means[0][1:4] == ["DSC alone", "DSC +1", "DSC +3"]
     dsc, _ = rest
     assert [row[0] for row in dsc[2:]] == ["images", "volumes", "**mean over sets**"]
-    assert dsc[0] == ["data set", "objects", "box", "+3", "point", "+3", "scribble", "+3"]
+    assert dsc[0] == ["dataset", "objects", "box", "+3", "point", "+3", "scribble", "+3"]
     point = evaluations[1].summary("disc", "volumes").curves["dsc"].values
     assert dsc[3][4:6] == [f"{point[0]:.3f}", f"{point[3]:.3f}"]
     assert evaluations[0].manifest["command"] in text

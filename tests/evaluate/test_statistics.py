@@ -3,13 +3,21 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bedside.evaluate.statistics import area_under_curve, bootstrap_interval, bootstrap_interval_of_sets
+from bedside.evaluate.statistics import (
+    area_under_curve,
+    bootstrap_interval,
+    bootstrap_interval_of_sets,
+    known_mean,
+    resampled_means,
+)
 
 
 def test_area_of_five_perfect_rounds_is_four():
     assert area_under_curve([1.0] * 5) == 4
     assert area_under_curve([0.0, 1.0, 0.5]) == 1.25
+    assert area_under_curve([0.25, 0.75]) == 0.5
     assert area_under_curve([0.5]) is None
+    assert area_under_curve([]) is None
 
 
 def test_interval_holds_the_mean_and_narrows_with_more_cases():
@@ -51,3 +59,42 @@ def test_a_set_of_one_case_adds_no_width_and_alone_has_none():
     assert both.low == pytest.approx((alone.low + 0.3) / 2)
     assert both.high == pytest.approx((alone.high + 0.3) / 2)
     assert bootstrap_interval_of_sets([(one, "a"), (one, "b")]) is None
+
+
+def test_two_cases_are_enough_and_span_the_interval():
+    # Of two cases a quarter of the draws is the one twice, a quarter the other: both ends are beyond 2.5 %.
+    two = np.array([[0.2, 0.0], [0.8, 1.0]])
+    assert bootstrap_interval(two, 1) == ((pytest.approx(0.2), pytest.approx(0.8)), (0.0, 1.0))
+    assert bootstrap_interval_of_sets([(two, "a")]) == bootstrap_interval(two, "a")
+    alone = np.array([[0.4, 0.4]])
+    (both, _) = bootstrap_interval_of_sets([(alone, "b"), (two, "a")])
+    assert both == (pytest.approx(0.3), pytest.approx(0.6))
+
+
+def test_means_of_cases_drawn_anew_are_those_of_whole_cases():
+    means = resampled_means(np.array([[1.0, 10.0], [2.0, 20.0], [5.0, 50.0]]), "seed")
+    assert means.shape == (2000, 2)
+    np.testing.assert_allclose(means[:, 1], 10 * means[:, 0])
+    # Three draws of three cases have ten different means, from the lowest case alone to the highest.
+    assert len(np.unique(means[:, 0].round(6))) == 10
+    assert (means[:, 0].min(), means[:, 0].max()) == pytest.approx((1.0, 5.0))
+    assert means[:, 0].mean() == pytest.approx(8 / 3, abs=0.05)
+
+
+def test_the_interval_leaves_out_a_fortieth_at_either_end():
+    cases = np.random.default_rng(0).normal(size=(40, 1))
+    (interval,) = bootstrap_interval(cases, "seed")
+    means = resampled_means(cases, "seed")
+    assert (means < interval.low).mean() == pytest.approx(0.025, abs=0.001)
+    assert (means > interval.high).mean() == pytest.approx(0.025, abs=0.001)
+
+
+def test_missing_values_take_no_part():
+    nan = np.nan
+    assert known_mean([[1.0, nan], [3.0, nan]])[0] == 2.0
+    np.testing.assert_array_equal(known_mean([[1.0, nan, nan], [nan, nan, 4.0], [2.0, nan, 6.0]]), [1.5, nan, 5.0])
+    holes = np.array([[1.0, nan], [nan, nan], [1.0, nan], [3.0, nan]])
+    known, nothing = bootstrap_interval(holes, "seed")
+    assert known == (1.0, 3.0)
+    assert np.isnan(nothing).all()
+    assert bootstrap_interval(np.array([[1.0], [np.inf]]), "seed") == ((1.0, 1.0),)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -17,13 +17,18 @@ from numpy.typing import NDArray
 
 from bedside.challenge.answers import answer_prompts, empty_labels
 from bedside.challenge.labels import relabel
-from bedside.challenge.scores import CaseScore, LabelCrops, challenge_sampling, score_case
-from bedside.core.errors import FormatError, InputError
+from bedside.challenge.scores import LabelCrops, challenge_sampling, score_case
+from bedside.challenge.sets import SetCase
+from bedside.core.errors import FormatError
 from bedside.core.prompts import Point, Prompt
 from bedside.data.objects import stable_generator
 from bedside.engines.protocol import Segmenter
 from bedside.evaluate.clicks_protocol import ClickSource
-from bedside.evaluate.metrics import DEFAULT_TOLERANCE
+from bedside.evaluate.manifest import create_manifest
+from bedside.evaluate.metrics import DEFAULT_METRICS, DEFAULT_TOLERANCE, metric_specs
+from bedside.evaluate.results import Evaluation, ObjectResult, SetInfo
+from bedside.evaluate.rounds import Timing, run_rounds
+from bedside.evaluate.runner import Advance, Entry, make_evaluations, run_cases, who_takes
 from bedside.evaluate.starts import Occasion, Start, draw_start
 from bedside.evaluate.statistics import area_under_curve
 from bedside.io.challenge import ChallengeCase, read_case, read_labels
@@ -34,7 +39,7 @@ ROUNDS = 5
 SECONDS_PER_CLASS = 90.0
 """Limit over all rounds together; beyond it the official test scores 0."""
 UNKNOWN = "unknown"
-OVERALL, OVERALL_SETS = "mean over modalities", "mean over sets"
+ALL_CLASSES = "all classes"
 OFFICIAL: Literal["official"] = "official"
 """Start of the competition: the box of the case, of the middle slice's extent."""
 
@@ -49,6 +54,7 @@ class InteractiveProtocol:
         seed: Of the clicks.
         click_source: Who clicks; the official rule by default, with a private generator.
         start: ``OFFICIAL``, or what every class is begun with instead of the case's box.
+        metrics: Names in the registry.
     """
 
     tolerance: float = DEFAULT_TOLERANCE
@@ -56,53 +62,53 @@ class InteractiveProtocol:
     seed: int = 2025
     click_source: ClickSource = field(default=next_click)
     start: Start | Literal["official"] = OFFICIAL
+    metrics: tuple[str, ...] = DEFAULT_METRICS
+
+    def __post_init__(self) -> None:
+        metric_specs(self.metrics)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values, for manifests."""
+        return {
+            "name": "interactive2025",
+            "tolerance": self.tolerance,
+            "unit": "mm",
+            "official_spacing_order": self.official_spacing_order,
+            "seed": self.seed,
+            "start": self.start,
+            "clicks": ROUNDS,
+            "metrics": list(self.metrics),
+        }
 
 
 @dataclass(frozen=True)
-class InteractiveCase:
-    """Scores of one case.
+class CaseResult(ObjectResult):
+    """One case in the hands of one candidate: each score is the mean over its classes.
 
     Attributes:
-        case: Name of its file without the suffix.
-        modality: From that name.
+        modality: From the name of the case.
         classes: Labels of the truth.
-        boxed: Whether round 0 took place.
-        dsc: After the first prompts and after each of the five clicks; 0 after the boxes where there are none.
-        nsd: Likewise.
-        seconds: Of each answer.
+        boxed: Whether round 0 took place; without, the prediction before the first click is empty.
         data_set: That the case is from, empty where it is not known.
         start: See ``InteractiveProtocol``.
     """
 
-    case: str
-    modality: str
-    classes: int
-    boxed: bool
-    dsc: tuple[float, ...]
-    nsd: tuple[float, ...]
-    seconds: tuple[float, ...]
+    modality: str = UNKNOWN
+    classes: int = 1
+    boxed: bool = True
     data_set: str = ""
     start: str = OFFICIAL
 
-    @property
-    def group(self) -> str:
-        """What means are taken over: the data set where it is known, else the modality."""
-        return self.data_set or self.modality
-
-    @property
-    def dsc_auc(self) -> float:
-        """Trapezoids over the five click rounds, from 0 to 4; the round of the boxes does not count."""
-        return click_auc(self.dsc)
-
-    @property
-    def nsd_auc(self) -> float:
-        """As ``dsc_auc``."""
-        return click_auc(self.nsd)
+    def area(self, metric: str) -> float:
+        """Sum the trapezoids over the five click rounds, from 0 to 4; the round of the boxes does not count."""
+        area = area_under_curve(self.curve(metric)[1:])
+        assert area is not None
+        return area
 
     @property
     def total_seconds(self) -> float:
         """Over all rounds."""
-        return math.fsum(self.seconds)
+        return math.fsum(r.seconds for r in self.rounds)
 
     @property
     def seconds_per_class(self) -> float:
@@ -115,17 +121,8 @@ class InteractiveCase:
         return self.seconds_per_class <= SECONDS_PER_CLASS
 
 
-def click_auc(scores: Sequence[float]) -> float:
-    """Area under the five click rounds of six scores."""
-    if len(scores) != ROUNDS + 1:
-        raise InputError("area under clicks", expected=f"{ROUNDS + 1} scores", got=len(scores))
-    area = area_under_curve(scores[1:])
-    assert area is not None
-    return area
-
-
 def read_labelled_case(path: Path, truth: Path | None = None) -> ChallengeCase:
-    """A case with its ground truth, whose labels are made 1, 2, ... because the i-th prompts belong to the i-th label.
+    """Read a case with its ground truth, whose labels become 1, 2, ...: the i-th prompts belong to the i-th label.
 
     Args:
         path: The case.
@@ -143,50 +140,125 @@ def read_labelled_case(path: Path, truth: Path | None = None) -> ChallengeCase:
     return replace(case, ground_truth=relabel(labels)[0])
 
 
-def run_case(segmenter: Segmenter, case: ChallengeCase, protocol: InteractiveProtocol) -> InteractiveCase:
-    """Six rounds on a case from ``read_labelled_case``; prompts of the case other than its boxes are not used."""
-    truth = case.ground_truth
-    assert truth is not None
-    gold = LabelCrops(truth)
-    labels = range(1, int(truth.max()) + 1)
-    sampling = challenge_sampling(
-        case.image.geometry, protocol.tolerance, official_spacing_order=protocol.official_spacing_order
-    )
-    firsts = _first_prompts(segmenter, case, gold, protocol) if protocol.start != OFFICIAL else []
-    boxed = bool(firsts) or any(box is not None for box in case.boxes)
-    case = replace(case, clicks=((),) * len(labels), clicks_order=((),) * len(labels), previous=None)
-    answer = empty_labels(case, len(labels))
-    scores: list[CaseScore] = []
-    seconds: list[float] = []
-    begin = time.perf_counter()
-    segmenter.set_image(case.image)
-    for number in range(ROUNDS + 1):
-        if number > 0:
-            case = _clicked(case, gold, answer, number, protocol)
-            begin = time.perf_counter()
-        if number == 0 and not boxed:
-            scores.append(CaseScore(0.0, 0.0))
-            seconds.append(0.0)
-            continue
-        answer = answer_prompts(segmenter, case, firsts).labels
-        seconds.append(time.perf_counter() - begin)
-        scores.append(score_case(gold, LabelCrops(answer), labels, sampling))
-    return InteractiveCase(
-        case=case.name,
-        modality=case.image.modality or UNKNOWN,
-        classes=len(labels),
-        boxed=boxed,
-        dsc=tuple(s.dsc for s in scores),
-        nsd=tuple(s.nsd for s in scores),
-        seconds=tuple(seconds),
+def evaluate_interactive(
+    cases: Iterable[SetCase],
+    entries: Sequence[Entry],
+    protocols: Sequence[InteractiveProtocol],
+    advance: Advance = lambda _: None,
+) -> tuple[Evaluation, ...]:
+    """Put entries through the rounds of the competition, on cases that are made or read one by one.
+
+    Args:
+        cases: With their ground truth; those of no dataset are grouped by modality.
+        entries: Models and baselines. Each takes part from the starts that it can take.
+        protocols: One a start.
+        advance: Called with the name of the case after each entry.
+
+    Returns:
+        One evaluation a start, in which every case is one ``CaseResult``.
+
+    Raises:
+        InputError: An entry cannot take any start.
+    """
+    taking = who_takes(entries, protocols)
+    results = run_cases(cases, entries, taking, _run_entry, lambda made: advance(made.case.name))
+    infos = _describe([r for r in results[taking[0][0].start] if r.candidate == taking[0][1][0].name])
+    return make_evaluations(results, taking, infos, create_manifest([], protocols[0].seed), {})
+
+
+def _run_entry(
+    entry: Entry, made: SetCase, protocols: Sequence[InteractiveProtocol]
+) -> Iterator[tuple[str, ObjectResult]]:
+    for protocol in protocols:
+        found = run_case(entry.segmenter, made.case, protocol)
+        group = made.data_set or found.modality
+        yield protocol.start, replace(found, candidate=entry.name, set_name=group, data_set=made.data_set)
+
+
+def _describe(results: Sequence[ObjectResult]) -> list[SetInfo]:
+    """Describe what means are taken over first: the dataset of a case, or its modality where that is not known."""
+    found: dict[str, list[ObjectResult]] = {}
+    for result in results:
+        found.setdefault(result.set_name, []).append(result)
+    return [
+        SetInfo(name, "", 3, case_results(cases)[0].modality, "", len(cases), len(cases), tiny=0, left_out=0, digest="")
+        for name, cases in sorted(found.items())
+    ]
+
+
+def case_results(results: Iterable[ObjectResult]) -> list[CaseResult]:
+    """Return those results that are of whole cases: all of an evaluation by this protocol."""
+    return [r for r in results if isinstance(r, CaseResult)]
+
+
+def run_case(segmenter: Segmenter, case: ChallengeCase, protocol: InteractiveProtocol) -> CaseResult:
+    """Go through the six rounds of a case that has its truth; prompts of the case other than its boxes are not used."""
+    attempt = _CaseAttempt(segmenter, case, protocol)
+    rounds = run_rounds(attempt, ROUNDS)
+    modality = case.image.modality or UNKNOWN
+    return CaseResult(
+        candidate=segmenter.name,
+        set_name=modality,
+        case_id=case.name,
+        object_name=ALL_CLASSES,
+        label=0,
+        size=0,
+        unit=attempt.sampling.unit,
+        image_seconds=0.0,
+        rounds=rounds,
+        modality=modality,
+        classes=len(attempt.labels),
+        boxed=attempt.boxed,
         start=protocol.start,
     )
+
+
+class _CaseAttempt:
+    """All classes of a case at once: each has its prompts, and one label map holds the predictions."""
+
+    def __init__(self, segmenter: Segmenter, case: ChallengeCase, protocol: InteractiveProtocol) -> None:
+        truth = case.ground_truth
+        assert truth is not None
+        self._segmenter = segmenter
+        self._protocol = protocol
+        self._gold = LabelCrops(truth)
+        self.labels = range(1, int(truth.max()) + 1)
+        self.sampling = challenge_sampling(
+            case.image.geometry, protocol.tolerance, official_spacing_order=protocol.official_spacing_order
+        )
+        official = protocol.start == OFFICIAL
+        self._firsts = [] if official else _first_prompts(segmenter, case, self._gold, protocol)
+        self.boxed = bool(self._firsts) or any(box is not None for box in case.boxes)
+        nothing = ((),) * len(self.labels)
+        self._case = replace(case, clicks=nothing, clicks_order=nothing, previous=None)
+        self._found = empty_labels(self._case, len(self.labels))
+        self._begun = False
+
+    def predict(self) -> Timing:
+        """Ask for all classes; the first time the image is given, too, whose preparation counts."""
+        begin = time.perf_counter()
+        if not self._begun:
+            self._begun = True
+            self._segmenter.set_image(self._case.image)
+            if not self.boxed:
+                return Timing(0.0)
+        self._found = answer_prompts(self._segmenter, self._case, self._firsts).labels
+        return Timing(time.perf_counter() - begin)
+
+    def score(self) -> Mapping[str, float]:
+        """Take the means over classes."""
+        return score_case(self._gold, LabelCrops(self._found), self.labels, self.sampling, self._protocol.metrics)
+
+    def correct(self, number: int) -> bool:
+        """Click on every class that has an error; the rounds go on where none has."""
+        self._case = _clicked(self._case, self._gold, self._found, number, self._protocol)
+        return True
 
 
 def _first_prompts(
     segmenter: Segmenter, case: ChallengeCase, gold: LabelCrops, protocol: InteractiveProtocol
 ) -> list[Prompt]:
-    """One prompt a class, drawn on the truth."""
+    """Draw one prompt a class on the truth."""
     prompts: list[Prompt] = []
     for label in range(1, int(gold.labels.max()) + 1):
         region = gold.region(label)
@@ -203,10 +275,10 @@ def _first_prompts(
 
 
 def _clicked(
-    case: ChallengeCase, gold: LabelCrops, answer: NDArray[Any], number: int, protocol: InteractiveProtocol
+    case: ChallengeCase, gold: LabelCrops, labels: NDArray[Any], number: int, protocol: InteractiveProtocol
 ) -> ChallengeCase:
-    """The case with one more click on every class that has an error, and ``answer`` as the one before."""
-    found = LabelCrops(answer)
+    """Add one more click on every class that has an error, and ``labels`` as the prediction before."""
+    found = LabelCrops(labels)
     clicks: list[tuple[Point, ...]] = []
     orders: list[tuple[str | None, ...]] = []
     for label, (made, order) in enumerate(zip(case.clicks, case.clicks_order, strict=True), start=1):
@@ -214,7 +286,7 @@ def _clicked(
         click = _click(gold, found, label, generator, protocol.click_source)
         clicks.append(made if click is None else (*made, click))
         orders.append((*order, None if click is None else "fg" if click.positive else "bg"))
-    previous = answer if np.any(answer) else None
+    previous = labels if np.any(labels) else None
     return replace(case, clicks=tuple(clicks), clicks_order=tuple(orders), previous=previous)
 
 
@@ -228,47 +300,3 @@ def _click(
     moved = shift_prompt(click, region.start)
     assert isinstance(moved, Point)
     return moved
-
-
-@dataclass(frozen=True)
-class InteractiveMeans:
-    """Means over cases, or over modalities or data sets.
-
-    Attributes:
-        group: Modality or data set, or ``OVERALL`` or ``OVERALL_SETS``.
-        late: Cases beyond the limit of seconds per class.
-    """
-
-    group: str
-    cases: int
-    dsc_auc: float
-    nsd_auc: float
-    dsc_final: float
-    nsd_final: float
-    dsc_first: float
-    seconds_per_class: float
-    late: int
-
-
-def interactive_means(cases: Iterable[InteractiveCase]) -> list[InteractiveMeans]:
-    """Means over the cases of each group (see ``InteractiveCase.group``), sorted, and last the mean of those."""
-    groups: dict[str, list[InteractiveCase]] = {}
-    for case in cases:
-        groups.setdefault(case.group, []).append(case)
-    by_set = any(case.data_set for members in groups.values() for case in members)
-    rows = []
-    for group, members in sorted(groups.items()):
-        columns = [(c.dsc_auc, c.nsd_auc, c.dsc[-1], c.nsd[-1], c.dsc[0], c.seconds_per_class) for c in members]
-        late = sum(not c.in_time for c in members)
-        rows.append(InteractiveMeans(group=group, cases=len(members), late=late, **_means(columns)))
-    columns = [tuple(getattr(row, name) for name in _NUMBERS) for row in rows]
-    total, late = sum(r.cases for r in rows), sum(r.late for r in rows)
-    overall = OVERALL_SETS if by_set else OVERALL
-    return [*rows, InteractiveMeans(group=overall, cases=total, late=late, **_means(columns))]
-
-
-_NUMBERS = ("dsc_auc", "nsd_auc", "dsc_final", "nsd_final", "dsc_first", "seconds_per_class")
-
-
-def _means(columns: Sequence[Sequence[float]]) -> dict[str, float]:
-    return dict(zip(_NUMBERS, map(float, np.mean(columns, axis=0)), strict=True))

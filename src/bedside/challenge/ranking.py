@@ -1,4 +1,4 @@
-"""Ranks over several submissions.
+"""Ranks over several submissions, or over models.
 
 The organisers' formula is not public. This one is ours, in the manner of other challenges: on each case and metric the
 submissions are ranked, ties sharing the mean of their ranks; the ranks are averaged over metrics and cases.
@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike
 from scipy.stats import rankdata
 
 from bedside.core.errors import InputError
+from bedside.evaluate.metrics import Direction
 from bedside.evaluate.statistics import Interval, bootstrap_interval
 
 DECIMALS = 9
@@ -39,13 +40,19 @@ class Rank:
     by_metric: Mapping[str, float]
 
 
-def rank(names: Sequence[str], scores: Mapping[str, ArrayLike], seed: int = 0) -> list[Rank]:
+def rank(
+    names: Sequence[str],
+    scores: Mapping[str, ArrayLike],
+    seed: int = 0,
+    directions: Mapping[str, Direction] | None = None,
+) -> list[Rank]:
     """Rank submissions, best first.
 
     Args:
         names: Of the submissions, each once.
-        scores: Metric to an array (submission, case), larger being better; no NaN.
+        scores: Metric to an array (submission, case); no NaN.
         seed: Of the resampling.
+        directions: Which values of a metric are better; higher ones where nothing is said.
 
     Raises:
         InputError: Fewer than two submissions, a name twice, or scores of unequal shapes.
@@ -56,7 +63,8 @@ def rank(names: Sequence[str], scores: Mapping[str, ArrayLike], seed: int = 0) -
     shapes = {a.shape for a in arrays.values()}
     if len(shapes) != 1 or next(iter(shapes))[0] != len(names) or any(np.isnan(a).any() for a in arrays.values()):
         raise InputError("ranking", expected="a score of every submission on every case", got=sorted(shapes))
-    ranks = {metric: rankdata(-np.round(a, DECIMALS), axis=0) for metric, a in arrays.items()}
+    signs = {metric: 1 if (directions or {}).get(metric) == "lower" else -1 for metric in arrays}
+    ranks = {metric: rankdata(signs[metric] * np.round(a, DECIMALS), axis=0) for metric, a in arrays.items()}
     by_case = np.mean(list(ranks.values()), axis=0)
     means = by_case.mean(axis=1)
     intervals = bootstrap_interval(by_case.T, ("ranks", seed))

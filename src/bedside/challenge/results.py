@@ -5,42 +5,44 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from bedside.challenge.box2024 import BoxCase, Submission, modality_means
-from bedside.challenge.interactive2025 import (
-    ROUNDS,
-    SECONDS_PER_CLASS,
-    InteractiveCase,
-    interactive_means,
-)
+from bedside.challenge.box2024 import BoxCase, Submission, modality_means, submission_metrics
+from bedside.challenge.interactive2025 import ROUNDS, SECONDS_PER_CLASS, CaseResult, case_results
+from bedside.challenge.means import interactive_means
 from bedside.challenge.ranking import Rank
+from bedside.evaluate.metrics import MetricSpec, metric_specs
+from bedside.evaluate.results import Evaluation, plain
+
+BOTH_UNITS = ("mm", "px")
+"""Volumes of 2024 are measured in mm and its pictures in pixels."""
 
 
 def box_table(submissions: Sequence[Submission]) -> Table:
-    """One row per submission and modality."""
-    table = _table("boxes of 2024: means over cases", "submission", "modality", "cases", "DSC", "NSD", "s", "failed")
+    """Show one row per submission and modality."""
+    specs = metric_specs(submission_metrics(submissions))
+    heads = ("submission", "modality", "cases", *(s.heading(BOTH_UNITS) for s in specs), "s", "failed")
+    table = _table("boxes of 2024: means over cases", *heads)
     for submission in submissions:
         for number, mean in enumerate(modality_means(submission.cases)):
             failed = sum(bool(c.problem) for c in submission.cases if c.modality == mean.group)
             seconds = "-" if mean.seconds is None else f"{mean.seconds:.3f}"
             name = submission.name if number == 0 else ""
-            table.add_row(
-                name, mean.group, str(mean.cases), f"{mean.dsc:.4f}", f"{mean.nsd:.4f}", seconds, str(failed or "")
-            )
+            scores = [_score(s, mean.scores[s.name]) for s in specs]
+            table.add_row(name, mean.group, str(mean.cases), *scores, seconds, str(failed or ""))
         table.add_section()
     return table
 
 
-def rank_table(ranks: Sequence[Rank]) -> Table:
-    """One row per submission, best first."""
+def rank_table(ranks: Sequence[Rank], title: str = "mean ranks over metrics and cases") -> Table:
+    """Show one row per submission, best first."""
     metrics = list(ranks[0].by_metric)
-    table = _table("mean ranks over metrics and cases", "place", "submission", "rank", "95 %", *metrics)
+    table = _table(title, "place", "submission", "rank", "95 %", *metrics)
     for row in ranks:
         interval = "-" if row.interval is None else f"{row.interval.low:.2f} to {row.interval.high:.2f}"
         by_metric = [f"{row.by_metric[m]:.2f}" for m in metrics]
@@ -48,36 +50,35 @@ def rank_table(ranks: Sequence[Rank]) -> Table:
     return table
 
 
-def interactive_table(results: Mapping[str, Sequence[InteractiveCase]]) -> Table:
-    """One row per model, start and data set (or modality)."""
-    headings = (
-        "DSC AUC",
-        "NSD AUC",
-        "DSC final",
-        "NSD final",
-        "DSC first",
-        "s per class",
-        f"over {SECONDS_PER_CLASS:g} s",
-    )
+def interactive_table(evaluations: Sequence[Evaluation]) -> Table:
+    """Show one row per model, start and dataset (or modality)."""
+    specs = evaluations[0].specs
+    heads = [f"{evaluations[0].heading(s)} {part}" for part in ("AUC", "final") for s in specs]
+    heads += [f"{evaluations[0].heading(specs[0])} first", "s per class", f"over {SECONDS_PER_CLASS:g} s"]
     title = "interactive 2025: five clicks per class, AUC from 0 to 4"
-    table = _table(title, "model", "start", "group", "cases", *headings)
-    for model, all_cases in results.items():
-        for start, cases in cases_by_start(all_cases).items():
-            for number, mean in enumerate(interactive_means(cases)):
-                scores = (mean.dsc_auc, mean.nsd_auc, mean.dsc_final, mean.nsd_final, mean.dsc_first)
-                cells = [*(f"{v:.4f}" for v in scores), f"{mean.seconds_per_class:.2f}", str(mean.late)]
-                names = (model, start) if number == 0 else ("", "")
-                table.add_row(*names, mean.group, str(mean.cases), *cells)
-            table.add_section()
+    table = _table(title, "model", "start", "group", "cases", *heads)
+    for model, start, cases in _by_model(evaluations):
+        for number, mean in enumerate(interactive_means(cases, evaluations[0].metrics)):
+            cells = [_score(s, values[s.name]) for values in (mean.areas, mean.finals) for s in specs]
+            cells += [_score(specs[0], mean.firsts[specs[0].name]), f"{mean.seconds_per_class:.2f}", str(mean.late)]
+            names = (model, start) if number == 0 else ("", "")
+            table.add_row(*names, mean.group, str(mean.cases), *cells)
+        table.add_section()
     return table
 
 
-def cases_by_start(cases: Iterable[InteractiveCase]) -> dict[str, list[InteractiveCase]]:
-    """Cases of one model by what they were begun with, in the order in which starts first occur."""
-    found: dict[str, list[InteractiveCase]] = {}
-    for case in cases:
-        found.setdefault(case.start, []).append(case)
-    return found
+def _by_model(evaluations: Sequence[Evaluation]) -> Iterator[tuple[str, str, list[CaseResult]]]:
+    """Go through the cases of each model and start."""
+    for model in dict.fromkeys(c.name for e in evaluations for c in e.candidates):
+        for evaluation in evaluations:
+            mine = [c for c in case_results(evaluation.objects) if c.candidate == model]
+            if mine:
+                yield model, evaluation.start, mine
+
+
+def _score(spec: MetricSpec, value: float) -> str:
+    """Write a score with one digit more than elsewhere, because entries of a challenge lie close together."""
+    return f"{value:.{spec.digits + 1}f}"
 
 
 def _table(title: str, *headings: str) -> Table:
@@ -88,34 +89,35 @@ def _table(title: str, *headings: str) -> Table:
     return table
 
 
-def box_csv(submissions: Iterable[Submission]) -> str:
-    """One row per submission and case."""
-    fields = ("case", "modality", "labels", "dsc", "nsd", "seconds", "problem")
-    rows = ([s.name, *(_cell(getattr(c, f)) for f in fields)] for s in submissions for c in s.cases)
-    return _csv(("submission", *fields), rows)
+def box_csv(submissions: Sequence[Submission]) -> str:
+    """Write one row per submission and case."""
+    metrics = submission_metrics(submissions)
+    rows = ([s.name, *_box_cells(c, metrics)] for s in submissions for c in s.cases)
+    return _csv(("submission", "case", "modality", "labels", *metrics, "seconds", "problem"), rows)
 
 
-def interactive_csv(results: Mapping[str, Sequence[InteractiveCase]]) -> str:
-    """One row per model, start and case; the columns after ``Modality`` are the competition's own."""
-    rounds = range(1, ROUNDS + 2)
-    columns = [
-        "Model",
-        "Start",
-        "DataSet",
-        "Modality",
-        "CaseName",
-        "TotalRunningTime",
-        *(f"RunningTime_{n}" for n in rounds),
-    ]
-    columns += ["DSC_AUC", "NSD_AUC", "DSC_Final", "NSD_Final"]
-    columns += [*(f"DSC_{n}" for n in rounds), *(f"NSD_{n}" for n in rounds), "num_class", "runtime_upperbound"]
+def _box_cells(case: BoxCase, metrics: Sequence[str]) -> list[str]:
+    values = [case.case, case.modality, case.labels, *(case.scores[m] for m in metrics), case.seconds, case.problem]
+    return [_cell(value) for value in values]
 
-    def row(model: str, c: InteractiveCase) -> list[str]:
-        numbers = [c.total_seconds, *c.seconds, c.dsc_auc, c.nsd_auc, c.dsc[-1], c.nsd[-1], *c.dsc, *c.nsd]
-        ends = [str(c.classes), _cell(SECONDS_PER_CLASS * c.classes)]
-        return [model, c.start, c.data_set, c.modality, c.case, *map(_cell, numbers), *ends]
 
-    return _csv(columns, (row(model, c) for model, cases in results.items() for c in cases))
+def interactive_csv(evaluations: Sequence[Evaluation]) -> str:
+    """Write one row per model, start and case; the columns after ``Modality`` are the competition's own."""
+    metrics, rounds = evaluations[0].metrics, range(1, ROUNDS + 2)
+    columns = ["Model", "Start", "DataSet", "Modality", "CaseName", "TotalRunningTime"]
+    columns += [f"RunningTime_{n}" for n in rounds]
+    columns += [f"{metric.upper()}_{part}" for part in ("AUC", "Final") for metric in metrics]
+    columns += [f"{metric.upper()}_{n}" for metric in metrics for n in rounds]
+    columns += ["num_class", "runtime_upperbound"]
+
+    def row(model: str, start: str, case: CaseResult) -> list[str]:
+        curves = [case.curve(metric) for metric in metrics]
+        numbers = [case.total_seconds, *(r.seconds for r in case.rounds), *(case.area(m) for m in metrics)]
+        numbers += [*(curve[-1] for curve in curves), *(value for curve in curves for value in curve)]
+        ends = [str(case.classes), _cell(SECONDS_PER_CLASS * case.classes)]
+        return [model, start, case.data_set, case.modality, case.case_id, *map(_cell, numbers), *ends]
+
+    return _csv(columns, (row(model, start, c) for model, start, cases in _by_model(evaluations) for c in cases))
 
 
 def _cell(value: Any) -> str:
@@ -131,45 +133,60 @@ def _csv(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def box_json(submissions: Sequence[Submission], ranks: Sequence[Rank], details: Mapping[str, Any]) -> str:
-    """Everything, with ``details`` (versions, options) first."""
-    document = {
-        **details,
-        "submissions": [
-            {
-                "name": s.name,
-                "means": [asdict(m) for m in modality_means(s.cases)],
-                "cases": [_box_case(c) for c in s.cases],
-            }
-            for s in submissions
-        ],
-        "ranks": [{**asdict(r), "interval": list(r.interval) if r.interval else None} for r in ranks],
-    }
-    return json.dumps(document, indent=2, allow_nan=False) + "\n"
+    """Write everything, with ``details`` (versions, options) first."""
+    found = [
+        {
+            "name": s.name,
+            "means": [m.to_dict() for m in modality_means(s.cases)],
+            "cases": [c.to_dict() for c in s.cases],
+        }
+        for s in submissions
+    ]
+    return _json({**details, "submissions": found, "ranks": _ranks(ranks)})
 
 
-def _box_case(case: BoxCase) -> dict[str, Any]:
-    return asdict(case)
+def interactive_json(
+    evaluations: Sequence[Evaluation], ranks: Mapping[str, Sequence[Rank]], details: Mapping[str, Any]
+) -> str:
+    """Write everything, one entry per model and start, with ``details`` (versions, options, means) first.
 
-
-def interactive_json(results: Mapping[str, Sequence[InteractiveCase]], details: Mapping[str, Any]) -> str:
-    """Everything, one entry per model and start, with ``details`` (versions, options, models) first."""
+    Args:
+        evaluations: One a start.
+        ranks: Of the models, by start.
+        details: What stands first.
+    """
+    metrics = evaluations[0].metrics
     models = [
         {
             "name": model,
             "start": start,
-            "means": [asdict(m) for m in interactive_means(cases)],
-            "cases": [
-                {
-                    **asdict(c),
-                    "dsc_auc": c.dsc_auc,
-                    "nsd_auc": c.nsd_auc,
-                    "seconds_per_class": c.seconds_per_class,
-                    "in_time": c.in_time,
-                }
-                for c in cases
-            ],
+            "means": [m.to_dict() for m in interactive_means(cases, metrics)],
+            "cases": [_interactive_case(case, metrics) for case in cases],
         }
-        for model, all_cases in results.items()
-        for start, cases in cases_by_start(all_cases).items()
+        for model, start, cases in _by_model(evaluations)
     ]
-    return json.dumps({**details, "models": models}, indent=2, allow_nan=False) + "\n"
+    return _json({**details, "models": models, "ranks": {start: _ranks(rows) for start, rows in ranks.items()}})
+
+
+def _interactive_case(case: CaseResult, metrics: Sequence[str]) -> dict[str, Any]:
+    return {
+        "case": case.case_id,
+        "modality": case.modality,
+        "classes": case.classes,
+        "boxed": case.boxed,
+        **{metric: case.curve(metric) for metric in metrics},
+        "seconds": [r.seconds for r in case.rounds],
+        "data_set": case.data_set,
+        "start": case.start,
+        **{f"{metric}_auc": case.area(metric) for metric in metrics},
+        "seconds_per_class": case.seconds_per_class,
+        "in_time": case.in_time,
+    }
+
+
+def _ranks(ranks: Sequence[Rank]) -> list[dict[str, Any]]:
+    return [{**asdict(r), "interval": list(r.interval) if r.interval else None} for r in ranks]
+
+
+def _json(document: Mapping[str, Any]) -> str:
+    return json.dumps(plain(document), indent=2, allow_nan=False) + "\n"

@@ -1,10 +1,10 @@
-"""DSC and NSD of label maps by the challenges' rules."""
+"""Scores of label maps by the challenges' rules."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,19 +12,11 @@ from scipy import ndimage
 
 from bedside.core.geometry import Geometry
 from bedside.core.region import Region
-from bedside.evaluate.metrics import DEFAULT_TOLERANCE, Sampling
-from bedside.evaluate.metrics.dice import dice
-from bedside.evaluate.metrics.surface import surface_dice
+from bedside.evaluate.metrics import DEFAULT_METRICS, DEFAULT_TOLERANCE, METRICS, Sampling, image_diagonal
 
 GATE = 0.2
 """NSD is computed only where the case's DSC is above this, and is 0 elsewhere."""
-
-
-class CaseScore(NamedTuple):
-    """Means over the labels of a case."""
-
-    dsc: float
-    nsd: float
+GATED, BY = "nsd", "dsc"
 
 
 class LabelCrops:
@@ -36,17 +28,17 @@ class LabelCrops:
 
     def __init__(self, labels: NDArray[Any]) -> None:
         self.labels = labels
-        self._places: Sequence[tuple[slice, ...] | None] = ndimage.find_objects(labels)
+        self._extents: Sequence[tuple[slice, ...] | None] = ndimage.find_objects(labels)
 
     def region(self, label: int) -> Region:
-        """The smallest region that holds ``label``; empty where it does not occur."""
-        place = self._places[label - 1] if label <= len(self._places) else None
-        if place is None:
+        """Return the smallest region that holds ``label``; empty where it does not occur."""
+        extent = self._extents[label - 1] if label <= len(self._extents) else None
+        if extent is None:
             return Region.empty(self.labels.ndim)
-        return Region(tuple(s.start for s in place), tuple(s.stop for s in place))
+        return Region(tuple(s.start for s in extent), tuple(s.stop for s in extent))
 
     def mask(self, label: int, region: Region) -> NDArray[np.bool_]:
-        """Where in ``region`` the label is."""
+        """Tell where in ``region`` the label is."""
         result: NDArray[np.bool_] = self.labels[region.slices] == label
         return result
 
@@ -54,7 +46,7 @@ class LabelCrops:
 def challenge_sampling(
     geometry: Geometry, tolerance: float = DEFAULT_TOLERANCE, *, official_spacing_order: bool = False
 ) -> Sampling:
-    """What the challenges take lengths for: mm in volumes, pixels in 2D images whatever their spacing.
+    """Take lengths as the challenges do: mm in volumes, pixels in 2D images whatever their spacing.
 
     Args:
         geometry: Of the labels.
@@ -63,33 +55,48 @@ def challenge_sampling(
             official code does; figures then agree with published ones and are wrong where voxels are no cubes.
     """
     if geometry.ndim == 2:
-        return Sampling((1.0, 1.0, 1.0), tolerance, "px")
+        return Sampling((1.0, 1.0, 1.0), tolerance, "px", image_diagonal(geometry.shape, (1.0, 1.0)))
     spacing = geometry.spacing if official_spacing_order else geometry.array_spacing
-    return Sampling(spacing, tolerance, "mm")
+    return Sampling(spacing, tolerance, "mm", image_diagonal(geometry.shape, spacing))
 
 
-def score_case(truth: LabelCrops, answer: LabelCrops, labels: Iterable[int], sampling: Sampling) -> CaseScore:
-    """Mean DSC and NSD over ``labels``; a label that neither map has does not count.
+def score_case(
+    truth: LabelCrops,
+    prediction: LabelCrops,
+    labels: Iterable[int],
+    sampling: Sampling,
+    metrics: Sequence[str] = DEFAULT_METRICS,
+) -> Mapping[str, float]:
+    """Take the mean of each metric over ``labels``; a label that neither map has does not count.
 
     2D images are measured as volumes of one slice, as the official code does, so that their surface includes what lies
-    above and below.
+    above and below. By the official rule NSD is 0 where DSC is not above ``GATE``.
 
     Args:
         truth: Ground truth.
-        answer: Of the same shape.
+        prediction: Of the same shape.
         labels: Values to compare; at least one occurs in either map.
         sampling: From ``challenge_sampling``.
+        metrics: Names in the registry.
+
+    Returns:
+        The metrics in their order; 0 where no label has a value.
     """
-    pairs = [_pair(truth, answer, label) for label in labels]
-    dsc = _mean([dice(a, b, sampling) for a, b in pairs])
-    if not dsc > GATE:
-        return CaseScore(dsc, 0.0)
-    return CaseScore(dsc, _mean([surface_dice(_solid(a), _solid(b), sampling) for a, b in pairs]))
+    pairs = [_pair(truth, prediction, label) for label in labels]
+    found: dict[str, float] = {}
+
+    def mean(metric: str) -> float:
+        if metric not in found:
+            gated = metric == GATED and not mean(BY) > GATE
+            found[metric] = 0.0 if gated else _mean([METRICS.get(metric).score(a, b, sampling) for a, b in pairs])
+        return found[metric]
+
+    return {metric: mean(metric) for metric in metrics}
 
 
-def _pair(truth: LabelCrops, answer: LabelCrops, label: int) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    region = truth.region(label).union(answer.region(label))
-    return truth.mask(label, region), answer.mask(label, region)
+def _pair(truth: LabelCrops, prediction: LabelCrops, label: int) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    region = truth.region(label).union(prediction.region(label))
+    return _solid(truth.mask(label, region)), _solid(prediction.mask(label, region))
 
 
 def _solid(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:

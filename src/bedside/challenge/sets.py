@@ -1,4 +1,4 @@
-"""The 2025 competition's cases made from labelled volumes as they lie in data folders, one data set after the other."""
+"""The 2025 competition's cases made from labelled volumes as they lie in data folders, one dataset after the other."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ SHORT_NAMES = {
 
 @dataclass(frozen=True)
 class SetCase:
-    """A case and the data set that it is from."""
+    """A case and the dataset that it is from; "" where that is not known."""
 
     data_set: str
     case: ChallengeCase

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
@@ -10,8 +11,12 @@ import typer
 
 from bedside.cli.datasets import one_split
 from bedside.core.errors import InputError
+from bedside.evaluate.metrics import DEFAULT_METRICS, METRICS
 
 if TYPE_CHECKING:
+    from bedside.data.catalogue import DataSet
+    from bedside.evaluate.cases import ObjectSelection
+    from bedside.evaluate.results import Evaluation
     from bedside.evaluate.runner import Entry
     from bedside.evaluate.starts import Start
 
@@ -26,7 +31,7 @@ NONE = "none"
 def evaluate(
     context: typer.Context,
     data: Annotated[
-        Path | None, typer.Option("--data", help="Folder of data sets: a root, a split or a single set; or of cases.")
+        Path | None, typer.Option("--data", help="Folder of datasets: a root, a split or a single set; or of cases.")
     ] = None,
     protocol: Annotated[
         str, typer.Option("--protocol", help="clicks, or a challenge's: box2024 or interactive2025.")
@@ -54,9 +59,16 @@ def evaluate(
             "every one side by side. [default: box; interactive2025: the competition's own]",
         ),
     ] = None,
+    metric: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--metric",
+            help=f"Metric, may be repeated: {', '.join(METRICS.names())}. [default: {' and '.join(DEFAULT_METRICS)}]",
+        ),
+    ] = None,
     clicks: Annotated[int, typer.Option("--clicks", help="Corrective clicks per object.")] = 5,
     objects: Annotated[int, typer.Option("--objects", help="Most objects of a case.")] = 10,
-    sets: Annotated[list[str] | None, typer.Option("--set", help="Data set, may be repeated. [default: all]")] = None,
+    sets: Annotated[list[str] | None, typer.Option("--set", help="Dataset, may be repeated. [default: all]")] = None,
     split: Annotated[
         str | None, typer.Option("--split", help="Split, where the folder holds several. [default: val]")
     ] = None,
@@ -76,7 +88,7 @@ def evaluate(
         str, typer.Option("--precision", help="auto (what the processor does fastest), fp32, bf16 or int8.")
     ] = "auto",
     json_file: Annotated[Path | None, typer.Option("--json", help="Write all results as JSON.")] = None,
-    csv_file: Annotated[Path | None, typer.Option("--csv", help="Write one row per answer as CSV.")] = None,
+    csv_file: Annotated[Path | None, typer.Option("--csv", help="Write one row per prediction as CSV.")] = None,
     markdown: Annotated[Path | None, typer.Option("--markdown", help="Write tables for a page of Markdown.")] = None,
     report: Annotated[Path | None, typer.Option("--report", help="Write a report as one HTML file.")] = None,
     gallery: Annotated[
@@ -85,7 +97,7 @@ def evaluate(
     ] = None,
     predictions: Annotated[
         list[Path] | None,
-        typer.Option("--predictions", metavar="DIR", help="box2024: answers; several folders are ranked."),
+        typer.Option("--predictions", metavar="DIR", help="box2024: predictions; several folders are ranked."),
     ] = None,
     truth: Annotated[
         Path | None, typer.Option("--truth", metavar="DIR", help="Challenges: cases with gts. [default: --data]")
@@ -96,7 +108,7 @@ def evaluate(
 ) -> None:
     """Measure models on labelled images: a first prompt on each object, then corrective clicks.
 
-    With --protocol box2024 answers to the CVPR 2024 challenge are compared with the truth; with --protocol
+    With --protocol box2024 predictions for the CVPR 2024 challenge are compared with the truth; with --protocol
     interactive2025 models are put through the five click rounds of the CVPR 2025 competition.
     """
     if protocol != "clicks":
@@ -111,6 +123,7 @@ def evaluate(
             sets=tuple(sets or ()),
             split=split,
             starts=tuple(start or ()),
+            metrics=tuple(metric or DEFAULT_METRICS),
             objects=objects,
             device=device,
             precision=precision,
@@ -120,8 +133,9 @@ def evaluate(
             json_file=json_file,
             csv_file=csv_file,
             markdown_file=markdown,
+            report_file=report,
         )
-        _check_folders(json_file, csv_file, markdown)
+        Outputs(json_file, csv_file, markdown, report).check()
         evaluate_challenge(context, protocol, job)
         return
     if data is None:
@@ -130,24 +144,20 @@ def evaluate(
         raise InputError("--predictions, --truth and --official-spacing-order", fix="name the challenge by --protocol")
     from rich.console import Console
 
-    from bedside.core.files import write_text_atomically
     from bedside.data.catalogue import select_data_sets
     from bedside.evaluate.cases import ObjectSelection, VolumeMode
     from bedside.evaluate.clicks_protocol import ClicksProtocol
-    from bedside.evaluate.gallery import write_gallery
-    from bedside.evaluate.markdown import create_markdown
     from bedside.evaluate.metrics import ToleranceUnit
-    from bedside.evaluate.report import write_report
-    from bedside.evaluate.results import write_csv, write_json
     from bedside.evaluate.runner import count_steps, evaluate_starts, progress_bar
     from bedside.evaluate.starts import choose_starts
-    from bedside.evaluate.table import create_table
 
-    _check_folders(json_file, csv_file, markdown, report)
+    outputs = Outputs(json_file, csv_file, markdown, report, gallery)
+    outputs.check()
     whole: VolumeMode = _one_of(volumes, "--volumes", ("slices", "whole"))
     unit: ToleranceUnit = _one_of(tolerance_unit, "--tolerance-unit", ("auto", "px"))
     starts = choose_starts(start or ["box"], volumes=whole == "whole")
-    protocols = [ClicksProtocol(s, clicks, tolerance=tolerance, unit=unit, seed=seed) for s in starts]
+    metrics = tuple(metric or DEFAULT_METRICS)
+    protocols = [ClicksProtocol(s, clicks, metrics, tolerance, unit, seed) for s in starts]
     chosen = select_data_sets(one_split(data, split), sets or [])
     selection = ObjectSelection(
         limit=objects, volumes=whole, slice_axis=_one_of(slice_axis, "--slice-axis", ("auto", "x", "y", "z"))
@@ -156,29 +166,63 @@ def evaluate(
     entries = [*_models(model, device, precision), *_baselines(baseline, starts)]
     with progress_bar(Console(stderr=True), count_steps(chosen, entries)) as advance:
         evaluations = evaluate_starts(chosen, entries, protocols, selection, advance)
-    console = Console()
-    if not console.is_terminal:
-        # A pipe has no width, and a guess of 80 would cost columns.
-        console = Console(width=PIPE_WIDTH)
-    for evaluation in evaluations:
-        console.print(create_table(evaluation, console.width))
-    if json_file is not None:
-        write_json(evaluations, json_file)
-    if csv_file is not None:
-        write_csv(evaluations, csv_file)
-    if markdown is not None:
-        write_text_atomically(markdown, create_markdown(evaluations))
-    if report is not None:
-        write_report(evaluations, chosen, selection, report)
-    if gallery is not None:
-        write_gallery(evaluations, chosen, selection, gallery)
+    outputs.write(evaluations, chosen, selection)
 
 
-def _check_folders(*files: Path | None) -> None:
-    """Refuse before the work what could not be written after it."""
-    for file in files:
-        if file is not None and file.is_dir():
-            raise InputError("output", expected="a file", got=f"the folder {file}")
+@dataclass(frozen=True)
+class Outputs:
+    """Where results go besides the terminal; see the options of ``bedside evaluate``."""
+
+    json_file: Path | None
+    csv_file: Path | None
+    markdown: Path | None
+    report: Path | None
+    gallery: Path | None = None
+
+    def check(self) -> None:
+        """Reject before the work what could not be written after it.
+
+        Raises:
+            InputError: A file is a folder.
+            DependencyError: What a report or gallery is made with is not installed.
+        """
+        for file in (self.json_file, self.csv_file, self.markdown, self.report):
+            if file is not None and file.is_dir():
+                raise InputError("output", expected="a file", got=f"the folder {file}")
+        if self.report is not None or self.gallery is not None:
+            from bedside.evaluate.report.templating import check_libraries
+
+            check_libraries()
+
+    def write(self, evaluations: Sequence[Evaluation], sets: Sequence[DataSet], selection: ObjectSelection) -> None:
+        """Print tables, and write the files that were asked for."""
+        from rich.console import Console
+
+        from bedside.core.files import write_text_atomically
+        from bedside.evaluate.markdown import create_markdown
+        from bedside.evaluate.results import write_csv, write_json
+        from bedside.evaluate.table import create_table
+
+        console = Console()
+        if not console.is_terminal:
+            # A pipe has no width, and a guess of 80 would cost columns.
+            console = Console(width=PIPE_WIDTH)
+        for evaluation in evaluations:
+            console.print(create_table(evaluation, console.width))
+        if self.json_file is not None:
+            write_json(evaluations, self.json_file)
+        if self.csv_file is not None:
+            write_csv(evaluations, self.csv_file)
+        if self.markdown is not None:
+            write_text_atomically(self.markdown, create_markdown(evaluations))
+        if self.report is not None:
+            from bedside.evaluate.report.page import write_report
+
+            write_report(evaluations, sets, selection, self.report)
+        if self.gallery is not None:
+            from bedside.evaluate.report.gallery import write_gallery
+
+            write_gallery(evaluations, sets, selection, self.gallery)
 
 
 def _one_of(value: str, option: str, allowed: tuple[Choice, ...]) -> Choice:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,16 +15,26 @@ from bedside.core.errors import InputError
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from bedside.challenge.sets import SetCase
     from bedside.evaluate.runner import Entry
-    from bedside.io.challenge import ChallengeCase
 
 PROTOCOLS = ("clicks", "box2024", "interactive2025")
 PIPE_WIDTH = 200
-_SHARED = {"protocol", "tolerance", "json_file", "csv_file", "official_spacing_order", "truth", "data", "seed"}
+_SHARED = {
+    "protocol",
+    "metric",
+    "tolerance",
+    "json_file",
+    "csv_file",
+    "official_spacing_order",
+    "truth",
+    "data",
+    "seed",
+}
 _TAKEN = {
     "box2024": _SHARED | {"predictions"},
     "interactive2025": _SHARED
-    | {"model", "device", "precision", "baseline", "sets", "split", "objects", "start", "markdown"},
+    | {"model", "device", "precision", "baseline", "sets", "split", "objects", "start", "markdown", "report"},
 }
 """Options of ``evaluate`` that mean something to a protocol."""
 
@@ -41,6 +51,7 @@ class ChallengeJob:
     sets: tuple[str, ...]
     split: str | None
     starts: tuple[str, ...]
+    metrics: tuple[str, ...]
     objects: int
     device: str
     precision: str
@@ -50,6 +61,7 @@ class ChallengeJob:
     json_file: Path | None
     csv_file: Path | None
     markdown_file: Path | None
+    report_file: Path | None
 
 
 def evaluate_challenge(context: typer.Context, protocol: str, job: ChallengeJob) -> None:
@@ -64,6 +76,9 @@ def evaluate_challenge(context: typer.Context, protocol: str, job: ChallengeJob)
         source = context.get_parameter_source(parameter.name or "")
         if source is not None and source.name != "DEFAULT" and parameter.name not in _TAKEN[protocol]:
             raise InputError(f"{parameter.opts[0]}", expected=f"an option that --protocol {protocol} takes")
+    from bedside.evaluate.metrics import metric_specs
+
+    metric_specs(job.metrics)
     if not job.tolerance >= 0:
         raise InputError("--tolerance", expected="a distance of 0 or more", got=job.tolerance)
     (_box2024 if protocol == "box2024" else _interactive2025)(job)
@@ -80,7 +95,7 @@ def _box2024(job: ChallengeJob) -> None:
 
     truth = job.truth or job.data
     if truth is None or not job.predictions:
-        raise InputError("box2024", expected="--predictions with answers and --truth with their cases")
+        raise InputError("box2024", expected="--predictions with label maps and --truth with their cases")
     names = _names(job.predictions)
     total = len(find_cases(truth)) * len(names)
     with progress_bar(Console(stderr=True), total) as advance:
@@ -91,11 +106,13 @@ def _box2024(job: ChallengeJob) -> None:
                 name=name,
                 tolerance=job.tolerance,
                 official_spacing_order=job.official_spacing_order,
+                metrics=job.metrics,
                 advance=advance,
             )
             for name, folder in zip(names, job.predictions, strict=True)
         ]
-    ranks = rank(names, ranked_metrics(submissions), job.seed) if len(names) > 1 else []
+    scores, directions = ranked_metrics(submissions)
+    ranks = rank(names, scores, job.seed, directions) if len(names) > 1 else []
     console = _console()
     console.print(box_table(submissions))
     if ranks:
@@ -106,41 +123,43 @@ def _box2024(job: ChallengeJob) -> None:
 def _interactive2025(job: ChallengeJob) -> None:
     from rich.console import Console
 
-    from bedside.challenge.evaluations import interactive_evaluations
-    from bedside.challenge.interactive2025 import InteractiveProtocol, run_case
-    from bedside.challenge.results import interactive_csv, interactive_json, interactive_table
+    from bedside.challenge.interactive2025 import InteractiveProtocol, evaluate_interactive
+    from bedside.challenge.means import interactive_ranks
+    from bedside.challenge.results import interactive_csv, interactive_json, interactive_table, rank_table
     from bedside.core.files import write_text_atomically
     from bedside.evaluate.markdown import create_markdown
     from bedside.evaluate.results import starts_document
     from bedside.evaluate.runner import progress_bar
 
     if job.data is None:
-        raise InputError("interactive2025", expected="--data with a folder of cases or of data sets")
+        raise InputError("interactive2025", expected="--data with a folder of cases or of datasets")
     if len(set(job.models)) != len(job.models):
         raise InputError("--model", expected="each name once", got=", ".join(job.models))
-    starts = _interactive_starts(job.starts)
+    protocols = [
+        InteractiveProtocol(job.tolerance, job.official_spacing_order, job.seed, start=start, metrics=job.metrics)
+        for start in _interactive_starts(job.starts)
+    ]
     count, cases = _interactive_cases(job, job.data)
     entries = _entries(job)
-    results: dict[str, list[Any]] = {entry.name: [] for entry in entries}
     with progress_bar(Console(stderr=True), count * len(entries)) as advance:
-        for data_set, case in cases:
-            for entry in entries:
-                for start in _taken(entry, starts):
-                    protocol = InteractiveProtocol(job.tolerance, job.official_spacing_order, job.seed, start=start)
-                    found = run_case(entry.segmenter, case, protocol)
-                    results[entry.name].append(replace(found, data_set=data_set))
-                advance(case.name)
-    _console().print(interactive_table(results))
-    details = _details("interactive2025", job)
-    evaluations = interactive_evaluations(results, [entry.candidate() for entry in entries], details)
-    means = starts_document(evaluations, objects=False)
-    _write(job, interactive_csv(results), interactive_json(results, details | means))
+        evaluations = evaluate_interactive(cases, entries, protocols, advance)
+    ranks = {e.start: rows for e in evaluations if (rows := interactive_ranks(e, job.seed))}
+    console = _console()
+    console.print(interactive_table(evaluations))
+    for start, rows in ranks.items():
+        console.print(rank_table(rows, f"mean ranks over metrics and cases, start {start}"))
+    details = {**_details("interactive2025", job), **starts_document(evaluations, objects=False)}
+    _write(job, interactive_csv(evaluations), interactive_json(evaluations, ranks, details))
     if job.markdown_file is not None:
         write_text_atomically(job.markdown_file, create_markdown(evaluations))
+    if job.report_file is not None:
+        from bedside.evaluate.report.page import write_report
+
+        write_report(evaluations, (), None, job.report_file)
 
 
 def _interactive_starts(names: tuple[str, ...]) -> list[Any]:
-    """The competition's start, and those that ``--start`` names; all of them for "all"."""
+    """List the competition's start and those that ``--start`` names; all of them for "all"."""
     from bedside.challenge.interactive2025 import OFFICIAL
     from bedside.evaluate.starts import choose_starts
 
@@ -149,33 +168,22 @@ def _interactive_starts(names: tuple[str, ...]) -> list[Any]:
     return [*official, *(choose_starts(others, volumes=True) if others else [])]
 
 
-def _taken(entry: Entry, starts: list[Any]) -> list[Any]:
-    """The starts that a model or baseline can take; the competition's is a box."""
-    from bedside.challenge.interactive2025 import OFFICIAL
-
-    taken = [s for s in starts if entry.can_start("box" if s == OFFICIAL else s)]
-    if not taken:
-        raise InputError(f"'{entry.name}'", expected="a model that can start from what is asked for", got=starts[0])
-    return taken
-
-
-def _interactive_cases(job: ChallengeJob, data: Path) -> tuple[int, Iterator[tuple[str, ChallengeCase]]]:
-    """How many cases there are, and each with its data set: made from data sets, or read from a folder of cases."""
+def _interactive_cases(job: ChallengeJob, data: Path) -> tuple[int, Iterator[SetCase]]:
+    """Count the cases, and give each with its dataset: made from datasets, or read from a folder of cases."""
     from bedside.challenge.folder import find_cases
     from bedside.challenge.interactive2025 import read_labelled_case
-    from bedside.challenge.sets import set_cases, volumes_only
+    from bedside.challenge.sets import SetCase, set_cases, volumes_only
     from bedside.data.catalogue import SET_FILE, select_data_sets
 
     if data.is_dir() and next(data.rglob(SET_FILE), None) is not None:
         sets = volumes_only(select_data_sets(one_split(data, job.split), job.sets))
-        made = set_cases(sets, job.objects, seed=job.seed)
-        return sum(len(s.cases) for s in sets), ((m.data_set, m.case) for m in made)
+        return sum(len(s.cases) for s in sets), set_cases(sets, job.objects, seed=job.seed)
     files = find_cases(data)
-    return len(files), (("", read_labelled_case(path, job.truth)) for path in files)
+    return len(files), (SetCase("", read_labelled_case(path, job.truth)) for path in files)
 
 
 def _entries(job: ChallengeJob) -> list[Entry]:
-    """Models and baselines."""
+    """Load models and baselines."""
     from bedside.cli.loading import load_model
     from bedside.evaluate.baselines import BASELINES
     from bedside.evaluate.runner import Entry
@@ -186,7 +194,7 @@ def _entries(job: ChallengeJob) -> list[Entry]:
 
 
 def _names(folders: tuple[Path, ...]) -> list[str]:
-    """Names of submissions: those of their folders, with the folder above where that is not enough."""
+    """Name submissions: by their folders, with the folder above where that is not enough."""
     names = [f.resolve().name for f in folders]
     if len(set(names)) < len(names):
         names = ["/".join(f.resolve().parts[-2:]) for f in folders]

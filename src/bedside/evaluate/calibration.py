@@ -1,4 +1,4 @@
-"""How far a model's own estimates of its answers can be trusted, and the curve that makes them right."""
+"""How far a model's own estimates of its predictions can be trusted, and the curve that makes them right."""
 
 from __future__ import annotations
 
@@ -29,21 +29,21 @@ METRIC = "dsc"
 
 @dataclass(frozen=True)
 class Bin:
-    """Answers whose estimates lie close together.
+    """Predictions whose estimates lie close together.
 
     Attributes:
         estimate: Mean of the estimates.
         found: Mean DSC.
-        answers: Their number.
+        predictions: Their number.
     """
 
     estimate: float
     found: float
-    answers: int
+    predictions: int
 
 
 def estimates(objects: Sequence[ObjectResult], candidate: str) -> tuple[list[float], list[float]]:
-    """Estimate and DSC of every answer of a candidate that has both; of each object, all rounds."""
+    """Collect estimate and DSC of every prediction of a candidate that has both; of each object, all rounds."""
     pairs = [
         (r.quality, r.scores[METRIC])
         for o in objects
@@ -55,7 +55,7 @@ def estimates(objects: Sequence[ObjectResult], candidate: str) -> tuple[list[flo
 
 
 def reliability(estimated: Sequence[float], found: Sequence[float], bins: int = BINS) -> list[Bin]:
-    """Answers in bins of equal width of their estimates, empty bins left out."""
+    """Put predictions in bins of equal width of their estimates, empty bins left out."""
     places = np.minimum((np.asarray(estimated) * bins).astype(int), bins - 1)
     values, truth = np.asarray(estimated), np.asarray(found)
     return [
@@ -66,9 +66,9 @@ def reliability(estimated: Sequence[float], found: Sequence[float], bins: int = 
 
 
 def calibration_error(bins: Sequence[Bin]) -> float:
-    """Mean difference of estimate and DSC over bins, weighted by their answers (expected calibration error)."""
-    total = sum(b.answers for b in bins)
-    return sum(abs(b.estimate - b.found) * b.answers for b in bins) / total if total else 0.0
+    """Take the mean difference of estimate and DSC, bins weighted by predictions (expected calibration error)."""
+    total = sum(b.predictions for b in bins)
+    return sum(abs(b.estimate - b.found) * b.predictions for b in bins) / total if total else 0.0
 
 
 def calibrate(
@@ -86,21 +86,21 @@ def calibrate(
     Args:
         name: The model.
         weights: Its files.
-        sets: Data sets to fit on, none of them of the split ``val``.
+        sets: Datasets to fit on, none of them of the split ``val``.
         device: Where to run it.
         clicks: Corrective clicks per object.
         selection: Which objects.
         advance: Called after each case of each start.
 
     Returns:
-        The curve, and the number of answers behind it.
+        The curve, and the number of predictions behind it.
 
     Raises:
-        InputError: A set is kept for measuring, or there are too few answers.
+        InputError: A set is kept for measuring, or there are too few predictions.
     """
     kept = [s.name for s in sets if s.split == "val"]
     if kept:
-        raise InputError("calibration", expected="data sets to train on", got=f"{kept[0]}, kept for measuring")
+        raise InputError("calibration", expected="datasets to train on", got=f"{kept[0]}, kept for measuring")
     estimated: list[float] = []
     found: list[float] = []
     starts: tuple[Start, ...] = ("box", "point")

@@ -1,11 +1,11 @@
-"""The clicks protocol: a first prompt on an object, then corrective clicks where the answer is most wrong."""
+"""The clicks protocol: a first prompt on an object, then corrective clicks where the prediction is most wrong."""
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -17,8 +17,16 @@ from bedside.core.region import Region
 from bedside.data.objects import stable_generator
 from bedside.engines.protocol import Segmenter
 from bedside.evaluate.cases import TargetObject
-from bedside.evaluate.metrics import DEFAULT_TOLERANCE, METRICS, Sampling, ToleranceUnit
+from bedside.evaluate.metrics import (
+    DEFAULT_METRICS,
+    DEFAULT_TOLERANCE,
+    METRICS,
+    Sampling,
+    ToleranceUnit,
+    metric_specs,
+)
 from bedside.evaluate.results import PackedMask, RoundScore, Trace
+from bedside.evaluate.rounds import Timing, run_rounds
 from bedside.evaluate.starts import STARTS, Occasion, Start, draw_start
 from bedside.simulate.clicks import next_click
 from bedside.simulate.placing import shift_prompt
@@ -36,8 +44,8 @@ class ClicksProtocol:
             a lasso around it, or a mask of it with the faults of another tool. In a volume scribbles and lassos are
             drawn on one slice of any plane, and a flat box, which is all that some models take, is that of the largest
             slice across z.
-        clicks: Corrective clicks, at most; a perfect answer needs no more and keeps its scores, and so does the first
-            answer of a model that takes no clicks.
+        clicks: Corrective clicks, at most; a perfect prediction needs no more and keeps its scores, and so does the
+            first prediction of a model that takes no clicks.
         metrics: Names in the registry.
         tolerance: Of surface metrics, in ``unit``.
         unit: See ``Sampling.of``.
@@ -47,7 +55,7 @@ class ClicksProtocol:
 
     start: Start = "box"
     clicks: int = 5
-    metrics: tuple[str, ...] = ("dsc", "nsd")
+    metrics: tuple[str, ...] = DEFAULT_METRICS
     tolerance: float = DEFAULT_TOLERANCE
     unit: ToleranceUnit = "auto"
     seed: int = 0
@@ -60,11 +68,10 @@ class ClicksProtocol:
             raise InputError("clicks", expected="0 to 100", got=self.clicks)
         if not 0 <= self.tolerance < math.inf:
             raise InputError("tolerance", expected="a distance of 0 or more", got=self.tolerance)
-        for name in self.metrics:
-            METRICS.get(name)
+        metric_specs(self.metrics)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, for manifests."""
+        """Return plain values, for manifests."""
         return {
             "name": "clicks",
             "start": self.start,
@@ -83,57 +90,77 @@ class ClicksProtocol:
         Args:
             segmenter: Its image is set.
             target: The object to find in that image.
-            buffer: All-zero mask of the image's shape; it is used for the answers and is all zero again afterwards.
+            buffer: All-zero mask of the image's shape; it holds the predictions and is all zero again afterwards.
             sampling: Of the image.
             key: What the user's seed depends on besides the protocol's: set, case and object.
         """
         generator = stable_generator("clicks", self.seed, key)
-        attempt = _Attempt(segmenter, target, buffer)
         flat_boxes = segmenter.capabilities.flat_boxes
         occasion = Occasion(target.mask, target.region, buffer.shape, sampling.spacing, flat_boxes, generator)
-        prompts = [draw_start(self.start, occasion)]
-        rounds: list[RoundScore] = []
-        masks: list[PackedMask] = []
+        attempt = _ObjectAttempt(self, segmenter, target, buffer, sampling, generator, draw_start(self.start, occasion))
         try:
-            for clicks in range(self.clicks + 1):
-                seconds, quality = attempt.answer(prompts)
-                region = attempt.region()
-                truth, answer = target.within(region), buffer[region.slices] != 0
-                scores = {name: METRICS.get(name)(truth, answer, sampling) for name in self.metrics}
-                rounds.append(RoundScore(clicks, scores, seconds, quality))
-                masks.append(PackedMask.pack(answer, region))
-                more = clicks < self.clicks and "point" in segmenter.capabilities.prompt_kinds
-                click = self.click_source(truth, answer, generator) if more else None
-                if click is None:
-                    break
-                prompts.append(shift_prompt(click, region.start))
+            rounds = run_rounds(attempt, self.clicks)
         finally:
             attempt.clear()
-        rounds += [replace(rounds[-1], clicks=n, seconds=0.0) for n in range(len(rounds), self.clicks + 1)]
-        return tuple(rounds), Trace(tuple(prompts), masks[0], masks[-1])
+        return rounds, attempt.trace()
 
 
-class _Attempt:
-    """A segmenter's answers to one object, kept in a mask of the image of which only the touched part is read."""
+class _ObjectAttempt:
+    """A segmenter's predictions of one object, in a mask of the image of which only the touched part is read."""
 
-    def __init__(self, segmenter: Segmenter, target: TargetObject, buffer: NDArray[np.uint8]) -> None:
+    def __init__(
+        self,
+        protocol: ClicksProtocol,
+        segmenter: Segmenter,
+        target: TargetObject,
+        buffer: NDArray[np.uint8],
+        sampling: Sampling,
+        generator: np.random.Generator,
+        first: Prompt,
+    ) -> None:
+        self._protocol = protocol
         self._segmenter = segmenter
         self._target = target
         self._buffer = buffer
+        self._sampling = sampling
+        self._generator = generator
+        self._prompts = [first]
+        self._masks: list[PackedMask] = []
         self._touched = Region.empty(buffer.ndim)
 
-    def answer(self, prompts: list[Prompt]) -> tuple[float, float | None]:
-        """Ask for the next mask; seconds that the answer took, and the DSC that was estimated for it."""
+    def predict(self) -> Timing:
+        """Ask for the next mask, from all prompts so far and the mask before."""
+        previous = self._buffer if len(self._prompts) > 1 else None
         begin = time.perf_counter()
-        prediction = self._segmenter.predict(prompts, self._buffer if len(prompts) > 1 else None)
+        prediction = self._segmenter.predict(self._prompts, previous)
         seconds = time.perf_counter() - begin
         prediction.paste(self._buffer)
         self._touched = self._touched.union(prediction.region)
-        return seconds, prediction.quality
+        return Timing(seconds, prediction.quality)
 
-    def region(self) -> Region:
-        """The region outside which both truth and answer are empty."""
-        return self._target.region.union(self._touched)
+    def score(self) -> Mapping[str, float]:
+        """Measure the mask in the region outside which both truth and prediction are empty."""
+        truth, found, region = self._pair()
+        self._masks.append(PackedMask.pack(found, region))
+        return {name: METRICS.get(name).score(truth, found, self._sampling) for name in self._protocol.metrics}
+
+    def correct(self, number: int) -> bool:  # noqa: ARG002
+        """Click where the mask is most wrong, where the segmenter takes clicks."""
+        if "point" not in self._segmenter.capabilities.prompt_kinds:
+            return False
+        truth, found, region = self._pair()
+        click = self._protocol.click_source(truth, found, self._generator)
+        if click is not None:
+            self._prompts.append(shift_prompt(click, region.start))
+        return click is not None
+
+    def _pair(self) -> tuple[NDArray[np.bool_], NDArray[np.bool_], Region]:
+        region = self._target.region.union(self._touched)
+        return self._target.within(region), self._buffer[region.slices] != 0, region
+
+    def trace(self) -> Trace:
+        """Return the prompts with the first and the last mask."""
+        return Trace(tuple(self._prompts), self._masks[0], self._masks[-1])
 
     def clear(self) -> None:
         """Make the buffer all zero again."""

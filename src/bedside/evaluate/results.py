@@ -1,4 +1,4 @@
-"""What an evaluation found, from single rounds to the mean over data sets, as JSON and CSV."""
+"""What an evaluation found, from single rounds to the mean over datasets, as JSON and CSV."""
 
 from __future__ import annotations
 
@@ -17,11 +17,13 @@ from numpy.typing import NDArray
 from bedside.core.files import write_text_atomically
 from bedside.core.prompts import Prompt
 from bedside.core.region import Region, mask_region
+from bedside.evaluate.metrics import MetricSpec, metric_specs
 from bedside.evaluate.statistics import (
     Interval,
     area_under_curve,
     bootstrap_interval,
     bootstrap_interval_of_sets,
+    known_mean,
 )
 
 CandidateKind = Literal["model", "baseline"]
@@ -29,13 +31,13 @@ CandidateKind = Literal["model", "baseline"]
 
 @dataclass(frozen=True)
 class RoundScore:
-    """One answer of a segmenter.
+    """One prediction of a segmenter.
 
     Attributes:
-        clicks: Corrective clicks given so far.
-        scores: Value of each metric.
-        seconds: Wall time of the answer; 0 where none was needed because the answer before was perfect.
-        quality: DSC that the segmenter estimated for the answer, None where it does not.
+        clicks: Corrections given so far.
+        scores: Value of each metric; NaN where there was nothing to find.
+        seconds: Wall time of the prediction; 0 where none was needed because the one before was perfect.
+        quality: DSC that the segmenter estimated for the prediction, None where it does not.
     """
 
     clicks: int
@@ -73,7 +75,7 @@ class PackedMask:
 
 @dataclass(frozen=True)
 class Trace:
-    """What a report draws of an object: the prompts and the first and the last answer."""
+    """What a report draws of an object: the prompts and the first and the last prediction."""
 
     prompts: tuple[Prompt, ...]
     first: PackedMask
@@ -82,14 +84,19 @@ class Trace:
 
 @dataclass(frozen=True)
 class ObjectResult:
-    """One object answered by one candidate.
+    """One target in the hands of one candidate: an object, or by some protocols all objects of a case at once.
 
     Attributes:
+        candidate: Name of the model or baseline.
+        set_name: Dataset, or whatever else means are taken over first.
+        case_id: Name of the case within the set.
         object_name: Label, part and slice.
-        size: Voxels of the truth.
-        unit: Of the surface tolerance, "mm" or "px".
+        label: Value in the label map; 0 for all of them.
+        size: Voxels of the truth; 0 where it was not counted.
+        unit: Of lengths, the surface tolerance among them: "mm" or "px".
         image_seconds: Wall time of preparing the image, shared by its objects.
-        rounds: The answer to the first prompt, then one per corrective click.
+        rounds: The prediction from the first prompt, then one per correction.
+        trace: For pictures; None where there are to be none.
     """
 
     candidate: str
@@ -104,13 +111,13 @@ class ObjectResult:
     trace: Trace | None = field(default=None, compare=False, repr=False)
 
     def curve(self, metric: str) -> list[float]:
-        """The metric's value of each round."""
+        """Return the metric's value of each round."""
         return [r.scores[metric] for r in self.rounds]
 
 
 @dataclass(frozen=True)
 class SetInfo:
-    """A data set as it was evaluated.
+    """A dataset as it was evaluated.
 
     Attributes:
         cases: Cases with at least one object; all others have none that is large enough.
@@ -149,7 +156,7 @@ class Curve:
     """A metric over the rounds.
 
     Attributes:
-        values: Mean of each round.
+        values: Mean of each round; NaN where no case has a value.
         intervals: 95 % interval of each mean, by resampling cases (of the mean over sets: cases within each set); None
             where there are fewer than two.
         auc: Trapezoids over the rounds with corrective clicks; None with fewer than two such rounds.
@@ -162,7 +169,7 @@ class Curve:
 
 @dataclass(frozen=True)
 class Summary:
-    """One candidate on one data set; ``set_name`` is None for the mean over all data sets."""
+    """One candidate on one dataset; ``set_name`` is None for the mean over all datasets."""
 
     candidate: str
     set_name: str | None
@@ -173,7 +180,7 @@ class Summary:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """A complete evaluation."""
+    """A complete evaluation from one kind of first prompt, whatever the protocol."""
 
     manifest: Mapping[str, Any]
     protocol: Mapping[str, Any]
@@ -185,28 +192,37 @@ class Evaluation:
 
     @property
     def metrics(self) -> list[str]:
-        """Metrics in the order of the protocol."""
+        """Names of the metrics in the order of the protocol."""
         return list(self.protocol["metrics"])
 
     @property
+    def specs(self) -> tuple[MetricSpec, ...]:
+        """The metrics themselves, in the order of the protocol; by the first, cases and models are compared."""
+        return metric_specs(self.metrics)
+
+    def heading(self, spec: MetricSpec, set_name: str | None = None) -> str:
+        """Write a metric's name with the units that its values have on a set, or on all sets for None."""
+        return spec.heading(o.unit for o in self.objects if set_name in (None, o.set_name))
+
+    @property
     def start(self) -> str:
-        """The first prompt of every object."""
+        """Name of the first prompt of every object."""
         return str(self.protocol["start"])
 
     def summary(self, candidate: str, set_name: str | None) -> Summary:
-        """The summary of a candidate on a set, or over all sets for None."""
+        """Return the summary of a candidate on a set, or over all sets for None."""
         rows = self.overall if set_name is None else self.summaries
         return next(s for s in rows if s.candidate == candidate and s.set_name == set_name)
 
 
 def summarise_set(objects: Sequence[ObjectResult], metrics: Iterable[str], seed: int) -> Summary:
-    """Mean over the objects of a case, then over the cases; of one candidate on one data set."""
+    """Take means over the objects of a case, then over the cases; of one candidate on one dataset."""
     first = objects[0]
     curves = {}
     for metric in metrics:
         cases = case_means(objects, metric)
         intervals = bootstrap_interval(cases, _bootstrap_seed(seed, objects))
-        values = tuple(float(v) for v in cases.mean(axis=0))
+        values = tuple(float(v) for v in known_mean(cases))
         curves[metric] = Curve(values, intervals, area_under_curve(values[1:]))
     answers = [r.seconds for o in objects for r in o.rounds if r.seconds > 0]
     return Summary(
@@ -219,7 +235,7 @@ def summarise_set(objects: Sequence[ObjectResult], metrics: Iterable[str], seed:
 
 
 def summarise_overall(summaries: Sequence[Summary], sets: Sequence[Sequence[ObjectResult]], seed: int) -> Summary:
-    """Mean over data sets of one candidate: every set counts the same, however many cases it has.
+    """Take means over datasets of one candidate: every set counts the same, however many cases it has.
 
     Args:
         summaries: Of the candidate, one a set.
@@ -228,7 +244,7 @@ def summarise_overall(summaries: Sequence[Summary], sets: Sequence[Sequence[Obje
     """
     curves = {}
     for metric in summaries[0].curves:
-        values = tuple(float(v) for v in np.mean([s.curves[metric].values for s in summaries], axis=0))
+        values = tuple(float(v) for v in known_mean([s.curves[metric].values for s in summaries]))
         cases = [(case_means(objects, metric), _bootstrap_seed(seed, objects)) for objects in sets]
         curves[metric] = Curve(values, bootstrap_interval_of_sets(cases), area_under_curve(values[1:]))
     return Summary(
@@ -241,36 +257,36 @@ def summarise_overall(summaries: Sequence[Summary], sets: Sequence[Sequence[Obje
 
 
 def case_means(objects: Sequence[ObjectResult], metric: str) -> NDArray[np.float64]:
-    """The metric (cases, rounds) of one candidate on one set: each case the mean of its objects, cases by name."""
+    """Return a metric (cases, rounds) of one candidate on one set: the mean of each case's objects, cases by name."""
     case_ids = sorted({o.case_id for o in objects})
-    rows = [np.mean([o.curve(metric) for o in objects if o.case_id == case_id], axis=0) for case_id in case_ids]
+    rows = [known_mean([o.curve(metric) for o in objects if o.case_id == case_id]) for case_id in case_ids]
     return np.array(rows, dtype=np.float64)
 
 
 def _bootstrap_seed(seed: int, objects: Sequence[ObjectResult]) -> object:
-    # The same resampling for every candidate: their intervals then differ by their answers only.
+    # The same resampling for every candidate: their intervals then differ by their predictions only.
     return (seed, objects[0].set_name)
 
 
 def to_json(evaluations: Sequence[Evaluation]) -> str:
-    """Everything but the masks, as JSON text; numbers that are not finite become null.
+    """Write everything but the masks as JSON text; numbers that are not finite become null.
 
     Args:
         evaluations: One a start. What they share stands once where there are several.
     """
     document = _document(evaluations[0]) if len(evaluations) == 1 else starts_document(evaluations)
-    return json.dumps(_finite(document), indent=1, allow_nan=False) + "\n"
+    return json.dumps(plain(document, digits=6), indent=1, allow_nan=False) + "\n"
 
 
 def starts_document(evaluations: Sequence[Evaluation], *, objects: bool = True) -> dict[str, Any]:
-    """Evaluations from several starts as one document of plain values, with what they share standing once.
+    """Make one document of plain values of evaluations from several starts, with what they share standing once.
 
     Args:
         evaluations: One a start.
-        objects: Whether every object's answers are in it, or the means alone.
+        objects: Whether every object's scores are in it, or the means alone.
     """
     documents = [_document(e) for e in evaluations]
-    shared = {key: documents[0][key] for key in ("manifest", "sets")}
+    shared = {key: documents[0][key] for key in ("manifest", "metrics", "sets")}
     left_out = {"format", "version", *shared} | (set() if objects else {"objects"})
     starts = [{k: v for k, v in d.items() if k not in left_out} for d in documents]
     return {"format": "bedside-evaluation-starts", "version": 1, **shared, "starts": starts}
@@ -287,6 +303,10 @@ def _document(evaluation: Evaluation) -> dict[str, Any]:
         "format": "bedside-evaluation",
         "version": 1,
         "manifest": evaluation.manifest,
+        "metrics": {
+            s.name: {"direction": s.direction, "unit": s.unit, "range": list(s.range), "paper": s.paper}
+            for s in evaluation.specs
+        },
         "protocol": evaluation.protocol,
         "candidates": [asdict(c) for c in evaluation.candidates],
         "overall": [asdict(s) for s in evaluation.overall],
@@ -296,18 +316,26 @@ def _document(evaluation: Evaluation) -> dict[str, Any]:
     }
 
 
-def _finite(value: Any) -> Any:
+def plain(value: Any, digits: int | None = None) -> Any:
+    """Make a value one that JSON can hold: numbers that are not finite become None.
+
+    Args:
+        value: Of mappings, sequences and what stands in them.
+        digits: Digits behind the point that are kept; None for all.
+    """
     if isinstance(value, float):
-        return round(value, 6) if math.isfinite(value) else None
+        if not math.isfinite(value):
+            return None
+        return value if digits is None else round(value, digits)
     if isinstance(value, Mapping):
-        return {str(k): _finite(v) for k, v in value.items()}
+        return {str(k): plain(v, digits) for k, v in value.items()}
     if isinstance(value, list | tuple):
-        return [_finite(v) for v in value]
+        return [plain(v, digits) for v in value]
     return value
 
 
 def to_csv(evaluations: Sequence[Evaluation]) -> str:
-    """One row per start, candidate, object and round."""
+    """Write one row per start, candidate, object and round; what has no value is left empty."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     metrics = evaluations[0].metrics
@@ -318,7 +346,7 @@ def to_csv(evaluations: Sequence[Evaluation]) -> str:
         for o in evaluation.objects:
             what = (evaluation.start, o.candidate, kinds[o.candidate], o.set_name, o.case_id, o.object_name, o.size)
             for r in o.rounds:
-                scores = [f"{r.scores[m]:.6f}" for m in metrics]
+                scores = [f"{r.scores[m]:.6f}" if math.isfinite(r.scores[m]) else "" for m in metrics]
                 quality = "" if r.quality is None else f"{r.quality:.6f}"
                 writer.writerow([*what, r.clicks, *scores, o.unit, f"{r.seconds:.6f}", quality])
     return text.getvalue()

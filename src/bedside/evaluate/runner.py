@@ -1,13 +1,13 @@
-"""Runs segmenters over data sets: the same objects for each, and for each its own corrections."""
+"""Runs segmenters over cases by any protocol: the same targets for each, and for each its own corrections."""
 
 from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import numpy as np
 
@@ -28,13 +28,40 @@ from bedside.evaluate.results import (
     summarise_overall,
     summarise_set,
 )
-from bedside.evaluate.starts import Start, start_kind
+from bedside.evaluate.starts import start_kind
 
 if TYPE_CHECKING:
     from rich.console import Console
 
 Advance = Callable[[str], None]
 """Called with the set's name after each case of each candidate."""
+CaseT = TypeVar("CaseT")
+
+
+class EvaluationProtocol(Protocol):
+    """What the runner has to know of a protocol; ``ClicksProtocol`` is one."""
+
+    @property
+    def start(self) -> str:
+        """Name of the first prompt."""
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """Names of the metrics; by the first, cases are compared."""
+
+    @property
+    def seed(self) -> int:
+        """Seed of the simulated user."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values for the results: "name", "start", "clicks", "metrics" among them."""
+
+
+ProtocolT = TypeVar("ProtocolT", bound=EvaluationProtocol)
+Taking = Sequence[tuple[ProtocolT, list["Entry"]]]
+"""Each protocol with the entries that take part by it."""
+RunCase = Callable[["Entry", CaseT, Sequence[ProtocolT]], Iterator[tuple[str, ObjectResult]]]
+"""``run(entry, case, protocols)``: each target's result by each protocol, with the protocol's start."""
 
 
 @dataclass(frozen=True)
@@ -45,12 +72,12 @@ class Entry:
     kind: CandidateKind
     segmenter: Segmenter
 
-    def can_start(self, start: Start) -> bool:
-        """Whether an object can be begun by that first prompt."""
+    def can_start(self, start: str) -> bool:
+        """Tell whether an object can be begun by that first prompt."""
         return start_kind(start) in self.segmenter.capabilities.starts_from
 
     def candidate(self) -> Candidate:
-        """What the results keep of it."""
+        """Return what the results keep of it."""
         details: dict[str, Any] = {"capabilities": self.segmenter.capabilities.to_dict()}
         # A model may tell more of itself; the protocol does not ask for it.
         for name in ("weights_sha256", "runtime", "device", "precision", "notice"):
@@ -99,33 +126,81 @@ def evaluate_starts(
         InputError: Nothing to evaluate, a name given twice, or an entry that cannot take any start or the images.
     """
     _check(sets, entries, selection)
-    taking = _who_takes(entries, protocols)
+    taking = who_takes(entries, protocols)
     manifest = create_manifest(sets, protocols[0].seed)
-    results: dict[str, list[ObjectResult]] = {protocol.start: [] for protocol, _ in taking}
-    infos: list[SetInfo] = []
-    for data_set in sets:
-        cases: list[EvaluationCase] = []
-        for case in data_set.cases:
-            prepared = prepare_case(data_set, case, selection)
-            for entry in entries:
-                mine = [protocol for protocol, able in taking if entry in able]
-                for start, result in _run_case(entry, prepared, mine):
-                    results[start].append(result)
-                if advance:
-                    advance(data_set.name)
-            # Its images are done with; keeping them would hold a whole data folder in memory.
-            cases.append(EvaluationCase(data_set.name, case.id, (), prepared.tiny, prepared.left_out))
-        found = results[taking[0][0].start]
-        infos.append(_describe(data_set, cases, found, manifest))
+    skipped: list[tuple[str, int, int]] = []
+
+    def prepared() -> Iterator[EvaluationCase]:
+        for data_set in sets:
+            for case in data_set.cases:
+                ready = prepare_case(data_set, case, selection)
+                # Its images are done with after its turn; keeping them would hold a whole data folder in memory.
+                skipped.append((data_set.name, ready.tiny, ready.left_out))
+                yield ready
+
+    tell = advance or (lambda _: None)
+    results = run_cases(prepared(), entries, taking, _run_case, lambda case: tell(case.set_name))
     if not any(results.values()):
         raise InputError("evaluation", expected=f"objects of at least {selection.smallest} voxels", got="none")
+    infos = [_describe(s, skipped, results[taking[0][0].start], manifest) for s in sets]
+    return make_evaluations(results, taking, infos, manifest, {"objects": asdict(selection)})
+
+
+def run_cases(
+    cases: Iterable[CaseT],
+    entries: Sequence[Entry],
+    taking: Taking[ProtocolT],
+    run: RunCase[CaseT, ProtocolT],
+    advance: Callable[[CaseT], None],
+) -> dict[str, list[ObjectResult]]:
+    """Give every case to every entry, by each protocol that it takes part by.
+
+    Args:
+        cases: Made one by one.
+        entries: In the order in which they are asked.
+        taking: From ``who_takes``.
+        run: Evaluates one case.
+        advance: Called with the case after each entry.
+
+    Returns:
+        Results by start.
+    """
+    results: dict[str, list[ObjectResult]] = {protocol.start: [] for protocol, _ in taking}
+    for case in cases:
+        for entry in entries:
+            mine = [protocol for protocol, able in taking if entry in able]
+            for start, result in run(entry, case, mine):
+                results[start].append(result)
+            advance(case)
+    return results
+
+
+def make_evaluations(
+    results: Mapping[str, Sequence[ObjectResult]],
+    taking: Taking[ProtocolT],
+    infos: Sequence[SetInfo],
+    manifest: Mapping[str, Any],
+    settings: Mapping[str, Any],
+) -> tuple[Evaluation, ...]:
+    """Take the means over cases and sets of what ``run_cases`` found.
+
+    Args:
+        results: By start.
+        taking: From ``who_takes``.
+        infos: Of the sets, in the order of tables.
+        manifest: What makes the evaluation repeatable.
+        settings: Of the run, kept beside those of the protocol.
+
+    Returns:
+        One evaluation a protocol.
+    """
     evaluations = []
     for protocol, able in taking:
         summaries, overall = _summarise(results[protocol.start], able, infos, protocol)
         evaluations.append(
             Evaluation(
                 manifest=manifest,
-                protocol={**protocol.to_dict(), "objects": asdict(selection)},
+                protocol={**protocol.to_dict(), **settings},
                 candidates=tuple(entry.candidate() for entry in able),
                 sets=tuple(infos),
                 objects=tuple(results[protocol.start]),
@@ -137,14 +212,14 @@ def evaluate_starts(
 
 
 def count_steps(sets: Iterable[DataSet], entries: Sequence[Entry]) -> int:
-    """How often ``evaluate_sets`` calls ``advance``."""
+    """Count how often ``evaluate_sets`` calls ``advance``."""
     return len(entries) * sum(len(s.cases) for s in sets)
 
 
 def _check(sets: Sequence[DataSet], entries: Sequence[Entry], selection: ObjectSelection) -> None:
     if not sets or not entries:
-        raise InputError("evaluation", expected="at least one data set and one model or baseline", got="none")
-    for what, names in (("data set", [s.name for s in sets]), ("model or baseline", [e.name for e in entries])):
+        raise InputError("evaluation", expected="at least one dataset and one model or baseline", got="none")
+    for what, names in (("dataset", [s.name for s in sets]), ("model or baseline", [e.name for e in entries])):
         twice = sorted({n for n in names if names.count(n) > 1})
         if twice:
             raise InputError(what, expected="each name once", got=", ".join(twice))
@@ -160,10 +235,12 @@ def _check(sets: Sequence[DataSet], entries: Sequence[Entry], selection: ObjectS
             )
 
 
-def _who_takes(
-    entries: Sequence[Entry], protocols: Sequence[ClicksProtocol]
-) -> list[tuple[ClicksProtocol, list[Entry]]]:
-    """Each protocol with the entries that can take its start."""
+def who_takes(entries: Sequence[Entry], protocols: Sequence[ProtocolT]) -> list[tuple[ProtocolT, list[Entry]]]:
+    """Find for each protocol the entries that can take its start; a protocol that none can take is left out.
+
+    Raises:
+        InputError: An entry can take none.
+    """
     starts = [protocol.start for protocol in protocols]
     taking = [(p, [e for e in entries if e.can_start(p.start)]) for p in protocols]
     for entry in entries:
@@ -179,7 +256,7 @@ def _who_takes(
 def _run_case(
     entry: Entry, case: EvaluationCase, protocols: Sequence[ClicksProtocol]
 ) -> Iterator[tuple[str, ObjectResult]]:
-    """Each object from each start, with the start."""
+    """Evaluate each object from each start; the image is given to the segmenter once."""
     for view in case.views:
         begin = time.perf_counter()
         entry.segmenter.set_image(view.image)
@@ -205,7 +282,10 @@ def _run_case(
 
 
 def _describe(
-    data_set: DataSet, cases: Sequence[EvaluationCase], results: Sequence[ObjectResult], manifest: dict[str, Any]
+    data_set: DataSet,
+    skipped: Sequence[tuple[str, int, int]],
+    results: Sequence[ObjectResult],
+    manifest: Mapping[str, Any],
 ) -> SetInfo:
     mine = {(r.case_id, r.object_name) for r in results if r.set_name == data_set.name}
     key = f"{data_set.split}/{data_set.name}" if data_set.split else data_set.name
@@ -217,14 +297,14 @@ def _describe(
         licence=data_set.licence,
         cases=len({case_id for case_id, _ in mine}),
         objects=len(mine),
-        tiny=sum(c.tiny for c in cases),
-        left_out=sum(c.left_out for c in cases),
+        tiny=sum(tiny for name, tiny, _ in skipped if name == data_set.name),
+        left_out=sum(left_out for name, _, left_out in skipped if name == data_set.name),
         digest=set_digest(manifest["data"][key]),
     )
 
 
 def _summarise(
-    results: Sequence[ObjectResult], entries: Sequence[Entry], infos: Sequence[SetInfo], protocol: ClicksProtocol
+    results: Sequence[ObjectResult], entries: Sequence[Entry], infos: Sequence[SetInfo], protocol: EvaluationProtocol
 ) -> tuple[list[Summary], list[Summary]]:
     summaries, overall = [], []
     for entry in entries:
@@ -238,7 +318,7 @@ def _summarise(
 
 @contextmanager
 def progress_bar(console: Console, total: int) -> Iterator[Advance]:
-    """A bar over ``total`` steps, or nothing at all where ``console`` is not a terminal."""
+    """Show a bar over ``total`` steps, or nothing at all where ``console`` is not a terminal."""
     if not console.is_terminal:
         yield lambda _: None
         return

@@ -56,9 +56,9 @@ def draw_start(start: Start, occasion: Occasion) -> Prompt:
     return _clipped(prompt, occasion.shape) if isinstance(prompt, Box) else prompt
 
 
-def start_kind(start: Start) -> str:
-    """Which kind of prompt a start is, as ``Capabilities.starts_from`` names it."""
-    return "box" if start in ("loose-box", "flat-box") else start
+def start_kind(start: str) -> str:
+    """Tell which kind of prompt a start is, as ``Capabilities.starts_from`` names it."""
+    return "box" if start in ("loose-box", "flat-box", "official") else start
 
 
 def start_title(start: str) -> str:

@@ -173,7 +173,12 @@ class TestBox:
     def test_it_may_lie_on_any_plane(self, axis: int) -> None:
         start, stop = [4, 5, 6], [8, 9, 12]
         stop[axis] = start[axis] + 1
-        fresh().add_box(Region(tuple(start), tuple(stop)))
+        channels = fresh()
+        channels.add_box(Region(tuple(start), tuple(stop)))
+        values = channels.values()
+        expected = np.zeros_like(values)
+        expected[1][tuple(slice(a, b) for a, b in zip(start, stop, strict=True))] = 1
+        np.testing.assert_array_equal(values, expected)
 
     def test_a_network_trained_with_thick_boxes_takes_them(self) -> None:
         channels = fresh(InteractionSettings.from_metadata({"supported_interactions": {"bbox3d": True}}))

@@ -18,9 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from bedside.core.errors import InputError
 from bedside.core.region import mask_region
-from bedside.evaluate.metrics import METRICS, Sampling, check_masks
+from bedside.evaluate.metrics import EmptyValues, MetricSpec, Sampling, register_metric
 
 ROUNDING = 1e-9
 """Relative slack of the tolerance: a distance of two steps of 0.1 must not fail a tolerance of 0.2."""
@@ -29,36 +28,39 @@ Corner = tuple[int, int, int]
 Edge = tuple[Corner, Corner]
 
 
-@METRICS.register("nsd")
 def surface_dice(truth: NDArray[Any], prediction: NDArray[Any], sampling: Sampling) -> float:
-    """The part of both surfaces that lies within the tolerance of the other one, from 0 to 1.
-
-    Two empty masks give NaN, one empty mask gives 0.
+    """Measure the part of both surfaces that lies within the tolerance of the other one.
 
     Args:
-        truth: Binary mask (z, y, x) or (y, x).
-        prediction: Binary mask of the same shape.
+        truth: Binary mask (z, y, x) or (y, x), not empty.
+        prediction: Binary mask of the same shape, not empty.
         sampling: Spacing in array order and tolerance.
 
-    Raises:
-        InputError: The shapes differ, or the spacing has another number of axes.
+    Returns:
+        From 0 to 1.
     """
-    check_masks(truth, prediction)
-    if truth.ndim not in (2, 3) or len(sampling.spacing) != truth.ndim:
-        raise InputError("surface distance", expected=f"{truth.ndim} spacings of 2 or 3 axes", got=sampling.spacing)
-    region = mask_region(truth).union(mask_region(prediction))
-    if region.is_empty:
-        return math.nan
     # Only the box around both masks matters: no surface element of either lies outside it.
+    region = mask_region(truth).union(mask_region(prediction))
     points_truth, sizes_truth = surface_elements(truth[region.slices], sampling.spacing)
     points_prediction, sizes_prediction = surface_elements(prediction[region.slices], sampling.spacing)
-    if len(points_truth) == 0 or len(points_prediction) == 0:
-        return 0.0
     agreeing = (
         sizes_truth[_within(points_truth, points_prediction, sampling.tolerance)].sum()
         + sizes_prediction[_within(points_prediction, points_truth, sampling.tolerance)].sum()
     )
     return float(agreeing / (sizes_truth.sum() + sizes_prediction.sum()))
+
+
+SPEC = register_metric(
+    MetricSpec(
+        name="nsd",
+        direction="higher",
+        unit="",
+        range=(0.0, 1.0),
+        empty=EmptyValues(),
+        paper="Nikolov et al., 2018, arXiv 1809.04430",
+        compute=surface_dice,
+    )
+)
 
 
 def _within(points: NDArray[np.float64], others: NDArray[np.float64], tolerance: float) -> NDArray[np.bool_]:
@@ -192,9 +194,9 @@ def _face_segments(code: int) -> Iterator[tuple[Edge, Edge]]:
 
 
 def _corner(axis: int, side: int, u: int, v: int) -> Corner:
-    place = [u, v]
-    place.insert(axis, side)
-    return place[0], place[1], place[2]
+    corner = [u, v]
+    corner.insert(axis, side)
+    return corner[0], corner[1], corner[2]
 
 
 def _edge(one: Corner, other: Corner) -> Edge:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,10 +23,23 @@ from bedside.evaluate.results import PackedMask, Trace
 
 SIDE = 240
 """Pixels of a picture along its longer side."""
-TRUTH_COLOUR, ANSWER_COLOUR = (0, 229, 255), (255, 214, 0)
+TRUTH_COLOUR, PREDICTION_COLOUR = (0, 229, 255), (255, 214, 0)
 POSITIVE_COLOUR, NEGATIVE_COLOUR = "#3ddc6b", "#ff4d5e"
 MARGIN = 0.35
 """Image shown around the object, in parts of its longer side."""
+
+
+@dataclass(frozen=True)
+class Mark:
+    """An element of SVG, in the picture's pixels.
+
+    Attributes:
+        tag: "circle", "path", "rect", "polyline" or "polygon".
+        attributes: By name; a template escapes the values.
+    """
+
+    tag: str
+    attributes: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -36,10 +50,10 @@ class ObjectPicture:
         width: Of the pictures in pixels.
         height: Of the pictures in pixels.
         image: PNG of the image around the object.
-        first: Transparent PNG with the outlines of truth and first answer.
-        last: The same with the last answer.
-        first_marks: SVG elements of the first prompt.
-        last_marks: SVG elements of all prompts.
+        first: Transparent PNG with the outlines of truth and first prediction.
+        last: The same with the last prediction.
+        first_marks: What the first prompt is drawn as.
+        last_marks: What all prompts are drawn as.
     """
 
     width: int
@@ -47,12 +61,12 @@ class ObjectPicture:
     image: bytes
     first: bytes
     last: bytes
-    first_marks: str
-    last_marks: str
+    first_marks: tuple[Mark, ...]
+    last_marks: tuple[Mark, ...]
 
 
 def draw_object(view: View, target: TargetObject, trace: Trace) -> ObjectPicture:
-    """Picture an object of ``view``; one of a volume is shown in the slice where it is largest."""
+    """Draw an object of ``view``; one of a volume is shown in the slice where it is largest."""
     plane = _largest_plane(target)
     image, truth = view.image, target.mask
     region, first, last = target.region, trace.first, trace.last
@@ -74,12 +88,12 @@ def draw_object(view: View, target: TargetObject, trace: Trace) -> ObjectPicture
         _outlines_png(outline, first.within(shown), (width, height)),
         _outlines_png(outline, last.within(shown), (width, height)),
         marks[0],
-        "".join(marks),
+        tuple(mark for of_prompt in marks for mark in of_prompt),
     )
 
 
 def data_uri(png: bytes) -> str:
-    """A PNG as the address of an image within a page."""
+    """Write a PNG as the address of an image within a page."""
     return "data:image/png;base64," + base64.b64encode(png).decode("ascii")
 
 
@@ -94,7 +108,7 @@ def _flatten(region: Region, plane: SliceReference) -> Region:
 
 
 def _flatten_mask(mask: PackedMask, plane: SliceReference) -> PackedMask:
-    """The mask within one slice of the volume."""
+    """Cut a mask to one slice of the volume."""
     start, stop = list(mask.region.start), list(mask.region.stop)
     start[plane.axis], stop[plane.axis] = plane.index, plane.index + 1
     slab = Region(tuple(start), tuple(stop))
@@ -125,9 +139,9 @@ def _image_png(image: Image, region: Region, size: tuple[int, int]) -> bytes:
     return _png(picture)
 
 
-def _outlines_png(truth: NDArray[np.bool_], answer: NDArray[np.bool_], size: tuple[int, int]) -> bytes:
+def _outlines_png(truth: NDArray[np.bool_], prediction: NDArray[np.bool_], size: tuple[int, int]) -> bytes:
     palette = np.zeros((size[1], size[0]), dtype=np.uint8)
-    lines = [_outline(mask, size) for mask in (truth, answer)]
+    lines = [_outline(mask, size) for mask in (truth, prediction)]
     halo = ndimage.binary_dilation(lines[0] | lines[1], iterations=1)
     palette[halo] = 1
     palette[lines[0]] = 2
@@ -138,7 +152,7 @@ def _outlines_png(truth: NDArray[np.bool_], answer: NDArray[np.bool_], size: tup
     dashed = (rows + columns) // 5 % 2 == 0
     palette[rows[dashed], columns[dashed]] = 2
     picture = Picture.fromarray(palette)
-    picture.putpalette([0, 0, 0, 0, 0, 0, *TRUTH_COLOUR, *ANSWER_COLOUR])
+    picture.putpalette([0, 0, 0, 0, 0, 0, *TRUTH_COLOUR, *PREDICTION_COLOUR])
     return _png(picture, transparency=bytes([0, 110, 255, 255]))
 
 
@@ -155,32 +169,39 @@ def _png(picture: Picture.Image, **options: Any) -> bytes:
     return file.getvalue()
 
 
-def _mark(prompt: Prompt, shown: Region, scale: tuple[float, float], plane: SliceReference | None) -> str:
-    """A prompt as an SVG element in the picture's pixels; clicks on other slices are drawn faint."""
+def _mark(prompt: Prompt, shown: Region, scale: tuple[float, float], plane: SliceReference | None) -> tuple[Mark, ...]:
+    """Draw a prompt; clicks on other slices are faint."""
 
     def place(position: tuple[float, ...]) -> tuple[float, float]:
         kept = position[::-1] if plane is None else plane.drop(position[::-1])
         y, x = ((c + 0.5 - s) * f for c, s, f in zip(kept, shown.start, scale, strict=True))
         return round(x, 1), round(y, 1)
 
+    def line(points: Sequence[tuple[float, ...]]) -> str:
+        return " ".join("{},{}".format(*place(p)) for p in points)
+
     colour = POSITIVE_COLOUR if prompt.positive else NEGATIVE_COLOUR
     if isinstance(prompt, Point):
-        x, y = place(prompt.position)
         beyond = plane is not None and round(prompt.position[2 - plane.axis]) != plane.index
-        faint = ' opacity=".4"' if beyond else ""
-        stem = "" if not prompt.positive else f"M{x} {y - 2.5}V{y + 2.5}"
-        return (
-            f'<circle cx="{x}" cy="{y}" r="5" fill="{colour}" stroke="#000" stroke-opacity=".6"{faint}/>'
-            f'<path d="M{x - 2.5} {y}H{x + 2.5}{stem}" stroke="#000" stroke-width="1.4"{faint}/>'
-        )
+        return _click(*place(prompt.position), colour, positive=prompt.positive, faint=beyond)
     if isinstance(prompt, Box):
         (x0, y0), (x1, y1) = (place(tuple(c - 0.5 for c in corner)) for corner in (prompt.low, prompt.high))
-        size = f'width="{x1 - x0:.1f}" height="{y1 - y0:.1f}"'
-        return f'<rect x="{x0}" y="{y0}" {size} fill="none" stroke="#fff" stroke-opacity=".85" stroke-dasharray="4 3"/>'
+        size = {"width": f"{x1 - x0:.1f}", "height": f"{y1 - y0:.1f}"}
+        style = {"fill": "none", "stroke": "#fff", "stroke-opacity": 0.85, "stroke-dasharray": "4 3"}
+        return (Mark("rect", {"x": x0, "y": y0, **size, **style}),)
     if isinstance(prompt, Scribble):
-        points = " ".join("{},{}".format(*place(p)) for p in prompt.points)
-        return f'<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="3" stroke-linecap="round"/>'
+        style = {"fill": "none", "stroke": colour, "stroke-width": 3, "stroke-linecap": "round"}
+        return (Mark("polyline", {"points": line(prompt.points), **style}),)
     if isinstance(prompt, Lasso):
-        points = " ".join("{},{}".format(*place(p)) for p in prompt.points)
-        return f'<polygon points="{points}" fill="none" stroke="{colour}" stroke-width="2" stroke-dasharray="6 3"/>'
-    return ""
+        style = {"fill": "none", "stroke": colour, "stroke-width": 2, "stroke-dasharray": "6 3"}
+        return (Mark("polygon", {"points": line(prompt.points), **style}),)
+    return ()
+
+
+def _click(x: float, y: float, colour: str, *, positive: bool, faint: bool) -> tuple[Mark, ...]:
+    """Draw a disc with a plus or a minus."""
+    opacity = {"opacity": 0.4} if faint else {}
+    stem = f"M{x} {y - 2.5:.1f}V{y + 2.5:.1f}" if positive else ""
+    disc = {"cx": x, "cy": y, "r": 5, "fill": colour, "stroke": "#000", "stroke-opacity": 0.6}
+    sign = {"d": f"M{x - 2.5:.1f} {y}H{x + 2.5:.1f}{stem}", "stroke": "#000", "stroke-width": 1.4}
+    return Mark("circle", {**disc, **opacity}), Mark("path", {**sign, **opacity})
