@@ -5,7 +5,7 @@ from __future__ import annotations
 from bedside.core.modality import modality_in
 from bedside.engines.sam.system import System
 
-SYSTEM = System("daft", side=256, last_slice=False)
+SYSTEM = System("daft", side=256, last_slice=False, wide_map=True)
 GENERAL = "daft"
 """Stem of the weights' files of the network that serves all other modalities."""
 BASELINE = "lite-medsam"

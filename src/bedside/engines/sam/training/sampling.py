@@ -12,10 +12,9 @@ from numpy.typing import NDArray
 from bedside.core.errors import InputError
 from bedside.core.modality import MODALITIES
 from bedside.engines.sam.content import content_crop, crop_input
-from bedside.engines.sam.framing import Frame, Framing
+from bedside.engines.sam.framing import Frame, Framing, SliceKernel
 from bedside.engines.sam.training.augmentation import Turn, apply_flip, apply_turn, draw_flip, draw_turn, jitter_colours
 from bedside.engines.sam.training.slices import By, LabelledSlice, SliceTable
-from bedside.imaging.resize import Kernel
 from bedside.simulate.strokes import stroke_within
 
 MAXIMUM_TRIES = 20
@@ -49,7 +48,7 @@ class SamSampling:
 
     side: int = 256
     framing: Framing = "pad"
-    kernel: Kernel = "area"
+    kernel: SliceKernel = "area"
     by: By = "slice"
     masks: int = 1
     enlargement: int = 5
@@ -70,7 +69,7 @@ class SamSampling:
         for name in ("flips", "turns", "colours"):
             if not 0 <= getattr(self, name) <= 1:
                 raise InputError(f"sampling.{name}", expected="a chance from 0 to 1", got=getattr(self, name))
-        choices = {"framing": Framing, "kernel": Kernel, "by": By, "jitter": Jitter, "prompts": Prompts}
+        choices = {"framing": Framing, "kernel": SliceKernel, "by": By, "jitter": Jitter, "prompts": Prompts}
         for name, kind in choices.items():
             if getattr(self, name) not in get_args(kind):
                 raise InputError(
@@ -220,7 +219,7 @@ class SamSampler:
         }
 
 
-def fit_slice(part: LabelledSlice, side: int, framing: Framing, kernel: Kernel) -> NDArray[np.float32]:
+def fit_slice(part: LabelledSlice, side: int, framing: Framing, kernel: SliceKernel) -> NDArray[np.float32]:
     """A slice on a grid, float32 (3, side, side), 0 to 1."""
     colours = part.colours()
     return Frame.of((colours.shape[0], colours.shape[1]), side, framing).fit(colours, kernel)
