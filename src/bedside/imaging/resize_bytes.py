@@ -105,13 +105,14 @@ def torch_linear(array: NDArray[np.uint8], shape: tuple[int, int]) -> NDArray[np
 
 def _torch_axis(array: NDArray[np.uint8], axis: int, cells: int) -> NDArray[np.uint8]:
     taps = _torch_taps(cells, array.shape[axis])
-    weights = np.stack((1 - taps.share.astype(np.float64), taps.share))
+    share = taps.share.astype(np.float64)
+    weights: NDArray[np.float64] = np.stack((1 - share, share))
     largest = float(weights.max())
     bits = 0
     while bits < TORCH_BITS and int(0.5 + largest * (1 << (bits + 1))) < TORCH_LARGEST:
         bits += 1
-    table = (weights * (1 << bits) + 0.5).astype(np.int32)
-    first, second = (_along(t, axis, array.ndim) for t in table)
+    table = np.floor(weights * float(1 << bits) + np.float64(0.5)).astype(np.int32)
+    first, second = (_along(t, axis, array.ndim) for t in (table[0], table[1]))
     total = np.asarray(np.take(array, taps.first, axis) * first, dtype=np.int32)
     total += np.take(array, taps.second, axis) * second
     total += 1 << (bits - 1)

@@ -193,7 +193,7 @@ class ContentDecoder(MaskDecoder):
         tokens, attended = self.attend(embedding, positions, sparse, dense)
         content, modality = tokens[:, -2], tokens[:, -1]
         weight, bias = self.w_lin(modality), self.b_lin(modality)
-        by_modality = self.m_conv(_spread(weight) * attended + _spread(bias) + attended)
+        by_modality = self.m_conv(_spread(weight) * attended + (_spread(bias) + attended))
         by_content = self.convs(dense + attended + _spread(content))
         steered = self.c_conv(self.conv1(torch.cat((by_modality, by_content), dim=1)))
         masks = self.draw(tokens, self.output_upscaling(steered), multimask=False)
