@@ -78,7 +78,12 @@ class OpenVinoBackend:
             # A read-only home costs the cache and nothing else.
             pass
         try:
-            model = core.read_model(int8_graph(weights) if chosen == "int8" else weights.graph)
+            if weights.graph.suffix == ".xml" and chosen != "int8":
+                from bedside.runtime.openvino_parts import read_published_part
+
+                model = read_published_part(weights)
+            else:
+                model = core.read_model(int8_graph(weights) if chosen == "int8" else weights.graph)
             if isinstance(shape, Mapping):
                 model.reshape({name: list(sides) for name, sides in shape.items()})
             else:

@@ -4,7 +4,7 @@ Such files are pickles, and a pickle can name any function of the machine to be 
 plain values and the few things beside them that trainings leave behind (a device, a NumPy number) are let through, and
 a file that names anything else is refused with that name.
 
-Lightning saves the arguments of a module's constructor beside its tensors, and with them optimisers, schedulers and whole
+Lightning saves the arguments of a module's constructor beside its tensors, and with them optimisers, schedulers and
 networks. Of such a file the tensors alone are read: whatever else it names becomes an inert object of ours, which takes
 anything and does nothing, so that nothing that a file names is ever imported or called.
 """

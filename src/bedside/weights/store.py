@@ -25,7 +25,8 @@ class WeightsFiles:
 
     Attributes:
         name: Model in the registry.
-        graph: ONNX graph, whose large tensors lie in ``tensors``.
+        graph: ONNX graph, whose large tensors lie in ``tensors``; or a graph of OpenVINO (.xml) that was published as
+            such, whose numbers lie there as the bytes of one tensor a part.
         tensors: safetensors file with every parameter, float16 (float32 where a user asked for it).
         card_path: JSON card.
         part: Which of ``PARTS`` the graph is; "" where there is but one graph.
@@ -41,6 +42,9 @@ class WeightsFiles:
     def in_folder(cls, name: str, folder: Path, part: str = "") -> WeightsFiles:
         """The files of ``name`` as they are called in a folder of weights."""
         graph = folder / f"{name}{'.' if part else ''}{part}.onnx"
+        published = graph.with_suffix(".xml")
+        if part and published.is_file() and not graph.is_file():
+            graph = published
         return cls(name, graph, folder / f"{name}.safetensors", folder / f"{name}.json", part)
 
     def part_named(self, part: str) -> WeightsFiles:
