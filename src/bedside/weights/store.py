@@ -104,7 +104,23 @@ def find_weights(name: str) -> WeightsFiles:
         f"weights of '{name}'",
         expected=f"{name}.safetensors, {name}.json and its graphs in {user_folder()}",
         got="none",
-        fix=f"fetch them with: bedside weights pull {name} (bundled are: {', '.join(bundled_names()) or 'none'})",
+        fix=_how_to_get(name),
+    )
+
+
+def _how_to_get(name: str) -> str:
+    """What to do for weights that are not there; a pull is advised only where there is an address to pull from."""
+    from bedside.weights.catalogue import sources_of
+
+    bundled = f"(bundled are: {', '.join(bundled_names()) or 'none'})"
+    sources = sources_of(name)
+    if sources and sources[0].url:
+        return f"fetch them with: bedside weights pull {name} {bundled}"
+    if not sources:
+        return f"import them with: bedside weights import {name} FILE_OR_DIR {bundled}"
+    return (
+        f"they have no address of their own, only the page {sources[0].page}: fetch them by hand, then run: "
+        f"bedside weights import {name} FILE_OR_DIR; or bedside weights pull {name} --from where copies are kept {bundled}"
     )
 
 
