@@ -120,7 +120,7 @@ def _how_to_get(name: str) -> str:
         return f"import them with: bedside weights import {name} FILE_OR_DIR {bundled}"
     return (
         f"they have no address of their own, only the page {sources[0].page}: fetch them by hand, then run: "
-        f"bedside weights import {name} FILE_OR_DIR; or bedside weights pull {name} --from where copies are kept {bundled}"
+        f"bedside weights import {name} FILE_OR_DIR; or bedside weights pull {name} --from a copy {bundled}"
     )
 
 

@@ -39,6 +39,8 @@ class SamSampling:
         jitter: "sides" draws the enlargement of every side, "whole" one for all four.
         half_pixel: Whether corners name cells, so that the network measures at their centres; else corners are
             proportions of the image, from which the network's half cell is taken off.
+        box_grid: Side of the grid on which corners are cut to whole cells, whose centres the network then takes, where
+            that is another than the input's; 0 for none.
         flips: Chance of each axis to be mirrored.
         turns: Chance of a shift, scaling and rotation.
         colours: Chance of changed colours.
@@ -54,6 +56,7 @@ class SamSampling:
     enlargement: int = 5
     jitter: Jitter = "sides"
     half_pixel: bool = True
+    box_grid: int = 0
     flips: float = 0.5
     turns: float = 0.0
     colours: float = 0.0
@@ -62,6 +65,8 @@ class SamSampling:
     def __post_init__(self) -> None:
         if self.side < 32 or self.side % 32:
             raise InputError("sampling.side", expected="a multiple of 32", got=self.side)
+        if self.box_grid < 0:
+            raise InputError("sampling.box_grid", expected="0 or more", got=self.box_grid)
         if self.masks < 1 or self.enlargement < 0:
             raise InputError(
                 "sampling", expected="masks from 1, enlargement from 0", got=(self.masks, self.enlargement)
@@ -194,8 +199,8 @@ class SamSampler:
     def _prompts(self, mask: NDArray[np.bool_], box: Corners, generator: np.random.Generator) -> Arrays:
         step = self.config.side // self._truth_side
         truth = mask[step // 2 :: step, step // 2 :: step]
-        boxes = np.array(box, dtype=np.float32) - (0.0 if self.config.half_pixel else 0.5)
-        entry: Arrays = {"boxes": boxes.astype(np.float32), "truth": truth.astype(np.uint8)}
+        boxes = self._corners(box)
+        entry: Arrays = {"boxes": boxes, "truth": truth.astype(np.uint8)}
         if self.config.prompts != "points":
             return entry
         x0, y0, x1, y1 = (corner // step for corner in box)
@@ -203,6 +208,16 @@ class SamSampler:
         rectangle[y0 : y1 + 1, x0 : x1 + 1] = True
         scribble = stroke_within(rectangle, (x0, y0, x1 + 1, y1 + 1), generator)
         return entry | {"points": quadrant_points(mask, box, generator), "scribble": scribble[None]}
+
+    def _corners(self, box: Corners) -> NDArray[np.float32]:
+        """Corners as the network takes them, which adds half a cell of its own input to each."""
+        corners = np.array(box, dtype=np.float64)
+        side, grid = self.config.side, self.config.box_grid
+        if grid:
+            corners = (np.floor(corners * grid / side) + 0.5) * side / grid - 0.5
+        elif not self.config.half_pixel:
+            corners -= 0.5
+        return corners.astype(np.float32)
 
     def _content(
         self, part: LabelledSlice, colours: NDArray[np.uint8], frame: Frame, box: Corners, flip: int
