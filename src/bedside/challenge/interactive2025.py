@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -15,10 +15,10 @@ from typing import Any, Literal, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from bedside.challenge.answers import answer_prompts, empty_labels
+from bedside.challenge.answers import Answer, answer_prompts, empty_labels
 from bedside.challenge.labels import relabel
 from bedside.challenge.scores import CaseScore, LabelCrops, challenge_sampling, score_case
-from bedside.core.errors import FormatError, InputError
+from bedside.core.errors import BedsideError, FormatError, InputError
 from bedside.core.prompts import Point, Prompt
 from bedside.data.objects import stable_generator
 from bedside.engines.protocol import Segmenter
@@ -49,6 +49,11 @@ class InteractiveProtocol:
         seed: Of the clicks.
         click_source: Who clicks; the official rule by default, with a private generator.
         start: ``OFFICIAL``, or what every class is begun with instead of the case's box.
+        raw_labels: Compare answers with the truth's values as they are, as the official code does, where they are not
+            1, 2, ...; the k-th prompts are answered by k all the same, so that such labels score 0.
+        answering: What makes an answer of a case's prompts.
+        missing_is_zero: Count a round that fails as an empty answer, and leave a case out whose last round fails, as
+            the official code does where an output is missing; else the failure is raised.
     """
 
     tolerance: float = DEFAULT_TOLERANCE
@@ -56,6 +61,9 @@ class InteractiveProtocol:
     seed: int = 2025
     click_source: ClickSource = field(default=next_click)
     start: Start | Literal["official"] = OFFICIAL
+    raw_labels: bool = False
+    answering: Callable[..., Answer] = field(default=answer_prompts)
+    missing_is_zero: bool = False
 
 
 @dataclass(frozen=True)
@@ -72,6 +80,7 @@ class InteractiveCase:
         seconds: Of each answer.
         data_set: That the case is from, empty where it is not known.
         start: See ``InteractiveProtocol``.
+        counted: Whether means take it in; see ``InteractiveProtocol.missing_is_zero``.
     """
 
     case: str
@@ -83,6 +92,7 @@ class InteractiveCase:
     seconds: tuple[float, ...]
     data_set: str = ""
     start: str = OFFICIAL
+    counted: bool = True
 
     @property
     def group(self) -> str:
@@ -124,12 +134,13 @@ def click_auc(scores: Sequence[float]) -> float:
     return area
 
 
-def read_labelled_case(path: Path, truth: Path | None = None) -> ChallengeCase:
+def read_labelled_case(path: Path, truth: Path | None = None, *, raw_labels: bool = False) -> ChallengeCase:
     """A case with its ground truth, whose labels are made 1, 2, ... because the i-th prompts belong to the i-th label.
 
     Args:
         path: The case.
         truth: Folder of files of the same names that hold ``gts``; None where the cases do.
+        raw_labels: Keep the labels as they are, see ``InteractiveProtocol``.
 
     Raises:
         FormatError: A file cannot be read, has no truth, or one of another shape.
@@ -140,7 +151,7 @@ def read_labelled_case(path: Path, truth: Path | None = None) -> ChallengeCase:
         raise FormatError(f"{path}", expected="an array 'gts'", got="none", fix="name their folder with --truth")
     if labels.shape != case.image.shape or labels.ndim != 3 or not labels.any():
         raise FormatError(f"{path}: truth", expected=f"labels of shape {case.image.shape} in 3D", got=labels.shape)
-    return replace(case, ground_truth=relabel(labels)[0])
+    return replace(case, ground_truth=labels if raw_labels else relabel(labels)[0])
 
 
 def run_case(segmenter: Segmenter, case: ChallengeCase, protocol: InteractiveProtocol) -> InteractiveCase:
@@ -148,7 +159,7 @@ def run_case(segmenter: Segmenter, case: ChallengeCase, protocol: InteractivePro
     truth = case.ground_truth
     assert truth is not None
     gold = LabelCrops(truth)
-    labels = range(1, int(truth.max()) + 1)
+    labels = [int(v) for v in np.unique(truth) if v] if protocol.raw_labels else list(range(1, int(truth.max()) + 1))
     sampling = challenge_sampling(
         case.image.geometry, protocol.tolerance, official_spacing_order=protocol.official_spacing_order
     )
@@ -158,17 +169,23 @@ def run_case(segmenter: Segmenter, case: ChallengeCase, protocol: InteractivePro
     answer = empty_labels(case, len(labels))
     scores: list[CaseScore] = []
     seconds: list[float] = []
+    failed = False
     begin = time.perf_counter()
     segmenter.set_image(case.image)
     for number in range(ROUNDS + 1):
         if number > 0:
-            case = _clicked(case, gold, answer, number, protocol)
+            case = _clicked(case, gold, answer, number, protocol, labels)
             begin = time.perf_counter()
         if number == 0 and not boxed:
             scores.append(CaseScore(0.0, 0.0))
             seconds.append(0.0)
             continue
-        answer = answer_prompts(segmenter, case, firsts).labels
+        try:
+            answer, failed = protocol.answering(segmenter, case, firsts).labels, False
+        except BedsideError:
+            if not protocol.missing_is_zero:
+                raise
+            answer, failed = empty_labels(case, len(labels)), True
         seconds.append(time.perf_counter() - begin)
         scores.append(score_case(gold, LabelCrops(answer), labels, sampling))
     return InteractiveCase(
@@ -180,6 +197,7 @@ def run_case(segmenter: Segmenter, case: ChallengeCase, protocol: InteractivePro
         nsd=tuple(s.nsd for s in scores),
         seconds=tuple(seconds),
         start=protocol.start,
+        counted=not failed,
     )
 
 
@@ -203,13 +221,18 @@ def _first_prompts(
 
 
 def _clicked(
-    case: ChallengeCase, gold: LabelCrops, answer: NDArray[Any], number: int, protocol: InteractiveProtocol
+    case: ChallengeCase,
+    gold: LabelCrops,
+    answer: NDArray[Any],
+    number: int,
+    protocol: InteractiveProtocol,
+    labels: Sequence[int],
 ) -> ChallengeCase:
     """The case with one more click on every class that has an error, and ``answer`` as the one before."""
     found = LabelCrops(answer)
     clicks: list[tuple[Point, ...]] = []
     orders: list[tuple[str | None, ...]] = []
-    for label, (made, order) in enumerate(zip(case.clicks, case.clicks_order, strict=True), start=1):
+    for label, made, order in zip(labels, case.clicks, case.clicks_order, strict=True):
         generator = stable_generator("interactive2025", protocol.seed, case.name, number, label)
         click = _click(gold, found, label, generator, protocol.click_source)
         clicks.append(made if click is None else (*made, click))
@@ -254,7 +277,8 @@ def interactive_means(cases: Iterable[InteractiveCase]) -> list[InteractiveMeans
     """Means over the cases of each group (see ``InteractiveCase.group``), sorted, and last the mean of those."""
     groups: dict[str, list[InteractiveCase]] = {}
     for case in cases:
-        groups.setdefault(case.group, []).append(case)
+        if case.counted:
+            groups.setdefault(case.group, []).append(case)
     by_set = any(case.data_set for members in groups.values() for case in members)
     rows = []
     for group, members in sorted(groups.items()):

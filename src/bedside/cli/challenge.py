@@ -62,6 +62,7 @@ class Answering:
         precision: What it computes in.
         slices: Slices of a box in a volume that are answered.
         first_axis: Whether volumes are sliced across the first axis whatever their spacing.
+        join: How classes that meet are told apart, of the 2025 competition.
     """
 
     model: str
@@ -70,6 +71,7 @@ class Answering:
     precision: str
     slices: str = INCLUSIVE
     first_axis: bool = False
+    join: str = ""
 
     def load(self) -> Segmenter:
         """The segmenter."""
@@ -86,6 +88,7 @@ class Answering:
         """The same for the command line of another process."""
         given = {"model": self.model, "device": self.device, "runtime": self.runtime, "precision": self.precision}
         found = [part for name, value in given.items() for part in (f"--{name}", value)]
+        found += ["--join", self.join] if self.join else []
         usual = AUTO_SLICES if self.first_axis else INCLUSIVE
         return found if self.slices == usual else [*found, "--slices", self.slices]
 
