@@ -3,7 +3,9 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -91,6 +93,74 @@ def test_weights_go_where_they_are_asked_to_in_full_precision(
     assert b'"F32"' in header
     assert b'"F16"' not in header
     assert not (tmp_path / "mine").exists()
+
+
+@pytest.fixture
+def hub(published: Path) -> Iterator[tuple[str, list[str]]]:
+    """A server that plays the hub: files under a repository's address, the large one by way of another address."""
+    asked: list[str] = []
+    base = "/MIC-DKFZ/nnInteractive/resolve/main/nnInteractive_v1.0/"
+
+    class Hub(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            name = self.path.removeprefix(base).removeprefix("/cdn/")
+            path = published / name
+            if not self.path.startswith((base, "/cdn/")) or not path.is_file():
+                self.send_error(404)
+                return
+            if self.path.startswith(base) and name.endswith(".pth"):
+                self.send_response(302)
+                self.send_header("Location", f"/cdn/{name}")
+                self.end_headers()
+                return
+            content = path.read_bytes()
+            self.send_response(200)
+            self.send_header("Content-Type", "application/octet-stream" if name.endswith(".pth") else "text/plain")
+            self.send_header("ETag", '"1"')
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Hub)
+    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_address[1]}/MIC-DKFZ/nnInteractive/resolve/main", asked
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def test_nninteractive_is_pulled_once_its_licence_is_accepted(
+    cli: Callable[..., Any], hub: tuple[str, list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    for variable in ("BEDSIDE_WEIGHTS_MIRROR", "http_proxy", "HTTP_PROXY"):
+        monkeypatch.delenv(variable, raising=False)
+    address, asked = hub
+    status, out, err = cli("weights", "pull", "nninteractive", "--from", address)
+    assert (status, out, err.count("\n"), asked) == (2, "", 1, [])
+    for part in ("CC BY-NC-SA 4.0", "non-commercial", "share-alike", "--accept-licence"):
+        assert part in err
+    status, out, err = cli("weights", "pull", "nninteractive", "--from", address, "--accept-licence")
+    assert status == 0, err
+    assert "CC BY-NC-SA 4.0" in err
+    assert [Path(line).name for line in out.splitlines()] == [
+        f"nninteractive.{s}" for s in ("safetensors", "onnx", "json")
+    ]
+    assert find_weights("nninteractive").complete
+    assert "/cdn/fold_0/checkpoint_final.pth" in asked
+    assert not list((tmp_path / "cache").rglob("*.pth"))
+    # A folder that keeps copies serves as well, and stays as it is.
+    status, _, err = cli("weights", "pull", "nninteractive", "--from", tmp_path / "published", "--accept-licence")
+    assert status == 0, err
+    assert (tmp_path / "published" / "fold_0" / "checkpoint_final.pth").is_file()
+    missing = cli("weights", "pull", "nninteractive", "--from", address.replace("main", "other"), "--accept-licence")
+    assert (missing.status, missing.err.count("\n")) == (2, 1)
+    assert "404" in missing.err
 
 
 def spoil_plans(folder: Path) -> None:

@@ -84,6 +84,8 @@ def test_a_model_without_weights_says_how_to_get_them(cli: Callable[..., Any], p
     arguments = ["segment", picture, "-o", tmp_path / "mask.png", "--box", "10,5,20,15", "--model", "lite-medsam"]
     status, _, err = cli(*arguments)
     assert status == 2
+    assert "no address of their own, only the page https://drive.google.com" in err
+    assert "bedside weights import lite-medsam" in err
     assert "bedside weights pull lite-medsam" in err
     assert err.count("\n") == 1
 
@@ -106,7 +108,8 @@ def test_wrong_slices_are_one_line(cli: Callable[..., Any], slices: str, message
         (["pull", "lite-medsam"], "drive.google.com"),
         (["pull", "lite-medsam"], "then run: bedside weights import lite-medsam FILE"),
         (["pull", "bedside-2d"], "they come with the package"),
-        (["pull", "nninteractive"], "weights import nninteractive"),
+        (["pull", "nninteractive"], "for non-commercial use only"),
+        (["pull", "nninteractive"], "if you agree, run: bedside weights pull nninteractive --accept-licence"),
         (["pull", "daft", "--variant", "kidney"], "variant of 'daft': expected one of general, 3d, ct"),
         (["pull", "daft", "--variant", "ct"], "variant ct: expected a known place"),
         (["pull", "rep-medsam", "--from", "no-such-folder"], "no such folder"),

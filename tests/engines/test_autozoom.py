@@ -41,6 +41,14 @@ def test_a_prompt_of_known_extent_gets_sixty_four_voxels_more(extent: int, side:
     assert window.start == tuple(float(c - side // 2) for c in centre)
 
 
+@pytest.mark.parametrize(("low", "high", "centre"), [(3, 8, 6), (4, 9, 6), (5, 10, 8), (7, 8, 8), (8, 9, 8)])
+def test_a_half_goes_to_the_even_voxel_but_for_clicks(low: int, high: int, centre: int) -> None:
+    box = Box((float(low), 10.0, 20.0), (float(high), 11.0, 24.0))
+    assert AutoZoom().first(scene(box)).start[2] == centre - 96
+    for at in (7, 8):
+        assert AutoZoom().first(scene(Point((float(at), 10.0, 20.0)))).start[2] == at - 96
+
+
 def test_only_the_last_prompt_counts_whatever_its_sign() -> None:
     first, last = flat_box(700), Point((10.0, 20.0, 30.0), positive=False)
     assert AutoZoom().first(scene(first, last)) == AutoZoom().first(scene(last))

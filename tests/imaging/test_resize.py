@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from bedside.imaging.resize import resize, resize_matrix
 
-KERNELS = ("area", "linear", "cubic")
+KERNELS = ("area", "linear", "triangle", "cubic")
 
 
 @given(st.sampled_from(KERNELS), st.integers(1, 90), st.integers(1, 90))

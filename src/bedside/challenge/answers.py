@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from bedside.core.errors import InputError, PromptError
 from bedside.core.prompts import Box, Prompt
 from bedside.core.region import Region, mask_region
-from bedside.engines.protocol import Segmenter
+from bedside.engines.protocol import Numbering, Segmenter
 from bedside.io.challenge import ChallengeCase
 
 
@@ -47,7 +47,10 @@ def answer_boxes(segmenter: Segmenter, case: ChallengeCase) -> Answer:
         if box is None:
             continue
         try:
-            prediction = segmenter.predict([box])
+            if isinstance(segmenter, Numbering):
+                prediction = segmenter.predict_object([box], label)
+            else:
+                prediction = segmenter.predict([box])
         except PromptError as error:
             problems.append(f"box {label}: {error}")
             continue

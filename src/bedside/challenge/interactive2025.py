@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -15,11 +15,11 @@ from typing import Any, Literal, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from bedside.challenge.answers import answer_prompts, empty_labels
+from bedside.challenge.answers import Answer, answer_prompts, empty_labels
 from bedside.challenge.labels import relabel
 from bedside.challenge.scores import LabelCrops, challenge_sampling, score_case
 from bedside.challenge.sets import SetCase
-from bedside.core.errors import FormatError
+from bedside.core.errors import BedsideError, FormatError
 from bedside.core.prompts import Point, Prompt
 from bedside.data.objects import stable_generator
 from bedside.engines.protocol import Segmenter
@@ -55,6 +55,11 @@ class InteractiveProtocol:
         click_source: Who clicks; the official rule by default, with a private generator.
         start: ``OFFICIAL``, or what every class is begun with instead of the case's box.
         metrics: Names in the registry.
+        raw_labels: Compare predictions with the truth's values as they are, as the official code does, where they are
+            not 1, 2, ...; the k-th prompts are predicted as k all the same, so that such labels score 0.
+        answering: What makes a prediction of a case's prompts.
+        missing_is_zero: Count a round that fails as an empty prediction, and leave a case out whose last round fails,
+            as the official code does where an output is missing; else the failure is raised.
     """
 
     tolerance: float = DEFAULT_TOLERANCE
@@ -63,6 +68,9 @@ class InteractiveProtocol:
     click_source: ClickSource = field(default=next_click)
     start: Start | Literal["official"] = OFFICIAL
     metrics: tuple[str, ...] = DEFAULT_METRICS
+    raw_labels: bool = False
+    answering: Callable[..., Answer] = field(default=answer_prompts)
+    missing_is_zero: bool = False
 
     def __post_init__(self) -> None:
         metric_specs(self.metrics)
@@ -78,6 +86,8 @@ class InteractiveProtocol:
             "start": self.start,
             "clicks": ROUNDS,
             "metrics": list(self.metrics),
+            "raw_labels": self.raw_labels,
+            "missing_is_zero": self.missing_is_zero,
         }
 
 
@@ -91,6 +101,7 @@ class CaseResult(ObjectResult):
         boxed: Whether round 0 took place; without, the prediction before the first click is empty.
         data_set: That the case is from, empty where it is not known.
         start: See ``InteractiveProtocol``.
+        counted: Whether means take it in; see ``InteractiveProtocol.missing_is_zero``.
     """
 
     modality: str = UNKNOWN
@@ -98,6 +109,7 @@ class CaseResult(ObjectResult):
     boxed: bool = True
     data_set: str = ""
     start: str = OFFICIAL
+    counted: bool = True
 
     def area(self, metric: str) -> float:
         """Sum the trapezoids over the five click rounds, from 0 to 4; the round of the boxes does not count."""
@@ -121,12 +133,13 @@ class CaseResult(ObjectResult):
         return self.seconds_per_class <= SECONDS_PER_CLASS
 
 
-def read_labelled_case(path: Path, truth: Path | None = None) -> ChallengeCase:
+def read_labelled_case(path: Path, truth: Path | None = None, *, raw_labels: bool = False) -> ChallengeCase:
     """Read a case with its ground truth, whose labels become 1, 2, ...: the i-th prompts belong to the i-th label.
 
     Args:
         path: The case.
         truth: Folder of files of the same names that hold ``gts``; None where the cases do.
+        raw_labels: Keep the labels as they are, see ``InteractiveProtocol``.
 
     Raises:
         FormatError: A file cannot be read, has no truth, or one of another shape.
@@ -137,7 +150,7 @@ def read_labelled_case(path: Path, truth: Path | None = None) -> ChallengeCase:
         raise FormatError(f"{path}", expected="an array 'gts'", got="none", fix="name their folder with --truth")
     if labels.shape != case.image.shape or labels.ndim != 3 or not labels.any():
         raise FormatError(f"{path}: truth", expected=f"labels of shape {case.image.shape} in 3D", got=labels.shape)
-    return replace(case, ground_truth=relabel(labels)[0])
+    return replace(case, ground_truth=labels if raw_labels else relabel(labels)[0])
 
 
 def evaluate_interactive(
@@ -171,6 +184,8 @@ def _run_entry(
 ) -> Iterator[tuple[str, ObjectResult]]:
     for protocol in protocols:
         found = run_case(entry.segmenter, made.case, protocol)
+        if not found.counted:
+            continue
         group = made.data_set or found.modality
         yield protocol.start, replace(found, candidate=entry.name, set_name=group, data_set=made.data_set)
 
@@ -210,6 +225,7 @@ def run_case(segmenter: Segmenter, case: ChallengeCase, protocol: InteractivePro
         classes=len(attempt.labels),
         boxed=attempt.boxed,
         start=protocol.start,
+        counted=not attempt.failed,
     )
 
 
@@ -222,7 +238,9 @@ class _CaseAttempt:
         self._segmenter = segmenter
         self._protocol = protocol
         self._gold = LabelCrops(truth)
-        self.labels = range(1, int(truth.max()) + 1)
+        raw = [int(value) for value in np.unique(truth) if value]
+        self.labels = raw if protocol.raw_labels else list(range(1, int(truth.max()) + 1))
+        self.failed = False
         self.sampling = challenge_sampling(
             case.image.geometry, protocol.tolerance, official_spacing_order=protocol.official_spacing_order
         )
@@ -242,7 +260,13 @@ class _CaseAttempt:
             self._segmenter.set_image(self._case.image)
             if not self.boxed:
                 return Timing(0.0)
-        self._found = answer_prompts(self._segmenter, self._case, self._firsts).labels
+        try:
+            self._found = self._protocol.answering(self._segmenter, self._case, self._firsts).labels
+            self.failed = False
+        except BedsideError:
+            if not self._protocol.missing_is_zero:
+                raise
+            self._found, self.failed = empty_labels(self._case, len(self.labels)), True
         return Timing(time.perf_counter() - begin)
 
     def score(self) -> Mapping[str, float]:
@@ -251,7 +275,7 @@ class _CaseAttempt:
 
     def correct(self, number: int) -> bool:
         """Click on every class that has an error; the rounds go on where none has."""
-        self._case = _clicked(self._case, self._gold, self._found, number, self._protocol)
+        self._case = _clicked(self._case, self._gold, self._found, number, self._protocol, self.labels)
         return True
 
 
@@ -275,18 +299,23 @@ def _first_prompts(
 
 
 def _clicked(
-    case: ChallengeCase, gold: LabelCrops, labels: NDArray[Any], number: int, protocol: InteractiveProtocol
+    case: ChallengeCase,
+    gold: LabelCrops,
+    predicted: NDArray[Any],
+    number: int,
+    protocol: InteractiveProtocol,
+    labels: Sequence[int],
 ) -> ChallengeCase:
-    """Add one more click on every class that has an error, and ``labels`` as the prediction before."""
-    found = LabelCrops(labels)
+    """Add one more click on every class that has an error, and ``predicted`` as the prediction before."""
+    found = LabelCrops(predicted)
     clicks: list[tuple[Point, ...]] = []
     orders: list[tuple[str | None, ...]] = []
-    for label, (made, order) in enumerate(zip(case.clicks, case.clicks_order, strict=True), start=1):
+    for label, made, order in zip(labels, case.clicks, case.clicks_order, strict=True):
         generator = stable_generator("interactive2025", protocol.seed, case.name, number, label)
         click = _click(gold, found, label, generator, protocol.click_source)
         clicks.append(made if click is None else (*made, click))
         orders.append((*order, None if click is None else "fg" if click.positive else "bg"))
-    previous = labels if np.any(labels) else None
+    previous = predicted if np.any(predicted) else None
     return replace(case, clicks=tuple(clicks), clicks_order=tuple(orders), previous=previous)
 
 

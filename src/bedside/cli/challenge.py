@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bedside.cli.loading import INCLUSIVE, load_model
+from bedside.cli.loading import AUTO_SLICES, INCLUSIVE, load_model
 from bedside.core.errors import InputError
 
 if TYPE_CHECKING:
@@ -35,7 +35,9 @@ PrecisionOption = Annotated[
 SlicesOption = Annotated[
     str,
     typer.Option(
-        "--slices", help="Slices of a box in a volume: all (inclusive), or as the team's own code (published)."
+        "--slices",
+        help="Volumes: published, as the team's own code, which leaves out ends of a box and follows later objects by "
+        "their number; inclusive, every slice. auto is published for published systems.",
     ),
 ]
 SecondsOption = Annotated[
@@ -59,6 +61,8 @@ class Answering:
         runtime: What runs it.
         precision: What it computes in.
         slices: Slices of a box in a volume that are answered.
+        first_axis: Whether volumes are sliced across the first axis whatever their spacing.
+        join: How classes that meet are told apart, of the 2025 competition.
     """
 
     model: str
@@ -66,16 +70,27 @@ class Answering:
     runtime: str
     precision: str
     slices: str = INCLUSIVE
+    first_axis: bool = False
+    join: str = ""
 
     def load(self) -> Segmenter:
         """The segmenter."""
-        return load_model(self.model, self.device, self.slices, runtime=self.runtime, precision=self.precision)
+        return load_model(
+            self.model,
+            self.device,
+            self.slices,
+            runtime=self.runtime,
+            precision=self.precision,
+            first_axis=self.first_axis,
+        )
 
     def options(self) -> list[str]:
         """The same for the command line of another process."""
         given = {"model": self.model, "device": self.device, "runtime": self.runtime, "precision": self.precision}
         found = [part for name, value in given.items() for part in (f"--{name}", value)]
-        return found if self.slices == INCLUSIVE else [*found, "--slices", self.slices]
+        found += ["--join", self.join] if self.join else []
+        usual = AUTO_SLICES if self.first_axis else INCLUSIVE
+        return found if self.slices == usual else [*found, "--slices", self.slices]
 
 
 def answer_folder(

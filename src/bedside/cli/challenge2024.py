@@ -16,7 +16,7 @@ from bedside.cli.challenge import (
     SlicesOption,
     answer_folder,
 )
-from bedside.cli.loading import INCLUSIVE
+from bedside.cli.loading import AUTO_SLICES
 
 
 def challenge2024(
@@ -28,13 +28,13 @@ def challenge2024(
     precision: PrecisionOption = "auto",
     seconds: SecondsOption = None,
     cold: ColdOption = False,
-    slices: SlicesOption = INCLUSIVE,
+    slices: SlicesOption = AUTO_SLICES,
 ) -> None:
     """Answer the boxes of the CVPR 2024 challenge "MedSAM on Laptop": box i becomes label i of segs.
 
-    A later box takes the voxels that it shares with an earlier one.
+    A later box takes the voxels that it shares with an earlier one. Volumes are sliced across their first axis.
     """
     from bedside.challenge.answers import answer_boxes
 
-    how = Answering(model, device, runtime, precision, slices)
+    how = Answering(model, device, runtime, precision, slices, first_axis=True)
     answer_folder("challenge2024", answer_boxes, inputs, outputs, how, seconds, cold)

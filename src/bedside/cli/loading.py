@@ -14,10 +14,18 @@ if TYPE_CHECKING:
 
 INCLUSIVE = "inclusive"
 """Range of slices that every model answers where nothing else is asked for."""
+AUTO_SLICES = "auto"
+"""What the challenge of 2024 asks for: as the team's own code where there is any, and else every slice of a box."""
 
 
 def load_model(
-    name: str, device: str, slices: str = INCLUSIVE, *, runtime: str = "auto", precision: str = "auto"
+    name: str,
+    device: str,
+    slices: str = INCLUSIVE,
+    *,
+    runtime: str = "auto",
+    precision: str = "auto",
+    first_axis: bool = False,
 ) -> Segmenter:
     """The segmenter of the model called ``name``; where its weights set conditions of use, stderr says so every time.
 
@@ -27,17 +35,20 @@ def load_model(
         slices: Slices of a box that are answered, see ``engines.sam.policy.SlicePolicy``; of the family "sam" only.
         runtime: What runs it, "auto" for the first that is installed.
         precision: What it computes in, "auto" for what the processor does best.
+        first_axis: Whether models of the family "sam" slice volumes across the first axis whatever the spacing.
 
     Raises:
         BedsideError: As ``segment.load_segmenter``.
     """
     from bedside.engines import load_segmenter
 
+    name, inference = read_inference(name)
     model, window, policy = read_variant(name)
     chosen = {"runtime": runtime, "precision": precision, "window": window, "policy": policy}
     options: dict[str, Any] = {option: value for option, value in chosen.items() if value not in ("auto", None)}
-    if slices != INCLUSIVE:
-        options["slices"] = _slice_policy(model, slices)
+    slice_policy = _slice_policy(model, slices, inference, first_axis=first_axis)
+    if slice_policy is not None:
+        options["slices"] = slice_policy
     segmenter = load_segmenter(model, device=device, **options)
     notice = getattr(segmenter, "notice", None)
     if notice is not None:
@@ -77,11 +88,26 @@ def _assignment(part: str, text: str) -> tuple[str, str]:
     return name.strip(), value.strip()
 
 
-def _slice_policy(name: str, slices: str) -> SlicePolicy:
+def read_inference(text: str) -> tuple[str, str]:
+    """A model and which of its public inferences, of a text like "medficientsam-l1:inference=python"."""
+    name, colon, inference = text.partition(":inference=")
+    return (name, inference) if colon else (text, "submitted")
+
+
+def _slice_policy(name: str, slices: str, inference: str, *, first_axis: bool) -> SlicePolicy | None:
+    """How volumes are answered slice by slice; None where a model does not know such policies."""
+    if slices == INCLUSIVE and inference == "submitted" and not first_axis:
+        return None
     from bedside.engines.sam.policy import SlicePolicy
     from bedside.weights.models import model_card
 
-    policy = SlicePolicy(range=slices)  # type: ignore[arg-type]
-    if model_card(name).family != "sam":
+    chosen: Any = "published" if slices == AUTO_SLICES else slices
+    which: Any = inference
+    policy = SlicePolicy(range=chosen, axis="first" if first_axis else "spacing", inference=which)
+    if model_card(name).family == "sam":
+        return policy
+    if inference != "submitted":
+        raise InputError(f"inference of '{name}'", expected="submitted: there is no other", got=inference)
+    if slices not in (INCLUSIVE, AUTO_SLICES):
         raise InputError(f"slices of '{name}'", expected=f"{INCLUSIVE}: there is no published range", got=slices)
-    return policy
+    return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
@@ -99,12 +100,16 @@ def pull(
     variant: VariantOption = "",
     precision: PrecisionOption = "float16",
     clip: ClipOption = None,
+    accept_licence: Annotated[
+        bool, typer.Option("--accept-licence", help="Agree to the licence of weights that sets conditions of use.")
+    ] = False,
 ) -> None:
     """Fetch published weights, going on where an earlier attempt stopped, and convert them."""
     from rich.console import Console
 
     from bedside.cli.weights_table import download_bar
     from bedside.weights.catalogue import sources_of
+    from bedside.weights.licence import TERMS, licence_notice
     from bedside.weights.models import model_card
     from bedside.weights.pull import fetch_source
     from bedside.weights.store import bundled_names
@@ -122,10 +127,19 @@ def pull(
             got="none; they come with the package" if bundled else f"none; they are of {card.source}",
             fix=None if bundled else f"fetch them by hand, then run: bedside weights import {name} FILE_OR_DIR",
         )
+    if sources[0].licence in TERMS and not accept_licence:
+        raise InputError(
+            licence_notice(name, sources[0].licence),
+            expected="agreement before they are fetched",
+            got="none",
+            fix=f"if you agree, run: bedside weights pull {name} --accept-licence",
+        )
     with download_bar(Console(stderr=True), sources[0].file) as advance:
         fetched = fetch_source(sources[0], mirror, advance)
     _convert(name, fetched.path, out, variant, precision, f"pulled from {fetched.origin}", clip)
-    if fetched.temporary:
+    if fetched.temporary and fetched.path.is_dir():
+        shutil.rmtree(fetched.path)
+    elif fetched.temporary:
         fetched.path.unlink()
 
 

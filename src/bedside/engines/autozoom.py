@@ -61,7 +61,7 @@ class AutoZoom:
             sides = extent[1] - extent[0]
             ratios = [(s + int(n * self.padding)) / n for s, n in zip(sides, scene.grid, strict=True)]
             zoom = min(self.zoom_limit, max(1.0, *ratios))
-        return self._window(middle_voxel(extent), zoom, scene.grid)
+        return self._window(prompt_centre(prompt), zoom, scene.grid)
 
     def following(self, windows: Sequence[Window], mask: NDArray[np.bool_], before: NDArray[np.bool_]) -> Window | None:
         """A wider window around the same voxel while the mask changed on a face, up to the limit."""
@@ -96,12 +96,21 @@ class AutoZoom:
         margins = [int(n * self.margin) for n in window.grid]
         centres = greedy_cover(changed, window.grid, margins)
         if not centres:
-            yield self._window(middle_voxel(prompt_extent(scene.prompts[-1])), 1.0, window.grid)
+            yield self._window(prompt_centre(scene.prompts[-1]), 1.0, window.grid)
         for centre in centres:
             yield self._window(tuple(c + s for c, s in zip(centre, region.start, strict=True)), 1.0, window.grid)
 
     def _window(self, centre: tuple[int, ...], zoom: float, grid: tuple[int, ...]) -> Window:
         return whole_window(centre, [round(n * zoom) for n in grid], grid)
+
+
+def prompt_centre(prompt: Prompt) -> tuple[int, ...]:
+    """The voxel that a window is put around: a click's own, else the middle of the extent, of two the even one."""
+    extent = prompt_extent(prompt)
+    if isinstance(prompt, Point):
+        return middle_voxel(extent)
+    # As the published code rounds, nnInteractive 2.6.0: a half goes to the even neighbour.
+    return tuple(round(float(a + b) / 2) for a, b in zip(*extent, strict=True))
 
 
 def prompt_extent(prompt: Prompt) -> Extent:

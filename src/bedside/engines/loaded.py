@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from bedside.core.errors import InputError
 from bedside.core.image import Image
 from bedside.core.prompts import Point, Prompt
-from bedside.engines.protocol import Capabilities, Prediction, Segmenter, Suggesting
+from bedside.engines.protocol import Capabilities, Numbering, Prediction, Segmenter, Suggesting
 from bedside.engines.sam.policy import SlicePolicy
 from bedside.engines.uncertainty import Calibration
 from bedside.engines.window.policy import WindowPolicy
@@ -91,6 +91,12 @@ class LoadedSegmenter:
     ) -> Prediction:
         """Answer the prompts; see ``protocol.Segmenter``."""
         return self._segmenter.predict(prompts, previous, fresh)
+
+    def predict_object(self, prompts: Sequence[Prompt], number: int) -> Prediction:
+        """Answer the prompts of one of several objects; see ``protocol.Numbering``."""
+        if isinstance(self._segmenter, Numbering):
+            return self._segmenter.predict_object(prompts, number)
+        return self._segmenter.predict(prompts)
 
     def suggest(self, prompts: Sequence[Prompt], mask: NDArray[np.uint8]) -> Point | None:
         """Where a click would help most; see ``protocol.Suggesting``.

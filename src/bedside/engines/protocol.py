@@ -108,6 +108,20 @@ class Segmenter(Protocol):
 
 
 @runtime_checkable
+class Numbering(Segmenter, Protocol):
+    """A segmenter that can be told which object of a case it answers."""
+
+    def predict_object(self, prompts: Sequence[Prompt], number: int) -> Prediction:
+        """Answer the prompts of an object that has no mask yet; see ``predict``.
+
+        Args:
+            prompts: The object's prompts; at least one.
+            number: Of the object in its case, from 1. It matters to published systems alone, see
+                ``engines.sam.slices.covered_cells``.
+        """
+
+
+@runtime_checkable
 class Suggesting(Segmenter, Protocol):
     """A segmenter whose ``capabilities.suggests`` is true."""
 

@@ -18,7 +18,8 @@ from bedside.evaluate.cases import ObjectSelection
 from bedside.evaluate.clicks_protocol import ClicksProtocol
 from bedside.evaluate.runner import Advance, Entry, evaluate_sets
 from bedside.runtime.backend import Precision, choose_backend
-from bedside.runtime.openvino import computes_in_bf16, int8_graph, shared_core
+from bedside.runtime.openvino import computes_in_bf16, int8_graph
+from bedside.runtime.openvino_core import shared_core
 from bedside.weights.models import model_card
 from bedside.weights.store import WeightsFiles, find_weights
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import importlib.metadata
 import json
 import math
@@ -16,6 +15,8 @@ from numpy.typing import NDArray
 from bedside.core.errors import BackendError
 from bedside.core.paths import cache_folder
 from bedside.runtime.backend import Device, Precision, Shape, backends
+from bedside.runtime.openvino_core import shared_core
+from bedside.runtime.openvino_parts import read_published_part
 from bedside.weights.store import WeightsFiles
 
 
@@ -79,7 +80,10 @@ class OpenVinoBackend:
             # A read-only home costs the cache and nothing else.
             pass
         try:
-            model = core.read_model(int8_graph(weights) if chosen == "int8" else weights.graph)
+            if weights.graph.suffix == ".xml" and chosen != "int8":
+                model = read_published_part(weights)
+            else:
+                model = core.read_model(int8_graph(weights) if chosen == "int8" else weights.graph)
             if isinstance(shape, Mapping):
                 model.reshape({name: list(sides) for name, sides in shape.items()})
             else:
@@ -109,14 +113,6 @@ def int8_graph(weights: WeightsFiles) -> Path:
     if made_from != weights.card.sha256:
         raise BackendError(f"{path.name} was made from other weights", got=str(made_from)[:24], fix=fix)
     return path
-
-
-@functools.cache
-def shared_core() -> Any:
-    """The one Core of the process: two that are freed in another order than made crash at the next Ctrl+C."""
-    import openvino
-
-    return openvino.Core()
 
 
 def _precision(core: Any, weights: WeightsFiles, precision: Precision) -> str:

@@ -96,7 +96,7 @@ def quantise_graph(files: WeightsFiles, samples: Sequence[Inputs], folder: Path,
     import openvino
     from openvino.passes import ConstantFolding, Manager
 
-    from bedside.runtime.openvino import shared_core
+    from bedside.runtime.openvino_core import shared_core
 
     nncf = _nncf()
     model = shared_core().read_model(files.graph)

@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 from bedside.core.prompts import Point
 from bedside.simulate.components import largest_component, pick_centre
 
+OFFICIAL_SEED = 42
+"""Seed of the 2025 competition's clicks."""
+
 
 def first_click(truth: NDArray[Any], generator: np.random.Generator, sharpness: float | None = None) -> Point:
     """A positive click on the object: at the centre of its largest part, or drawn by ``sharpness``.
@@ -43,3 +46,29 @@ def next_click(
         return None
     index = tuple(i + s for i, s in zip(pick_centre(part, generator, sharpness), region.start, strict=True))
     return Point(tuple(float(i) for i in index)[::-1], positive=bool(truth[index]))
+
+
+def official_click(truth: NDArray[Any], prediction: NDArray[Any], generator: np.random.Generator) -> Point | None:
+    """As ``next_click``, with ties among centres broken as the competition's own code does.
+
+    It seeds NumPy's global generator with 42 before every click, so that of n equal centres it is always the same.
+
+    Args:
+        truth: The object, (z, y, x) or (y, x).
+        prediction: The mask to correct, of the same shape.
+        generator: Not used.
+    """
+    del generator
+    # The sequence of the old generators is what the competition has.
+    old: Any = np.random.RandomState(OFFICIAL_SEED)
+    return next_click(truth, prediction, _OldIntegers(old))  # type: ignore[arg-type]
+
+
+class _OldIntegers:
+    """An old generator that draws as ``choice`` does of that many."""
+
+    def __init__(self, old: Any) -> None:
+        self._old = old
+
+    def integers(self, count: int) -> int:
+        return int(self._old.choice(count))

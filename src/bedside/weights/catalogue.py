@@ -27,6 +27,7 @@ class Source:
         size: Bytes; None where unknown.
         sha256: Hexadecimal; None where unknown.
         note: What else is to be known.
+        parts: Files of a folder, relative to it; then ``file`` is the folder's name and ``url`` its address.
     """
 
     model: str
@@ -38,6 +39,7 @@ class Source:
     size: int | None = None
     sha256: str | None = None
     note: str = ""
+    parts: tuple[str, ...] = ()
 
     @property
     def stem(self) -> str:
@@ -57,6 +59,12 @@ _DAFT = {
     "us": ("1dWifPYpA168KbUoKF5XWBnCBaU4fzeMm", "US"),
     "x-ray": ("120gqhi-psC0c1W-D18iXiya9zuH2a9nX", "X-Ray"),
 }
+
+DAFT_SUBMISSION = f"{DRIVE_FILE}1OvQInteX8E4qWgDi4OQGCb1lKGL9t3qL"
+DAFT_BOOSTER = f"{DRIVE_FOLDER}1E763mmHuWghMt5Uv8lY96vRLZW6IYfLL"
+"""Of the branches finalsubmission and main of the team's repository, by their READMEs."""
+HUB = "https://huggingface.co/"
+NNINTERACTIVE = "MIC-DKFZ/nnInteractive"
 
 SOURCES: tuple[Source, ...] = (
     Source("lite-medsam", "lite_medsam.pth", f"{DRIVE_FILE}18Zed-TUTsmr2zc5CHUWd5Tu13nb6vq6z", "Apache-2.0"),
@@ -84,7 +92,8 @@ SOURCES: tuple[Source, ...] = (
             DRIVE_FOLDER + folder,
             "BSD-3-Clause",
             variant=variant,
-            note=f"{title}; the published OpenVINO graphs cannot be imported, only a state dict can",
+            note=f"{title}; import the folder of graphs as it is. All of the submission are at {DAFT_SUBMISSION}, "
+            f"those after the challenge at {DAFT_BOOSTER}",
         )
         for variant, (folder, title) in _DAFT.items()
         for weights_file in (f"daft-{variant}" if variant else "daft",)
@@ -108,6 +117,15 @@ SOURCES: tuple[Source, ...] = (
         "https://huggingface.co/Leo-Lyu/MCP-MedSAM",
         "MIT",
         note="needs the folder of PubMedCLIP (flaviagiammarino/pubmed-clip-vit-base-patch32) too",
+    ),
+    Source(
+        "nninteractive",
+        "nnInteractive_v1.0",
+        f"{HUB}{NNINTERACTIVE}",
+        "CC-BY-NC-SA-4.0",
+        url=f"{HUB}{NNINTERACTIVE}/resolve/main/nnInteractive_v1.0",
+        note="about 411 MB",
+        parts=("plans.json", "dataset.json", "inference_session_class.json", "fold_0/checkpoint_final.pth"),
     ),
 )
 

@@ -3,22 +3,117 @@
 Such files are pickles, and a pickle can name any function of the machine to be called on opening. Here only tensors,
 plain values and the few things beside them that trainings leave behind (a device, a NumPy number) are let through, and
 a file that names anything else is refused with that name.
+
+Lightning saves the arguments of a module's constructor beside its tensors, and with them optimisers, schedulers and
+networks. Of such a file the tensors alone are read: whatever else it names becomes an inert object of ours, which takes
+anything and does nothing, so that nothing that a file names is ever imported or called.
 """
 
 from __future__ import annotations
 
+import pickle
+import types
 import zipfile
+from collections import OrderedDict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 from torch.serialization import get_unsafe_globals_in_checkpoint, safe_globals
 
 from bedside.core.errors import WeightsError
 
 LISTED = 3
 """How many of the names that a refused file holds the message lists."""
+STATE = "state_dict"
+LIGHTNING = frozenset(
+    ("pytorch-lightning_version", "hyper_parameters", "hparams_name", "loops", "callbacks", "lr_schedulers")
+)
+"""What Lightning writes beside a module's tensors."""
+
+
+class NamesCodeError(WeightsError):
+    """A checkpoint names what would be called on opening it."""
+
+
+class Inert:
+    """Stands for whatever a file names beside tensors: it takes all that a pickle does to an object, and keeps none."""
+
+    def __new__(cls, *_: Any, **__: Any) -> Inert:
+        """Take any arguments."""
+        return super().__new__(cls)
+
+    def __init__(self, *_: Any, **__: Any) -> None:
+        pass
+
+    def __call__(self, *_: Any, **__: Any) -> Inert:
+        """Take any arguments."""
+        return self
+
+    def __setstate__(self, state: Any) -> None:
+        pass
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        pass
+
+    def append(self, value: Any) -> None:
+        """Take an element of a list."""
+
+    def extend(self, values: Any) -> None:
+        """Take elements of a list."""
+
+    def add(self, value: Any) -> None:
+        """Take an element of a set."""
+
+
+def _tensor_makers() -> dict[tuple[str, str], Any]:
+    """All that a file may name to be used as what it is: what makes tensors of stored bytes."""
+    makers = {
+        ("collections", "OrderedDict"): OrderedDict,
+        ("torch._utils", "_rebuild_tensor_v2"): torch._utils._rebuild_tensor_v2,
+        ("torch._utils", "_rebuild_parameter"): torch._utils._rebuild_parameter,
+        ("torch", "Size"): torch.Size,
+    }
+    dtypes = {("torch", name): value for name, value in vars(torch).items() if isinstance(value, torch.dtype)}
+    return {**makers, **dtypes}
+
+
+class _InertUnpickler(pickle.Unpickler):
+    """A reader that imports nothing; torch derives its own from it, which adds the storages of tensors."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        return _tensor_makers().get((module, name), Inert)
+
+
+class _InertPickle(types.ModuleType):
+    """What torch takes in the place of the module ``pickle``."""
+
+    Unpickler = _InertUnpickler
+
+
+def read_lightning_state(path: Path) -> dict[str, Tensor] | None:
+    """The tensors of a Lightning module's checkpoint; None where the file is none.
+
+    Args:
+        path: As ``read_checkpoint``.
+
+    Raises:
+        WeightsError: The file is missing or damaged, or of another format.
+    """
+    _check_archive(path)
+    try:
+        inert: Any = _InertPickle("inert")
+        content = torch.load(path, map_location="cpu", weights_only=False, mmap=True, pickle_module=inert)
+    except Exception as error:
+        raise _refusal(path, f"{type(error).__name__}: {_first_line(error)}") from error
+    if not isinstance(content, dict) or not LIGHTNING & content.keys():
+        return None
+    state = content.get(STATE)
+    if not isinstance(state, dict):
+        return None
+    return {key: value for key, value in state.items() if isinstance(key, str) and isinstance(value, Tensor)}
 
 
 def _allowed() -> list[Any]:
@@ -94,7 +189,7 @@ def _check_names(path: Path) -> None:
         raise _refusal(path, f"{type(error).__name__}: {_first_line(error)}") from error
     if names:
         listed = ", ".join(names[:LISTED]) + (f" and {len(names) - LISTED} more" if len(names) > LISTED else "")
-        raise WeightsError(
+        raise NamesCodeError(
             f"checkpoint {path.name} would execute code",
             expected="tensors and plain values only",
             got=listed[:300],

@@ -55,6 +55,8 @@ def fetch_source(source: Source, mirror: str | Path | None = None, advance: Adva
         WeightsError: The file cannot be had, or is not what the catalogue says.
     """
     chosen = str(mirror or os.environ.get(MIRROR_VARIABLE) or "")
+    if source.parts:
+        return _fetch_folder(source, chosen, advance)
     if chosen and not chosen.startswith(("http://", "https://")):
         path = find_copy(source, Path(chosen))
         _check_file(path, source)
@@ -70,6 +72,26 @@ def fetch_source(source: Source, mirror: str | Path | None = None, advance: Adva
         )
     target = cache_folder() / "downloads" / source.stem / source.file
     return Fetched(download(url, target, size=source.size, sha256=source.sha256, advance=advance), url, temporary=True)
+
+
+def _fetch_folder(source: Source, chosen: str, advance: Advance | None) -> Fetched:
+    """A folder of several files, each from the same place."""
+    if chosen and not chosen.startswith(("http://", "https://")):
+        folders = [Path(chosen) / source.file, Path(chosen)]
+        found = next((f for f in folders if all((f / part).is_file() for part in source.parts)), None)
+        if found is None:
+            raise WeightsError(
+                f"weights of '{source.stem}'",
+                expected=f"{source.file} with {', '.join(source.parts)} in {chosen}",
+                got="none" if Path(chosen).is_dir() else "no such folder",
+                fix=f"it is published at {source.page}",
+            )
+        return Fetched(found, source.page, temporary=False)
+    url = f"{chosen.rstrip('/')}/{source.file}" if chosen else source.url
+    folder = cache_folder() / "downloads" / source.stem / source.file
+    for part in source.parts:
+        download(f"{url}/{part}", folder / part, advance=advance)
+    return Fetched(folder, str(url), temporary=True)
 
 
 def find_copy(source: Source, folder: Path) -> Path:

@@ -26,7 +26,8 @@ class WeightsFiles:
 
     Attributes:
         name: Model in the registry.
-        graph: ONNX graph, whose large tensors lie in ``tensors``.
+        graph: ONNX graph, whose large tensors lie in ``tensors``; or a graph of OpenVINO (.xml) that was published as
+            such, whose numbers lie there as the bytes of one tensor a part.
         tensors: safetensors file with every parameter, float16 (float32 where a user asked for it).
         card_path: JSON card.
         part: Which of ``PARTS`` the graph is; "" where there is but one graph.
@@ -42,6 +43,9 @@ class WeightsFiles:
     def in_folder(cls, name: str, folder: Path, part: str = "") -> WeightsFiles:
         """The files of ``name`` as they are called in a folder of weights."""
         graph = folder / f"{name}{'.' if part else ''}{part}.onnx"
+        published = graph.with_suffix(".xml")
+        if part and published.is_file() and not graph.is_file():
+            graph = published
         return cls(name, graph, folder / f"{name}.safetensors", folder / f"{name}.json", part)
 
     def part_named(self, part: str) -> WeightsFiles:
@@ -94,7 +98,23 @@ def find_weights(name: str) -> WeightsFiles:
         f"weights of '{name}'",
         expected=f"{name}.safetensors, {name}.json and its graphs in {user_folder()}",
         got="none",
-        fix=f"fetch them with: bedside weights pull {name} (bundled are: {', '.join(bundled_names()) or 'none'})",
+        fix=_how_to_get(name),
+    )
+
+
+def _how_to_get(name: str) -> str:
+    """What to do for weights that are not there; a pull is advised only where there is an address to pull from."""
+    from bedside.weights.catalogue import sources_of
+
+    bundled = f"(bundled are: {', '.join(bundled_names()) or 'none'})"
+    sources = sources_of(name)
+    if sources and sources[0].url:
+        return f"fetch them with: bedside weights pull {name} {bundled}"
+    if not sources:
+        return f"import them with: bedside weights import {name} FILE_OR_DIR {bundled}"
+    return (
+        f"they have no address of their own, only the page {sources[0].page}: fetch them by hand, then run: "
+        f"bedside weights import {name} FILE_OR_DIR; or bedside weights pull {name} --from a copy {bundled}"
     )
 
 

@@ -19,7 +19,7 @@ from bedside.core.prompts import Box, Point
 from bedside.engines.sam.framing import Frame
 from bedside.engines.sam.load import SYSTEMS
 from bedside.engines.sam.policy import SlicePolicy
-from bedside.engines.sam.slices import slice_axis
+from bedside.engines.sam.slices import answered_slices, covered_cells, slice_axis
 from bedside.engines.sam.system import System
 from bedside.io.challenge import ChallengeCase
 
@@ -88,6 +88,84 @@ def test_a_box_beyond_the_image_is_cut_to_it(make_segmenter: Make) -> None:
     segmenter.set_image(Image.from_array(np.zeros((256, 256), np.uint8)))
     segmenter.predict([Box((-20, 200), (30, 999))])
     assert decoder.boxes == [[0, 200, 29, 255]]
+
+
+@pytest.mark.parametrize("policy", [SlicePolicy(), SlicePolicy("published")])
+@pytest.mark.parametrize("name", PLAIN)
+def test_a_box_of_the_challenge_that_reaches_the_border_is_used_as_given(
+    name: str, policy: SlicePolicy, make_segmenter: Make
+) -> None:
+    segmenter, _, decoder = make_segmenter(name, policy)
+    side = SYSTEMS[name].side
+    segmenter.set_image(Image.from_array(np.zeros((side, side), np.uint8)))
+    # In the file: 10, 20, side, side. Read as a half-open box its ends lie one further.
+    segmenter.predict([Box((10, 20), (side + 1, side + 1))])
+    offset = 0.0 if SYSTEMS[name].half_pixel else 0.5
+    assert decoder.boxes == [[10 - offset, 20 - offset, side - offset, side - offset]]
+
+
+@given(st.integers(1, 30), st.data())
+def test_the_slices_of_a_box_are_those_of_the_public_code(depth: int, data: Any) -> None:
+    """By the ranges that the public scripts write out, for every box that the challenge can hold."""
+    z0 = data.draw(st.integers(0, depth - 1))
+    z1 = data.draw(st.integers(z0 + 1, depth)) if z0 < depth else depth
+    for name, system in SYSTEMS.items():
+        span = answered_slices((float(z0), z1 + 1.0), depth, system, published=True)
+        if name.startswith("medficientsam"):
+            middle, up, down = (z0 + min(z1, depth)) // 2, min(z1, depth), z0
+        else:
+            middle = int((z1 - z0) / 2 + z0)
+            up = min(z1 + 1, depth) if system.last_slice else min(z1, depth)
+            down = z0 if system.first_slice else z0 + 1
+        answered = {*range(middle, up), *range(middle - 1, down - 1, -1)} or {min(middle, depth - 1)}
+        assert set(range(span.first, span.last + 1)) == answered
+        assert span.middle == min(middle, depth - 1)
+        every = answered_slices((float(z0), z1 + 1.0), depth, system, published=False)
+        assert (every.first, every.last) == (z0, min(z1, depth - 1))
+        assert every.middle == min((z0 + z1) // 2, depth - 1)
+
+
+@pytest.mark.parametrize(("number", "cells"), [(1, 6), (2, 7), (5, 8), (20, 8)])
+def test_later_objects_are_followed_by_smaller_shares_of_a_cell(number: int, cells: int) -> None:
+    mask = np.zeros((40, 400), np.uint8)
+    # Of ten pixels a cell: six whole cells, then one that is covered by 0.3 and one by 0.1.
+    mask[:, 40:100] = 1
+    mask[:, 100:103], mask[:, 39] = 1, 1
+    found = covered_cells(mask, (4, 40), number)
+    assert found.sum() == 4 * cells
+
+
+@pytest.mark.parametrize("policy", [SlicePolicy(), SlicePolicy("published")])
+def test_the_number_of_an_object_matters_to_the_public_code_alone(policy: SlicePolicy, make_segmenter: Make) -> None:
+    volume = np.full((3, 900, 900), 10, dtype=np.uint8)
+    volume[:, 100:300, 201:401] = 240
+    boxes = {}
+    for number in (1, 9):
+        segmenter, _, decoder = make_segmenter("lite-medsam", policy)
+        segmenter.set_image(Image.from_array(volume))
+        segmenter.predict_object([Box((150, 90, 0), (450, 350, 3))], number)
+        boxes[number] = decoder.boxes
+    assert (boxes[1] == boxes[9]) == (not policy.published)
+
+
+def test_only_medficientsam_has_a_second_inference(make_segmenter: Make) -> None:
+    image = Image.from_array(np.zeros((400, 400), np.uint8))
+    segmenter, _, decoder = make_segmenter("medficientsam-l0", SlicePolicy("published", inference="python"))
+    segmenter.set_image(image)
+    segmenter.predict([Box((101, 50), (201, 100))])
+    assert decoder.boxes == [[129, 64, 256, 126]]
+    segmenter, _, _ = make_segmenter("lite-medsam", SlicePolicy(inference="python"))
+    with pytest.raises(InputError, match="inference of 'lite-medsam'"):
+        segmenter.set_image(image)
+
+
+def test_the_axis_can_be_the_first_whatever_the_spacing(make_segmenter: Make) -> None:
+    volume = Image(np.zeros((4, 5, 6), np.uint8), Geometry.create((4, 5, 6), (4.0, 1.0, 1.0)))
+    for policy, slices in ((SlicePolicy(), 6), (SlicePolicy(axis="first"), 4)):
+        segmenter, encoder, _ = make_segmenter("lite-medsam", policy)
+        segmenter.set_image(volume)
+        segmenter.predict([Box((0, 0, 0), (6, 5, 4))])
+        assert len(encoder.images) == slices
 
 
 def test_slices_are_scaled_to_0_to_1_and_padded_with_0(make_segmenter: Make) -> None:

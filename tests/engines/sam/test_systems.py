@@ -211,7 +211,8 @@ class TestRouting:
         assert experts("CT") == ("daft-ct", "daft-3d", "daft")
         assert experts("PT") == experts("PET") == ("daft-3d", "daft")
         assert experts("US") == ("daft-us", "lite-medsam", "daft")
-        assert experts(None) == ("daft",)
+        # The submission fell back to LiteMedSAM.
+        assert experts(None) == experts("SEG") == ("lite-medsam", "daft")
 
     def test_images_go_to_the_best_expert_that_is_installed(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -230,7 +231,7 @@ class TestRouting:
         assert segmenter.experts == known  # type: ignore[attr-defined]
         for modality, stem in (
             ("MR", "daft-3d"), ("CT", "daft-3d"), ("CR", "daft-x-ray"), ("US", "lite-medsam"), ("Fundus", "daft"),
-            (None, "daft"), ("PET", "daft-3d"),
+            (None, "lite-medsam"), ("PET", "daft-3d"),
         ):  # fmt: skip
             segmenter.set_image(Image.from_array(np.zeros((64, 64), np.uint8), modality=modality))
             segmenter.predict([Box((10, 10), (30, 30))])

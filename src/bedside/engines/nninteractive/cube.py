@@ -20,6 +20,7 @@ from bedside.core.region import Region, mask_region
 from bedside.engines.nninteractive.channels import InteractionChannels, box_region
 from bedside.engines.nninteractive.nonzero import normalise_nonzero
 from bedside.engines.nninteractive.settings import InteractionSettings
+from bedside.engines.nninteractive.solid import ball_on_grid, clicked_cell, short_profiles
 from bedside.imaging.resample import apply_matrices
 from bedside.imaging.window import Window
 
@@ -112,6 +113,8 @@ def sample_prompts(
     Raises:
         PromptError: A prompt is of a kind that the network was not trained with.
     """
+    solid = [p for p in prompts if isinstance(p, Box | Point)] if settings.painting == "solid" else []
+    prompts = [p for p in prompts if p not in solid]
     kernel = dilation_kernel(max(window.scale))
     widened = {c for kind in ("points", "scribble") for c in settings.pairs[kind]} if kernel > 1 else set()
     result = np.zeros((settings.channels, *window.grid), dtype=np.float32)
@@ -127,6 +130,7 @@ def sample_prompts(
                     channel = ndimage.maximum_filter(channel, kernel, mode="constant")  # noqa: PLW2901
                 values = channel[inner.shift([-s for s in outer.start]).slices]
                 result[number][cells.slices] = _averaged(values, cells, inner, window)
+    _paint_solid(result, solid, window, settings)
     if previous is not None:
         held = cube_region(window).intersection(Region.whole(previous.shape).shift(origin))
         offset = [-o for o in origin]
@@ -136,6 +140,21 @@ def sample_prompts(
                 values = (part_of(previous, inner.shift(offset)) != 0).astype(np.float32)
                 result[settings.previous][cells.slices] = _averaged(values, cells, inner, window)
     return result
+
+
+def _paint_solid(
+    result: NDArray[np.float32], prompts: Sequence[Prompt], window: Window, settings: InteractionSettings
+) -> None:
+    """Boxes and clicks as the public code of the dynamic-prompt method paints them, in place."""
+    for prompt in prompts:
+        if isinstance(prompt, Box):
+            z, y, x = short_profiles(box_region(prompt), window)
+            channel = result[settings.pairs["bbox3d"][0 if prompt.positive else 1]]
+            np.maximum(channel, z[:, None, None] * y[:, None] * x, out=channel)
+        elif isinstance(prompt, Point):
+            cells, ball = ball_on_grid(clicked_cell([round(c) for c in prompt.position[::-1]], window), window.grid)
+            if not cells.is_empty:
+                result[settings.pairs["points"][0 if prompt.positive else 1]][cells.slices][ball] = 1
 
 
 def _marked(prompts: Sequence[Prompt], settings: InteractionSettings, margin: int) -> Region:

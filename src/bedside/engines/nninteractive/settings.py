@@ -9,10 +9,11 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from bedside.core.errors import WeightsError
 
+Painting = Literal["fading", "solid"]
 Decay = Literal["all", "pair"]
 """Which older prompts a new one makes fainter: all, or those of the two channels that it is painted into."""
 
@@ -51,6 +52,8 @@ class InteractionSettings:
         takes_mask: Whether it starts from a mask.
         refines_mask: Whether it corrects a mask without a prompt.
         padding: What lies beyond the image's border.
+        painting: "fading" is nnInteractive's own; "solid" that of the public code of the dynamic-prompt method, see
+            ``solid``.
     """
 
     point_radius: int = 4
@@ -64,6 +67,7 @@ class InteractionSettings:
     takes_mask: bool = True
     refines_mask: bool = True
     padding: str = "constant"
+    painting: Painting = "fading"
 
     @classmethod
     def version_1(cls) -> InteractionSettings:
@@ -106,7 +110,14 @@ class InteractionSettings:
                 metadata.get("supports_zero_shot_label_refinement", True), "supports_zero_shot_label_refinement"
             ),
             padding=str(metadata.get("pad_mode_image", default.padding)),
+            painting=_painting(metadata.get("painting", default.painting)),
         )
+
+
+def _painting(value: object) -> Painting:
+    if value == "fading" or value == "solid":  # noqa: PLR1714, a type checker follows these
+        return value
+    raise WeightsError("checkpoint's painting", expected=f"one of {', '.join(get_args(Painting))}", got=_short(value))
 
 
 def _check_class(name: object) -> None:

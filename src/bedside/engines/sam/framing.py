@@ -10,13 +10,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bedside.core.region import Region
-from bedside.imaging.resize import Kernel, Matrix, resize, resize_matrix
+from bedside.imaging.resize import Matrix, cubic_matrix, resize_matrix
+from bedside.imaging.resize_bytes import opencv_area, opencv_linear, torch_linear
 
 Framing = Literal["pad", "stretch"]
+SliceKernel = Literal["area", "linear", "linear-torch", "cubic"]
+"""By which slices of bytes are resized: "area" and "linear" as OpenCV does, "linear-torch" as torch, and "cubic" as
+scikit-image with order 3, cut to the range of the slice and then to whole numbers."""
 LOGITS_SIDE = 256
 """Side of every system's logits."""
 SMALLEST_RANGE = 1e-8
 """Below the range of a slice that is not constant."""
+NEARLY = 1e-9
+"""What a sum of weights may be short of a whole number that it stands for."""
 
 
 @dataclass(frozen=True)
@@ -44,12 +50,9 @@ class Frame:
         height, width = (max(1, int(n * scale + 0.5)) for n in shape)
         return cls(shape, (height, width), side, (scale, scale))
 
-    def fit(self, colours: NDArray[np.uint8], kernel: Kernel) -> NDArray[np.float32]:
+    def fit(self, colours: NDArray[np.uint8], kernel: SliceKernel) -> NDArray[np.float32]:
         """A slice (y, x, 3) on the grid: float32 (3, side, side), stretched to 0 to 1 and padded with 0."""
-        resized = resize(colours, self.inner, kernel)
-        if kernel == "area":
-            # The library that the systems use for areas keeps bytes as bytes.
-            resized = np.rint(resized)
+        resized = fit_bytes(colours, self.inner, kernel)
         low, high = float(resized.min()), float(resized.max())
         scaled = (resized - low) / max(high - low, SMALLEST_RANGE)
         grid = np.zeros((3, self.side, self.side), dtype=np.float32)
@@ -80,6 +83,26 @@ class Frame:
         values = 1 / (1 + np.exp(-np.clip(logits, -30, 30))) if probabilities else logits
         drawn = rows[slice(*spans[0])] @ values @ columns[slice(*spans[1])].T
         return (drawn > (0.5 if probabilities else 0.0)).astype(np.uint8), region
+
+
+def fit_bytes(colours: NDArray[np.uint8], inner: tuple[int, int], kernel: SliceKernel) -> NDArray[np.float32]:
+    """A slice (y, x) or (y, x, 3) resized as the systems' libraries do, which give bytes for bytes: float32, whole."""
+    if kernel == "cubic":
+        return _cubic_bytes(colours, inner)
+    made = {"area": opencv_area, "linear": opencv_linear, "linear-torch": torch_linear}[kernel](colours, inner)
+    return made.astype(np.float32)
+
+
+def _cubic_bytes(colours: NDArray[np.uint8], inner: tuple[int, int]) -> NDArray[np.float32]:
+    """Bytes resized by a spline, whose overshoot is cut to the range of the slice before fractions are cut off."""
+    channels = colours if colours.ndim == 3 else colours[..., None]
+    if channels.shape[2] == 3 and all(np.array_equal(channels[..., 0], channels[..., c]) for c in (1, 2)):
+        channels = channels[..., :1]
+    rows, columns = (cubic_matrix(cells, size) for cells, size in zip(inner, channels.shape[:2], strict=True))
+    planes = [rows @ channels[..., c].astype(np.float64) @ columns.T for c in range(channels.shape[2])]
+    resized = np.floor(np.clip(np.stack(planes, axis=-1), colours.min(), colours.max()) + NEARLY)
+    whole = np.broadcast_to(resized, (*inner, 3)) if colours.ndim == 3 else resized[..., 0]
+    return whole.astype(np.float32)
 
 
 @functools.lru_cache(maxsize=8)

@@ -146,7 +146,8 @@ class Experts:
     def _load(self, stem: str, files: WeightsFiles) -> Network:
         if file_sha256(files.tensors) != files.card.sha256:
             raise WeightsError(f"{files.tensors} is damaged or of another version", fix="install the weights again")
-        system = lite_medsam.SYSTEM if stem == daft.BASELINE else daft.SYSTEM
+        # The submission ran LiteMedSAM's graphs by its own script too.
+        system = replace(daft.SYSTEM, name=stem) if stem == daft.BASELINE else daft.SYSTEM
         network = open_network(self._request, files, system)
         self._open.put(stem, network)
         return network

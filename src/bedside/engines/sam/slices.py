@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -18,20 +18,20 @@ from bedside.core.image import Image
 from bedside.core.prompts import Box, Prompt
 from bedside.core.region import Region, mask_region
 from bedside.engines.placed import check_prompts
-from bedside.engines.planes import insert, touched_slices
+from bedside.engines.planes import insert
 from bedside.engines.protocol import Capabilities, Prediction
 from bedside.engines.sam.cache import SliceCache
 from bedside.engines.sam.framing import LOGITS_SIDE, Frame
 from bedside.engines.sam.grey import ByteScale, byte_scale
 from bedside.engines.sam.policy import SlicePolicy
 from bedside.engines.sam.system import Corners, System, View
-from bedside.imaging.resize import resize
+from bedside.imaging.resize_bytes import opencv_area
 from bedside.runtime.backend import Graph
 
 FLAT = 2.0
 """An axis other than the first is sliced only where its spacing is more than this multiple of the first's."""
-COVERED = 0.5
-"""Share of a cell above which a mask covers it."""
+HIGHEST = 255
+"""Highest number that a byte holds."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,6 +100,7 @@ class SliceSegmenter:
         self._network: Network | None = None
         self._bytes: ByteScale | None = None
         self._axis = 0
+        self._number = 1
 
     def set_image(self, image: Image) -> None:
         """Take an image or a volume; nothing is encoded before the first box.
@@ -109,19 +110,29 @@ class SliceSegmenter:
         """
         self._cache.clear()
         self._image = image
-        self._network = self._choose(image)
+        self._network = published_network(self._choose(image), self.policy)
         self._bytes = byte_scale(image)
-        self._axis = slice_axis(image) if image.ndim == 3 else 0
+        self._axis = slice_axis(image) if image.ndim == 3 and self.policy.axis == "spacing" else 0
 
     def predict(
         self, prompts: Sequence[Prompt], previous: NDArray[np.uint8] | None = None, fresh: int = 1
     ) -> Prediction:
         """Answer the prompts; see ``protocol.Segmenter``."""
+        return self._predict(prompts, previous, fresh, 1)
+
+    def predict_object(self, prompts: Sequence[Prompt], number: int) -> Prediction:
+        """Answer the prompts of object ``number`` of a case; see ``protocol.Numbering``."""
+        return self._predict(prompts, None, len(prompts), number)
+
+    def _predict(
+        self, prompts: Sequence[Prompt], previous: NDArray[np.uint8] | None, fresh: int, number: int
+    ) -> Prediction:
         image, _ = self._ready()
         placed = check_prompts(prompts, image, self.capabilities)
         before = previous if previous is not None and previous.any() else None
         newest = placed if before is None else placed[max(0, len(placed) - fresh) :]
         clock = Clock()
+        self._number = number if self.policy.published else 1
         answers = [answer for prompt in newest if isinstance(prompt, Box) for answer in self._follow(prompt, clock)]
         return self._combine(answers, before, clock)
 
@@ -136,31 +147,32 @@ class SliceSegmenter:
         if image.ndim == 2:
             yield self._answer(0, self._corners(box), None, clock)
             return
-        system = network.system
-        depth = image.shape[self._axis]
-        # A box that begins in the outer half of the last slice holds the centre of none.
-        touched = touched_slices(box, self._axis, depth) or [depth - 1]
-        first, last = touched[0], touched[-1]
-        middle = (first + last) // 2
-        low, high = (tuple(c for a, c in enumerate(end) if a != 2 - self._axis) for end in (box.low, box.high))
-        flat = Box(low, high)
-        corners = self._corners(flat)
-        start = self._answer(middle, corners, None, clock)
+        drop = 2 - self._axis
+        span = answered_slices(
+            (box.low[drop], box.high[drop]), image.shape[self._axis], network.system, published=self.policy.published
+        )
+        low, high = (tuple(c for a, c in enumerate(end) if a != drop) for end in (box.low, box.high))
+        corners = self._corners(Box(low, high))
+        start = self._answer(span.middle, corners, None, clock)
         yield start
-        published = self.policy.range == "published"
-        stop_up = last - 1 if published and not system.last_slice else last
-        stop_down = first + 1 if published and not system.first_slice else first
-        for indices in (range(middle + 1, stop_up + 1), range(middle - 1, stop_down - 1, -1)):
+        for indices in (range(span.middle + 1, span.last + 1), range(span.middle - 1, span.first - 1, -1)):
             before = start
             for index in indices:
                 before = self._answer(index, corners, before, clock)
                 yield before
 
     def _corners(self, box: Box) -> Corners:
-        """A half-open box in two dimensions as the closed one that the systems know, within the slice."""
+        """A half-open box in two dimensions as the closed one that the systems know.
+
+        The challenge's boxes reach the width and height of an image, one beyond its last pixel, and so may these. Boxes
+        that reach further are cut to the last pixel, but where the published code is followed, which does not.
+        """
+        if self.policy.published:
+            return box.low[0], box.low[1], box.high[0] - 1, box.high[1] - 1
         height, width = self._slice_shape()
         low = [min(max(0.0, v), n - 1.0) for v, n in zip(box.low, (width, height), strict=True)]
-        high = [min(max(a, v - 1.0), n - 1.0) for a, v, n in zip(low, box.high, (width, height), strict=True)]
+        ends = [v - 1.0 if v - 1.0 <= n else n - 1.0 for v, n in zip(box.high, (width, height), strict=True)]
+        high = [max(a, v) for a, v in zip(low, ends, strict=True)]
         return low[0], low[1], high[0], high[1]
 
     def _slice_shape(self) -> tuple[int, int]:
@@ -174,11 +186,12 @@ class SliceSegmenter:
         system = network.system
         view, features = self._cache.get_or_make(index, lambda i: self._encode(i, clock))
         began = time.perf_counter()
-        following = following_box(before, view.frame, system) if before is not None else None
+        following = following_box(before, view.frame, system, self._number) if before is not None else None
         on_grid = following if following is not None else box_on_grid(corners, view.frame, system)
         offset = 0.0 if system.half_pixel else 0.5
         boxes = np.array([on_grid], dtype=np.float32) - np.float32(offset)
-        more = system.prompter(view, corners_of(on_grid, view.frame), on_grid)
+        pixels = extent_in_pixels(before, view.frame, system.room) if before is not None and following else corners
+        more = system.prompter(view, pixels, on_grid)
         clock.seconds["window"] += time.perf_counter() - began
         logits = clock.run(network.decoder, {**features, "boxes": boxes, **more})["logits"][0, 0]
         began = time.perf_counter()
@@ -252,36 +265,117 @@ def box_on_grid(corners: Corners, frame: Frame, system: System) -> Corners:
     return x0, y0, x1, y1
 
 
-def corners_of(on_grid: Corners, frame: Frame) -> Corners:
-    """Corners on the grid in pixels of the slice."""
-    x0, y0, x1, y1 = (c / s for c, s in zip(on_grid, (*frame.scale[::-1], *frame.scale[::-1]), strict=True))
-    return x0, y0, x1, y1
+def following_box(before: SliceAnswer, frame: Frame, system: System, number: int = 1) -> Corners | None:
+    """The next slice's box on the grid: the extent of the mask before, enlarged; None where there is no mask.
 
-
-def following_box(before: SliceAnswer, frame: Frame, system: System) -> Corners | None:
-    """The next slice's box on the grid: the extent of the mask before, enlarged; None where there is no mask."""
+    Args:
+        before: The slice before.
+        frame: Of both slices.
+        system: Says where the mask is measured.
+        number: Of the object, see ``covered_cells``.
+    """
     if before.region.is_empty:
         return None
     if system.follow == "image":
         extent = mask_region(before.mask).shift(before.region.start)
-        if extent.is_empty:
-            return None
-        (top, left), (bottom, right) = extent.start, extent.stop
-        found = box_on_grid((left, top, right - 1.0, bottom - 1.0), frame, system)
     else:
         whole = np.zeros(frame.shape, dtype=np.uint8)
         whole[before.region.slices] = before.mask
-        extent = mask_region(resize(whole, frame.inner, "area") > COVERED)
-        if extent.is_empty:
-            return None
-        (top, left), (bottom, right) = extent.start, extent.stop
-        found = (float(left), float(top), right - 1.0, bottom - 1.0)
+        extent = mask_region(covered_cells(whole, frame.inner, number, wide=system.wide_map))
+    if extent.is_empty:
+        return None
+    (top, left), (bottom, right) = extent.start, extent.stop
+    found = (float(left), float(top), right - 1.0, bottom - 1.0)
+    if system.follow == "image":
+        found = box_on_grid(found, frame, system)
     margin = system.margin * frame.side / LOGITS_SIDE
     low, high = 0.0, float(frame.side)
     x0, y0, x1, y1 = (
         min(max(low, c + d), high) for c, d in zip(found, (-margin, -margin, margin, margin), strict=True)
     )
     return x0, y0, x1, y1
+
+
+def covered_cells(
+    mask: NDArray[np.uint8], inner: tuple[int, int], number: int = 1, *, wide: bool = False
+) -> NDArray[np.bool_]:
+    """Cells of the grid that a mask covers, as the public code finds them.
+
+    It shrinks a map of bytes that holds the object's number, rounds to bytes again and takes all that is above 0. So a
+    cell is covered from a share of 0.5 / number: by half for the first object, by a tenth for the fifth.
+
+    Args:
+        mask: uint8 0/1 (y, x).
+        inner: Cells, (y, x).
+        number: Of the object; 1 treats all alike.
+        wide: The map holds numbers of 16 bits; bytes begin again at 1 after 255.
+    """
+    value = np.uint16(number) if wide else np.uint8((number - 1) % HIGHEST + 1)
+    return np.asarray(opencv_area(mask * value, inner) > 0)
+
+
+def extent_in_pixels(before: SliceAnswer, frame: Frame, room: int) -> Corners:
+    """The extent of a mask in its slice's pixels with ``room`` on each side, at most one beyond the slice."""
+    extent = mask_region(before.mask).shift(before.region.start)
+    (top, left), (bottom, right) = extent.start, extent.stop
+    height, width = frame.shape
+    return (
+        float(max(0, left - room)),
+        float(max(0, top - room)),
+        float(min(width, right - 1 + room)),
+        float(min(height, bottom - 1 + room)),
+    )
+
+
+@dataclass(frozen=True)
+class SliceSpan:
+    """The slices of a box: the one that it is begun on, and the ends, both answered."""
+
+    first: int
+    middle: int
+    last: int
+
+
+def answered_slices(ends: tuple[float, float], depth: int, system: System, *, published: bool) -> SliceSpan:
+    """Which slices of a box in a volume are answered, and on which it is begun.
+
+    The challenge's boxes may reach one beyond the last slice. The middle is that of the box as it was given, also where
+    its end lies beyond the volume.
+
+    Args:
+        ends: Low and high of the half-open box across the slices, in continuous voxel coordinates.
+        depth: Number of slices.
+        system: Says which ends the team's own code leaves out.
+        published: Whether they are left out here.
+    """
+    # A box lies on the slices whose centres are between its faces, or on the nearest where it is thinner than that.
+    low, stop = (int(np.ceil(end - 0.5)) for end in ends)
+    if low >= stop:
+        low = round((ends[0] + ends[1]) / 2 - 0.5)
+        stop = low + 1
+    given = stop - 1 if published and not system.middle_within else min(stop - 1, depth)
+    lowest = low if published and not system.middle_within else max(0, low)
+    first, last = min(max(0, low), depth - 1), min(stop - 1, depth - 1)
+    if published and not system.first_slice:
+        first = max(0, low + 1)
+    if published and not system.last_slice:
+        last = min(stop - 1, depth) - 1
+    middle = min(max((lowest + given) // 2, 0), depth - 1)
+    return SliceSpan(min(first, middle), middle, max(last, middle))
+
+
+def published_network(network: Network, policy: SlicePolicy) -> Network:
+    """The network with its system as the chosen public inference has it.
+
+    Raises:
+        InputError: There is no second one.
+    """
+    if policy.inference == "submitted":
+        return network
+    system = network.system
+    if system.second is None:
+        raise InputError(f"inference of '{system.name}'", expected="submitted: there is no other", got=policy.inference)
+    return replace(network, system=replace(system.second, prompter=system.prompter))
 
 
 def covered_by_grid(shape: tuple[int, int], system: System) -> tuple[tuple[float, float], ...]:

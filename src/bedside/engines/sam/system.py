@@ -9,8 +9,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from bedside.engines.sam.framing import Frame, Framing
-from bedside.imaging.resize import Kernel
+from bedside.engines.sam.framing import Frame, Framing, SliceKernel
 
 Corners = tuple[float, float, float, float]
 """x0, y0, x1, y1 of a box that holds its last pixels, as the challenge writes them."""
@@ -34,7 +33,8 @@ class View:
 
 
 Prompter = Callable[[View, Corners, Corners], Mapping[str, NDArray[Any]]]
-"""Further inputs of the decoder for a box, given in the slice's pixels and on the grid."""
+"""Further inputs of the decoder for a box: in the slice's pixels, as it was given or else the extent of the mask before
+with ``System.room`` around it; and on the grid, as the decoder gets it."""
 
 
 def no_more(view: View, corners: Corners, on_grid: Corners) -> Mapping[str, NDArray[Any]]:
@@ -58,21 +58,29 @@ class System:
         probabilities: Whether probabilities and not logits are brought to the slice's size.
         follow: Where the mask is measured that gives the next slice's box: on the grid, or at full size.
         margin: By how much that box is enlarged on each side, in 256ths of the grid's side.
+        wide_map: Whether the map that gives the next box holds numbers of 16 bits and not bytes.
+        room: By how much it is enlarged where it is measured in the slice's own pixels, for ``prompter``.
         first_slice: Whether the team's own code answers the first slice of a box.
         last_slice: Whether it answers the last.
+        middle_within: Whether it cuts a box to the volume before it takes the middle.
         prompter: Makes the prompts that go with a box.
+        second: The system as another public inference of the same weights has it; None where there is but one.
     """
 
     name: str
     side: int
     framing: Framing = "pad"
-    kernel: Kernel = "area"
+    kernel: SliceKernel = "area"
     whole_boxes: bool = True
     half_pixel: bool = True
     answer_side: int = 256
     probabilities: bool = False
     follow: Literal["grid", "image"] = "grid"
     margin: float = 3.0
+    wide_map: bool = False
+    room: int = 3
     first_slice: bool = True
     last_slice: bool = True
+    middle_within: bool = False
     prompter: Prompter = field(default=no_more)
+    second: System | None = None

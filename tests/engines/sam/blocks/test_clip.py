@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from bedside.engines.sam.blocks.clip import DEVIATION, MEAN, Clip, ClipLayer
+from bedside.engines.sam.convert.parts import TowerPart
 from bedside.engines.sam.networks.mcp_medsam import CLIP_SIDE, CLIP_WIDTH
 
 pytestmark = pytest.mark.usefixtures("quiet_torch")
@@ -63,6 +64,9 @@ def test_pictures_are_normalised_cut_and_told_by_the_first_token(stirred: Stir, 
         tokens = reference(layer, 128, 2)(tokens)
     expected = tower.post_layernorm(tokens[:, 0]) @ clip.visual_projection.weight.T
     torch.testing.assert_close(clip.image_features(pictures), expected, rtol=1e-3, atol=1e-3)
+    # MCP-MedSAM hands pictures over as they are.
+    torch.testing.assert_close(clip.plain_features(normal), expected, rtol=1e-3, atol=1e-3)
+    torch.testing.assert_close(TowerPart(clip)(normal)[0], expected, rtol=1e-3, atol=1e-3)
 
 
 def test_a_text_is_told_by_its_last_token_which_has_seen_all(stirred: Stir) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import collections
+import functools
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -189,6 +191,68 @@ def test_code_is_refused_and_not_run(tmp_path: Path) -> None:
     path = saved(tmp_path / "w.pth", {**state_of("lite-medsam"), "extra": Call()})
     with pytest.raises(WeightsError, match="would execute code"):
         read_sam_checkpoint(path, "lite-medsam")
+    assert not (tmp_path / "victim").exists()
+
+
+class AttributeDict(dict[str, Any]):
+    """As Lightning keeps the arguments of a module's constructor."""
+
+    def __getattr__(self, key: str) -> Any:
+        return self[key]
+
+
+def lightning(prefix: str, state: State, **more: Any) -> Any:
+    """A checkpoint as a Lightning module with partially applied optimiser and schedulers saves it."""
+    parameter = torch.nn.Parameter(torch.ones(3))
+    optimiser = torch.optim.AdamW([parameter], lr=0.1)
+    parameter.grad = torch.ones(3)
+    optimiser.step()
+    arguments = AttributeDict(
+        image_encoder=torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.BatchNorm2d(4)),
+        optimizer=functools.partial(torch.optim.AdamW, lr=2e-6, weight_decay=5e-4),
+        scheduler=functools.partial(torch.optim.lr_scheduler.CosineAnnealingLR, T_max=345_000),
+        loss=collections.defaultdict(list, dice=[1.0], focal=[20.0]),
+        folder=Path("work"),
+        sizes={512, 1024},
+    )
+    return {
+        "epoch": 7,
+        "global_step": 345_000,
+        "pytorch-lightning_version": "2.2.1",
+        "state_dict": collections.OrderedDict(prefixed(prefix, state)),
+        "loops": {"fit_loop": {"state_dict": {}, "epoch_progress": {"total": {"ready": 8}}}},
+        "callbacks": {"ModelCheckpoint": {"best_model_path": "", "dirpath": Path("out")}},
+        "optimizer_states": [optimiser.state_dict()],
+        "lr_schedulers": [{"T_max": 345_000}],
+        "hparams_name": "kwargs",
+        "hyper_parameters": arguments,
+        **more,
+    }
+
+
+@pytest.mark.parametrize("name", ["medficientsam-l0", "medficientsam-l1", "medficientsam-l2"])
+def test_what_a_lightning_module_saves_is_read_and_nothing_else_of_it(name: str, tmp_path: Path) -> None:
+    state = state_of(name)
+    checkpoint = read_sam_checkpoint(saved(tmp_path / "w.ckpt", lightning("model.", state)), name)
+    assert checkpoint.tensors.keys() == state.keys()
+    assert checkpoint.layout == "state_dict > model."
+    key = "image_encoder.neck.output_ops.0.op_list.0.conv.bias"
+    assert torch.equal(checkpoint.tensors[key], torch.full((256,), 0.5))
+
+
+def test_what_a_lightning_checkpoint_names_is_not_called(tmp_path: Path) -> None:
+    class Call:
+        def __reduce__(self) -> Any:
+            return os.mkdir, (str(tmp_path / "victim"),)
+
+    path = saved(tmp_path / "w.ckpt", lightning("model.", state_of("lite-medsam"), extra=Call()))
+    assert read_sam_checkpoint(path, "lite-medsam").tensors.keys() == state_of("lite-medsam").keys()
+    assert not (tmp_path / "victim").exists()
+    # The place of a tensor is taken by what the file names: the tensor is missing.
+    state = state_of("lite-medsam")
+    state["image_encoder.neck.0.weight"] = Call()
+    with pytest.raises(WeightsError, match=r"1 missing \(image_encoder\.neck\.0\.weight\)"):
+        read_sam_checkpoint(saved(tmp_path / "x.ckpt", lightning("model.", state)), "lite-medsam")
     assert not (tmp_path / "victim").exists()
 
 

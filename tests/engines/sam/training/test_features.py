@@ -11,6 +11,7 @@ from torch import Tensor
 from bedside.core.errors import FormatError, WeightsError
 from bedside.core.modality import MODALITIES
 from bedside.data.store import Store
+from bedside.engines.sam.content import crop_input
 from bedside.engines.sam.networks.mcp_medsam import CLIP_SIDE, CLIP_WIDTH
 from bedside.engines.sam.training.features import FeatureBank, PublishedTower, StandInTower, compute_features, describe
 from bedside.engines.sam.training.slices import SliceTable
@@ -37,10 +38,10 @@ def test_features_are_those_of_what_each_object_s_box_holds(store: Store, tmp_pa
     part = table.slices[1]
     mask = part.mask(0, 1)
     rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
-    held = part.colours()[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    held = crop_input(part.colours()[rows[0] : rows[-1], columns[0] : columns[-1]], CLIP_SIDE)
     features = bank.read(part.key, 0, 1)
     assert features.shape == (CLIP_WIDTH,)
-    assert features[0] == pytest.approx(held.mean() / 255, abs=2e-3)
+    assert features[0] == pytest.approx(held.mean(), abs=2e-3)
     assert bank.text[:, 0].tolist() == [len(f"{name} Image") for name in MODALITIES]
     with pytest.raises(FormatError, match="two/9:0, value 1"):
         bank.read("two/9:0", 0, 1)

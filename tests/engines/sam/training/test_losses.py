@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import json
 import math
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -34,7 +37,61 @@ def test_dice_and_focal_loss_are_those_of_another_library(masks: tuple[Tensor, T
     dice = DiceLoss(sigmoid=True, squared_pred=True)(logits[:, None], truth[:, None])
     assert torch.allclose(squared_dice_loss(logits, truth), dice, atol=1e-6)
     focal = FocalLoss(gamma=2.0, alpha=0.25)(logits[:, None], truth[:, None])
-    assert torch.allclose(focal_loss(logits, truth), focal, atol=1e-6)
+    assert torch.allclose(focal_loss(logits, truth, 0.25), focal, atol=1e-6)
+    unweighted = FocalLoss(gamma=2.0)(logits[:, None], truth[:, None])
+    assert torch.allclose(focal_loss(logits, truth), unweighted, atol=1e-6)
+
+
+GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "losses.json").read_text())
+MEDFICIENTSAM = LossWeights(bce=0, focal=20, empty_overlap=0)
+TOTALS = {
+    "medficientsam total": MEDFICIENTSAM,
+    "lite-medsam, daft, swin-lite-medsam total": LossWeights(),
+    "rep-medsam total": LossWeights(squared=True),
+    "medsam total": LossWeights(iou=0),
+}
+
+
+def golden_masks() -> tuple[dict[str, Tensor], np.random.Generator]:
+    """Inputs of the public losses; see the golden folder."""
+    rng = np.random.default_rng(21)
+    logits = (2 * rng.standard_normal((3, 1, 32, 32))).astype(np.float32)
+    truth = (rng.random((3, 1, 32, 32)) < 0.3).astype(np.float32)
+    expected = rng.random((3, 1)).astype(np.float32)
+    found = {"logits": logits[:, 0], "expected": expected[:, 0], "truth": truth[:, 0]}
+    return {name: torch.from_numpy(value) for name, value in found.items()}, rng
+
+
+@pytest.mark.parametrize("total", TOTALS)
+def test_losses_are_those_of_the_public_code(total: str) -> None:
+    masks, _ = golden_masks()
+    assert float(mask_loss(**masks, weights=TOTALS[total])) == pytest.approx(GOLDEN["random"][total], rel=1e-5)
+
+
+def test_terms_are_those_of_the_public_code() -> None:
+    masks, rng = golden_masks()
+    logits, truth, wanted = masks["logits"], masks["truth"], GOLDEN["random"]
+    assert float(squared_dice_loss(logits, truth)) == pytest.approx(wanted["dice"], rel=1e-5)
+    assert float(focal_loss(logits, truth)) == pytest.approx(wanted["focal"], rel=1e-5)
+    assert float(overlap_loss(masks["expected"], logits, truth)) == pytest.approx(wanted["iou"], rel=1e-5)
+    tokens, maps = (torch.from_numpy(rng.standard_normal((3, 256)).astype(np.float32)) for _ in range(2))
+    scores = torch.from_numpy(rng.standard_normal((3, 11)).astype(np.float32))
+    contrast, seen = contrastive_loss(tokens, maps), F.cross_entropy(scores, torch.tensor([0, 3, 10]))
+    assert float(contrast) == pytest.approx(wanted["contrastive"], rel=1e-5)
+    assert float(seen) == pytest.approx(wanted["modality"], rel=1e-5)
+    total = mask_loss(**masks, weights=LossWeights()) + 0.01 * contrast + 0.01 * seen
+    assert float(total) == pytest.approx(wanted["mcp-medsam total"], rel=1e-5)
+
+
+def test_two_empty_masks_are_what_each_recipe_says() -> None:
+    masks, _ = golden_masks()
+    logits = -masks["logits"][:1].abs() - 0.1
+    empty = {"logits": logits, "expected": torch.tensor([0.3]), "truth": torch.zeros_like(logits)}
+    wanted = GOLDEN["empty truth and empty mask"]
+    assert float(mask_loss(**empty, weights=MEDFICIENTSAM)) == pytest.approx(wanted["medficientsam total"], rel=1e-5)
+    # The family's code divides 0 by 0 here; ours counts them as equal.
+    assert wanted["iou"] is None
+    assert float(overlap_loss(empty["expected"], logits, empty["truth"])) == pytest.approx(0.49)
 
 
 def test_a_right_answer_costs_nothing_and_a_wrong_one_everything() -> None:

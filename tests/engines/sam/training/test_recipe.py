@@ -80,6 +80,14 @@ def test_numbers_of_the_published_trainings() -> None:
     loss, sampling = of("medficientsam", "fine-tune", "loss", "sampling")
     assert (loss.dice, loss.bce, loss.focal, loss.iou) == (1, 0, 20, 1)
     assert (sampling.masks, sampling.enlargement, sampling.jitter, sampling.turns) == (5, 5, "whole", 0.5)
+    assert (loss.focal_alpha, loss.empty_overlap, sampling.box_grid) == (0, 0, 1024)
+    assert of("medficientsam", "fine-tune", "period", "gradient_clip") == [345_000, 0.5]
+    plateau = ["plateau", 0.9, 5]
+    assert of("swin-lite-medsam", "distil", "schedule", "decay", "patience") == plateau
+    assert of("daft", "distil", "schedule", "decay", "patience") == plateau
+    assert of("rep-medsam", "fine-tune", "sampling")[0].colours == 1
+    for name in ("swin-lite-medsam", "mcp-medsam"):
+        assert {s.sampling.flips for s in RECIPES[name].stages.values()} == {0}
     assert of("rep-medsam", "distil", *basics) == [16, 5, 5e-4, 0.01]
     assert of("rep-medsam", "fine-tune", *basics, "clip") == [16, 20, 1e-4, 0.01, "percentile"]
     assert of("rep-medsam", "fine-tune", "loss")[0].squared

@@ -9,6 +9,7 @@ from bedside.core.errors import InputError
 from bedside.core.modality import MODALITIES
 from bedside.data.prepare import object_table
 from bedside.data.store import Item, ItemInfo, Store
+from bedside.engines.sam.content import crop_input
 from bedside.engines.sam.training.sampling import SamSampler, SamSampling, quadrant_points
 from bedside.engines.sam.training.slices import SliceTable
 
@@ -139,6 +140,14 @@ def test_a_quarter_without_the_object_gives_the_centre() -> None:
     assert points[1:].tolist() == [[9.5, 9.5]] * 3
 
 
+def test_corners_can_be_whole_cells_of_another_grid() -> None:
+    mask = np.zeros((64, 64), dtype=np.uint8)
+    mask[20:50, 10:44] = 1
+    for grid, expected in ((0, [10, 20, 43, 49]), (128, [9.75, 19.75, 42.75, 48.75]), (32, [10.5, 20.5, 42.5, 48.5])):
+        config = replace(PLAIN, box_grid=grid, enlargement=0, flips=0.0)
+        assert SamSampler(table_of(mask), config, 0, 64).sample(0)["boxes"].tolist() == [expected]
+
+
 def test_content_and_modality_of_mcp(table: SliceTable) -> None:
     config = replace(PLAIN, prompts="content", flips=1.0)
     mask = np.zeros((64, 64), dtype=np.uint8)
@@ -147,9 +156,9 @@ def test_content_and_modality_of_mcp(table: SliceTable) -> None:
     assert sample["crops"].shape == (1, 3, 16, 16)
     assert sample["modality"].tolist() == [MODALITIES.index("US")]
     assert sample["object"].tolist() == [[0, 0, 1]]
-    # The crop is what the box holds, mirrored as the image is.
-    wanted = ((100 + np.arange(8, 24)) / 255)[::-1]
-    assert np.allclose(sample["crops"][0, 0], wanted[None], atol=1e-5)
+    # The crop is what the box holds but for its last pixels, mirrored as the image is.
+    held = np.broadcast_to((100 + np.arange(8, 23)).astype(np.uint8)[None, :, None], (15, 15, 3))
+    assert np.allclose(sample["crops"][0], crop_input(held, 16)[0, :, :, ::-1], atol=1e-5)
     with pytest.raises(InputError, match="modality of made/0:0"):
         SamSampler(table_of(mask, modality="photograph"), config, 0, 64).sample(0)
 

@@ -61,3 +61,5 @@ def test_rates_that_depend_on_the_step_alone() -> None:
     assert scale("cosine", 0, 10, 2, 0.5) == 1
     assert scale("cosine", 5, 10, 2, 0.5) == pytest.approx(0.5)
     assert scale("cosine", 10, 10, 2, 0.5) == pytest.approx(0)
+    # As torch's, it rises again after its period.
+    assert scale("cosine", 15, 10, 2, 0.5) == pytest.approx(0.5)

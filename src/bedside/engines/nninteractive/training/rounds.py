@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from bedside.engines.nninteractive.settings import InteractionSettings
+from bedside.engines.nninteractive.solid import ball_on_grid, clicked_cell
 from bedside.engines.nninteractive.stamps import click_stamp
 from bedside.engines.nninteractive.training.sampling import window_of_numbers
 from bedside.simulate.clicks import next_click
@@ -73,6 +74,13 @@ def paint_click(
         positive: Sign of the click.
     """
     pair = settings.pairs["points"]
+    if settings.painting == "solid":
+        place = window_of_numbers(window.cpu().numpy(), inputs.shape[-1])
+        held, ball = ball_on_grid(clicked_cell(voxel, place), inputs.shape[1:])
+        if not held.is_empty:
+            part = inputs[1 + pair[0 if positive else 1]][held.slices]
+            part[torch.from_numpy(ball.copy()).to(part.device)] = 1
+        return
     fading = {c for p in settings.pairs.values() for c in p} if settings.decay_of == "all" else set(pair)
     for channel in fading:
         inputs[1 + channel] *= settings.decay

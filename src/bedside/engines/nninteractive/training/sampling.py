@@ -6,6 +6,7 @@ voxel on every axis, and nothing is drawn from a global generator.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -18,6 +19,8 @@ from bedside.data.store import Item, Store
 from bedside.engines.nninteractive.channels import box_region
 from bedside.engines.nninteractive.cube import sample_image, sample_nearest
 from bedside.engines.nninteractive.nonzero import nonzero_statistics
+from bedside.engines.nninteractive.settings import Painting
+from bedside.engines.nninteractive.solid import short_profiles
 from bedside.engines.nninteractive.stamps import box_profiles
 from bedside.imaging.adaptive_crop import adaptive_window
 from bedside.imaging.window import Window
@@ -77,19 +80,31 @@ class CropSampler:
         grid: Cells along each side of the network's input.
         seed: Of everything random.
         click_share: Share that starts from a click instead of a box.
+        painting: "solid" draws boxes as the public code does, and each file as often as any other.
+        share: Of the volumes, chosen by a checksum of their names, that take part.
 
     Raises:
         InputError: The store has no volume to train on.
     """
 
-    def __init__(self, store: Store, grid: int, seed: int, click_share: float = 0.0) -> None:
+    def __init__(
+        self,
+        store: Store,
+        grid: int,
+        seed: int,
+        click_share: float = 0.0,
+        painting: Painting = "fading",
+        share: float = 1.0,
+    ) -> None:
         self._grid, self._seed, self._click_share = grid, seed, click_share
+        self._solid = painting == "solid"
         self._crops: dict[str, Crop] = {}
         self._pool: dict[str, list[Item]] = {}
         for item in store.items:
             # Map 0 holds whole labels, which is what the competition asks for.
-            if item.axes == 3 and item.info.variant == "image" and (item.objects[:, 0] == 0).any():
-                self._pool.setdefault(item.info.set_name, []).append(item)
+            usable = item.axes == 3 and item.info.variant == "image" and (item.objects[:, 0] == 0).any()
+            if usable and name_share(item.info.name) < share:
+                self._pool.setdefault("" if self._solid else item.info.set_name, []).append(item)
         if not self._pool:
             raise InputError("training store", expected="at least one volume with an object", got="none")
 
@@ -120,7 +135,7 @@ class CropSampler:
         else:
             region = box_region(middle_slice_box(truth, generator)[0])
             window = adaptive_window(region.start, region.stop, (self._grid,) * 3)
-            profiles = box_profiles(region, window)
+            profiles = short_profiles(region, window) if self._solid else box_profiles(region, window)
         return CropSample(
             image=sample_image(crop.image, window, crop.statistics),
             truth=sample_nearest(truth, window).astype(np.uint8),
@@ -145,6 +160,14 @@ class CropSampler:
             statistics = nonzero_statistics(array) if array.any() else (0.0, 1.0)
             self._crops[item.info.name] = Crop(array[region.slices], labels, statistics, values)
         return self._crops[item.info.name]
+
+
+def name_share(name: str) -> float:
+    """A number from 0 to 1 that is a name's own, spread evenly over names: how the public code parts its files.
+
+    It takes the path, so that its choice of files is another on every machine.
+    """
+    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:4], "big") / 2**32
 
 
 def window_numbers(window: Window) -> NDArray[np.int64]:

@@ -19,7 +19,7 @@ from torch.utils.data import Dataset
 from bedside.core.errors import InputError
 from bedside.data.store import Store
 from bedside.engines.nninteractive.network import DEPTHS, NAME, WIDTHS, NNInteractive
-from bedside.engines.nninteractive.settings import DECAY, InteractionSettings
+from bedside.engines.nninteractive.settings import DECAY, InteractionSettings, Painting
 from bedside.engines.nninteractive.training.rounds import ClickRule, begin_play, play_rounds
 from bedside.engines.nninteractive.training.sampling import CropSampler
 from bedside.train.activation import checkpoint_stage, measure_stages, plan_memory
@@ -48,6 +48,9 @@ class Options:
         decay: Factor by which each new prompt makes older ones fainter.
         clicks: "exact" for the competition's rule on the CPU, "fast" for the deepest error by erosions on the device.
         click_share: Share of samples that start from a click instead of a box.
+        painting: "fading" paints prompts as nnInteractive does; "solid" as the public code of the method, which also
+            draws every file as often as any other. Then nothing fades.
+        train_share: Share of the volumes, chosen by a checksum of their names, that is trained on.
         validation_clicks: Clicks after the first answer in a validation.
         widths: Channels of the network's stages.
         depths: Residual blocks of its stages.
@@ -60,6 +63,8 @@ class Options:
     decay: float = DECAY
     clicks: ClickRule = "exact"
     click_share: float = 0.0
+    painting: Painting = "fading"
+    train_share: float = 1.0
     validation_clicks: int = 5
     widths: tuple[int, ...] = WIDTHS
     depths: tuple[int, ...] = DEPTHS
@@ -77,6 +82,8 @@ class Options:
             "decay": (0 < self.decay <= 1, "above 0, 1 at most"),
             "clicks": (self.clicks in get_args(ClickRule), "exact or fast"),
             "click_share": (0 <= self.click_share <= 1, "between 0 and 1"),
+            "painting": (self.painting in get_args(Painting), "fading or solid"),
+            "train_share": (0 < self.train_share <= 1, "above 0, 1 at most"),
             "validation_clicks": (self.validation_clicks >= 0, "0 or more"),
             "widths": (len(self.widths) == len(DEPTHS) and min(self.widths) > 0, f"{len(DEPTHS)} whole numbers"),
             "depths": (len(self.depths) == len(DEPTHS) and min(self.depths) > 0, f"{len(DEPTHS)} whole numbers"),
@@ -117,12 +124,14 @@ class DynamicTask(Task):
                 "training setting batch", expected=f"a multiple of {options.micro_batch}", got=config.batch
             )
         self.micro_batch = options.micro_batch
-        self.settings = interaction_settings(options.decay)
+        self.settings = interaction_settings(options.decay, options.painting)
         self._config, self._options, self._device = config, options, device
         kept, held = divide_store(store, config.held_out)
-        self._sampler = CropSampler(kept, options.grid, config.seed, options.click_share)
+        self._sampler = CropSampler(
+            kept, options.grid, config.seed, options.click_share, options.painting, options.train_share
+        )
         usable = any(item.axes == 3 and item.info.variant == "image" and len(item.objects) for item in held.items)
-        self._held = CropSampler(held, options.grid, 1) if usable else None
+        self._held = CropSampler(held, options.grid, 1, painting=options.painting) if usable else None
 
     def build(self) -> NNInteractive:
         """The network with initial weights."""
@@ -216,6 +225,7 @@ class DynamicTask(Task):
                 "preferred_scribble_thickness": list(self.settings.scribble_thickness),
                 "interaction_decay": self.settings.decay,
                 "supported_interactions": dict(self.settings.supported),
+                "painting": self.settings.painting,
             },
             "patch": self._options.grid,
             "window": "adaptive-crop",
@@ -233,7 +243,7 @@ def create(config: TrainingConfig, store: Store, device: torch.device) -> Dynami
     return DynamicTask(config, store, device)
 
 
-def interaction_settings(decay: float) -> InteractionSettings:
+def interaction_settings(decay: float, painting: Painting = "fading") -> InteractionSettings:
     """Those of the public weights, with boxes that are more than one slice thick."""
-    settings = InteractionSettings(decay=decay)
+    settings = InteractionSettings(decay=1.0 if painting == "solid" else decay, painting=painting)
     return replace(settings, supported={**settings.supported, "bbox3d": True})

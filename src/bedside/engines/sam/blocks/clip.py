@@ -182,6 +182,11 @@ class Clip(nn.Module):
         out: Tensor = self.visual_projection(self.vision_model((crops - mean) / deviation))
         return out
 
+    def plain_features(self, crops: Tensor) -> Tensor:
+        """Pictures (n, 3, side, side), 0 to 1 and not normalised, as MCP-MedSAM hands them over, to (n, features)."""
+        out: Tensor = self.visual_projection(self.vision_model(crops))
+        return out
+
     def token_features(self, texts: Sequence[Sequence[int]]) -> Tensor:
         """Texts as numbers of tokens, begin and end included, to (len(texts), features)."""
         device = self.text_projection.weight.device

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from bedside.engines.sam.blocks.common import LayerNorm2d, Perceptron
-from bedside.engines.sam.blocks.two_way_transformer import TwoWayTransformer
+from bedside.engines.sam.blocks.two_way_transformer import EPSILON, TwoWayTransformer
 
 MASKS = 4
 """Masks that a decoder can draw: one that is meant to be right, and three for an ambiguous prompt."""
@@ -37,11 +37,12 @@ class TokenDecoder(nn.Module):
 
     Args:
         width: Features of tokens and of the image embedding.
+        epsilon: Of the transformer's normalisations.
     """
 
-    def __init__(self, width: int = 256) -> None:
+    def __init__(self, width: int = 256, epsilon: float = EPSILON) -> None:
         super().__init__()
-        self.transformer = TwoWayTransformer(width=width)
+        self.transformer = TwoWayTransformer(width=width, epsilon=epsilon)
         self.iou_token = nn.Embedding(1, width)
         self.mask_tokens = nn.Embedding(MASKS, width)
         self.output_hypernetworks_mlps = nn.ModuleList(
@@ -81,10 +82,11 @@ class MaskDecoder(TokenDecoder):
 
     Args:
         width: Features of tokens and of the image embedding.
+        epsilon: Of the transformer's normalisations.
     """
 
-    def __init__(self, width: int = 256) -> None:
-        super().__init__(width)
+    def __init__(self, width: int = 256, epsilon: float = EPSILON) -> None:
+        super().__init__(width, epsilon)
         self.output_upscaling = nn.Sequential(
             *upscaling(width, width // 4, norm=True), *upscaling(width // 4, width // 8, norm=False)
         )

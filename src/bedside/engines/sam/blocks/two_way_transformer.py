@@ -5,6 +5,9 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+EPSILON = 1e-5
+"""torch's own, which the published code keeps where it sets none."""
+
 
 class Attention(nn.Module):
     """Attention with separate projections, which may work in fewer features than it takes and gives.
@@ -57,18 +60,19 @@ class TwoWayBlock(nn.Module):
         hidden: Hidden features of the perceptron.
         first: Whether this is the first block, in which the tokens are nothing but their own positions yet: these are
             then neither added again nor kept beside the answer.
+        epsilon: Of the normalisations.
     """
 
-    def __init__(self, width: int, heads: int, hidden: int, *, first: bool) -> None:
+    def __init__(self, width: int, heads: int, hidden: int, *, first: bool, epsilon: float = EPSILON) -> None:
         super().__init__()
         self.first = first
         self.self_attn = Attention(width, heads)
-        self.norm1 = nn.LayerNorm(width)
+        self.norm1 = nn.LayerNorm(width, epsilon)
         self.cross_attn_token_to_image = Attention(width, heads, reduction=2)
-        self.norm2 = nn.LayerNorm(width)
+        self.norm2 = nn.LayerNorm(width, epsilon)
         self.mlp = TokenPerceptron(width, hidden)
-        self.norm3 = nn.LayerNorm(width)
-        self.norm4 = nn.LayerNorm(width)
+        self.norm3 = nn.LayerNorm(width, epsilon)
+        self.norm4 = nn.LayerNorm(width, epsilon)
         self.cross_attn_image_to_token = Attention(width, heads, reduction=2)
 
     def forward(
@@ -98,13 +102,18 @@ class TwoWayTransformer(nn.Module):
         width: Features of tokens and pixels.
         heads: Heads of every attention.
         hidden: Hidden features of the perceptrons.
+        epsilon: Of the normalisations; EfficientViT-SAM's code sets it lower than the others.
     """
 
-    def __init__(self, depth: int = 2, width: int = 256, heads: int = 8, hidden: int = 2048) -> None:
+    def __init__(
+        self, depth: int = 2, width: int = 256, heads: int = 8, hidden: int = 2048, epsilon: float = EPSILON
+    ) -> None:
         super().__init__()
-        self.layers = nn.ModuleList(TwoWayBlock(width, heads, hidden, first=n == 0) for n in range(depth))
+        self.layers = nn.ModuleList(
+            TwoWayBlock(width, heads, hidden, first=n == 0, epsilon=epsilon) for n in range(depth)
+        )
         self.final_attn_token_to_image = Attention(width, heads, reduction=2)
-        self.norm_final_attn = nn.LayerNorm(width)
+        self.norm_final_attn = nn.LayerNorm(width, epsilon)
 
     def forward(self, embedding: Tensor, positions: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
         """Let tokens and image attend to each other.

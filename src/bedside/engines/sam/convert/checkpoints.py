@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from bedside.core.errors import WeightsError
 from bedside.weights.card import file_sha256
-from bedside.weights.foreign import read_checkpoint
+from bedside.weights.foreign import STATE, NamesCodeError, read_checkpoint, read_lightning_state
 from bedside.weights.models import build_model, model_cards
 
 SUFFIXES = (".pth", ".pt", ".ckpt", ".bin", ".safetensors")
@@ -101,7 +101,14 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], str]:
     """
     if path.suffix == ".safetensors":
         return _unprefixed(_read_safetensors(path), [])
-    content = read_checkpoint(path)
+    try:
+        content = read_checkpoint(path)
+    except NamesCodeError:
+        # A Lightning module's constructor arguments lie beside its tensors, optimisers and networks among them.
+        state = read_lightning_state(path)
+        if not state:
+            raise
+        return _unprefixed(state, [STATE])
     layout = []
     table: Any = content
     for _ in WRAPPERS:

@@ -29,7 +29,8 @@ def import_sam(
 
     Args:
         name: Model in the registry.
-        source: Checkpoint, or a folder of them; see ``engines.sam.convert.checkpoints``.
+        source: Checkpoint, or a folder of them, see ``engines.sam.convert.checkpoints``; of DAFT also the folder of its
+            graphs, see ``engines.sam.convert.openvino_graphs``.
         folder: Where the files go.
         variant: Which set of the model's weights they are; "" for the first.
         precision: What large tensors are stored as.
@@ -56,6 +57,10 @@ def import_sam(
             got="none" if clip is None else f"'{clip}'",
             fix="name it by --clip DIR" if clip is None else None,
         )
+    from bedside.engines.sam.convert.openvino_graphs import holds_graphs, import_graphs
+
+    if holds_graphs(source):
+        return import_graphs(name, source, folder, variant=variant, origin=origin)
     from bedside.engines.sam.convert.checkpoints import network_skeleton, read_sam_checkpoint
     from bedside.engines.sam.convert.export import export_parts
 

@@ -191,7 +191,7 @@ class TowerPart(Part):
     def forward(self, crops: Tensor) -> tuple[Tensor, ...]:
         """(n, 3, 224, 224), 0 to 1, to (n, 512)."""
         # The text tower is left behind: its features are in the decoder's table.
-        return (Clip.image_features(self, crops),)  # type: ignore[arg-type]
+        return (Clip.plain_features(self, crops),)  # type: ignore[arg-type]
 
 
 def served_network(name: str, *, meta: bool = False) -> nn.Module:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bedside.engines.sam.blocks.efficientvit import EfficientViT
+from bedside.engines.sam.blocks.efficientvit import EPS, EfficientViT
 from bedside.engines.sam.blocks.sam import PromptableNetwork
 from bedside.engines.sam.blocks.sam_mask_decoder import MaskDecoder
 from bedside.engines.sam.blocks.sam_prompt_encoder import PromptEncoder
@@ -38,4 +38,4 @@ CARD = {
 def build(name: str = "daft") -> PromptableNetwork:
     """The network of one expert, with initial weights: images (b, 3, 256, 256), logits (n, 1, 256, 256)."""
     del name
-    return PromptableNetwork(EfficientViT("l0"), PromptEncoder(image_size=256), MaskDecoder())
+    return PromptableNetwork(EfficientViT("l0"), PromptEncoder(image_size=256), MaskDecoder(epsilon=EPS))

@@ -67,7 +67,7 @@ class ContentMasks(NamedTuple):
         logits: (n, 1, 4 * grid, 4 * grid); above 0 is the object.
         iou: (n, 1), the overlap with the truth that the network expects.
         modality_logits: (n, 11), the modality it sees; trained with cross entropy.
-        content_token: (n, 256), the attended content token.
+        content_token: (n, 256), the content token that goes into the decoder's transformer.
         content_map: (n, 256), the mean of the map of the crop; trained to resemble the token.
     """
 
@@ -93,7 +93,12 @@ class TwoLayers(nn.Module):
 
 
 class ResidualConvolutions(nn.Module):
-    """Two 3x3 convolutions added to their input, normalised between them and, where asked, at the end."""
+    """Two 3x3 convolutions added to their input, normalised between them.
+
+    Args:
+        channels: Of input and output.
+        norm_at_end: Whether what is added is normalised, and the sum goes through a LeakyReLU, as in the crop encoder.
+    """
 
     def __init__(self, channels: int, *, norm_at_end: bool) -> None:
         super().__init__()
@@ -105,7 +110,9 @@ class ResidualConvolutions(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(n, channels, y, x) to the same shape."""
         out: Tensor = self.conv2(F.leaky_relu(self.batch_norm1(self.conv1(x)), LEAK))
-        return x + (out if self.batch_norm2 is None else self.batch_norm2(out))
+        if self.batch_norm2 is None:
+            return x + out
+        return F.leaky_relu(x + self.batch_norm2(out), LEAK)
 
 
 class CropEncoder(nn.Module):
@@ -160,9 +167,6 @@ class ContentPromptEncoder(TokenEncoder):
 class ContentDecoder(MaskDecoder):
     """A mask decoder that steers the map by the attended content and modality before it is enlarged.
 
-    The notes that this follows leave two things open that no shape decides: the order in which the two steered maps
-    are joined, and which of the tokens the contrastive loss sees.
-
     Args:
         width: Features of tokens and of the image embedding.
     """
@@ -189,7 +193,7 @@ class ContentDecoder(MaskDecoder):
         tokens, attended = self.attend(embedding, positions, sparse, dense)
         content, modality = tokens[:, -2], tokens[:, -1]
         weight, bias = self.w_lin(modality), self.b_lin(modality)
-        by_modality = self.m_conv(_spread(weight) * attended + _spread(bias) + attended)
+        by_modality = self.m_conv(_spread(weight) * attended + (_spread(bias) + attended))
         by_content = self.convs(dense + attended + _spread(content))
         steered = self.c_conv(self.conv1(torch.cat((by_modality, by_content), dim=1)))
         masks = self.draw(tokens, self.output_upscaling(steered), multimask=False)
@@ -197,7 +201,7 @@ class ContentDecoder(MaskDecoder):
             logits=masks.logits,
             iou=masks.iou,
             modality_logits=self.category_prediction_head(weight + bias + modality),
-            content_token=content,
+            content_token=sparse[:, -2],
             content_map=dense.mean((2, 3)),
         )
 

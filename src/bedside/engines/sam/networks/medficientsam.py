@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bedside.engines.sam.blocks.efficientvit import EfficientViT, Size
+from bedside.engines.sam.blocks.efficientvit import EPS, EfficientViT, Size
 from bedside.engines.sam.blocks.sam import PromptableNetwork
 from bedside.engines.sam.blocks.sam_mask_decoder import MaskDecoder
 from bedside.engines.sam.blocks.sam_prompt_encoder import PromptEncoder
@@ -51,4 +51,4 @@ SIZES: dict[str, Size] = {"medficientsam-l0": "l0", "medficientsam-l1": "l1", "m
 
 def build(name: str = "medficientsam-l1") -> PromptableNetwork:
     """The network called ``name``, with initial weights: images (b, 3, 512, 512), logits (n, 1, 256, 256)."""
-    return PromptableNetwork(EfficientViT(SIZES[name]), PromptEncoder(image_size=512), MaskDecoder())
+    return PromptableNetwork(EfficientViT(SIZES[name]), PromptEncoder(image_size=512), MaskDecoder(epsilon=EPS))

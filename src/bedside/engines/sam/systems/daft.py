@@ -5,11 +5,11 @@ from __future__ import annotations
 from bedside.core.modality import modality_in
 from bedside.engines.sam.system import System
 
-SYSTEM = System("daft", side=256, last_slice=False)
+SYSTEM = System("daft", side=256, last_slice=False, wide_map=True)
 GENERAL = "daft"
 """Stem of the weights' files of the network that serves all other modalities."""
 BASELINE = "lite-medsam"
-"""What the submission used for ultrasound."""
+"""What the submission used for ultrasound, and for whatever modality it did not know."""
 _EXPERTS = {
     "CT": ("daft-ct", "daft-3d"),
     "MR": ("daft-3d",),
@@ -32,4 +32,4 @@ def all_experts() -> tuple[str, ...]:
 
 def experts(modality: str | None) -> tuple[str, ...]:
     """Weights that are to answer images of a modality, the best first; the first that is installed is used."""
-    return (*_EXPERTS.get(modality_in(modality) or "", ()), GENERAL)
+    return (*_EXPERTS.get(modality_in(modality) or "", (BASELINE,)), GENERAL)

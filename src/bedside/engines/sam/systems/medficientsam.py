@@ -1,11 +1,19 @@
-"""MedficientSAM in three sizes: longest side to 512, boxes as proportions, tight boxes from slice to slice."""
+"""MedficientSAM in three sizes: longest side to 512, tight boxes from slice to slice.
+
+Two inferences of the same weights are public. What was submitted, in C++, hands boxes over as proportions of the image;
+the Python scripts cut them to whole cells of the grid of 512, whose centres the network then takes. The first resizes
+bytes by OpenCV, the second by torch.
+"""
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from bedside.engines.sam.system import System
 
-SYSTEMS = tuple(
-    System(
+
+def _system(name: str) -> System:
+    submitted = System(
         name,
         side=512,
         kernel="linear",
@@ -15,6 +23,9 @@ SYSTEMS = tuple(
         follow="image",
         margin=0.0,
         last_slice=False,
+        middle_within=True,
     )
-    for name in ("medficientsam-l0", "medficientsam-l1", "medficientsam-l2")
-)
+    return replace(submitted, second=replace(submitted, kernel="linear-torch", whole_boxes=True, half_pixel=True))
+
+
+SYSTEMS = tuple(_system(name) for name in ("medficientsam-l0", "medficientsam-l1", "medficientsam-l2"))

@@ -71,7 +71,7 @@ class PublishedTower:
     @torch.no_grad()
     def image_features(self, crops: Tensor) -> Tensor:
         """See ``FeatureTower``."""
-        return self.clip.image_features(crops)
+        return self.clip.plain_features(crops)
 
     @torch.no_grad()
     def text_features(self, texts: Sequence[str]) -> Tensor:

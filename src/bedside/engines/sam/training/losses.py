@@ -16,7 +16,9 @@ from torch import Tensor
 from bedside.core.errors import InputError
 
 SMOOTHING = 1e-5
-FOCAL_ALPHA, FOCAL_GAMMA = 0.25, 2.0
+FOCAL_GAMMA = 2.0
+UNION = 1e-7
+"""Added to the union of two masks, as in MedficientSAM's code."""
 Distance = Literal["mse", "l1"]
 
 
@@ -29,7 +31,10 @@ class LossWeights:
         dice: Weight of the Dice loss.
         bce: Weight of the binary cross-entropy.
         focal: Weight of the focal loss.
+        focal_alpha: Share of the object in the focal loss, the ground has the rest; 0 for none, as published.
         iou: Weight of the squared error of the expected overlap.
+        empty_overlap: Overlap that two empty masks count as. MedficientSAM's code makes it 0; in that of LiteMedSAM's
+            family it is 0 / 0, which spoils the step, and here 1: two empty masks agree.
         contrastive: Weight of the contrast between content tokens and content maps, of MCP-MedSAM.
         modality: Weight of the cross-entropy of the modality, of MCP-MedSAM.
         squared: Whether each term is squared before they are added, as in Rep-MedSAM's code.
@@ -39,7 +44,9 @@ class LossWeights:
     dice: float = 1.0
     bce: float = 1.0
     focal: float = 0.0
+    focal_alpha: float = 0.0
     iou: float = 1.0
+    empty_overlap: float = 1.0
     contrastive: float = 0.0
     modality: float = 0.0
     squared: bool = False
@@ -48,6 +55,9 @@ class LossWeights:
         if self.embedding not in get_args(Distance):
             raise InputError("loss.embedding", expected=f"one of {', '.join(get_args(Distance))}", got=self.embedding)
         weights = (self.dice, self.bce, self.focal, self.iou, self.contrastive, self.modality)
+        for name in ("focal_alpha", "empty_overlap"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise InputError(f"loss.{name}", expected="a share from 0 to 1", got=getattr(self, name))
         if min(weights) < 0 or not any(weights):
             raise InputError("loss", expected="weights from 0, one of them above", got=weights)
 
@@ -66,20 +76,28 @@ def squared_dice_loss(logits: Tensor, truth: Tensor) -> Tensor:
     return (1 - (2 * overlap + SMOOTHING) / (total + SMOOTHING)).mean()
 
 
-def focal_loss(logits: Tensor, truth: Tensor) -> Tensor:
-    """Cross-entropy that counts what is known already for little (Lin et al., 2017), averaged over cells."""
+def focal_loss(logits: Tensor, truth: Tensor, alpha: float = 0.0) -> Tensor:
+    """Cross-entropy that counts what is known already for little (Lin et al., 2017), averaged over cells.
+
+    Args:
+        logits: (prompts, y, x).
+        truth: float 0/1, of the same shape.
+        alpha: Weight of the object, that of the ground being the rest; 0 weighs neither.
+    """
     entropy = F.binary_cross_entropy_with_logits(logits, truth, reduction="none")
     right = torch.exp(-entropy)
-    share = FOCAL_ALPHA * truth + (1 - FOCAL_ALPHA) * (1 - truth)
-    return (share * (1 - right) ** FOCAL_GAMMA * entropy).mean()
+    hard = (1 - right) ** FOCAL_GAMMA * entropy
+    return ((alpha * truth + (1 - alpha) * (1 - truth)) * hard).mean() if alpha else hard.mean()
 
 
-def overlap_loss(expected: Tensor, logits: Tensor, truth: Tensor) -> Tensor:
-    """Squared error of the overlap (IoU) that the network expects of its masks, ``expected`` (prompts,)."""
+def overlap_loss(expected: Tensor, logits: Tensor, truth: Tensor, empty: float = 1.0) -> Tensor:
+    """Squared error of the overlap (IoU) that the network expects of its masks, ``expected`` (prompts,).
+
+    ``empty`` is the overlap that two empty masks count as.
+    """
     drawn, wanted = (logits.detach() > 0).flatten(1), (truth > 0).flatten(1)
     union = (drawn | wanted).sum(1)
-    # Two empty masks agree.
-    actual = torch.where(union > 0, (drawn & wanted).sum(1) / union.clamp(min=1), torch.ones_like(expected))
+    actual = torch.where(union > 0, (drawn & wanted).sum(1) / (union + UNION), torch.full_like(expected, empty))
     return F.mse_loss(expected, actual)
 
 
@@ -112,9 +130,9 @@ def mask_loss(logits: Tensor, expected: Tensor, truth: Tensor, weights: LossWeig
     if weights.bce:
         terms.append((weights.bce, F.binary_cross_entropy_with_logits(logits, truth)))
     if weights.focal:
-        terms.append((weights.focal, focal_loss(logits, truth)))
+        terms.append((weights.focal, focal_loss(logits, truth, weights.focal_alpha)))
     if weights.iou:
-        terms.append((weights.iou, overlap_loss(expected, logits, truth)))
+        terms.append((weights.iou, overlap_loss(expected, logits, truth, weights.empty_overlap)))
     total = torch.zeros((), device=logits.device)
     for weight, term in terms:
         total = total + weight * (term.square() if weights.squared else term)

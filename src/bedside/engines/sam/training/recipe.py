@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import Any, Literal, cast
 
 from bedside.core.errors import InputError
-from bedside.engines.sam.framing import Framing
+from bedside.engines.sam.framing import Framing, SliceKernel
 from bedside.engines.sam.training.settings import StageSettings
-from bedside.imaging.resize import Kernel
 from bedside.train.config import TrainingConfig, settings_from_dict
 
 RANDOM = "random"
@@ -36,7 +35,7 @@ class TeacherSettings:
     weights: str = ""
     side: int = 1024
     framing: Framing = "stretch"
-    kernel: Kernel = "cubic"
+    kernel: SliceKernel = "cubic"
 
 
 @dataclass(frozen=True)

@@ -12,10 +12,9 @@ from numpy.typing import NDArray
 from bedside.core.errors import InputError
 from bedside.core.modality import MODALITIES
 from bedside.engines.sam.content import content_crop, crop_input
-from bedside.engines.sam.framing import Frame, Framing
+from bedside.engines.sam.framing import Frame, Framing, SliceKernel
 from bedside.engines.sam.training.augmentation import Turn, apply_flip, apply_turn, draw_flip, draw_turn, jitter_colours
 from bedside.engines.sam.training.slices import By, LabelledSlice, SliceTable
-from bedside.imaging.resize import Kernel
 from bedside.simulate.strokes import stroke_within
 
 MAXIMUM_TRIES = 20
@@ -40,6 +39,8 @@ class SamSampling:
         jitter: "sides" draws the enlargement of every side, "whole" one for all four.
         half_pixel: Whether corners name cells, so that the network measures at their centres; else corners are
             proportions of the image, from which the network's half cell is taken off.
+        box_grid: Side of the grid on which corners are cut to whole cells, whose centres the network then takes, where
+            that is another than the input's; 0 for none.
         flips: Chance of each axis to be mirrored.
         turns: Chance of a shift, scaling and rotation.
         colours: Chance of changed colours.
@@ -49,12 +50,13 @@ class SamSampling:
 
     side: int = 256
     framing: Framing = "pad"
-    kernel: Kernel = "area"
+    kernel: SliceKernel = "area"
     by: By = "slice"
     masks: int = 1
     enlargement: int = 5
     jitter: Jitter = "sides"
     half_pixel: bool = True
+    box_grid: int = 0
     flips: float = 0.5
     turns: float = 0.0
     colours: float = 0.0
@@ -63,6 +65,8 @@ class SamSampling:
     def __post_init__(self) -> None:
         if self.side < 32 or self.side % 32:
             raise InputError("sampling.side", expected="a multiple of 32", got=self.side)
+        if self.box_grid < 0:
+            raise InputError("sampling.box_grid", expected="0 or more", got=self.box_grid)
         if self.masks < 1 or self.enlargement < 0:
             raise InputError(
                 "sampling", expected="masks from 1, enlargement from 0", got=(self.masks, self.enlargement)
@@ -70,7 +74,7 @@ class SamSampling:
         for name in ("flips", "turns", "colours"):
             if not 0 <= getattr(self, name) <= 1:
                 raise InputError(f"sampling.{name}", expected="a chance from 0 to 1", got=getattr(self, name))
-        choices = {"framing": Framing, "kernel": Kernel, "by": By, "jitter": Jitter, "prompts": Prompts}
+        choices = {"framing": Framing, "kernel": SliceKernel, "by": By, "jitter": Jitter, "prompts": Prompts}
         for name, kind in choices.items():
             if getattr(self, name) not in get_args(kind):
                 raise InputError(
@@ -195,8 +199,8 @@ class SamSampler:
     def _prompts(self, mask: NDArray[np.bool_], box: Corners, generator: np.random.Generator) -> Arrays:
         step = self.config.side // self._truth_side
         truth = mask[step // 2 :: step, step // 2 :: step]
-        boxes = np.array(box, dtype=np.float32) - (0.0 if self.config.half_pixel else 0.5)
-        entry: Arrays = {"boxes": boxes.astype(np.float32), "truth": truth.astype(np.uint8)}
+        boxes = self._corners(box)
+        entry: Arrays = {"boxes": boxes, "truth": truth.astype(np.uint8)}
         if self.config.prompts != "points":
             return entry
         x0, y0, x1, y1 = (corner // step for corner in box)
@@ -204,6 +208,16 @@ class SamSampler:
         rectangle[y0 : y1 + 1, x0 : x1 + 1] = True
         scribble = stroke_within(rectangle, (x0, y0, x1 + 1, y1 + 1), generator)
         return entry | {"points": quadrant_points(mask, box, generator), "scribble": scribble[None]}
+
+    def _corners(self, box: Corners) -> NDArray[np.float32]:
+        """Corners as the network takes them, which adds half a cell of its own input to each."""
+        corners = np.array(box, dtype=np.float64)
+        side, grid = self.config.side, self.config.box_grid
+        if grid:
+            corners = (np.floor(corners * grid / side) + 0.5) * side / grid - 0.5
+        elif not self.config.half_pixel:
+            corners -= 0.5
+        return corners.astype(np.float32)
 
     def _content(
         self, part: LabelledSlice, colours: NDArray[np.uint8], frame: Frame, box: Corners, flip: int
@@ -220,7 +234,7 @@ class SamSampler:
         }
 
 
-def fit_slice(part: LabelledSlice, side: int, framing: Framing, kernel: Kernel) -> NDArray[np.float32]:
+def fit_slice(part: LabelledSlice, side: int, framing: Framing, kernel: SliceKernel) -> NDArray[np.float32]:
     """A slice on a grid, float32 (3, side, side), 0 to 1."""
     colours = part.colours()
     return Frame.of((colours.shape[0], colours.shape[1]), side, framing).fit(colours, kernel)

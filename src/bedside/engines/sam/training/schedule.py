@@ -88,14 +88,14 @@ def scale(schedule: Schedule, step: int, steps: int, epoch_steps: int, decay: fl
     """What a schedule that depends on the step alone multiplies the learning rate by.
 
     Args:
-        schedule: "exponential" falls by ``decay`` from epoch to epoch, "cosine" to 0 over the stage.
+        schedule: "exponential" falls by ``decay`` from epoch to epoch, "cosine" to 0 over ``steps`` and then back up.
         step: From 0.
-        steps: Of the stage.
+        steps: Of the stage, or of the cosine's fall.
         epoch_steps: Of an epoch.
         decay: Of "exponential".
     """
     if schedule == "exponential":
         return float(decay ** (step // epoch_steps))
     if schedule == "cosine":
-        return 0.5 * (1 + math.cos(math.pi * min(1.0, step / steps)))
+        return 0.5 * (1 + math.cos(math.pi * step / steps))
     return 1.0

@@ -31,6 +31,8 @@ class StageSettings:
         schedule: How the learning rate goes on: see ``schedule``.
         decay: By which it falls, on a plateau or from epoch to epoch.
         patience: Epochs without a better loss before a plateau.
+        period: Steps over which "cosine" falls to 0, after which it rises again; 0 for the stage's own. A run whose
+            ``steps`` are given falls over those.
         last_epoch_rate: Learning rate of the last epoch; 0 for that of the schedule.
         clip: "norm" limits gradients to ``gradient_clip``, "percentile" to that of the norms so far.
         gradient_clip: Largest norm of the gradient, 0 for any.
@@ -56,6 +58,7 @@ class StageSettings:
     schedule: Schedule = "constant"
     decay: float = 0.9
     patience: int = 5
+    period: int = 0
     last_epoch_rate: float = 0.0
     clip: Clip = "norm"
     gradient_clip: float = 0.0
@@ -83,6 +86,7 @@ class StageSettings:
             "steps",
             "weight_decay",
             "patience",
+            "period",
             "last_epoch_rate",
             "gradient_clip",
             "slices",

@@ -263,7 +263,8 @@ class SamTask(Task):
             return settings.last_epoch_rate
         if settings.schedule == "plateau":
             return config.learning_rate * self._plateau.factor
-        return config.learning_rate * scale(settings.schedule, step, config.steps, each, settings.decay)
+        period = settings.period if settings.period and not settings.steps else config.steps
+        return config.learning_rate * scale(settings.schedule, step, period, each, settings.decay)
 
     def clip(self, network: nn.Module, config: TrainingConfig) -> float:
         """To a fixed norm, or by the norms so far."""
