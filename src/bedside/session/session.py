@@ -14,12 +14,8 @@ from numpy.typing import NDArray
 from bedside.core.errors import InputError, PromptError
 from bedside.core.image import Image
 from bedside.core.labels import OverlapPolicy, merge_masks
-from bedside.core.prompts import (
-    InitialMask,
-    Point,
-    Prompt,
-    place_prompt,
-)
+from bedside.core.placed import PlacedPrompt
+from bedside.core.prompts import InitialMask, Point, Prompt
 from bedside.core.region import Region
 from bedside.session.answers import Answers
 from bedside.session.gestures import Gestures
@@ -63,7 +59,7 @@ class Session(Gestures):
         self._device = device
         self._segmenter = segmenter or open_segmenter(model or default_model(self.image.shape), device)
         self._segmenter.set_image(self.image)
-        self._answers = Answers(self._segmenter, Canvas(self.image.shape))
+        self._answers = Answers(self._segmenter, self.image.geometry, Canvas(self.image.shape))
         self._states: dict[int, ObjectState] = {}
         self._current: int | None = None
         self._last_prompt = 0
@@ -83,7 +79,7 @@ class Session(Gestures):
     @property
     def capabilities(self) -> Capabilities:
         """What prompts the model takes."""
-        return self._segmenter.capabilities
+        return self._answers.capabilities
 
     @property
     def objects(self) -> tuple[SessionObject, ...]:
@@ -122,11 +118,13 @@ class Session(Gestures):
 
     # Prompts
 
-    def add(self, prompt: Prompt, *, predict: bool = True, object_id: int | None = None) -> Region | None:
+    def add(
+        self, prompt: Prompt | PlacedPrompt, *, predict: bool = True, object_id: int | None = None
+    ) -> Region | None:
         """Add a prompt of any kind to an object and have the model answer.
 
         Args:
-            prompt: The prompt, in either frame.
+            prompt: The prompt, in either frame, or one that was placed on the image's grid already.
             predict: False keeps the prompt back, to be answered together with the next one that is predicted.
             object_id: The object; the current one by default, which is begun where there is none yet.
 
@@ -139,7 +137,7 @@ class Session(Gestures):
         """
         placed = self._place(prompt)
         state = self._state(object_id) if object_id is not None or self._states else None
-        event = Prompted(self._last_prompt + 1, prompt, bool(predict))
+        event = Prompted(self._last_prompt + 1, placed.given, bool(predict))
         if event.predict:
             before = state.history.prompts if state else ()
             self._answers.check_start([*before, event], state.mask if state else PackedMask.empty(self.image.ndim))
@@ -151,7 +149,7 @@ class Session(Gestures):
         # An object that was begun for this prompt is kept only now that the prompt was answered.
         if self._current is None:
             self._current = state.journal.id
-        return changed if event.predict or isinstance(prompt, InitialMask) else None
+        return changed if event.predict or isinstance(placed.given, InitialMask) else None
 
     def undo(self, object_id: int | None = None) -> Region | None:
         """Undo the last prompt or removal of an object.
@@ -328,13 +326,13 @@ class Session(Gestures):
         Raises:
             PromptError: The model cannot take one of its prompts. The session stays as it was.
         """
-        placed: dict[int, Prompt] = {}
+        placed: dict[int, PlacedPrompt] = {}
         for item in journal.objects:
             for event in item.events:
                 if isinstance(event, Prompted):
                     placed[event.id] = self._place(event.prompt)
         # Prompt numbers of the two journals mean different prompts, so nothing remembered may be used.
-        answers = Answers(self._segmenter, Canvas(self.image.shape), placed=placed)
+        answers = Answers(self._segmenter, self.image.geometry, Canvas(self.image.shape), placed=placed)
         states: dict[int, ObjectState] = {}
         for item in journal.objects:
             past = history(item.events)
@@ -367,17 +365,17 @@ class Session(Gestures):
     def _stamp(self) -> ImageStamp:
         return ImageStamp.of(self.image)
 
-    def _place(self, prompt: Prompt) -> Prompt:
+    def _place(self, prompt: Prompt | PlacedPrompt) -> PlacedPrompt:
         """The prompt on the image's grid, checked against the image and the model."""
-        can = self._segmenter.capabilities
-        kinds = can.prompt_kinds if prompt.positive else can.negative_kinds
+        given = prompt.given if isinstance(prompt, PlacedPrompt) else prompt
+        kinds = self.capabilities.prompt_kinds if given.positive else self.capabilities.negative_kinds
         # A mask needs no leave of the model: it takes the place of the current one without asking it.
-        if prompt.kind != InitialMask.kind and prompt.kind not in kinds:
-            sign = "" if prompt.positive else "negative "
+        if given.kind != InitialMask.kind and given.kind not in kinds:
+            sign = "" if given.positive else "negative "
             raise PromptError(
-                f"{self.model} takes no {sign}{prompt.kind} prompts", expected=f"{sign}{', '.join(sorted(kinds))}"
+                f"{self.model} takes no {sign}{given.kind} prompts", expected=f"{sign}{', '.join(sorted(kinds))}"
             )
-        return place_prompt(prompt, self.image.geometry)
+        return PlacedPrompt.of(prompt, self.image.geometry)
 
     def _happen(self, state: ObjectState, event: Event) -> Region:
         """Let ``event`` happen to an object: nothing is kept unless the mask that follows could be made."""
