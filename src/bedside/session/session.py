@@ -90,7 +90,12 @@ class Session(Gestures):
     @property
     def current(self) -> SessionObject | None:
         """The object that prompts go to; None before the first."""
-        return next((o for o in self.objects if o.id == self._current), None)
+        state = self._states.get(self._current) if self._current is not None else None
+        if state is None:
+            return None
+        # Alone, as the views of all the others would be made for nothing.
+        label = 1 + list(self._states).index(state.journal.id)
+        return state.view(label, self._answers.quality(state.history.prompts))
 
     def add_object(self, name: str | None = None, colour: str | None = None) -> SessionObject:
         """Begin a new object, which becomes the current one.
