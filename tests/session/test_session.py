@@ -71,7 +71,7 @@ def test_a_new_prompt_after_undo_forgets_what_was_undone(squares: NDArray[np.uin
 
 def test_a_forgotten_step_is_predicted_anew(squares: NDArray[np.uint8], grower: Any) -> None:
     session = Session(squares, segmenter=grower)
-    session._answers = Answers(grower, Canvas(squares.shape), cache_bytes=0)
+    session._answers = Answers(grower, session.image.geometry, Canvas(squares.shape), cache_bytes=0)
     box_and_click(session)
     corrected = session.mask
     session.undo()

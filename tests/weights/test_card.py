@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
 
 from bedside.core.errors import WeightsError
-from bedside.weights.card import CARD_FORMAT, WeightsCard, file_sha256
+from bedside.weights.card import CARD_FORMAT, WeightsCard, file_sha256, read_card, results_path
+from bedside.weights.store import BUNDLED, WeightsFiles, bundled_names
 
 CARD = WeightsCard(
     name="bedside-2d",
@@ -29,6 +31,69 @@ def test_a_card_comes_back_as_it_was(tmp_path: Path) -> None:
     assert WeightsCard.load(path) == CARD
     fields = json.loads(path.read_text(encoding="utf-8"))
     assert fields["format"] == CARD_FORMAT
+
+
+def test_results_lie_apart_and_are_read_when_asked_for(tmp_path: Path) -> None:
+    path = tmp_path / "bedside-2d.json"
+    CARD.save(path)
+    own = json.loads(path.read_text(encoding="utf-8"))
+    assert not own.keys() & {"data", "metrics"}
+    assert own["training"] == CARD.training
+    results = tmp_path / "bedside-2d.results.json"
+    card = WeightsCard.load(path)
+    results.write_text("no JSON", encoding="utf-8")
+    assert card.sha256 == CARD.sha256
+    with pytest.raises(WeightsError, match=r"results of weights bedside-2d\.results\.json: expected JSON"):
+        card.metrics["DSC"]
+
+
+def test_results_survive_what_else_is_changed_on_the_card(tmp_path: Path) -> None:
+    path = tmp_path / "m.json"
+    CARD.save(path)
+    replace(WeightsCard.load(path), calibration={"expected": [0, 1]}).save(path)
+    assert WeightsCard.load(path) == replace(CARD, calibration={"expected": [0, 1]})
+    replace(CARD, data=(), metrics={}).save(path)
+    assert not (tmp_path / "m.results.json").exists()
+    assert WeightsCard.load(path).metrics == {}
+
+
+def test_results_of_other_weights_are_none_of_theirs(tmp_path: Path) -> None:
+    path = tmp_path / "m.json"
+    CARD.save(path)
+    fields = json.loads(path.read_text(encoding="utf-8"))
+    path.write_text(json.dumps({**fields, "sha256": "cd" * 32}), encoding="utf-8")
+    card = WeightsCard.load(path)
+    assert card.metrics == {}
+    assert len(card.data) == 0
+
+
+def test_a_card_of_one_file_is_read_as_before(tmp_path: Path) -> None:
+    path = tmp_path / "m.json"
+    content = {"format": CARD_FORMAT, **asdict(CARD)}
+    path.write_text(json.dumps(content), encoding="utf-8")
+    (tmp_path / "m.results.json").write_text("of the weights before", encoding="utf-8")
+    assert WeightsCard.load(path) == CARD
+    # Written again, it becomes two.
+    WeightsCard.load(path).save(path)
+    assert WeightsCard.load(path) == CARD
+    assert "metrics" not in json.loads(path.read_text(encoding="utf-8"))
+
+
+def test_a_card_is_parsed_once_and_again_when_it_changed(tmp_path: Path) -> None:
+    path = tmp_path / "m.json"
+    CARD.save(path)
+    assert read_card(path) is read_card(path)
+    replace(CARD, version="1.2.1").save(path)
+    assert read_card(path).version == "1.2.1"
+
+
+def test_bundled_cards_are_small() -> None:
+    for name in bundled_names():
+        files = WeightsFiles.in_folder(name, BUNDLED)
+        if results_path(files.card_path).exists():
+            assert files.card_path.stat().st_size < 8000
+        assert files.card.metrics["evaluation"]
+        assert files.card.data
 
 
 def test_a_short_card_comes_back_too(tmp_path: Path) -> None:

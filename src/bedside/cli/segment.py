@@ -18,6 +18,7 @@ from bedside.core.errors import InputError
 if TYPE_CHECKING:
     from bedside.cli.stages import Stages
     from bedside.core.image import Image
+    from bedside.core.placed import PlacedPrompt
     from bedside.core.prompts import Prompt
     from bedside.session import Session
     from bedside.session.journal import Journal
@@ -239,9 +240,9 @@ def _check_prompts(job: Job) -> tuple[Journal | None, list[Prompt]]:
     return None, job.flags.typed()
 
 
-def _check_against(job: Job, image: Image, journal: Journal | None, typed: list[Prompt]) -> list[Prompt]:
-    """All prompts of the options, checked against the image before a model is loaded; a journal is checked too."""
-    from bedside.core.prompts import place_prompt
+def _check_against(job: Job, image: Image, journal: Journal | None, typed: list[Prompt]) -> list[PlacedPrompt]:
+    """All prompts of the options, placed on the image before a model is loaded; a journal is checked too."""
+    from bedside.core.placed import PlacedPrompt
     from bedside.session.journal import Prompted
     from bedside.session.opening import check_journal
 
@@ -249,15 +250,12 @@ def _check_against(job: Job, image: Image, journal: Journal | None, typed: list[
         check_journal(journal, image)
         for event in (event for item in journal.objects for event in item.events):
             if isinstance(event, Prompted):
-                place_prompt(event.prompt, image.geometry)
+                PlacedPrompt.of(event.prompt, image.geometry)
         return []
-    prompts = [*job.flags.drawn(image), *typed]
-    for prompt in prompts:
-        place_prompt(prompt, image.geometry)
-    return prompts
+    return [PlacedPrompt.of(prompt, image.geometry) for prompt in (*job.flags.drawn(image), *typed)]
 
 
-def _answer(session: Session, prompts: list[Prompt]) -> None:
+def _answer(session: Session, prompts: list[PlacedPrompt]) -> None:
     """All prompts as one object, answered together."""
     for prompt in prompts[:-1]:
         session.add(prompt, predict=False)

@@ -68,6 +68,7 @@ class LoadedSegmenter:
         weights_sha256: Checksum of its weights.
         experts: Checksum of the weights of each further network that may answer in its place, by their stem.
         notice: One line that has to be shown of the weights' licence; None where it sets no conditions of use.
+        segmenter: What answers, for a wrapper that takes the place of this one.
     """
 
     def __init__(self, segmenter: Segmenter, graph: Graph, request: EngineRequest) -> None:
@@ -80,17 +81,17 @@ class LoadedSegmenter:
         self.weights_sha256 = card.sha256
         self.experts: Mapping[str, str] = getattr(segmenter, "experts", {})
         self.notice = licence_notice(self.name, card.licence) if card.licence in TERMS else None
-        self._segmenter = segmenter
+        self.segmenter = segmenter
 
     def set_image(self, image: Image) -> None:
         """Prepare ``image``; see ``protocol.Segmenter``."""
-        self._segmenter.set_image(image)
+        self.segmenter.set_image(image)
 
     def predict(
         self, prompts: Sequence[Prompt], previous: NDArray[np.uint8] | None = None, fresh: int = 1
     ) -> Prediction:
         """Answer the prompts; see ``protocol.Segmenter``."""
-        return self._segmenter.predict(prompts, previous, fresh)
+        return self.segmenter.predict(prompts, previous, fresh)
 
     def predict_object(self, prompts: Sequence[Prompt], number: int) -> Prediction:
         """Answer the prompts of one of several objects; see ``protocol.Numbering``."""
@@ -104,9 +105,9 @@ class LoadedSegmenter:
         Raises:
             InputError: The model does not say.
         """
-        if not isinstance(self._segmenter, Suggesting):
+        if not isinstance(self.segmenter, Suggesting):
             raise InputError(f"model '{self.name}'", expected="one that suggests clicks", got="one that does not")
-        return self._segmenter.suggest(prompts, mask)
+        return self.segmenter.suggest(prompts, mask)
 
 
 def card_capabilities(card: ModelCard, dimensions: tuple[int, ...], *, flat_boxes: bool = False) -> Capabilities:

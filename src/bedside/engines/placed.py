@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from bedside.core.errors import PromptError
 from bedside.core.image import Image
-from bedside.core.prompts import InitialMask, Prompt, place_prompt
+from bedside.core.placed import place_prompts
+from bedside.core.prompts import InitialMask, Prompt
 from bedside.engines.protocol import Capabilities
 from bedside.imaging.window import Window
 
@@ -43,8 +44,8 @@ class PlacedMask:
         return (values > 0.5).astype(np.float32)
 
 
-def check_prompts(prompts: Sequence[Prompt], image: Image, capabilities: Capabilities) -> list[Prompt]:
-    """The prompts in the frame ``index``, each checked against the image and the segmenter.
+def check_prompts(prompts: Sequence[Prompt], image: Image, capabilities: Capabilities) -> Sequence[Prompt]:
+    """The prompts in the frame ``index``, each checked against the segmenter and, if it was not yet, the image.
 
     Raises:
         PromptError: There is none, or one lies outside the image or is of a kind the segmenter cannot take.
@@ -58,7 +59,7 @@ def check_prompts(prompts: Sequence[Prompt], image: Image, capabilities: Capabil
             raise PromptError(
                 f"{sign}{prompt.kind} prompt", expected=f"one of {', '.join(sorted(kinds))}", got=prompt.kind
             )
-    placed = [place_prompt(prompt, image.geometry) for prompt in prompts]
+    placed = place_prompts(prompts, image.geometry)
     if not any(p.positive for p in placed):
         raise PromptError("prediction", expected="at least one positive prompt", got="negative ones only")
     return placed

@@ -78,13 +78,17 @@ def choose_backend(name: str = "auto", device: Device = "auto") -> Backend:
             )
         return backend
     order = sorted(backends.names(), key=lambda n: PREFERENCE.index(n) if n in PREFERENCE else len(PREFERENCE))
-    installed = [backends.get(n) for n in order if backends.get(n).version() is not None]
-    if not installed:
-        raise DependencyError("no runtime is installed", fix="install one with: pip install openvino")
-    for backend in installed:
+    installed = []
+    for backend in map(backends.get, order):
+        # Asked one by one: most often the first will do.
+        if backend.version() is None:
+            continue
         if backend.supports(device):
             return backend
-    names = ", ".join(b.name for b in installed)
+        installed.append(backend.name)
+    if not installed:
+        raise DependencyError("no runtime is installed", fix="install one with: pip install openvino")
+    names = ", ".join(installed)
     raise BackendError(
         f"device '{device}'",
         expected=f"a runtime that supports it (installed: {names})",

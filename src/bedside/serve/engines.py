@@ -101,8 +101,9 @@ class Engines:
                 engine.predict([Box((2.0, 2.0), (6.0, 6.0))])
 
     def showing(self, name: str, image: Image | None) -> Any:
-        """The model called ``name`` with an image set; the caller holds ``guard`` while it asks."""
-        engine = self.get(name)
+        """What answers for the model called ``name``, with an image set; the caller holds ``guard`` while it asks."""
+        loaded = self.get(name)
+        engine = getattr(loaded, "segmenter", loaded)
         if image is not None and self._shown.get(name) is not image:
             engine.set_image(image)
             self._shown[name] = image

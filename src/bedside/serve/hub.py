@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from bedside.core.errors import BedsideError, InputError
-from bedside.core.prompts import Prompt
+from bedside.core.placed import PlacedPrompt
 from bedside.serve.errors import NotFoundError, problem_fields
 from bedside.serve.listeners import Listener, Origin
 from bedside.serve.messages import Change, Problem, Superseded
@@ -154,7 +154,7 @@ class Hub:
         self._submit(opened, lambda _: [work(opened)], _settle(future))
         return await future
 
-    async def prompt(self, image: int, number: int | None, prompt: Prompt, answers: bool) -> Change | Superseded:
+    async def prompt(self, image: int, number: int | None, prompt: PlacedPrompt, answers: bool) -> Change | Superseded:
         """Add a prompt and wait for what becomes of it."""
         opened = await self.get(image)
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
@@ -163,7 +163,7 @@ class Hub:
         return result
 
     def request(
-        self, opened: OpenImage, origin: Origin, number: int | None, work: Callable[[], Any] | tuple[Prompt, bool]
+        self, opened: OpenImage, origin: Origin, number: int | None, work: Callable[[], Any] | tuple[PlacedPrompt, bool]
     ) -> None:
         """Have the worker do what a listener asked for; the answer goes to all who listen."""
         if isinstance(work, tuple):
@@ -176,7 +176,7 @@ class Hub:
         self,
         opened: OpenImage,
         number: int | None,
-        prompt: Prompt,
+        prompt: PlacedPrompt,
         answers: bool,
         settle: Callable[[Outcome], None],
         origin: Origin | None,
@@ -197,7 +197,7 @@ class Hub:
         origin: Origin | None = None,
         key: tuple[int, int | None] | None = None,
         answers: bool = True,
-        prompt: Prompt | None = None,
+        prompt: PlacedPrompt | None = None,
     ) -> int:
         loop = asyncio.get_running_loop()
 
@@ -245,7 +245,7 @@ class Hub:
 class _Content:
     """What a job carries: whom to tell, and the prompt, where it is one."""
 
-    def __init__(self, settle: Callable[[Outcome], None], origin: Origin | None, prompt: Prompt | None) -> None:
+    def __init__(self, settle: Callable[[Outcome], None], origin: Origin | None, prompt: PlacedPrompt | None) -> None:
         self.settle, self.origin, self.prompt = settle, origin, prompt
 
 

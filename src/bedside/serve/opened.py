@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from bedside.core.errors import BedsideError
 from bedside.core.image import Image
 from bedside.core.labels import OverlapPolicy
+from bedside.core.placed import PlacedPrompt
 from bedside.core.prompts import Prompt
 from bedside.core.region import Region
 from bedside.serve.engines import Engines, Lent
@@ -114,12 +115,14 @@ class OpenImage:
 
     # Prompts
 
-    def add_prompts(self, number: int | None, prompts: Sequence[tuple[Prompt, bool]], queue: float) -> list[Outcome]:
+    def add_prompts(
+        self, number: int | None, prompts: Sequence[tuple[PlacedPrompt, bool]], queue: float
+    ) -> list[Outcome]:
         """Add prompts of one object; all that ask for an answer are answered together, by the last of them.
 
         Args:
             number: The object; the current one by default, which is begun where there is none yet.
-            prompts: Oldest first, each with whether it asks for an answer.
+            prompts: Placed on the image, oldest first, each with whether it asks for an answer.
             queue: Seconds that the last of them waited.
 
         Returns:
@@ -136,7 +139,7 @@ class OpenImage:
         good = [place for place, outcome in enumerate(outcomes) if outcome is None]
         asking = [place for place in good if prompts[place][1]]
         # Together they may begin what none of them could by itself; if not even so, each is refused by itself.
-        together = bool(asking) and can_answer(self._session, self._target(number), [prompts[p][0] for p in good])
+        together = bool(asking) and can_answer(self._session, self._target(number), [prompts[p][0].given for p in good])
         waiting = [p for p in asking[:-1] if together]
         for place in good:
             prompt, answers = prompts[place]
@@ -152,7 +155,7 @@ class OpenImage:
             outcomes[waiting[-1]] = self._changed(lambda: None, self._target(number))
         return [outcome for outcome in outcomes if outcome is not None]
 
-    def _wait(self, number: int | None, prompt: Prompt) -> Superseded:
+    def _wait(self, number: int | None, prompt: PlacedPrompt) -> Superseded:
         """Add a prompt that is answered, and kept, with the one that supersedes it."""
         target = self._target(number) or self._begin()
         self._session.add(prompt, predict=False, object_id=target)
@@ -162,7 +165,9 @@ class OpenImage:
         number = self._workspace.last_object(self.id) + 1
         return begin_object(self._session, number, colour=colour_of(number)).id
 
-    def _prompt(self, number: int | None, prompt: Prompt, predict: bool, together: int, queue: float) -> Change:
+    def _prompt(
+        self, number: int | None, prompt: Prompt | PlacedPrompt, predict: bool, together: int, queue: float
+    ) -> Change:
         target = self._target(number)
         begun = target is None
         target = target or self._begin()

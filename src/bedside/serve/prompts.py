@@ -7,7 +7,8 @@ from typing import Any
 
 from bedside.core.errors import PromptError
 from bedside.core.image import Image
-from bedside.core.prompts import Prompt, place_prompt, prompt_from_dict
+from bedside.core.placed import PlacedPrompt
+from bedside.core.prompts import prompt_from_dict
 
 POINTS = 100_000
 """Vertices of a stroke or outline."""
@@ -16,8 +17,8 @@ _FARTHEST = 1e9
 _LISTS = ("position", "low", "high", "points")
 
 
-def read_prompt(fields: Mapping[str, Any], image: Image) -> Prompt:
-    """The prompt that the page sent, checked against the image, so that a wrong one never waits for the model.
+def read_prompt(fields: Mapping[str, Any], image: Image) -> PlacedPrompt:
+    """The prompt that the page sent, placed on the image, so that a wrong one never waits for the model.
 
     Raises:
         PromptError: It is no prompt, or misses the image.
@@ -32,11 +33,9 @@ def read_prompt(fields: Mapping[str, Any], image: Image) -> Prompt:
     if fields.get("kind") == "mask" and fields.get("shape") != list(image.shape):
         raise PromptError("mask", expected=f"the shape {list(image.shape)}", got=repr(fields.get("shape"))[:80])
     try:
-        prompt = prompt_from_dict(fields)
-        place_prompt(prompt, image.geometry)
+        return PlacedPrompt.of(prompt_from_dict(fields), image.geometry)
     except (ArithmeticError, MemoryError) as error:
         raise PromptError("prompt", expected="coordinates of an ordinary size", got=str(error)) from error
-    return prompt
 
 
 def _is_numbers(value: object) -> bool:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from bedside.core.cache import LruCache
 from bedside.core.errors import PromptError
+from bedside.core.geometry import Geometry
 from bedside.core.mask import PackedMask
-from bedside.core.prompts import InitialMask, Point, Prompt
+from bedside.core.placed import PlacedPrompt, PlacedPrompts
+from bedside.core.prompts import InitialMask, Point
 from bedside.session.journal import Prompted
 from bedside.session.masks import Canvas, KeptMask
 
 if TYPE_CHECKING:
-    from bedside.engines.protocol import Segmenter, Suggesting
+    from bedside.engines.protocol import Capabilities, Segmenter, Suggesting
 
 CACHE_BYTES = 128 * 2**20
 """Memory for the masks of earlier steps. A dropped one is made again when undo asks for it."""
@@ -24,6 +27,7 @@ class Answers:
 
     Args:
         segmenter: Holds the image already.
+        geometry: Of the image.
         canvas: Dense mask of the image's shape to work in.
         placed: Prompts known from the start, by number, on the image's grid.
         cache_bytes: Memory for the masks of earlier steps.
@@ -37,17 +41,24 @@ class Answers:
     def __init__(
         self,
         segmenter: Segmenter,
+        geometry: Geometry,
         canvas: Canvas,
-        placed: dict[int, Prompt] | None = None,
+        placed: dict[int, PlacedPrompt] | None = None,
         cache_bytes: int = CACHE_BYTES,
     ) -> None:
-        self.placed: dict[int, Prompt] = {} if placed is None else placed
+        self.placed: dict[int, PlacedPrompt] = {} if placed is None else placed
         self.seconds: dict[str, float] = {}
         self.passes = 0
         self._segmenter = segmenter
+        self._geometry = geometry
         self._canvas = canvas
         self._cache: LruCache[tuple[int, ...], PackedMask] = LruCache(cache_bytes, lambda mask: mask.nbytes)
         self._qualities: dict[tuple[int, ...], float | None] = {}
+
+    @cached_property
+    def capabilities(self) -> Capabilities:
+        """What prompts the segmenter takes; asked for once, as a model may be loaded for it."""
+        return self._segmenter.capabilities
 
     def mask(self, prompts: Sequence[Prompted]) -> PackedMask:
         """The mask that ``prompts`` of one object make, oldest first.
@@ -89,8 +100,7 @@ class Answers:
 
     def suggest(self, prompts: Sequence[Prompted], mask: PackedMask, segmenter: Suggesting) -> Point | None:
         """Where a click would help the mask that ``prompts`` made most; None where there is nothing to correct."""
-        kinds = segmenter.capabilities.prompt_kinds
-        asked = [self.placed[e.id] for e in prompts if e.prompt.kind in kinds]
+        asked = self._asked(prompts)
         if mask.region.is_empty or not any(prompt.positive for prompt in asked):
             return None
         return segmenter.suggest(asked, self._canvas.show(mask))
@@ -102,7 +112,7 @@ class Answers:
             PromptError: The object is empty and none of them can begin it.
         """
         if not isinstance(prompts[-1].prompt, InitialMask) and not self._starts(prompts, mask):
-            kinds = sorted(self._segmenter.capabilities.starts_from)
+            kinds = sorted(self.capabilities.starts_from)
             raise PromptError(
                 f"{self._segmenter.name} cannot start from this prompt",
                 expected=f"a positive {' or '.join(kinds)} first",
@@ -115,8 +125,13 @@ class Answers:
         return [i + 1 for i, entry in enumerate(prompts) if entry.predict or isinstance(entry.prompt, InitialMask)]
 
     def _starts(self, prompts: Sequence[Prompted], mask: PackedMask) -> bool:
-        starters = self._segmenter.capabilities.starts_from
+        starters = self.capabilities.starts_from
         return not mask.region.is_empty or any(e.prompt.positive and e.prompt.kind in starters for e in prompts)
+
+    def _asked(self, prompts: Sequence[Prompted]) -> PlacedPrompts:
+        """What the segmenter is given; one that does not know initial masks sees them as the previous mask anyway."""
+        kinds = self.capabilities.prompt_kinds
+        return PlacedPrompts((self.placed[e.id] for e in prompts if e.prompt.kind in kinds), self._geometry)
 
     def _step(self, prompts: Sequence[Prompted], before: PackedMask, fresh: int) -> PackedMask:
         last = prompts[-1].prompt
@@ -124,10 +139,10 @@ class Answers:
             return last.packed
         if not self._starts(prompts, before):
             return before
-        kinds = self._segmenter.capabilities.prompt_kinds
-        # A segmenter that does not know initial masks sees them as the previous mask all the same.
-        asked = [self.placed[e.id] for e in prompts if e.prompt.kind in kinds]
-        prediction = self._segmenter.predict(asked, self._canvas.show(before), fresh)
+        prediction = self._segmenter.predict(self._asked(prompts), self._canvas.show(before), fresh)
+        if not self.passes:
+            # Until a model has answered, its card may have spoken for it.
+            self.__dict__.pop("capabilities", None)
         for stage, seconds in prediction.seconds.items():
             self.seconds[stage] = self.seconds.get(stage, 0.0) + seconds
         self.passes += prediction.passes

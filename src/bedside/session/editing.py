@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from bedside.core.errors import InputError, PromptError
 from bedside.core.mask import PackedMask
+from bedside.core.placed import PlacedPrompt
 from bedside.core.prompts import InitialMask, Prompt
 from bedside.core.region import Region
 from bedside.session.journal import History, ObjectJournal, Prompted
@@ -56,13 +57,16 @@ def remove_object(session: Session, number: int) -> None:
         session._current = next(reversed(session._states), None)
 
 
-def check_prompt(session: Session, prompt: Prompt) -> None:
+def check_prompt(session: Session, prompt: Prompt | PlacedPrompt) -> PlacedPrompt:
     """Make sure that the image and the model take a prompt, without asking the model.
+
+    Returns:
+        The prompt on the image's grid.
 
     Raises:
         PromptError: They do not.
     """
-    session._place(prompt)
+    return session._place(prompt)
 
 
 def can_answer(session: Session, number: int | None, prompts: Sequence[Prompt]) -> bool:

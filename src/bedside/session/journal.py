@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
@@ -90,7 +91,7 @@ class History:
     actions: tuple[Prompted | Removed, ...] = ()
     undone: tuple[Prompted | Removed, ...] = ()
 
-    @property
+    @cached_property
     def prompts(self) -> tuple[Prompted, ...]:
         """The effective prompts, oldest first."""
         removed = {action.id for action in self.actions if isinstance(action, Removed)}

@@ -15,12 +15,8 @@ from bedside.core.errors import InputError, PromptError
 from bedside.core.image import Image
 from bedside.core.labels import OverlapPolicy, merge_masks
 from bedside.core.mask import PackedMask
-from bedside.core.prompts import (
-    InitialMask,
-    Point,
-    Prompt,
-    place_prompt,
-)
+from bedside.core.placed import PlacedPrompt
+from bedside.core.prompts import InitialMask, Point, Prompt
 from bedside.core.region import Region
 from bedside.session.answers import Answers
 from bedside.session.gestures import Gestures
@@ -75,7 +71,7 @@ class Session(Gestures):
         self._device = device
         self._segmenter = segmenter or open_segmenter(model or default_model(self.image.shape), device)
         self._segmenter.set_image(self.image)
-        self._answers = Answers(self._segmenter, Canvas(self.image.shape))
+        self._answers = Answers(self._segmenter, self.image.geometry, Canvas(self.image.shape))
         self._states: dict[int, ObjectState] = {}
         self._current: int | None = None
         self._last_prompt = 0
@@ -96,7 +92,7 @@ class Session(Gestures):
     @property
     def capabilities(self) -> Capabilities:
         """What prompts the model takes."""
-        return self._segmenter.capabilities
+        return self._answers.capabilities
 
     @property
     def objects(self) -> tuple[SessionObject, ...]:
@@ -107,7 +103,12 @@ class Session(Gestures):
     @property
     def current(self) -> SessionObject | None:
         """The object that prompts go to; None before the first."""
-        return next((o for o in self.objects if o.id == self._current), None)
+        state = self._states.get(self._current) if self._current is not None else None
+        if state is None:
+            return None
+        # Alone, as the views of all the others would be made for nothing.
+        label = 1 + list(self._states).index(state.journal.id)
+        return state.view(label, self._answers.quality(state.history.prompts))
 
     def add_object(self, name: str | None = None, colour: str | None = None) -> SessionObject:
         """Begin a new object, which becomes the current one.
@@ -135,11 +136,13 @@ class Session(Gestures):
 
     # Prompts
 
-    def add(self, prompt: Prompt, *, predict: bool = True, object_id: int | None = None) -> Region | None:
+    def add(
+        self, prompt: Prompt | PlacedPrompt, *, predict: bool = True, object_id: int | None = None
+    ) -> Region | None:
         """Add a prompt of any kind to an object and have the model answer.
 
         Args:
-            prompt: The prompt, in either frame.
+            prompt: The prompt, in either frame, or one that was placed on the image's grid already.
             predict: False keeps the prompt back, to be answered together with the next one that is predicted.
             object_id: The object; the current one by default, which is begun where there is none yet.
 
@@ -152,7 +155,7 @@ class Session(Gestures):
         """
         placed = self._place(prompt)
         state = self._state(object_id) if object_id is not None or self._states else None
-        event = Prompted(self._last_prompt + 1, prompt, bool(predict))
+        event = Prompted(self._last_prompt + 1, placed.given, bool(predict))
         if event.predict:
             before = state.history.prompts if state else ()
             self._answers.check_start([*before, event], state.mask if state else PackedMask.empty(self.image.ndim))
@@ -164,7 +167,7 @@ class Session(Gestures):
         # An object that was begun for this prompt is kept only now that the prompt was answered.
         if self._current is None:
             self._current = state.journal.id
-        return changed if event.predict or isinstance(prompt, InitialMask) else None
+        return changed if event.predict or isinstance(placed.given, InitialMask) else None
 
     def undo(self, object_id: int | None = None) -> Region | None:
         """Undo the last prompt or removal of an object.
@@ -341,13 +344,13 @@ class Session(Gestures):
         Raises:
             PromptError: The model cannot take one of its prompts. The session stays as it was.
         """
-        placed: dict[int, Prompt] = {}
+        placed: dict[int, PlacedPrompt] = {}
         for item in journal.objects:
             for event in item.events:
                 if isinstance(event, Prompted):
                     placed[event.id] = self._place(event.prompt)
         # Prompt numbers of the two journals mean different prompts, so nothing remembered may be used.
-        answers = Answers(self._segmenter, Canvas(self.image.shape), placed=placed)
+        answers = Answers(self._segmenter, self.image.geometry, Canvas(self.image.shape), placed=placed)
         states: dict[int, ObjectState] = {}
         for item in journal.objects:
             past = history(item.events)
@@ -380,17 +383,17 @@ class Session(Gestures):
     def _stamp(self) -> ImageStamp:
         return ImageStamp.of(self.image)
 
-    def _place(self, prompt: Prompt) -> Prompt:
+    def _place(self, prompt: Prompt | PlacedPrompt) -> PlacedPrompt:
         """The prompt on the image's grid, checked against the image and the model."""
-        can = self._segmenter.capabilities
-        kinds = can.prompt_kinds if prompt.positive else can.negative_kinds
+        given = prompt.given if isinstance(prompt, PlacedPrompt) else prompt
+        kinds = self.capabilities.prompt_kinds if given.positive else self.capabilities.negative_kinds
         # A mask needs no leave of the model: it takes the place of the current one without asking it.
-        if prompt.kind != InitialMask.kind and prompt.kind not in kinds:
-            sign = "" if prompt.positive else "negative "
+        if given.kind != InitialMask.kind and given.kind not in kinds:
+            sign = "" if given.positive else "negative "
             raise PromptError(
-                f"{self.model} takes no {sign}{prompt.kind} prompts", expected=f"{sign}{', '.join(sorted(kinds))}"
+                f"{self.model} takes no {sign}{given.kind} prompts", expected=f"{sign}{', '.join(sorted(kinds))}"
             )
-        return place_prompt(prompt, self.image.geometry)
+        return PlacedPrompt.of(prompt, self.image.geometry)
 
     def record_events(self, recorder: Recorder) -> None:
         """Have ``recorder`` keep every event from now on, before the mask that follows from it is made."""

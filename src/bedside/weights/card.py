@@ -1,18 +1,27 @@
-"""The card that travels with every set of weights."""
+"""The card that travels with every set of weights, in two files.
+
+``NAME.json`` says what the weights are and is read whenever they are used; ``NAME.results.json`` beside it holds what
+was measured of them and the data that they were trained on, and is read only when somebody asks. A card that holds all
+of it in one file, as they were before, is read as well.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 from bedside.core.errors import WeightsError
 from bedside.core.files import write_text_atomically
 
 CARD_FORMAT = "bedside-weights"
+RESULTS_FORMAT = "bedside-weights-results"
+APART = ("data", "metrics")
+"""Attributes of a card that are kept in the file of results."""
 
 
 @dataclass(frozen=True)
@@ -25,9 +34,9 @@ class WeightsCard:
         sha256: Of the safetensors file, hexadecimal.
         licence: SPDX identifier of the weights.
         source: Who made them and how.
-        data: Data sets they were trained on, each with its licence and number of cases.
+        data: Data sets they were trained on, each with its licence and number of cases; read when first asked for.
         training: Settings and length of the run, seed included.
-        metrics: Figures, with the command that produced them.
+        metrics: Figures, with the command that produced them; read when first asked for.
         calibration: Curve from the DSC that the network's probabilities promise to the one to expect; empty where
             it was not measured (see ``bedside weights calibrate``).
     """
@@ -37,14 +46,23 @@ class WeightsCard:
     sha256: str
     licence: str
     source: str
-    data: tuple[Mapping[str, Any], ...] = ()
+    data: Sequence[Mapping[str, Any]] = ()
     training: Mapping[str, Any] = field(default_factory=dict)
     metrics: Mapping[str, Any] = field(default_factory=dict)
     calibration: Mapping[str, Any] = field(default_factory=dict)
 
     def save(self, path: Path) -> None:
-        """Write the card as JSON."""
-        write_text_atomically(path, json.dumps({"format": CARD_FORMAT, **asdict(self)}, indent=2) + "\n")
+        """Write the card as JSON, with the results beside it where there are any."""
+        values = {entry.name: getattr(self, entry.name) for entry in fields(self)}
+        # Read now: they may come from the file that is about to be replaced.
+        apart: dict[str, Any] = {"data": list(self.data), "metrics": dict(self.metrics)}
+        own = {name: value for name, value in values.items() if name not in APART}
+        results = results_path(path)
+        if any(apart.values()):
+            _write(results, {"format": RESULTS_FORMAT, "sha256": self.sha256, **apart})
+        _write(path, {"format": CARD_FORMAT, **own})
+        if not any(apart.values()):
+            results.unlink(missing_ok=True)
 
     @classmethod
     def load(cls, path: Path) -> WeightsCard:
@@ -54,14 +72,118 @@ class WeightsCard:
             WeightsError: The file is missing or no card.
         """
         try:
-            fields = json.loads(path.read_text(encoding="utf-8"))
-            if not isinstance(fields, dict) or fields.pop("format") != CARD_FORMAT:
+            content = json.loads(path.read_text(encoding="utf-8"))
+            if not isinstance(content, dict) or content.pop("format") != CARD_FORMAT:
                 raise KeyError("format")
-            return cls(**{**fields, "data": tuple(fields.get("data", ()))})
+            if not content.keys() & set(APART):
+                results = _Results(results_path(path), content["sha256"])
+                return cls(**content, data=_LaterRows(results), metrics=_LaterMapping(results))
+            return cls(**{**content, "data": tuple(content.get("data", ()))})
         except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             raise WeightsError(
                 f"card of weights {path.name}", expected="a JSON card", got=f"{type(error).__name__}: {error}"
             ) from error
+
+
+def results_path(card: Path) -> Path:
+    """Where the results beside a card are kept."""
+    return card.with_suffix(".results.json")
+
+
+def read_card(path: Path) -> WeightsCard:
+    """The card in a file, parsed once for as long as the file stays as it is.
+
+    Raises:
+        WeightsError: The file is missing or no card.
+    """
+    try:
+        found = path.stat()
+    except OSError:
+        return WeightsCard.load(path)
+    return _read_card(path, found.st_mtime_ns, found.st_size)
+
+
+@lru_cache(maxsize=64)
+def _read_card(path: Path, changed: int, size: int) -> WeightsCard:
+    del changed, size
+    return WeightsCard.load(path)
+
+
+def _write(path: Path, content: Mapping[str, Any]) -> None:
+    write_text_atomically(path, json.dumps(content, indent=1) + "\n")
+
+
+class _Results:
+    """The file of results, read when it is first needed.
+
+    Args:
+        path: The file, which need not be there.
+        sha256: Of the weights; results of other weights are none of theirs.
+    """
+
+    def __init__(self, path: Path, sha256: str) -> None:
+        self._path, self._sha256 = path, sha256
+
+    @cached_property
+    def content(self) -> Mapping[str, Any]:
+        """What the file holds.
+
+        Raises:
+            WeightsError: It is damaged.
+        """
+        try:
+            found = json.loads(self._path.read_text(encoding="utf-8"))
+            if found["format"] != RESULTS_FORMAT:
+                raise KeyError("format")
+            if found["sha256"] != self._sha256:
+                return {"data": (), "metrics": {}}
+            return {"data": tuple(map(dict, found["data"])), "metrics": dict(found["metrics"])}
+        except FileNotFoundError:
+            return {"data": (), "metrics": {}}
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+            raise WeightsError(
+                f"results of weights {self._path.name}",
+                expected="JSON as 'bedside weights record-metrics' writes it",
+                got=f"{type(error).__name__}: {error}",
+            ) from error
+
+
+class _LaterMapping(Mapping[str, Any]):
+    """The metrics in a file of results."""
+
+    def __init__(self, results: _Results) -> None:
+        self._results = results
+
+    def __getitem__(self, key: str) -> Any:
+        return self._results.content["metrics"][key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._results.content["metrics"])
+
+    def __len__(self) -> int:
+        return len(self._results.content["metrics"])
+
+
+class _LaterRows(Sequence[Mapping[str, Any]]):
+    """The data sets in a file of results."""
+
+    def __init__(self, results: _Results) -> None:
+        self._results = results
+
+    @overload
+    def __getitem__(self, index: int) -> Mapping[str, Any]: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Mapping[str, Any]]: ...
+    def __getitem__(self, index: int | slice) -> Any:
+        return self._results.content["data"][index]
+
+    def __len__(self) -> int:
+        return len(self._results.content["data"])
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sequence) and tuple(self) == tuple(other)
+
+    __hash__ = None  # type: ignore[assignment]
 
 
 def file_sha256(path: Path) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from bedside.core.errors import WeightsError
 from bedside.core.paths import data_folder
-from bedside.weights.card import WeightsCard
+from bedside.weights.card import WeightsCard, read_card, results_path
 
 BUNDLED = Path(__file__).parent / "bundled"
 """Folder of the weights that come with the package."""
@@ -60,11 +60,12 @@ class WeightsFiles:
 
     @property
     def paths(self) -> tuple[Path, ...]:
-        """Every file, those of all parts included."""
+        """Every file, those of all parts included, and the results where there are any."""
         graphs = [self.part_named(part).graph for part in PARTS] if self.part else [self.graph]
         if self.part and self.part_named(TOWER).graph.is_file():
             graphs.append(self.part_named(TOWER).graph)
-        return (self.tensors, *graphs, self.card_path)
+        results = results_path(self.card_path)
+        return (self.tensors, *graphs, self.card_path, *((results,) if results.is_file() else ()))
 
     @property
     def complete(self) -> bool:
@@ -74,7 +75,7 @@ class WeightsFiles:
     @property
     def card(self) -> WeightsCard:
         """The card, read from its file."""
-        return WeightsCard.load(self.card_path)
+        return read_card(self.card_path)
 
 
 def user_folder() -> Path:

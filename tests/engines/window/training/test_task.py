@@ -348,7 +348,7 @@ class TestOnDevice:
 
 def test_other_models_are_refused(config: TrainingConfig, store: Store) -> None:
     for model in ("lite-medsam", "nninteractive"):
-        with pytest.raises(InputError, match="expected one of the window family that takes prompts as bedside-2d"):
+        with pytest.raises(InputError, match="expected one of family window"):
             create(dataclasses.replace(config, model=model), store, CPU)
 
 
