@@ -51,7 +51,9 @@ def _paragraphs(text: str) -> list[str]:
 
 
 def _code(text: str) -> str:
-    return f"`{' '.join(text.split())}`".replace("|", "\\|")
+    plain = " ".join(text.split())
+    # A cell of a table would end at a bar, and a bar in code cannot be escaped.
+    return f"<code>{html.escape(plain).replace('|', '&#124;')}</code>" if "|" in plain else f"`{plain}`"
 
 
 def _cell(text: str) -> str:

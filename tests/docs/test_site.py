@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import html
 import inspect
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -21,24 +18,6 @@ FETCHED = re.compile(
     r"<(?:script|img|iframe|source|video|audio)\b[^>]*\bsrc=\"(?!data:)([^\"]*)\"|<link\b[^>]*\bhref=\"([^\"]*)\""
 )
 """Addresses that a browser asks for by itself."""
-
-
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    pytest.importorskip("mkdocstrings", reason="the site is built where the extra docs is installed")
-    folder = tmp_path_factory.mktemp("site")
-    environment = {
-        **os.environ,
-        "PYTHONPATH": str(ROOT / "src"),
-        "NO_MKDOCS_2_WARNING": "1",
-        # Whoever tried to fetch something would fail.
-        "http_proxy": "http://127.0.0.1:9",
-        "https_proxy": "http://127.0.0.1:9",
-    }
-    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(folder)]
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return folder
 
 
 def test_every_page_is_there(site: Path) -> None:
@@ -88,7 +67,13 @@ def test_the_reference_holds_all_public_names(site: Path) -> None:
 def test_the_reference_holds_all_commands_and_their_options(site: Path) -> None:
     page = html.unescape((site / "reference" / "commands.html").read_text(encoding="utf-8"))
     assert {verb for verb in VERBS if f'id="bedside-{verb}"' not in page} == set()
-    for shown in ('id="bedside-weights-import"', "--negative-point X,Y[,Z]", "[default: 127.0.0.1]", "[0<=x<=65535]"):
+    for shown in (
+        'id="bedside-weights-import"',
+        "--negative-point X,Y[,Z]",
+        "[default: 127.0.0.1]",
+        "[0<=x<=65535]",
+        "<index|world>",
+    ):
         assert shown in page
 
 
