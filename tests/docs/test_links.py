@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,14 @@ from docs_tools.links import ROOT, anchors_in, broken, for_site, links_in, pages
 def test_the_links_of_a_page_lead_somewhere(page: str) -> None:
     text = (ROOT / page).read_text(encoding="utf-8")
     assert not [why for link in links_in(page, text) if (why := broken(link))]
+
+
+@pytest.mark.parametrize("page", sorted(set(pages()) - {"CHANGELOG.md"}))
+def test_files_that_a_page_names_are_there(page: str) -> None:
+    """By their path from the root, or from the package; examples of how-to pages name files of their own."""
+    named = re.findall(r"`((?:[\w.-]+/)+[\w.-]+\.(?:py|yaml|md|toml|json))`", (ROOT / page).read_text(encoding="utf-8"))
+    places = (ROOT, ROOT / "src" / "bedside", (ROOT / page).parent)
+    assert not [name for name in named if not any((place / name).is_file() for place in places)]
 
 
 class TestTheTestItself:
