@@ -76,7 +76,7 @@ unit: $(DEV) lint types
 
 .PHONY: docs
 docs: $(DOCS) ## build the documentation into site/, from which it can be read; warnings are errors
-	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build
 	@echo "Open site/index.html"
 
 .PHONY: format
