@@ -21,6 +21,7 @@ MODERN := import sys; sys.exit(sys.version_info < (3, 11))
 CREATED := $(VENV)/.created
 BASE := $(VENV)/.installed-base
 DEV := $(VENV)/.installed-dev
+DOCS := $(VENV)/.installed-docs
 
 .PHONY: help
 help: ## list the targets
@@ -29,6 +30,7 @@ help: ## list the targets
 .PHONY: demo
 demo: $(BASE) ## install the light base (no torch) and segment two real images into demo-output/
 	@$(BIN)/python examples/demo.py
+	@echo "The command is $(BIN)/bedside; after 'source $(BIN)/activate' it is simply 'bedside'. Next: make ui"
 
 .PHONY: test
 test: $(DEV) browser ## install all that development needs, then `make check`
@@ -41,6 +43,7 @@ ui: ## build the page of `bedside ui` (needs Node 20 or later with npm)
 	@echo "Building the page"
 	@cd web && { [ node_modules/.package-lock.json -nt package-lock.json ] || npm ci --loglevel=error; } && \
 		npm run --silent build -- --logLevel warn
+	@echo "Open it with: $(BIN)/bedside ui   (or: $(BIN)/bedside ui IMAGE_OR_FOLDER)"
 
 # Chromium and Node come from the system, and only where installing is allowed; without them the tests that drive
 # a browser are skipped and say so.
@@ -75,6 +78,11 @@ page: ## the page's linter, formatter and unit tests, where its packages are ins
 .PHONY: unit
 unit: $(DEV) lint types page
 	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+.PHONY: docs
+docs: $(DOCS) ## build the documentation into site/, from which it can be read; warnings are errors
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build
+	@echo "Open site/index.html"
 
 .PHONY: format
 format: $(DEV) ## put the code into its form and repair what ruff can
@@ -115,7 +123,7 @@ train-tools: $(DEV) ## what training on a CPU gains from: the allocator jemalloc
 
 .PHONY: clean
 clean: ## remove caches, builds and the demo's output, and keep the environment
-	@rm -rf build dist demo-output .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	@rm -rf build dist site demo-output .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	@find . -name __pycache__ -not -path './$(VENV)/*' -not -path './.git/*' -prune -exec rm -rf {} +
 
 .PHONY: distclean
@@ -151,4 +159,10 @@ $(DEV): $(CREATED) pyproject.toml $(TORCH) $(ORACLES)
 	@$(PIP) -r $(TORCH)
 	@$(PIP) -c $(TORCH) -e '.[dev]'
 	@$(PIP) --no-deps -r $(ORACLES)
+	@touch $(BASE) $(DOCS) $@
+
+# Without torch, where that is not there already.
+$(DOCS): $(CREATED) pyproject.toml
+	@echo "Installing what the documentation needs into $(VENV)"
+	@$(PIP) -e '.[docs]'
 	@touch $(BASE) $@

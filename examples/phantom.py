@@ -1,4 +1,4 @@
-"""Draws the README's picture: a phantom, a box, the mask, and a correction.
+"""Draws the picture of docs/how-to/command-line.md: a phantom, a box, the mask, and a correction.
 
 The phantom is computed, so that the picture belongs to nobody's patient: ellipses of different brightness under a slow
 shading, blurred and with noise. Run it as `.venv/bin/python examples/phantom.py docs/images/phantom.png`.

@@ -95,9 +95,9 @@ class LoadedSegmenter:
 
     def predict_object(self, prompts: Sequence[Prompt], number: int) -> Prediction:
         """Answer the prompts of one of several objects; see ``protocol.Numbering``."""
-        if isinstance(self._segmenter, Numbering):
-            return self._segmenter.predict_object(prompts, number)
-        return self._segmenter.predict(prompts)
+        if isinstance(self.segmenter, Numbering):
+            return self.segmenter.predict_object(prompts, number)
+        return self.segmenter.predict(prompts)
 
     def suggest(self, prompts: Sequence[Prompt], mask: NDArray[np.uint8]) -> Point | None:
         """Where a click would help most; see ``protocol.Suggesting``.

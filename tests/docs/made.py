@@ -1,0 +1,39 @@
+"""What the pages take as given, made small: a volume, a picture, a folder of datasets."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+from PIL import Image as Picture
+
+from bedside.core.geometry import Geometry
+from bedside.core.image import Image
+from bedside.io import write_image, write_mask
+from bedside.serve.sample import sample_volume
+from examples.phantom import phantom
+
+
+def make_files(folder: Path) -> None:
+    """Write ``scan.nii.gz`` and ``slice.png``, which any page may name."""
+    write_image(folder / "scan.nii.gz", sample_volume())
+    Picture.fromarray(phantom()).save(folder / "slice.png")
+
+
+def make_datasets(folder: Path) -> None:
+    """Write ``data``, for pages that do not make it themselves: discs on a dark ground, three cases a dataset."""
+    y, x = np.mgrid[:96, :96]
+    grid = Geometry.create(x.shape, spacing=(1.0, 1.0))
+    for split, name in (("train", "drops"), ("train", "drops-held-out"), ("val", "drops")):
+        place = folder / "data" / split / name
+        place.mkdir(parents=True)
+        for case in range(3):
+            labels = ((y - 30 - 5 * case) ** 2 + (x - 40) ** 2 < 14**2).astype(np.uint8)
+            labels[(y - 70) ** 2 + (x - 65) ** 2 < 12**2] = 2
+            noise = np.random.default_rng(case).normal(0, 10, x.shape)
+            grey = (80 + 90 * (labels > 0) + noise).clip(0, 255).astype(np.uint8)
+            write_image(place / f"{case}.image.png", Image(grey, grid))
+            write_mask(place / f"{case}.labels.png", labels, grid)
+        card = {"name": name, "split": split, "dim": "2d", "label_kind": "instance", "licence": "CC0 1.0"}
+        (place / "set.json").write_text(json.dumps(card))
