@@ -132,7 +132,8 @@ def pull(
             licence_notice(name, sources[0].licence),
             expected="agreement before they are fetched",
             got="none",
-            fix=f"if you agree, run: bedside weights pull {name} --accept-licence",
+            fix=f"if you agree, run: bedside weights pull {name} --accept-licence; or fetch them by hand from "
+            f"{sources[0].page} and run: bedside weights import {name} FILE_OR_DIR",
         )
     with download_bar(Console(stderr=True), sources[0].file) as advance:
         fetched = fetch_source(sources[0], mirror, advance)

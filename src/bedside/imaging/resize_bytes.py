@@ -45,11 +45,12 @@ def opencv_area(array: NDArray[Any], shape: tuple[int, int]) -> NDArray[Any]:
     if size == shape:
         return array
     if all(cells <= samples for cells, samples in zip(shape, size, strict=True)):
+        if all(samples % cells == 0 for cells, samples in zip(shape, size, strict=True)):
+            return _block_means(array, shape)
         means = array.astype(np.float32)
         for axis in (1, 0):
             means = _means(means, axis, shape[axis])
-        halved = all(2 * cells == samples for cells, samples in zip(shape, size, strict=True))
-        return (np.floor(means + np.float32(0.5)) if halved else np.rint(means)).astype(array.dtype)
+        return np.rint(means).astype(array.dtype)
     rows, columns = (_covering_taps(cells, samples) for cells, samples in zip(shape, size, strict=True))
     return _opencv_interpolated(array, rows, columns)
 
@@ -66,6 +67,16 @@ def opencv_linear(array: NDArray[np.uint8], shape: tuple[int, int]) -> NDArray[n
     return np.asarray(_opencv_interpolated(array, rows, columns))
 
 
+def _block_means(array: NDArray[Any], shape: tuple[int, int]) -> NDArray[Any]:
+    """Means of whole blocks, for which OpenCV has code of its own: sums, times the rounded inverse of their size."""
+    rows, columns = (samples // cells for cells, samples in zip(shape, array.shape[:2], strict=True))
+    blocks = array.reshape(shape[0], rows, shape[1], columns, *array.shape[2:])
+    sums = blocks.sum(axis=(1, 3), dtype=np.int64)
+    if rows == columns == 2:
+        return np.asarray((sums + 2) >> 2, dtype=array.dtype)
+    return np.asarray(np.rint(sums.astype(np.float32) * np.float32(1 / (rows * columns))), dtype=array.dtype)
+
+
 def _means(array: NDArray[np.float32], axis: int, cells: int) -> NDArray[np.float32]:
     """Means of what a cell covers of an axis, added up in OpenCV's order."""
     index, weights = _covered(cells, array.shape[axis])
@@ -78,7 +89,7 @@ def _means(array: NDArray[np.float32], axis: int, cells: int) -> NDArray[np.floa
 @functools.lru_cache(maxsize=8)
 def _covered(cells: int, samples: int) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
     """Samples that each cell covers, (most, cells), and float32 weights of the same shape, 0 where there are fewer."""
-    scale = samples / cells
+    scale = _opencv_scale(cells, samples)
     low = np.arange(cells) * scale
     width = np.minimum(scale, samples - low)
     last = np.minimum(np.floor(low + scale).astype(np.intp), samples - 1)
@@ -156,11 +167,16 @@ def _along(values: NDArray[Any], axis: int, dimensions: int) -> NDArray[Any]:
     return values.reshape(shape)
 
 
+def _opencv_scale(cells: int, samples: int) -> float:
+    """Samples a cell, as OpenCV divides: the last bit decides which sample a cell begins in."""
+    return 1.0 / (cells / samples)
+
+
 @functools.lru_cache(maxsize=8)
 def _covering_taps(cells: int, samples: int) -> Taps:
     """What a cell covers of two samples, where cells are smaller than samples."""
     index = np.arange(cells)
-    first = np.floor(index * (samples / cells)).astype(np.intp)
+    first = np.floor(index * _opencv_scale(cells, samples)).astype(np.intp)
     beyond = ((index + 1) - (first + 1) * (cells / samples)).astype(np.float32)
     share = np.where(beyond <= 0, 0, beyond - np.floor(beyond)).astype(np.float32)
     return _ended(first, share, samples)
@@ -169,7 +185,7 @@ def _covering_taps(cells: int, samples: int) -> Taps:
 @functools.lru_cache(maxsize=8)
 def _centre_taps(cells: int, samples: int) -> Taps:
     """The two samples whose centres are nearest to a cell's."""
-    at = ((np.arange(cells) + 0.5) * (samples / cells) - 0.5).astype(np.float32)
+    at = ((np.arange(cells) + 0.5) * _opencv_scale(cells, samples) - 0.5).astype(np.float32)
     first = np.floor(at).astype(np.intp)
     return _ended(first, (at - first).astype(np.float32), samples)
 

@@ -16,7 +16,6 @@ from bedside.core.errors import BackendError
 from bedside.core.paths import cache_folder
 from bedside.runtime.backend import Device, Precision, Shape, backends
 from bedside.runtime.openvino_core import shared_core
-from bedside.runtime.openvino_parts import read_published_part
 from bedside.weights.store import WeightsFiles
 
 
@@ -81,7 +80,7 @@ class OpenVinoBackend:
             pass
         try:
             if weights.graph.suffix == ".xml" and chosen != "int8":
-                model = read_published_part(weights)
+                model = published_model(weights)
             else:
                 model = core.read_model(int8_graph(weights) if chosen == "int8" else weights.graph)
             if isinstance(shape, Mapping):
@@ -94,6 +93,22 @@ class OpenVinoBackend:
         except RuntimeError as error:
             raise BackendError(f"OpenVINO cannot load {weights.graph.name}", got=str(error)[:200]) from error
         return OpenVinoGraph(compiled, outputs, "CPU", chosen)
+
+
+def published_model(weights: WeightsFiles) -> Any:
+    """The model of one part of weights that were published as graphs; see ``openvino_parts``.
+
+    Raises:
+        BackendError: The files hold something else.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(weights.tensors, framework="numpy") as held:
+            numbers = held.get_tensor(weights.part)
+        return shared_core().read_model(weights.graph.read_bytes(), numbers.tobytes())
+    except (OSError, SafetensorError) as error:
+        raise BackendError(f"OpenVINO cannot load {weights.graph.name}", got=str(error)[:200]) from error
 
 
 def int8_graph(weights: WeightsFiles) -> Path:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bedside.core.errors import BackendError, WeightsError
+from bedside.core.errors import WeightsError
 from bedside.runtime.openvino_core import shared_core
 from bedside.weights.card import WeightsCard, file_sha256
 from bedside.weights.store import PARTS, WeightsFiles
@@ -69,22 +69,6 @@ def write_published_parts(graphs: PublishedGraphs, folder: Path, stem: str, card
         for path in (tensors, made / f"{stem}.json"):
             path.replace(folder / path.name)
     return WeightsFiles.in_folder(stem, folder, PARTS[0])
-
-
-def read_published_part(weights: WeightsFiles) -> Any:
-    """OpenVINO's model of one part.
-
-    Raises:
-        BackendError: The files hold something else.
-    """
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(weights.tensors, framework="numpy") as held:
-            numbers = held.get_tensor(weights.part)
-        return shared_core().read_model(weights.graph.read_bytes(), numbers.tobytes())
-    except (RuntimeError, OSError, SafetensorError) as error:
-        raise BackendError(f"OpenVINO cannot load {weights.graph.name}", got=str(error)[:200]) from error
 
 
 def _encoder(graphs: PublishedGraphs) -> Any:

@@ -118,6 +118,9 @@ SOURCES: tuple[Source, ...] = (
         "MIT",
         note="needs the folder of PubMedCLIP (flaviagiammarino/pubmed-clip-vit-base-patch32) too",
     ),
+)
+
+FOLDERS: tuple[Source, ...] = (
     Source(
         "nninteractive",
         "nnInteractive_v1.0",
@@ -128,6 +131,7 @@ SOURCES: tuple[Source, ...] = (
         parts=("plans.json", "dataset.json", "inference_session_class.json", "fold_0/checkpoint_final.pth"),
     ),
 )
+"""Sources of several files each, of networks that are published as folders."""
 
 
 def weights_stem(model: str, variant: str = "") -> str:
@@ -144,7 +148,7 @@ def sources_of(model: str, variant: str = "", sources: Sequence[Source] | None =
     Args:
         model: In the registry.
         variant: Which; "" for the first.
-        sources: Catalogue to look into, by default this module's.
+        sources: Catalogue to look into, by default both of this module's.
     """
     stem = weights_stem(model, variant)
-    return [s for s in (SOURCES if sources is None else sources) if s.model == model and s.stem == stem]
+    return [s for s in ((*SOURCES, *FOLDERS) if sources is None else sources) if s.model == model and s.stem == stem]

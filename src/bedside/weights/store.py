@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from bedside.core.errors import WeightsError
+from bedside.core.errors import InputError, WeightsError
 from bedside.core.paths import data_folder
 from bedside.weights.card import WeightsCard, read_card, results_path
 
@@ -108,7 +108,10 @@ def _how_to_get(name: str) -> str:
     from bedside.weights.catalogue import sources_of
 
     bundled = f"(bundled are: {', '.join(bundled_names()) or 'none'})"
-    sources = sources_of(name)
+    try:
+        sources = sources_of(name)
+    except InputError:
+        return bundled
     if sources and sources[0].url:
         return f"fetch them with: bedside weights pull {name} {bundled}"
     if not sources:
