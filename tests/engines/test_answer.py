@@ -122,6 +122,10 @@ def test_a_face_counts_where_the_mask_covers_more_than_its_share(axis: int, end:
     stalk[across[0]] = slice(4, 6)
     stalk[axis] = slice(0, 5) if end == "first" else slice(5, 10)
     mask[tuple(stalk)] = True
+    # Wider one layer before the face, which is no face.
+    stalk[across[0]] = slice(3, 6)
+    stalk[axis] = slice(1, 5) if end == "first" else slice(5, 9)
+    mask[tuple(stalk)] = True
     found = of_mask(window, mask)
     # 2 of 4 x 4 cells.
     assert touches_border(found, shape, 0.124)
@@ -143,8 +147,13 @@ def test_a_face_counts_where_the_mask_covers_more_than_its_share(axis: int, end:
     assert touches_border(beyond, ends, 0.0)
 
 
-def test_an_empty_mask_touches_nothing() -> None:
+def test_an_empty_mask_touches_nothing_and_a_thin_one_may() -> None:
     assert not touches_border(answer(100.0, 0), (1000, 1000), 0.0)
+    thin = np.zeros((8, 8), bool)
+    thin[4, 3:] = True
+    window = Window((100.0, 100.0), (116.0, 116.0), (8, 8))
+    assert touches_border(of_mask(window, thin), (1000, 1000), 0.5)
+    assert not touches_border(of_mask(window, np.roll(thin, -1, axis=1)), (1000, 116), 0.5)
 
 
 def test_of_one_answer_that_one_is_chosen() -> None:
@@ -163,6 +172,19 @@ def test_steadiness_is_weighed_against_the_score(sureness: float, chosen: int) -
     ranks = [np.log(answer_score(a)) - 0.3 * d for a, d in zip(answers, (np.log(3), 0.0, 0.0), strict=True)]
     assert int(np.argmax(ranks)) == chosen
     assert choose_answer(answers) is answers[chosen]
+
+
+def test_the_neighbour_before_steadies_too() -> None:
+    # 60, 60 and 180 pixels long: the last is surest, and a third as long in the window before.
+    answers = [answer(80.0, 48, 0.01), answer(120.0, 32, 2.0), answer(360.0, 32, 2.5)]
+    assert answer_score(answers[2]) > answer_score(answers[1]) > answer_score(answers[0])
+    assert choose_answer(answers) is answers[1]
+
+
+def test_an_answer_of_one_cell_has_a_score() -> None:
+    dot = np.zeros((20, 20), bool)
+    dot[3, 4] = True
+    assert answer_score(of_mask(Window((0.0, 0.0), (40.0, 40.0), (20, 20)), dot)) > 0
 
 
 def test_empty_answers_are_chosen_last() -> None:
