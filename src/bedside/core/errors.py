@@ -43,6 +43,28 @@ class FormatError(BedsideError, ValueError):
     """A file that cannot be read or written as what it claims to be."""
 
 
+class ChoiceError(FormatError):
+    """A file that holds several images, of which one has to be chosen.
+
+    Args:
+        what: What there is.
+        option: Name of the option that chooses, as Python has it; the command line has it as ``--option``.
+        choices: What it may be; "" where that was said already.
+        expected: What would have been right.
+        got: What came instead.
+
+    Attributes:
+        option: As it was given.
+    """
+
+    def __init__(
+        self, what: str, *, option: str, choices: str, expected: object = None, got: object = None
+    ) -> None:
+        fix = f"choose with --{option} {choices} ({option}= in Python)" if choices else None
+        super().__init__(what, expected=expected, got=got, fix=fix)
+        self.option = option
+
+
 class GeometryError(BedsideError, ValueError):
     """A grid whose spacing, origin or direction is unusable, or two grids that do not match."""
 

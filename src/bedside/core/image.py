@@ -21,7 +21,9 @@ class Image:
         geometry: Grid of the spatial axes.
         modality: "CT", "MR", "PET", "US", ...; None where unknown.
         source: Path that it was read from, for messages and manifests.
-        metadata: What a reader found worth keeping (series, description), plain values.
+        metadata: What a reader found worth keeping (series, description), plain values; under "notes" what a user
+            should be told of the reading.
+        padding: Ranges of samples, both ends included, that the file declares to be no measurement.
     """
 
     array: NDArray[Any]
@@ -29,6 +31,7 @@ class Image:
     modality: str | None = None
     source: str | None = None
     metadata: dict[str, Any] = field(default_factory=dict)
+    padding: tuple[tuple[float, float], ...] = ()
 
     def __post_init__(self) -> None:
         if self.array.shape[: self.geometry.ndim] != self.geometry.shape:

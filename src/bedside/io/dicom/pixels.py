@@ -1,4 +1,7 @@
-"""Decoding the samples of DICOM frames."""
+"""Decoding the samples of DICOM frames: what is stored, whatever the transfer syntax, and then one rule for its meaning.
+
+Decoders that rescale or invert by themselves are not asked to: a file reads the same compressed or not.
+"""
 
 from __future__ import annotations
 
@@ -10,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bedside.core.errors import FormatError
-from bedside.io.dicom.series import Frame
-from bedside.io.itk import array_of
+from bedside.io.dicom.frame import Frame, Storage
+from bedside.io.dicom.headers import transfer_syntax
 from bedside.io.quiet import reason, silent_stderr
 from bedside.io.samples import native, rescale
 
@@ -27,23 +30,73 @@ def read_frames(frames: Sequence[Frame], labels: bool) -> NDArray[Any]:
     stacked: NDArray[Any] | None = None
     loaded: tuple[Path, NDArray[Any]] | None = None
     for place, frame in enumerate(frames):
-        if loaded is None or loaded[0] != frame.path:
+        plain = frame.storage.plain
+        if not plain and (loaded is None or loaded[0] != frame.path):
             loaded = frame.path, _decode(frame, labels)
-        samples = loaded[1][frame.index]
         if stacked is None:
+            dtype = _plain_dtype(frame.storage) if plain or loaded is None else loaded[1].dtype
+            shape = frame.shape if plain or loaded is None else loaded[1].shape[1:]
             # The only frame of its file needs no second array.
-            if len(frames) == 1:
-                stacked = samples[None]
+            if len(frames) == 1 and loaded is not None:
+                stacked = loaded[1][frame.index][None]
                 break
-            stacked = np.empty((len(frames), *samples.shape), samples.dtype)
+            stacked = np.empty((len(frames), *shape), dtype)
+        dtype = _plain_dtype(frame.storage) if plain or loaded is None else loaded[1].dtype
+        if not np.can_cast(dtype, stacked.dtype):
+            stacked = stacked.astype(np.promote_types(dtype, stacked.dtype))
+        if plain or loaded is None:
+            _read_plain(frame, stacked, place, labels)
+            continue
+        samples = loaded[1][frame.index]
         if samples.shape != stacked.shape[1:]:
             raise FormatError(f"{frame.path}", expected=f"samples of shape {stacked.shape[1:]}", got=samples.shape)
-        if not np.can_cast(samples.dtype, stacked.dtype):
-            stacked = stacked.astype(np.promote_types(samples.dtype, stacked.dtype))
         stacked[place] = samples
     if stacked is None:
         raise FormatError("DICOM", expected="at least one frame", got="none")
     return stacked if labels else _rescale(stacked, frames)
+
+
+def padding_ranges(frames: Sequence[Frame]) -> tuple[tuple[float, float], ...]:
+    """Ranges of the samples that ``read_frames`` gives which the files declare to be no measurement."""
+    found: dict[tuple[float, float], None] = {}
+    for frame in frames:
+        if frame.padding is None or frame.colour:
+            continue
+        ends = np.array(frame.padding)
+        if frame.storage.inverted:
+            ends = -1 - ends if frame.storage.signed else 2.0**frame.storage.stored - 1 - ends
+        ends = np.sort(ends * frame.slope + frame.intercept)
+        # Scaled samples are float32: their neighbours are the same number.
+        low, high = (float(np.nextafter(np.float32(v), np.float32(way))) for v, way in zip(ends, (-np.inf, np.inf)))
+        whole = frame.slope == 1 and float(frame.intercept).is_integer()
+        found[(float(ends[0]), float(ends[1])) if whole else (low, high)] = None
+    return tuple(found)
+
+
+def _plain_dtype(storage: Storage) -> np.dtype[Any]:
+    return np.dtype(f"{'i' if storage.signed else 'u'}{storage.bits // 8}")
+
+
+def _read_plain(frame: Frame, target: NDArray[Any], place: int, labels: bool) -> None:
+    """Read an uncompressed frame into its place, straight from the file where nothing has to be converted."""
+    storage = frame.storage
+    dtype = _plain_dtype(storage).newbyteorder("<")
+    count = frame.shape[0] * frame.shape[1]
+    begin = storage.offset + frame.index * count * dtype.itemsize
+    with storage.path.open("rb") as file:
+        file.seek(begin)
+        if target.dtype == dtype and target.dtype.isnative:
+            read = file.readinto(target[place].reshape(-1).view(np.uint8).data)
+            complete = read == count * dtype.itemsize
+        else:
+            samples = np.fromfile(file, dtype, count)
+            complete = len(samples) == count
+            if complete:
+                target[place] = samples.reshape(frame.shape)
+    if not complete:
+        raise FormatError(f"{frame.path}: samples cannot be decoded", got="fewer bytes than the header says")
+    if storage.inverted and not labels:
+        target[place] = _invert(target[place], storage.signed, storage.stored)
 
 
 def _rescale(stacked: NDArray[Any], frames: Sequence[Frame]) -> NDArray[Any]:
@@ -51,7 +104,7 @@ def _rescale(stacked: NDArray[Any], frames: Sequence[Frame]) -> NDArray[Any]:
     if stacked.ndim == 4:  # Colours have no units.
         return stacked
     if len(scales) == 1:
-        return rescale(stacked, *scales.pop())
+        return rescale(stacked, *scales.pop(), reuse=stacked.flags.writeable)
     # Each slice of a PET scan may use its own scale.
     slopes, intercepts = (np.array([getattr(f, k) for f in frames], np.float32) for k in ("slope", "intercept"))
     scaled = stacked.astype(np.float32)
@@ -65,29 +118,30 @@ def _decode(frame: Frame, labels: bool) -> NDArray[Any]:
     from pydicom import dcmread
     from pydicom.pixels.processing import apply_color_lut, apply_modality_lut
 
-    dataset = dcmread(frame.path, force=True)
-    if "TransferSyntaxUID" not in dataset.file_meta:
-        dataset.file_meta.TransferSyntaxUID = _guess_transfer_syntax(dataset)
+    try:
+        dataset = dcmread(frame.path, force=True)
+    except Exception as error:
+        raise FormatError(f"{frame.path}: samples cannot be decoded", got=reason(error)) from error
+    dataset.file_meta.TransferSyntaxUID = transfer_syntax(dataset)
     array = native(_stored(dataset, frame))
     photometric = str(dataset.get("PhotometricInterpretation", ""))
-    colour = int(dataset.get("SamplesPerPixel", 1)) == 3
+    colour = frame.colour
     if photometric == "PALETTE COLOR" and not labels:
         colour = True
-        # The second decoder has looked the colours up already.
-        if array.shape[-1] != 3 or array.ndim == 2:
-            array = apply_color_lut(array, dataset)[..., :3]
+        array = apply_color_lut(array, dataset)[..., :3]
         array = (array >> 8).astype(np.uint8) if array.dtype == np.uint16 else array
     elif photometric == "MONOCHROME1" and not labels:
-        array = _invert(array, dataset)
+        array = _invert(array, bool(dataset.get("PixelRepresentation", 0)), int(dataset.get("BitsStored") or 8))
     if dataset.get("ModalityLUTSequence") and not labels:
         array = apply_modality_lut(array, dataset)
-    frames = int(dataset.get("NumberOfFrames") or 1)
     channels = (3,) if colour else ()
-    return array.reshape(frames, *frame.shape, *channels)
+    return array.reshape(frame.storage.frames, *frame.shape, *channels)
 
 
 def _stored(dataset: Any, frame: Frame) -> NDArray[Any]:
     from pydicom.pixels.utils import pixel_array
+
+    from bedside.io.dicom.codestreams import decode_by_itk
 
     syntax = dataset.file_meta.TransferSyntaxUID
     try:
@@ -98,8 +152,8 @@ def _stored(dataset: Any, frame: Frame) -> NDArray[Any]:
         if not syntax.is_compressed:
             raise FormatError(f"{frame.path}: samples cannot be decoded", got=reason(error)) from error
         try:
-            return _stored_by_itk(frame, dataset)
-        except RuntimeError as second:
+            return decode_by_itk(dataset)
+        except Exception as second:
             raise FormatError(
                 f"{frame.path}: samples cannot be decoded",
                 got=f"{syntax.name}",
@@ -107,32 +161,9 @@ def _stored(dataset: Any, frame: Frame) -> NDArray[Any]:
             ) from second
 
 
-def _stored_by_itk(frame: Frame, dataset: Any) -> NDArray[Any]:
-    import SimpleITK as sitk  # noqa: N813 - the name that all its users know
-
-    with silent_stderr():
-        array = array_of(sitk.ReadImage(str(frame.path), imageIO="GDCMImageIO"))
-    if frame.slope == 1 and frame.intercept == 0:
-        return array
-    # ITK rescales by itself; what was stored is wanted here, so that all files go the same way afterwards.
-    stored = np.rint((array.astype(np.float64) - frame.intercept) / frame.slope)
-    signed = "int" if dataset.PixelRepresentation else "uint"
-    return np.asarray(stored.astype(f"{signed}{max(8, int(dataset.BitsAllocated))}"))
-
-
-def _invert(array: NDArray[Any], dataset: Any) -> NDArray[Any]:
+def _invert(array: NDArray[Any], signed: bool, bits: int) -> NDArray[Any]:
     """Samples of which the smallest is white, turned over within the bits that are used."""
-    if int(dataset.get("PixelRepresentation", 0)):
-        # -1 - v turns the range of a signed number over.
-        array = np.bitwise_not(array)
-    elif array.dtype.kind == "f":
-        array = array.max() + array.min() - array
-    else:
-        array = array.dtype.type(2 ** int(dataset.BitsStored) - 1) - array
-    return array
-
-
-def _guess_transfer_syntax(dataset: Any) -> Any:
-    from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
-
-    return ImplicitVRLittleEndian if dataset.original_encoding[0] else ExplicitVRLittleEndian
+    if array.dtype.kind == "f":
+        return array.max() + array.min() - array
+    # -1 - v turns the range of a signed number over.
+    return np.bitwise_not(array) if signed else array.dtype.type(2**bits - 1) - array

@@ -16,6 +16,12 @@ from bedside.io.samples import pick_volume, storable
 _SUFFIXES = (".npz",)
 
 
+def _recognises(head: bytes) -> bool:
+    # A zip whose first member is an array.
+    length = int.from_bytes(head[26:28], "little")
+    return head[:4] == b"PK\x03\x04" and head[30 : 30 + length].endswith(b".npy")
+
+
 def _read(path: Path, options: ReadOptions) -> Image:
     pick_volume(path, 1, options.volume)
     if not options.labels:
@@ -39,5 +45,5 @@ def _write(path: Path, image: Image, labels: bool) -> None:
         np.savez_compressed(path, imgs=storable(image.array))
 
 
-READERS.register("npz")(Reader("challenge NPZ", _SUFFIXES, _read))
+READERS.register("npz")(Reader("challenge NPZ", _SUFFIXES, _read, _recognises))
 WRITERS.register("npz")(Writer("challenge NPZ", _SUFFIXES, _write))

@@ -20,6 +20,10 @@ _SUFFIXES = (".tif", ".tiff")
 _UNASSOCIATED_ALPHA = 2
 
 
+def _recognises(head: bytes) -> bool:
+    return head[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+
+
 def _read(path: Path, options: ReadOptions) -> Image:
     import tifffile
 
@@ -94,7 +98,7 @@ def _choose(path: Path, array: NDArray[Any], axes: str, options: ReadOptions) ->
 
 def _read_deep_colour(path: Path, options: ReadOptions) -> Image:
     """Colour of 16 bits, of which Pillow would keep 8."""
-    image = read_itk(path, options, "TIFFImageIO", r"(?!)")
+    image = read_itk(path, options, "TIFFImageIO")
     return Image(image.array, Geometry.create(image.shape))
 
 
@@ -121,5 +125,5 @@ def _write(path: Path, image: Image, labels: bool) -> None:  # noqa: ARG001 - ma
     )
 
 
-READERS.register("tiff")(Reader("TIFF", _SUFFIXES, _read))
+READERS.register("tiff")(Reader("TIFF", _SUFFIXES, _read, _recognises))
 WRITERS.register("tiff")(Writer("TIFF", _SUFFIXES, _write))

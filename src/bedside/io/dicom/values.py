@@ -1,0 +1,55 @@
+"""Plain numbers and text out of DICOM elements, whatever a careless file holds there."""
+
+from __future__ import annotations
+
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def vector(value: Any, length: int) -> NDArray[np.float64] | None:
+    """So many finite numbers, or None."""
+    if value is None or isinstance(value, str) or np.size(value) != length:
+        return None
+    try:
+        numbers = np.array([float(v) for v in value]) if length > 1 else np.array([float(np.ravel(value)[0])])
+    except (TypeError, ValueError):
+        return None
+    return numbers if np.all(np.isfinite(numbers)) else None
+
+
+def first_number(value: Any) -> float | None:
+    """A number, or the first of several; None where there is none."""
+    if isinstance(value, str) or value is None:
+        return None
+    try:
+        return float(np.ravel(np.asarray(value, dtype=np.float64))[0])
+    except (TypeError, ValueError, IndexError):
+        return None
+
+
+def positive(value: Any) -> float | None:
+    """The size of a number that is not zero; None where there is none."""
+    number = first_number(value)
+    return abs(number) if number and np.isfinite(number) else None
+
+
+def text(value: Any) -> str:
+    """An element as text, without spaces around it; "" where it is missing."""
+    return "" if value is None else str(value).strip()
+
+
+def last_digits(values: Any) -> NDArray[np.float64]:
+    """What the last written digit of each decimal string is worth: 0.1 for "-98.8", 1 for "12"."""
+    return np.array([_last_digit(value) for value in values])
+
+
+def _last_digit(value: Any) -> float:
+    written = getattr(value, "original_string", None) or repr(float(value))
+    try:
+        exponent = Decimal(str(written).strip()).as_tuple().exponent
+    except InvalidOperation:
+        return 0.0
+    return 10.0**exponent if isinstance(exponent, int) else 0.0
