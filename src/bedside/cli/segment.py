@@ -119,8 +119,8 @@ def segment(
 ) -> None:
     """Segment objects of an image from prompts and write their mask.
 
-    The boxes, points, scribbles and lassos given as options describe one object; --prompts describes several, which
-    become the labels 1, 2, ... of the mask.
+    The boxes, points, scribbles and lassos given as options describe one object, which gets label 1 in the mask;
+    --prompts describes several, each with the label that the journal gives it, else with that of its place: 1, 2, ...
     """
     from bedside.cli.flags import PromptFlags
 

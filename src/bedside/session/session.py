@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from bedside.core.errors import InputError, PromptError
 from bedside.core.image import Image
-from bedside.core.labels import OverlapPolicy, merge_masks
+from bedside.core.labels import OverlapPolicy, check_label, merge_masks
 from bedside.core.prompts import (
     InitialMask,
     Point,
@@ -23,7 +23,18 @@ from bedside.core.prompts import (
 from bedside.core.region import Region
 from bedside.session.answers import Answers
 from bedside.session.gestures import Gestures
-from bedside.session.journal import Event, History, Journal, ObjectJournal, Prompted, Redone, Removed, Undone, history
+from bedside.session.journal import (
+    Event,
+    History,
+    Journal,
+    ObjectJournal,
+    Prompted,
+    Redone,
+    Removed,
+    Undone,
+    history,
+    with_labels,
+)
 from bedside.session.masks import Canvas, KeptMask, PackedMask
 from bedside.session.objects import ObjectState, SessionObject
 from bedside.session.opening import check_journal, open_image, open_segmenter
@@ -67,6 +78,7 @@ class Session(Gestures):
         self._states: dict[int, ObjectState] = {}
         self._current: int | None = None
         self._last_prompt = 0
+        self._last_label = 0
 
     # Objects
 
@@ -87,27 +99,30 @@ class Session(Gestures):
 
     @property
     def objects(self) -> tuple[SessionObject, ...]:
-        """All objects, in the order of their labels."""
-        states = enumerate(self._states.values(), start=1)
-        return tuple(s.view(label, self._answers.quality(s.history.prompts)) for label, s in states)
+        """All objects, the oldest first."""
+        return tuple(s.view(self._answers.quality(s.history.prompts)) for s in self._states.values())
 
     @property
     def current(self) -> SessionObject | None:
         """The object that prompts go to; None before the first."""
         return next((o for o in self.objects if o.id == self._current), None)
 
-    def add_object(self, name: str | None = None, colour: str | None = None) -> SessionObject:
+    def add_object(
+        self, name: str | None = None, colour: str | None = None, label: int | None = None
+    ) -> SessionObject:
         """Begin a new object, which becomes the current one.
 
         Args:
             name: What to call it; "object N" by default.
             colour: "#rrggbb" for drawing.
+            label: Its value in the label map; by default one more than any that was used so far, so that an object
+                begun after another was deleted does not pass for that one.
 
         Raises:
-            InputError: The colour is not of that form.
+            InputError: The colour is not of that form, or the label is taken or not from 1 to 65,535.
         """
         number = max(self._states, default=0) + 1
-        journal = ObjectJournal(number, name or f"object {number}", colour)
+        journal = ObjectJournal(number, name or f"object {number}", colour, (), self._free_label(label))
         self._states[number] = ObjectState(journal, History(), PackedMask.empty(self.image.ndim))
         self._current = number
         return self.objects[-1]
@@ -119,6 +134,32 @@ class Session(Gestures):
             InputError: There is no such object.
         """
         self._current = self._state(object_id).journal.id
+
+    def set_label(self, object_id: int, label: int) -> None:
+        """Give an object another value in the label map; those of other objects stay.
+
+        Args:
+            object_id: The object.
+            label: 1 to 65,535.
+
+        Raises:
+            InputError: There is no such object, or the label is another object's or out of range.
+        """
+        state = self._state(object_id)
+        if label != state.journal.label:
+            chosen = self._free_label(label)
+            self._states[object_id] = replace(state, journal=replace(state.journal, label=chosen))
+
+    def _free_label(self, label: int | None) -> int:
+        """The label asked for, if it is free; the next one by default."""
+        used = {state.journal.label for state in self._states.values()}
+        if label is not None:
+            if label in used:
+                raise InputError("label", expected="one that no other object has", got=label)
+            return check_label(label)
+        following = max([self._last_label, *(n or 0 for n in used)]) + 1
+        # Where the range was used up, the first gap.
+        return next(n for n in (following, *range(1, 65_536)) if n not in used and n < 65_536)
 
     # Prompts
 
@@ -144,7 +185,8 @@ class Session(Gestures):
             before = state.history.prompts if state else ()
             self._answers.check_start([*before, event], state.mask if state else PackedMask.empty(self.image.ndim))
         if state is None:
-            state = ObjectState(ObjectJournal(1, "object 1"), History(), PackedMask.empty(self.image.ndim))
+            begun = ObjectJournal(1, "object 1", label=self._free_label(None))
+            state = ObjectState(begun, History(), PackedMask.empty(self.image.ndim))
         self._answers.placed[event.id] = placed
         changed = self._happen(state, event)
         self._last_prompt = event.id
@@ -233,7 +275,7 @@ class Session(Gestures):
         return state.mask.patch(union)[wanted.shift([-a for a in union.start]).slices]
 
     def label_map(self, policy: OverlapPolicy = "keep") -> NDArray[Any]:
-        """All objects in one map of the image's spatial shape; the i-th object has the value i + 1.
+        """All objects in one map of the image's spatial shape, each with the value of its label.
 
         Args:
             policy: Who gets a voxel that several objects claim (see ``bedside.core.labels.merge_masks``).
@@ -246,7 +288,8 @@ class Session(Gestures):
         for mask in packed:
             union = union.union(mask.region)
         # Merged within the region that holds all objects: dense masks of a whole volume would not fit many objects.
-        labels = merge_masks([mask.patch(union) for mask in packed], policy)
+        values = [int(state.journal.label or 0) for state in self._states.values()]
+        labels = merge_masks([mask.patch(union) for mask in packed], policy, values)
         stack = labels.shape[: labels.ndim - self.image.ndim]
         result = np.zeros((*stack, *self.image.shape), dtype=labels.dtype)
         inside: tuple[Any, ...] = (..., *union.slices)
@@ -336,7 +379,7 @@ class Session(Gestures):
         # Prompt numbers of the two journals mean different prompts, so nothing remembered may be used.
         answers = Answers(self._segmenter, Canvas(self.image.shape), placed=placed)
         states: dict[int, ObjectState] = {}
-        for item in journal.objects:
+        for item in with_labels(journal.objects):
             past = history(item.events)
             if known and item.id in known:
                 answers.remember(past.prompts, known[item.id])

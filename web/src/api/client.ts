@@ -101,7 +101,7 @@ export const api = {
 
   objects: (id: number) => ask<ObjectList>("GET", `${image(id)}/objects`),
   addObject: (id: number) => ask<Change>("POST", `${image(id)}/objects`, {}),
-  updateObject: (id: number, objectId: number, update: Partial<Pick<ObjectInfo, "name" | "colour" | "visible" | "locked">>) =>
+  updateObject: (id: number, objectId: number, update: Partial<Pick<ObjectInfo, "name" | "colour" | "visible" | "locked" | "label">>) =>
     ask<Change>("PATCH", object(id, objectId), update),
   deleteObject: (id: number, objectId: number) => ask<Change>("DELETE", object(id, objectId)),
   prompts: (id: number, objectId: number) => ask<PromptList>("GET", `${object(id, objectId)}/prompts`),

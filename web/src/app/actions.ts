@@ -278,7 +278,7 @@ export class Actions {
     return this.change((id) => api.updateImage(id, { current: object }));
   }
 
-  updateObject(object: number, update: { name?: string; colour?: string; visible?: boolean; locked?: boolean }): Promise<void> {
+  updateObject(object: number, update: { name?: string; colour?: string; visible?: boolean; locked?: boolean; label?: number }): Promise<void> {
     return this.change((id) => api.updateObject(id, object, update));
   }
 
