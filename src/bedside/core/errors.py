@@ -52,15 +52,24 @@ class ChoiceError(FormatError):
         choices: What it may be; "" where that was said already.
         expected: What would have been right.
         got: What came instead.
+        fix: What to do, where there are no ``choices`` to be made.
 
     Attributes:
         option: As it was given.
     """
 
     def __init__(
-        self, what: str, *, option: str, choices: str, expected: object = None, got: object = None
+        self,
+        what: str,
+        *,
+        option: str = "volume",
+        choices: str = "",
+        expected: object = None,
+        got: object = None,
+        fix: str | None = None,
     ) -> None:
-        fix = f"choose with --{option} {choices} ({option}= in Python)" if choices else None
+        if choices:
+            fix = f"choose with --{option} {choices} ({option}= in Python)"
         super().__init__(what, expected=expected, got=got, fix=fix)
         self.option = option
 

@@ -48,8 +48,14 @@ class Image:
     ) -> Image:
         """An image from samples alone: (y, x), (y, x, 3) or (z, y, x); ``spacing`` in mm, (x, y, z) order.
 
-        An array whose last axis has three samples is taken for RGB.
+        An array whose last axis has three samples is taken for RGB. One sample on the last axis, or four of which the
+        last is opaque, are channels, too, unless three spacings say that the axis is one of space.
+
+        Raises:
+            FormatError: Two or four channels that are neither grey nor colour.
         """
+        if (spacing is None or len(spacing) == 2) and looks_like_channels(array.shape):
+            array = drop_channels(array, "array")
         spatial = array.shape[:2] if array.shape[2:] == (3,) else array.shape
         return cls(np.asarray(array), Geometry.create(spatial, spacing), modality=modality)
 
@@ -67,3 +73,36 @@ class Image:
     def is_colour(self) -> bool:
         """Whether the array has a last axis of three colour samples."""
         return self.array.ndim > self.geometry.ndim
+
+
+def looks_like_channels(shape: tuple[int, ...]) -> bool:
+    """Whether the last of three axes holds one, two or four channels of a picture: no volume is so thin across."""
+    return len(shape) == 3 and shape[2] in (1, 2, 4) and min(shape[:2]) >= _LEAST_SIDE
+
+
+_LEAST_SIDE = 8
+"""Pixels along the shorter side of a picture that is told by its channels."""
+
+
+def drop_channels(array: NDArray[Any], what: str) -> NDArray[Any]:
+    """The picture (y, x) or (y, x, 3) in an array (y, x, 1), or (y, x, 4) of which the last channel is opaque.
+
+    Args:
+        array: Samples with one, two or four channels.
+        what: What it is, for the message.
+
+    Raises:
+        FormatError: Other channels.
+    """
+    channels = array.shape[-1]
+    if channels == 1:
+        return np.ascontiguousarray(array[..., 0])
+    opaque = np.iinfo(array.dtype).max if array.dtype.kind in "ui" else 1.0
+    if channels == 4 and array.dtype.kind in "uif" and bool((array[..., 3] == opaque).all()):
+        return np.ascontiguousarray(array[..., :3])
+    raise FormatError(
+        f"{what} of shape {array.shape}",
+        expected="1 or 3 channels, or a fourth that is opacity and opaque everywhere",
+        got=f"{channels} channels",
+        fix="choose the channels to look at; of a volume, put x last and name its three spacings",
+    )

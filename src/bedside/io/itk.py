@@ -19,19 +19,6 @@ from bedside.io.samples import pick_volume, storable
 
 _HEADER_BYTES = 65536
 
-MILLIMETRES = {
-    **dict.fromkeys(("mm", "millimeter", "millimetre", "millimeters", "millimetres"), 1.0),
-    **dict.fromkeys(("cm", "centimeter", "centimetre", "centimeters", "centimetres"), 10.0),
-    **dict.fromkeys(("m", "meter", "metre", "meters", "metres"), 1e3),
-    **dict.fromkeys(("um", "µm", "μm", "\\u00b5m", "micron", "microns", "micrometer", "micrometre"), 1e-3),
-    **dict.fromkeys(("nm", "nanometer", "nanometre", "nanometers", "nanometres"), 1e-6),
-    **dict.fromkeys(("pm", "picometer", "picometre"), 1e-9),
-    **dict.fromkeys(("å", "angstrom", "ångström"), 1e-7),
-    **dict.fromkeys(("in", "inch", "inches", '"'), 25.4),
-}
-"""Millimetres of a unit as files name it, in lower case."""
-
-
 @dataclass(frozen=True)
 class Calibration:
     """What a header says of lengths beyond what ITK takes from it.

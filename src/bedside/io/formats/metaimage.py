@@ -7,8 +7,9 @@ from pathlib import Path
 
 from bedside.core.errors import FormatError
 from bedside.core.image import Image
-from bedside.io.itk import MILLIMETRES, Calibration, header_text, read_itk, write_itk
+from bedside.io.itk import Calibration, header_text, read_itk, write_itk
 from bedside.io.registry import READERS, WRITERS, Reader, ReadOptions, Writer
+from bedside.io.units import millimetres
 
 _ITK_NAME = "MetaImageIO"
 _SPACING = re.compile(r"^\s*Element(Spacing|Size)\s*=", re.MULTILINE | re.IGNORECASE)
@@ -35,7 +36,8 @@ def _calibration(header: str, axes: int) -> Calibration:
     del axes
     known = _SPACING.search(header) is not None
     unit = _UNIT.search(header)
-    scale = MILLIMETRES.get(unit.group(1).lower(), 1.0) if unit else 1.0
+    # "?" is what the format's library writes where nobody said.
+    scale = (millimetres(unit.group(1)) if unit else None) or 1.0
     return Calibration(known, (scale,) * 3)
 
 

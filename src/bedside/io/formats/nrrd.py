@@ -13,8 +13,9 @@ from pathlib import Path
 
 from bedside.core.errors import FormatError
 from bedside.core.image import Image
-from bedside.io.itk import MILLIMETRES, Calibration, header_text, read_itk, write_itk
+from bedside.io.itk import Calibration, header_text, read_itk, write_itk
 from bedside.io.registry import READERS, WRITERS, Reader, ReadOptions, Writer
+from bedside.io.units import millimetres
 
 _ITK_NAME = "NrrdImageIO"
 _UNKNOWN = Calibration(known=False)
@@ -66,7 +67,7 @@ def _in_units(units: list[str]) -> Calibration:
     """The scale of the units; millimetres where none is named."""
     if not any(units):
         return Calibration(known=True)
-    scale = [MILLIMETRES.get(unit.lower()) if unit else 1.0 for unit in units]
+    scale = [millimetres(unit) if unit else 1.0 for unit in units]
     if any(s is None for s in scale):
         return _UNKNOWN
     return Calibration(True, (*(float(s or 1.0) for s in scale), 1.0, 1.0)[:3])
