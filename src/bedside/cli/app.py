@@ -26,7 +26,7 @@ VERBS = {
     "models": "List the models that Bedside knows.",
     "weights": "Look into the weights of models, and bring in those that others publish.",
     "bench": "Measure the systems of the laptop challenge on this machine.",
-    "info": "Show this machine, the runtimes, models and formats.",
+    "info": "Show this machine, the runtimes, models and formats, or the images at a path.",
 }
 """Each verb with its line in the help.
 

@@ -153,6 +153,8 @@ def perform(job: Job) -> dict[str, Any]:
     journal, typed = _check_prompts(job)
     with stages.stage("read", f"reading {job.image}"):
         image = read_image(job.image, series=job.series, volume=job.volume)
+    for note in image.metadata.get("notes", ()):
+        print(f"bedside: note: {note}", file=sys.stderr)
     check_dimensions(job.output, image.ndim)
     drawn = _check_against(job, image, journal, typed)
     with stages.stage("load_model", "loading the model"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 
 from bedside.core.errors import FormatError
 from bedside.core.geometry import Geometry
+from bedside.core.no_data import Ranges, find_ranges
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,6 +70,11 @@ class Image:
     def shape(self) -> tuple[int, ...]:
         """Spatial shape, (z, y, x) or (y, x)."""
         return self.geometry.shape
+
+    @cached_property
+    def no_data(self) -> Ranges:
+        """Ranges of samples that are no measurement, as far as that is declared or can be seen."""
+        return find_ranges(self.array, self.ndim, self.modality, self.padding)
 
     @property
     def is_colour(self) -> bool:

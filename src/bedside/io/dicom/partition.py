@@ -205,7 +205,8 @@ def _split(path: Path, frames: list[Frame]) -> list[tuple[str | FormatError, lis
         if places.crowded(group):
             result.append((_duplicated(path, places, group), members))
         else:
-            name = ", ".join(f"{key} {_shown(value)}" for key, value in label)
+            said = [(key, value) for key, value in label if value is not None] or label[:1]
+            name = ", ".join(f"{key} {_shown(value)}" for key, value in said)
             result += [(part_name, part) for part_name, part in _stacks(name, members)]
     return result
 
