@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from bedside.io.dicom.placement import group_of
-from bedside.io.dicom.values import first_number
+from bedside.io.dicom.values import first_number, value_of
 
 VALUES = (
     "StackID",
@@ -115,10 +115,10 @@ def is_localizer(attributes: dict[str, Hashable]) -> bool:
 def _dimensions(dataset: Any, index: int) -> Iterator[tuple[str, Hashable]]:
     """Where a frame stands on each dimension of an enhanced file that does not count slices."""
     content = group_of(dataset, index, "FrameContentSequence")
-    values = np.ravel(content.get("DimensionIndexValues") or ()) if content is not None else np.empty(0)
-    pointers = list(dataset.get("DimensionIndexSequence") or ())
+    values = np.ravel(value_of(content, "DimensionIndexValues") or ()) if content is not None else np.empty(0)
+    pointers = list(value_of(dataset, "DimensionIndexSequence") or ())
     for place, value in enumerate(values):
-        tag = pointers[place].get("DimensionIndexPointer") if place < len(pointers) else None
+        tag = value_of(pointers[place], "DimensionIndexPointer") if place < len(pointers) else None
         if tag is None:
             yield f"dimension {place + 1}", int(value)
         elif int(tag) not in _PLACES:
@@ -133,33 +133,33 @@ def _keyword(tag: int) -> str:
 
 def _value(dataset: Any, index: int, count: int, name: str) -> Any:
     if name in _VECTORS:
-        values = dataset.get(_VECTORS[name])
+        values = value_of(dataset, _VECTORS[name])
         return np.ravel(values)[index] if values is not None and np.size(values) == count else None
     sequence, keyword = _MACROS.get(name, ("", name))
     for group_name in (sequence, *_MORE_MACROS.get(name, ())):
         group = group_of(dataset, index, group_name) if group_name else None
-        if group is not None and group.get(keyword if group_name == sequence else "FrameType") is not None:
-            return group.get(keyword if group_name == sequence else "FrameType")
+        if group is not None and value_of(group, keyword if group_name == sequence else "FrameType") is not None:
+            return value_of(group, keyword if group_name == sequence else "FrameType")
     if name == "DiffusionGradientOrientation":
         return _gradient(dataset, index)
     if name == "DiffusionBValue":
         return _b_value(dataset)
-    value = dataset.get(name)
+    value = value_of(dataset, name)
     if name == "AcquisitionTime":
-        value = dataset.get("AcquisitionDateTime") or value
+        value = value_of(dataset, "AcquisitionDateTime") or value
     return value
 
 
 def _gradient(dataset: Any, index: int) -> Any:
     diffusion = group_of(dataset, index, "MRDiffusionSequence")
-    directions = diffusion.get("DiffusionGradientDirectionSequence") if diffusion is not None else None
+    directions = value_of(diffusion, "DiffusionGradientDirectionSequence") if diffusion is not None else None
     if directions:
-        return directions[0].get("DiffusionGradientOrientation")
-    return dataset.get("DiffusionGradientOrientation")
+        return value_of(directions[0], "DiffusionGradientOrientation")
+    return value_of(dataset, "DiffusionGradientOrientation")
 
 
 def _b_value(dataset: Any) -> Any:
-    stated = dataset.get("DiffusionBValue")
+    stated = value_of(dataset, "DiffusionBValue")
     if stated is not None:
         return stated
     for tag in _PRIVATE_B_VALUES:

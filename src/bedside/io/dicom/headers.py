@@ -12,7 +12,7 @@ import numpy as np
 from bedside.io.dicom.attributes import is_localizer, volume_attributes
 from bedside.io.dicom.frame import Frame, Storage
 from bedside.io.dicom.placement import macro, pixel_spacing, placement
-from bedside.io.dicom.values import first_number, positive, text
+from bedside.io.dicom.values import first_number, positive, text, value_of
 
 PREAMBLE_BYTES = 128
 _OLD_SUFFIXES = (".dcm", ".dicom", ".ima")
@@ -65,7 +65,7 @@ def read_header(path: Path) -> tuple[Any, Storage] | None:
                 return None
             file.seek(0)
             dataset = dcmread(file, stop_before_pixels=True, force=bare)
-            if "Rows" not in dataset or "Columns" not in dataset or dataset.get("Modality") in _NO_IMAGES:
+            if "Rows" not in dataset or "Columns" not in dataset or value_of(dataset, "Modality") in _NO_IMAGES:
                 return None
             return dataset, _storage(path, dataset, file)
     except (InvalidDicomError, OSError, ValueError, KeyError, EOFError, NotImplementedError, TypeError):
@@ -74,22 +74,22 @@ def read_header(path: Path) -> tuple[Any, Storage] | None:
 
 def _storage(path: Path, dataset: Any, file: IO[bytes]) -> Storage:
     syntax = text(getattr(dataset, "file_meta", {}).get("TransferSyntaxUID"))
-    frames = int(first_number(dataset.get("NumberOfFrames")) or 1)
-    shape = (int(dataset.Rows), int(dataset.Columns))
-    photometric = text(dataset.get("PhotometricInterpretation"))
-    bits, inverted = int(dataset.get("BitsAllocated") or 16), photometric == "MONOCHROME1"
+    frames = int(first_number(value_of(dataset, "NumberOfFrames")) or 1)
+    shape = (int(value_of(dataset, "Rows")), int(value_of(dataset, "Columns")))
+    photometric = text(value_of(dataset, "PhotometricInterpretation"))
+    bits, inverted = int(value_of(dataset, "BitsAllocated") or 16), photometric == "MONOCHROME1"
     offset = -1
     if (
         syntax in _PLAIN_SYNTAXES
-        and int(dataset.get("SamplesPerPixel") or 1) == 1
+        and int(value_of(dataset, "SamplesPerPixel") or 1) == 1
         and bits in (8, 16, 32)
         and photometric in ("MONOCHROME1", "MONOCHROME2")
-        and not dataset.get("ModalityLUTSequence")
+        and not value_of(dataset, "ModalityLUTSequence")
     ):
         size = frames * shape[0] * shape[1] * bits // 8
         offset = _pixel_data(file, explicit=syntax == _PLAIN_SYNTAXES[1], size=size)
-    stored = int(dataset.get("BitsStored") or bits)
-    signed = bool(dataset.get("PixelRepresentation"))
+    stored = int(value_of(dataset, "BitsStored") or bits)
+    signed = bool(value_of(dataset, "PixelRepresentation"))
     return Storage(path, frames, shape, syntax, offset, bits, stored, signed, inverted)
 
 
@@ -118,26 +118,26 @@ def _frame(dataset: Any, storage: Storage, index: int) -> Frame:
     measures = macro(dataset, index, "PixelMeasuresSequence")
     values = macro(dataset, index, "PixelValueTransformationSequence")
     position, digits, orientation = placement(dataset, index, count)
-    slope = first_number(values.get("RescaleSlope"))
+    slope = first_number(value_of(values, "RescaleSlope"))
     if slope is None:
-        slope = first_number(dataset.get("DoseGridScaling"))
-    number = first_number(dataset.get("InstanceNumber"))
+        slope = first_number(value_of(dataset, "DoseGridScaling"))
+    number = first_number(value_of(dataset, "InstanceNumber"))
     attributes = volume_attributes(dataset, index, count)
     return Frame(
         storage=storage,
         index=index,
-        uid=text(dataset.get("SOPInstanceUID")),
+        uid=text(value_of(dataset, "SOPInstanceUID")),
         number=int(number) if number is not None and count == 1 and np.isfinite(number) else None,
         shape=storage.shape,
-        colour=int(dataset.get("SamplesPerPixel") or 1) == 3,
+        colour=int(value_of(dataset, "SamplesPerPixel") or 1) == 3,
         localizer=is_localizer(attributes),
         position=position,
         digits=digits,
         orientation=orientation,
         pixel_spacing=pixel_spacing(dataset, index),
-        thickness=positive(measures.get("SpacingBetweenSlices")) or positive(measures.get("SliceThickness")),
+        thickness=positive(value_of(measures, "SpacingBetweenSlices")) or positive(value_of(measures, "SliceThickness")),
         slope=1.0 if slope is None else slope,
-        intercept=first_number(values.get("RescaleIntercept")) or 0.0,
+        intercept=first_number(value_of(values, "RescaleIntercept")) or 0.0,
         padding=_padding(dataset),
         attributes=attributes,
     )
@@ -145,10 +145,10 @@ def _frame(dataset: Any, storage: Storage, index: int) -> Frame:
 
 def _padding(dataset: Any) -> tuple[float, float] | None:
     """Lowest and highest stored sample that stands for no measurement (PS3.3 C.7.5.1.1.2)."""
-    value = _as_sample(dataset.get("PixelPaddingValue"), dataset)
+    value = _as_sample(value_of(dataset, "PixelPaddingValue"), dataset)
     if value is None:
         return None
-    limit = _as_sample(dataset.get("PixelPaddingRangeLimit"), dataset)
+    limit = _as_sample(value_of(dataset, "PixelPaddingRangeLimit"), dataset)
     return (value, value) if limit is None else (min(value, limit), max(value, limit))
 
 
@@ -159,10 +159,10 @@ def _as_sample(value: Any, dataset: Any) -> float | None:
     number = first_number(value)
     if number is None or not np.isfinite(number):
         return None
-    bits = int(dataset.get("BitsAllocated") or 16)
-    if dataset.get("PixelRepresentation") and number >= 2 ** (bits - 1):
+    bits = int(value_of(dataset, "BitsAllocated") or 16)
+    if value_of(dataset, "PixelRepresentation") and number >= 2 ** (bits - 1):
         return number - 2**bits
-    return number + 2**bits if not dataset.get("PixelRepresentation") and number < 0 else number
+    return number + 2**bits if not value_of(dataset, "PixelRepresentation") and number < 0 else number
 
 
 def transfer_syntax(dataset: Any) -> Any:

@@ -83,7 +83,7 @@ def _read_plain(frame: Frame, target: NDArray[Any], place: int, labels: bool) ->
     dtype = _plain_dtype(storage).newbyteorder("<")
     count = frame.shape[0] * frame.shape[1]
     begin = storage.offset + frame.index * count * dtype.itemsize
-    with storage.path.open("rb") as file:
+    with storage.path.open("rb", buffering=0) as file:
         file.seek(begin)
         if target.dtype == dtype and target.dtype.isnative:
             read = file.readinto(target[place].reshape(-1).view(np.uint8).data)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bedside.io.dicom.values import first_number, last_digits, text, vector
+from bedside.io.dicom.values import first_number, last_digits, text, value_of, vector
 
 Placement = tuple[NDArray[np.float64] | None, NDArray[np.float64], NDArray[np.float64] | None]
 """Position (3,), what its last digits are worth (3,), and orientation (2, 3) of a frame."""
@@ -29,12 +29,12 @@ _CENTIMETRES = 3
 
 def group_of(dataset: Any, index: int, name: str) -> Any | None:
     """The functional group that describes a frame: its own or the shared one; None where there is none."""
-    own = dataset.get("PerFrameFunctionalGroupsSequence")
+    own = value_of(dataset, "PerFrameFunctionalGroupsSequence")
     for group in (
         own[index] if own and index < len(own) else None,
-        *(dataset.get("SharedFunctionalGroupsSequence") or ()),
+        *(value_of(dataset, "SharedFunctionalGroupsSequence") or ()),
     ):
-        if group is not None and group.get(name):
+        if group is not None and value_of(group, name):
             return group[name].value[0]
     return None
 
@@ -47,8 +47,8 @@ def macro(dataset: Any, index: int, name: str) -> Any:
 
 def own_group(dataset: Any, index: int, name: str) -> Any | None:
     """A functional group of this frame alone."""
-    own = dataset.get("PerFrameFunctionalGroupsSequence")
-    if own and index < len(own) and own[index].get(name):
+    own = value_of(dataset, "PerFrameFunctionalGroupsSequence")
+    if own and index < len(own) and value_of(own[index], name):
         return own[index][name].value[0]
     return None
 
@@ -57,8 +57,8 @@ def placement(dataset: Any, index: int, count: int) -> Placement:
     """Where a frame lies; ``NOWHERE`` where the file does not tell."""
     for position_group, position_name, orientation_group, orientation_name in _PLANES:
         own = own_group(dataset, index, position_group)
-        stated = (own if own is not None else macro(dataset, index, position_group)).get(position_name)
-        orientation = vector(macro(dataset, index, orientation_group).get(orientation_name), 6)
+        stated = value_of(own if own is not None else macro(dataset, index, position_group), position_name)
+        orientation = vector(value_of(macro(dataset, index, orientation_group), orientation_name), 6)
         position = vector(stated, 3)
         if position is None:
             continue
@@ -74,22 +74,22 @@ def placement(dataset: Any, index: int, count: int) -> Placement:
 
 def _of_detector(dataset: Any, index: int, count: int) -> Placement:
     """A frame of nuclear medicine, whose first position stands with the detector."""
-    detectors = dataset.get("DetectorInformationSequence")
+    detectors = value_of(dataset, "DetectorInformationSequence")
     if not detectors or (count > 1 and not _is_reconstruction(dataset)):
         return NOWHERE
-    stated = detectors[0].get("ImagePositionPatient")
+    stated = value_of(detectors[0], "ImagePositionPatient")
     position = vector(stated, 3)
     if position is None:
         return NOWHERE
-    axes = _axes(vector(detectors[0].get("ImageOrientationPatient"), 6))
+    axes = _axes(vector(value_of(detectors[0], "ImageOrientationPatient"), 6))
     step = _offset(dataset, index, count) if count > 1 else 0.0
     return NOWHERE if step is None else (position + _normal(axes) * step, last_digits(stated), axes)
 
 
 def _is_reconstruction(dataset: Any) -> bool:
     """Whether frames of nuclear medicine are slices and not views of a camera or moments of a film."""
-    kinds = [str(v).upper() for v in np.ravel(dataset.get("ImageType") or ())]
-    return any(kind.startswith("RECON") for kind in kinds) or dataset.get("SliceVector") is not None
+    kinds = [str(v).upper() for v in np.ravel(value_of(dataset, "ImageType") or ())]
+    return any(kind.startswith("RECON") for kind in kinds) or value_of(dataset, "SliceVector") is not None
 
 
 def _axes(orientation: NDArray[np.float64] | None) -> NDArray[np.float64]:
@@ -104,7 +104,7 @@ def _normal(axes: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def _offset(dataset: Any, index: int, count: int) -> float | None:
     """Millimetres along the normal from the first slice's position to that of a frame; None where nothing tells."""
-    offsets = vector(dataset.get("GridFrameOffsetVector"), count)
+    offsets = vector(value_of(dataset, "GridFrameOffsetVector"), count)
     if offsets is not None:
         return float(offsets[index] - offsets[0])
     step = _step(dataset, index)
@@ -114,35 +114,35 @@ def _offset(dataset: Any, index: int, count: int) -> float | None:
 def _step(dataset: Any, index: int) -> float | None:
     """Signed millimetres from one slice to the next of a file with one position."""
     measures = macro(dataset, index, "PixelMeasuresSequence")
-    between = first_number(measures.get("SpacingBetweenSlices"))
-    modality = text(dataset.get("Modality"))
+    between = first_number(value_of(measures, "SpacingBetweenSlices"))
+    modality = text(value_of(dataset, "Modality"))
     if _is_film(dataset) or (modality not in _STACKED and not between):
         return None
     if between and np.isfinite(between):
         return between
-    thickness = first_number(measures.get("SliceThickness"))
+    thickness = first_number(value_of(measures, "SliceThickness"))
     return thickness if thickness and thickness > 0 and np.isfinite(thickness) else None
 
 
 def _is_film(dataset: Any) -> bool:
     """Whether frames follow each other in time."""
-    pointers = np.ravel(dataset.get("FrameIncrementPointer") or ())
+    pointers = np.ravel(value_of(dataset, "FrameIncrementPointer") or ())
     # Frame Time and Frame Time Vector.
     return any(int(p) in (0x00181063, 0x00181065) for p in pointers) or (
-        len(pointers) == 0 and (dataset.get("FrameTime") is not None or dataset.get("FrameTimeVector") is not None)
+        len(pointers) == 0 and (value_of(dataset, "FrameTime") is not None or value_of(dataset, "FrameTimeVector") is not None)
     )
 
 
 def _slice(dataset: Any, index: int, count: int) -> int:
     """Which slice a frame belongs to, from 0."""
-    slices = vector(dataset.get("SliceVector"), count)
+    slices = vector(value_of(dataset, "SliceVector"), count)
     if slices is not None:
         return int(slices[index] - slices.min())
     content = own_group(dataset, index, "FrameContentSequence")
-    place = first_number(content.get("InStackPositionNumber")) if content is not None else None
+    place = first_number(value_of(content, "InStackPositionNumber")) if content is not None else None
     if place is not None:
         return int(place) - 1
-    total = first_number(dataset.get("NumberOfSlices"))
+    total = first_number(value_of(dataset, "NumberOfSlices"))
     # Several volumes one after the other, as in gated studies.
     return index % int(total) if total and 0 < total < count and count % int(total) == 0 else index
 
@@ -151,10 +151,10 @@ def pixel_spacing(dataset: Any, index: int) -> tuple[float, float] | None:
     """Millimetres between rows and columns, in the patient where the file knows it, else at the detector."""
     measures = macro(dataset, index, "PixelMeasuresSequence")
     for values in (
-        measures.get("PixelSpacing"),
-        dataset.get("PixelSpacing"),
-        dataset.get("ImagerPixelSpacing"),
-        dataset.get("NominalScannedPixelSpacing"),
+        value_of(measures, "PixelSpacing"),
+        value_of(dataset, "PixelSpacing"),
+        value_of(dataset, "ImagerPixelSpacing"),
+        value_of(dataset, "NominalScannedPixelSpacing"),
     ):
         spacing = vector(values, 2)
         if spacing is not None and spacing.min() > 0:
@@ -164,12 +164,12 @@ def pixel_spacing(dataset: Any, index: int) -> tuple[float, float] | None:
 
 def _ultrasound_spacing(dataset: Any) -> tuple[float, float] | None:
     """Millimetres between rows and columns of an ultrasound picture with one calibrated region."""
-    regions = list(dataset.get("SequenceOfUltrasoundRegions") or ())
+    regions = list(value_of(dataset, "SequenceOfUltrasoundRegions") or ())
     if len(regions) != 1:
         return None
     region = regions[0]
     if any(region.get(f"PhysicalUnits{axis}Direction") != _CENTIMETRES for axis in "XY"):
         return None
-    x = 10 * abs(first_number(region.get("PhysicalDeltaX")) or 0.0)
-    y = 10 * abs(first_number(region.get("PhysicalDeltaY")) or 0.0)
+    x = 10 * abs(first_number(value_of(region, "PhysicalDeltaX")) or 0.0)
+    y = 10 * abs(first_number(value_of(region, "PhysicalDeltaY")) or 0.0)
     return (y, x) if x > 0 and y > 0 else None
