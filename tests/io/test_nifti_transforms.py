@@ -156,8 +156,9 @@ def test_pairs_are_read_by_either_name(tmp_path: Path, kind: Any, dtype: str) ->
         image = io.read_image(tmp_path / name)
         np.testing.assert_array_equal(image.array, samples.T)
         np.testing.assert_allclose(image.geometry.spacing, (2, 3, 4))
-    itk = sitk.GetArrayFromImage(sitk.ReadImage(str(tmp_path / "p.img")))
-    np.testing.assert_array_equal(itk, samples.T)
+    if kind is not nib.Nifti2Pair:  # Of which ITK reads single files only.
+        itk = sitk.GetArrayFromImage(sitk.ReadImage(str(tmp_path / "p.img")))
+        np.testing.assert_array_equal(itk, samples.T)
 
 
 def test_half_a_pair_is_named(tmp_path: Path) -> None:
@@ -175,7 +176,7 @@ def test_freesurfers_volumes_lie_where_nibabel_lays_them(tmp_path: Path, suffix:
     image = io.read_image(tmp_path / f"m{suffix}")
     np.testing.assert_array_equal(image.array, DATA.T)
     assert image.array.dtype == np.dtype(dtype)
-    expected = seen_by_nibabel(tmp_path / f"m{suffix}") * (-1, -1, 1)
+    expected = nib.affines.apply_affine(file.affine, CORNERS) * (-1, -1, 1)
     np.testing.assert_allclose(image.geometry.index_to_world(CORNERS), expected, atol=1e-3)
 
 

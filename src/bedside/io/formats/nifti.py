@@ -78,7 +78,11 @@ def _opened(path: Path) -> Iterator[Any]:
         return
     samples = path if header != path else _partner(path, ".img")
     with open_unpacked(header) as first, open_unpacked(samples) as second:
-        yield kind.from_file_map({"header": FileHolder(fileobj=first), "image": FileHolder(fileobj=second)})
+        files = {"header": FileHolder(fileobj=first), "image": FileHolder(fileobj=second)}
+        if issubclass(kind, nib.Spm99AnalyzeImage):
+            # Where SPM keeps the orientation that Analyze has no place for.
+            files["mat"] = FileHolder(filename=str(header.with_name(header.name.split(".")[0] + ".mat")))
+        yield kind.from_file_map(files)
 
 
 def _is_samples(path: Path) -> bool:
@@ -178,6 +182,9 @@ def _note(path: Path, geometry: Geometry, orientation: str) -> str | None:
 def _geometry(path: Path, file: Any, shape: tuple[int, ...]) -> tuple[Geometry, str]:
     """The grid, and which of the header's fields it came from."""
     if not hasattr(file, "get_sform"):
+        matrix = file.file_map.get("mat")
+        if matrix is not None and Path(matrix.filename).is_file():
+            return geometry_from_affine(path, shape, file.affine), "mat"
         return _of_zooms(file, shape, "mm")
     unit = file.header.get_xyzt_units()[0]
     scale = _MILLIMETRES.get(unit, 1.0)
@@ -263,7 +270,8 @@ def _write(path: Path, image: Image, labels: bool) -> None:  # noqa: ARG001 - ma
     carried = image.geometry.carried()
     samples = array.T.reshape(carried.shape) if carried is not None else array.T
     kind = nib.Nifti1Image if max(samples.shape) <= _LONGEST else nib.Nifti2Image
-    file = kind(samples, affine, dtype=array.dtype)
+    # With an affine the library would work the carried fields out anew when it saves.
+    file = kind(samples, None if carried is not None else affine, dtype=array.dtype)
     if carried is not None:
         _carry(file.header, carried)
     else:
