@@ -69,6 +69,8 @@ def find_ranges(array: NDArray[Any], spatial: int, modality: str | None, declare
     known = absent(some, ranges)
     some = some[~known] if known is not None else some
     for value in _candidates(array, some):
+        if any(low <= value <= high for low, high in ranges):
+            continue
         others = some[some != value]
         if _stands_apart(value, others, modality):
             ranges.append((value, value))
