@@ -53,9 +53,11 @@ class ChoiceError(FormatError):
         expected: What would have been right.
         got: What came instead.
         fix: What to do, where there are no ``choices`` to be made.
+        count: How many there are to choose from, where they are numbered from 0.
 
     Attributes:
         option: As it was given.
+        count: As it was given.
     """
 
     def __init__(
@@ -67,11 +69,13 @@ class ChoiceError(FormatError):
         expected: object = None,
         got: object = None,
         fix: str | None = None,
+        count: int | None = None,
     ) -> None:
         if choices:
             fix = f"choose with --{option} {choices} ({option}= in Python)"
         super().__init__(what, expected=expected, got=got, fix=fix)
         self.option = option
+        self.count = count
 
 
 class GeometryError(BedsideError, ValueError):

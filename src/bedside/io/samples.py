@@ -137,7 +137,7 @@ def pick_volume(
     if volume is None:
         told = "; ".join(choices[:_TOLD]) + (f"; and {len(choices) - _TOLD} more" if len(choices) > _TOLD else "")
         holds = f"{path} holds {count} {what}" + (f" ({told})" if told else "")
-        raise ChoiceError(holds, option="volume", choices=f"0 to {count - 1}", expected="one")
+        raise ChoiceError(holds, option="volume", choices=f"0 to {count - 1}", expected="one", count=count)
     if not 0 <= volume < count:
         choice = f"0 to {count - 1}" if count > 1 else "0, the only one"
         raise ChoiceError(f"{path}: --volume", option="volume", choices="", expected=choice, got=volume)

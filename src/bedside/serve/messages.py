@@ -391,6 +391,7 @@ class ImageInfo(Message):
         window: Display window to begin with.
         presets: Display windows that suit the modality.
         nbytes: Size of the samples in memory.
+        notes: What to know of how the file was read (images left aside, orientations that differ).
         model_problem: Why the model that answered so far cannot be loaded; what it answered is shown all the same.
     """
 
@@ -416,6 +417,7 @@ class ImageInfo(Message):
     window: WindowPreset
     presets: list[WindowPreset]
     nbytes: int
+    notes: list[str]
     state: WorkState
     model: str
     model_problem: str | None

@@ -82,6 +82,7 @@ export class Actions {
     this.lost = false;
     place.connect();
     if (info.model_problem !== null) toast("error", `Masks are shown as they were kept. ${info.model} cannot answer new prompts: ${info.model_problem}`, "Brush and eraser work; or choose another model");
+    for (const note of info.notes) toast("info", note);
     history.replaceState(null, "", `#image=${info.image}`);
     document.title = `${info.name} - Bedside`;
     this.store.set({
