@@ -1,7 +1,7 @@
 """Seconds and peak memory of reading a CT series, beside SimpleITK's series reader in the same run.
 
-``python benchmarks/reading.py [--slices 600] [--rounds 3] [--json]``: writes a series of 512 x 512 slices into a temporary
-folder and has fresh processes read it in turns, so that both meet the same warm file cache.
+``python benchmarks/reading.py [--slices 600] [--rounds 3] [--json]``: writes a series of 512 x 512 slices into a
+temporary folder and has fresh processes read it in turns, so that both meet the same warm file cache.
 """
 
 from __future__ import annotations
@@ -107,7 +107,8 @@ def main() -> None:
     if arguments.json:
         print(json.dumps({"slices": arguments.slices, "same samples": len(checksums) == 1, **result}, indent=2))
         return
-    print(f"{SIDE} x {SIDE} x {arguments.slices} CT, {arguments.rounds} rounds, medians, same samples: {len(checksums) == 1}")
+    same = len(checksums) == 1
+    print(f"{SIDE} x {SIDE} x {arguments.slices} CT, {arguments.rounds} rounds, medians, same samples: {same}")
     for name, values in result.items():
         print(f"{name:<10} " + ", ".join(f"{value} {what}" for what, value in values.items()))
 

@@ -94,7 +94,12 @@ def test_measurements_are_left_alone(kind: str) -> None:
 
 
 @settings(max_examples=40, deadline=None)
-@given(value=st.sampled_from([-3024, -32768, 20000]), seed=st.integers(0, 1000), start=st.floats(-5, 20), side=st.floats(8, 40))
+@given(
+    value=st.sampled_from([-3024, -32768, 20000]),
+    seed=st.integers(0, 1000),
+    start=st.floats(-5, 20),
+    side=st.floats(8, 40),
+)
 def test_a_window_looks_the_same_with_any_frame(value: int, seed: int, start: float, side: float) -> None:
     """The statistics are those of what was measured, whatever stands where nothing was."""
     body = np.random.default_rng(seed).normal(100, 20, (40, 40)).astype(np.int16)

@@ -48,7 +48,10 @@ def test_ome(tmp_path: Path, sizes: tuple[float, ...], unit: str | None) -> None
 @pytest.mark.parametrize("shape", [(4, 5), (3, 4, 5), (1, 4, 5), (4, 5, 3)], ids=str)
 def test_tiff_carries_the_grid_it_is_written_on(tmp_path: Path, shape: tuple[int, ...]) -> None:
     array = np.arange(np.prod(shape), dtype=np.uint8).reshape(shape)
-    image = Image(array, Geometry.create(shape[:2] if shape[-1] == 3 else shape, (0.25, 0.5, 2)[: 2 if shape[-1] == 3 else len(shape)]))
+    image = Image(
+        array,
+        Geometry.create(shape[:2] if shape[-1] == 3 else shape, (0.25, 0.5, 2)[: 2 if shape[-1] == 3 else len(shape)]),
+    )
     io.write_image(tmp_path / "t.tif", image)
     again = io.read_image(tmp_path / "t.tif")
     np.testing.assert_array_equal(again.array, array)
@@ -60,7 +63,9 @@ def test_tiff_carries_the_grid_it_is_written_on(tmp_path: Path, shape: tuple[int
 
 @pytest.mark.parametrize("metadata", [{}, {"unit": "pixel"}, {"unit": "sec", "spacing": 2.0}])
 def test_a_resolution_of_printing_is_no_size(tmp_path: Path, metadata: dict[str, Any]) -> None:
-    tifffile.imwrite(tmp_path / "p.tif", STACK[0], imagej=bool(metadata), resolution=(72, 72), metadata=metadata or None)
+    tifffile.imwrite(
+        tmp_path / "p.tif", STACK[0], imagej=bool(metadata), resolution=(72, 72), metadata=metadata or None
+    )
     assert not io.read_image(tmp_path / "p.tif").geometry.spacing_known
 
 

@@ -28,7 +28,20 @@ from bedside.core.errors import FormatError
 
 VOLUME = np.arange(6 * 7 * 8, dtype=np.int16).reshape(6, 7, 8)
 PICTURE = (np.arange(300) % 251).astype(np.uint8).reshape(15, 20)
-NAMES = ("x", "x.nii", "x.nii.gz", "x.tif", "x.png", "x.dcm", "x.nrrd", "x.mha", "x.npz", "x.jpg", "scan.download", "1.2.3")
+NAMES = (
+    "x",
+    "x.nii",
+    "x.nii.gz",
+    "x.tif",
+    "x.png",
+    "x.dcm",
+    "x.nrrd",
+    "x.mha",
+    "x.npz",
+    "x.jpg",
+    "scan.download",
+    "1.2.3",
+)
 
 Maker = Callable[[Path], NDArray[Any]]
 
@@ -111,7 +124,9 @@ def test_a_file_is_read_whatever_its_name(
 def test_jpeg_called_png(tmp_path: Path) -> None:
     PIL.Image.fromarray(PICTURE).save(tmp_path / "p.jpg", quality=95)
     shutil.copy(tmp_path / "p.jpg", tmp_path / "p.png")
-    np.testing.assert_array_equal(io.read_image(tmp_path / "p.png").array, np.asarray(PIL.Image.open(tmp_path / "p.jpg")))
+    np.testing.assert_array_equal(
+        io.read_image(tmp_path / "p.png").array, np.asarray(PIL.Image.open(tmp_path / "p.jpg"))
+    )
 
 
 @pytest.mark.parametrize("name", ["slice.nii", "slice", "slice.png"])
@@ -161,7 +176,8 @@ def test_the_missing_file_of_samples_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["bzip2", "bz2"])
 def test_bzip2_nrrd(tmp_path: Path, name: str, detached: bool) -> None:
     data = "data file: s.bz2\n" if detached else ""
-    header = f"NRRD0005\ntype: int16\nendian: little\nencoding: {name}\n{data}dimension: 3\nsizes: 8 7 6\nspacings: 1 2 3\n\n"
+    header = f"NRRD0005\ntype: int16\nendian: little\nencoding: {name}\n{data}"
+    header += "dimension: 3\nsizes: 8 7 6\nspacings: 1 2 3\n\n"
     packed = bz2.compress(VOLUME.tobytes())
     (tmp_path / "s.bz2").write_bytes(packed)
     (tmp_path / "b.nrrd").write_bytes(header.encode() + (b"" if detached else packed))

@@ -122,7 +122,9 @@ def test_times_that_differ_between_slices_are_taken_in_their_order(tmp_path: Pat
 def test_nothing_tells_apart_and_so_nothing_is_read(tmp_path: Path, write_series: WriteSeries) -> None:
     for kind in range(2):
         write_volume(tmp_path, write_series, kind, 5)
-    with pytest.raises(FormatError, match="2 volumes of 5 slices at the same positions, which no attribute tells apart"):
+    with pytest.raises(
+        FormatError, match="2 volumes of 5 slices at the same positions, which no attribute tells apart"
+    ):
         io.read_image(tmp_path)
 
 
@@ -154,7 +156,9 @@ def test_echoes_on_slices_between_each_other_are_not_one_volume(tmp_path: Path, 
 
 
 def test_acquisitions_that_follow_each_other_are_one_volume(tmp_path: Path, write_series: WriteSeries) -> None:
-    write_series(tmp_path, positions(9), AcquisitionNumber=[1, 1, 1, 2, 2, 2, 3, 3, 3], TriggerTime=[7.0 * k for k in range(9)])
+    write_series(
+        tmp_path, positions(9), AcquisitionNumber=[1, 1, 1, 2, 2, 2, 3, 3, 3], TriggerTime=[7.0 * k for k in range(9)]
+    )
     assert io.read_image(tmp_path).shape[0] == 9
 
 
@@ -182,7 +186,9 @@ def test_slices_of_one_identifier_are_all_there(tmp_path: Path, write_series: Wr
     np.testing.assert_array_equal(io.read_image(tmp_path).array[:, 0, 0], 100 * np.arange(8))
 
 
-def test_one_identifier_and_one_place_but_other_samples_are_no_copies(tmp_path: Path, write_series: WriteSeries) -> None:
+def test_one_identifier_and_one_place_but_other_samples_are_no_copies(
+    tmp_path: Path, write_series: WriteSeries
+) -> None:
     path = write_series(tmp_path, positions(5))[2]
     dataset = pydicom.dcmread(path)
     dataset.PixelData = np.full(SIZE, 7, np.int16).tobytes()
@@ -195,7 +201,9 @@ def test_blank_slices_of_echoes_with_one_identifier_are_no_copies(tmp_path: Path
     blank = np.zeros((4, *SIZE), np.int16)
     for kind in range(2):
         echo = ATTRIBUTES["EchoTime"][kind]
-        for path in write_series(tmp_path, positions(4), series_uid="1.2.3", pixels=blank, prefix=f"E{kind}", EchoTime=echo):
+        for path in write_series(
+            tmp_path, positions(4), series_uid="1.2.3", pixels=blank, prefix=f"E{kind}", EchoTime=echo
+        ):
             dataset = pydicom.dcmread(path)
             dataset.SOPInstanceUID = "1.2.3.4"
             dataset.save_as(path)
@@ -251,7 +259,7 @@ def test_three_planes_are_a_choice(tmp_path: Path, write_series: WriteSeries) ->
         write_series(
             tmp_path, [5.0 * k * normal for k in range(3)], series_uid="1.2.3", orientation=axes, prefix=f"P{number}"
         )
-    with pytest.raises(ChoiceError, match="axial.*sagittal.*coronal"):
+    with pytest.raises(ChoiceError, match=r"axial.*sagittal.*coronal"):
         io.read_image(tmp_path)
     for volume in range(3):
         assert io.read_image(tmp_path, volume=volume).shape == (3, 4, 5)
@@ -364,7 +372,9 @@ def test_films_stay_films(tmp_path: Path, write_series: WriteSeries) -> None:
     path = multiframe(tmp_path / "us.dcm", write_series, 5, Modality="US", FrameTime=33.0)
     with pytest.raises(FormatError, match="5 images without positions"):
         io.read_image(path)
-    path = multiframe(tmp_path / "xa.dcm", write_series, 5, Modality="XA", FrameIncrementPointer=0x00181063, FrameTime=33.0)
+    path = multiframe(
+        tmp_path / "xa.dcm", write_series, 5, Modality="XA", FrameIncrementPointer=0x00181063, FrameTime=33.0
+    )
     with pytest.raises(FormatError, match="5 images without positions"):
         io.read_image(path)
 

@@ -49,7 +49,9 @@ def seen_by_nibabel(path: Path) -> NDArray[np.float64]:
     return np.asarray(nib.affines.apply_affine(nib.load(path).affine, CORNERS))
 
 
-def write(path: Path, qform: Any, sform: Any, both: tuple[int, int], unit: str = "mm", kind: Any = nib.Nifti1Image) -> None:
+def write(
+    path: Path, qform: Any, sform: Any, both: tuple[int, int], unit: str = "mm", kind: Any = nib.Nifti1Image
+) -> None:
     file = kind(DATA, None)
     file.header.set_zooms(tuple(np.linalg.norm(qform[:3, :3], axis=0)))
     file.set_qform(qform, both[0])
@@ -85,7 +87,12 @@ def test_a_mask_lies_on_its_image_in_every_program(
 
 @pytest.mark.parametrize("both", [(q, s) for q in range(5) for s in range(5)], ids=str)
 def test_where_programs_put_a_file_is_known(tmp_path: Path, both: tuple[int, int]) -> None:
-    write(tmp_path / "i.nii", affine((0, 0, 0.1, 1), (1, 1, 3), (4, 5, 6)), affine((0, 0, 0, 1), (1, 1, 3), (-20, -18, 15)), both)
+    write(
+        tmp_path / "i.nii",
+        affine((0, 0, 0.1, 1), (1, 1, 3), (4, 5, 6)),
+        affine((0, 0, 0, 1), (1, 1, 3), (-20, -18, 15)),
+        both,
+    )
     nifti = io.read_image(tmp_path / "i.nii").geometry.nifti
     assert nifti is not None
     points = np.column_stack([CORNERS, np.ones(len(CORNERS))])
@@ -96,7 +103,12 @@ def test_where_programs_put_a_file_is_known(tmp_path: Path, both: tuple[int, int
 
 @pytest.mark.parametrize("both", [(1, 4), (1, 2), (2, 4), (0, 0), (1, 1), (0, 2), (3, 0)], ids=str)
 def test_masks_drawn_in_either_family_of_programs_are_taken(tmp_path: Path, both: tuple[int, int]) -> None:
-    write(tmp_path / "i.nii", affine((0, 0, 0.1, 1), (1, 1, 3), (4, 5, 6)), affine((0, 0, 0, 1), (1, 1, 3), (-20, -18, 15)), both)
+    write(
+        tmp_path / "i.nii",
+        affine((0, 0, 0.1, 1), (1, 1, 3), (4, 5, 6)),
+        affine((0, 0, 0, 1), (1, 1, 3), (-20, -18, 15)),
+        both,
+    )
     geometry = io.read_image(tmp_path / "i.nii").geometry
     itk = sitk.ReadImage(str(tmp_path / "i.nii")) > 20
     for name in ("itk.nii.gz", "itk.nrrd", "itk.mha"):
@@ -112,7 +124,12 @@ def test_masks_drawn_in_either_family_of_programs_are_taken(tmp_path: Path, both
 
 @pytest.mark.parametrize("suffix", [".nrrd", ".mha"])
 def test_a_mask_for_itks_programs_lies_where_they_see_the_image(tmp_path: Path, suffix: str) -> None:
-    write(tmp_path / "i.nii", affine((0, 0, 0.1, 1), (1, 1, 3), (4, 5, 6)), affine((0, 0, 0, 1), (1, 1, 3), (-20, -18, 15)), (1, 4))
+    write(
+        tmp_path / "i.nii",
+        affine((0, 0, 0.1, 1), (1, 1, 3), (4, 5, 6)),
+        affine((0, 0, 0, 1), (1, 1, 3), (-20, -18, 15)),
+        (1, 4),
+    )
     image = io.read_image(tmp_path / "i.nii")
     io.write_mask(tmp_path / f"m{suffix}", np.zeros(image.shape, np.uint8), image.geometry)
     np.testing.assert_allclose(seen_by_itk(tmp_path / f"m{suffix}"), seen_by_itk(tmp_path / "i.nii"), atol=1e-3)

@@ -130,9 +130,7 @@ def test_moments_of_a_nifti_are_put_on_the_worklist(start: Start, tmp_path: Path
 
 def test_what_was_left_aside_is_told(start: Start, tmp_path: Path, write_series: Any) -> None:
     write_series(tmp_path / "study", POSITIONS, series_uid="1.2.3")
-    write_series(
-        tmp_path / "study", [(0, 5, 30)], series_uid="1.2.3", prefix="L", orientation=(1, 0, 0, 0, 0, -1)
-    )
+    write_series(tmp_path / "study", [(0, 5, 30)], series_uid="1.2.3", prefix="L", orientation=(1, 0, 0, 0, 0, -1))
     server = start()
     (note,) = server.open(tmp_path / "study")["notes"]
     assert "left aside: 1 coronal slice" in note

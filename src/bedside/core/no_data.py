@@ -90,7 +90,9 @@ def _candidates(array: NDArray[Any], some: NDArray[Any]) -> list[float]:
     lowest = float(some.min())
     found = [lowest] if lowest in SENTINELS else []
     slices = array if array.ndim == 3 else array[None]
-    corners = np.asarray(slices[:: max(1, len(slices) // 32), :: max(1, slices.shape[1] - 1), :: max(1, slices.shape[2] - 1)])
+    corners = np.asarray(
+        slices[:: max(1, len(slices) // 32), :: max(1, slices.shape[1] - 1), :: max(1, slices.shape[2] - 1)]
+    )
     corners = corners[np.isfinite(corners)] if corners.dtype.kind == "f" else corners.reshape(-1)
     values, counts = np.unique(corners, return_counts=True)
     if len(values) and counts.max() >= max(4, _CORNERS * counts.sum()):

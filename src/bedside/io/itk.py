@@ -19,6 +19,7 @@ from bedside.io.samples import pick_volume, storable
 
 _HEADER_BYTES = 65536
 
+
 @dataclass(frozen=True)
 class Calibration:
     """What a header says of lengths beyond what ITK takes from it.

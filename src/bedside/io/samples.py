@@ -117,9 +117,7 @@ def single_channel(array: NDArray[Any], what: str) -> NDArray[Any]:
     return np.ascontiguousarray(array[..., 0]) if array.ndim == 3 else array
 
 
-def pick_volume(
-    path: Path, count: int, volume: int | None, what: str = "volumes", choices: Sequence[str] = ()
-) -> int:
+def pick_volume(path: Path, count: int, volume: int | None, what: str = "volumes", choices: Sequence[str] = ()) -> int:
     """The index of the volume to read among ``count``.
 
     Args:

@@ -20,9 +20,9 @@ MILLIMETRES = {
 
 
 def millimetres(unit: str) -> float | None:
-    """Millimetres of a unit; None where it is none of length ("pixel", "sec") or is not known.
+    r"""Millimetres of a unit; None where it is none of length ("pixel", "sec") or is not known.
 
-    Escaped characters (``\\\\u00B5m``, as ImageJ writes them) are understood.
+    Escaped characters (``\u00B5m``, as ImageJ writes them) are understood.
     """
     plain = re.sub(r"\\u([0-9a-fA-F]{4})", lambda found: chr(int(found.group(1), 16)), unit.strip())
     return MILLIMETRES.get(plain.lower())

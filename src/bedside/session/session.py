@@ -107,9 +107,7 @@ class Session(Gestures):
         """The object that prompts go to; None before the first."""
         return next((o for o in self.objects if o.id == self._current), None)
 
-    def add_object(
-        self, name: str | None = None, colour: str | None = None, label: int | None = None
-    ) -> SessionObject:
+    def add_object(self, name: str | None = None, colour: str | None = None, label: int | None = None) -> SessionObject:
         """Begin a new object, which becomes the current one.
 
         Args:
@@ -159,7 +157,8 @@ class Session(Gestures):
             return check_label(label)
         following = max([self._last_label, *(n or 0 for n in used)]) + 1
         # Where the range was used up, the first gap.
-        return next(n for n in (following, *range(1, 65_536)) if n not in used and n < 65_536)
+        free: int = next(n for n in (following, *range(1, 65_536)) if n not in used and n < 65_536)
+        return free
 
     # Prompts
 

@@ -41,7 +41,7 @@ VALUES = (
     "TemporalPositionTimeOffset",
     "AcquisitionTime",
 )
-"""Keywords whose value a volume has in common, the most telling first; dimensions of enhanced files come before them."""
+"""Keywords whose value a volume has in common, the most telling first; dimensions of enhanced files come before."""
 
 TIMES = (
     "TriggerTime",
@@ -90,7 +90,7 @@ _COMPONENTS = {
     **{name: name for name in ("MAGNITUDE", "PHASE", "REAL", "IMAGINARY", "PHASE MAP", "VELOCITY")},
 }
 _PLACES = (0x00209057, 0x00200032, 0x00201041, 0x00209301)
-"""Dimensions that count slices: In-Stack Position Number, Image Position (Patient), Slice Location, Position (Volume)."""
+"""Dimensions that count slices: In-Stack Position Number, Image Position (Patient or Volume), Slice Location."""
 
 
 def volume_attributes(dataset: Any, index: int, count: int) -> dict[str, Hashable]:

@@ -135,7 +135,8 @@ def _frame(dataset: Any, storage: Storage, index: int) -> Frame:
         digits=digits,
         orientation=orientation,
         pixel_spacing=pixel_spacing(dataset, index),
-        thickness=positive(value_of(measures, "SpacingBetweenSlices")) or positive(value_of(measures, "SliceThickness")),
+        thickness=positive(value_of(measures, "SpacingBetweenSlices"))
+        or positive(value_of(measures, "SliceThickness")),
         slope=1.0 if slope is None else slope,
         intercept=first_number(value_of(values, "RescaleIntercept")) or 0.0,
         padding=_padding(dataset),
@@ -162,7 +163,7 @@ def _as_sample(value: Any, dataset: Any) -> float | None:
     bits = int(value_of(dataset, "BitsAllocated") or 16)
     if value_of(dataset, "PixelRepresentation") and number >= 2 ** (bits - 1):
         return number - 2**bits
-    return number + 2**bits if not value_of(dataset, "PixelRepresentation") and number < 0 else number
+    return float(number + 2**bits) if not value_of(dataset, "PixelRepresentation") and number < 0 else number
 
 
 def transfer_syntax(dataset: Any) -> Any:

@@ -1,4 +1,4 @@
-"""From the frames of a series to its volumes: parts of one direction and size, and in each what differs at one place."""
+"""From the frames of a series to its volumes: parts of one direction and size, divided by what differs at a place."""
 
 from __future__ import annotations
 
@@ -109,7 +109,11 @@ def listing(volumes: Sequence[Volume]) -> list[str]:
     start = 0
     while start < len(volumes):
         stop = start + 1
-        while stop < len(volumes) and volumes[stop].frames[0].position is None and str(volumes[stop]) == str(volumes[start]):
+        while (
+            stop < len(volumes)
+            and volumes[stop].frames[0].position is None
+            and str(volumes[stop]) == str(volumes[start])
+        ):
             stop += 1
         lines.append(f"{start}: {volumes[start]}" if stop == start + 1 else f"{start} to {stop - 1}: {volumes[start]}")
         start = stop

@@ -1,4 +1,4 @@
-"""Decoding the samples of DICOM frames: what is stored, whatever the transfer syntax, and then one rule for its meaning.
+"""Decoding the samples of DICOM frames: what is stored, whatever the transfer syntax, then one rule for its meaning.
 
 Decoders that rescale or invert by themselves are not asked to: a file reads the same compressed or not.
 """
@@ -67,7 +67,9 @@ def padding_ranges(frames: Sequence[Frame]) -> tuple[tuple[float, float], ...]:
             ends = -1 - ends if frame.storage.signed else 2.0**frame.storage.stored - 1 - ends
         ends = np.sort(ends * frame.slope + frame.intercept)
         # Scaled samples are float32: their neighbours are the same number.
-        low, high = (float(np.nextafter(np.float32(v), np.float32(way))) for v, way in zip(ends, (-np.inf, np.inf)))
+        low, high = (
+            float(np.nextafter(np.float32(v), np.float32(w))) for v, w in ((ends[0], -np.inf), (ends[1], np.inf))
+        )
         whole = frame.slope == 1 and float(frame.intercept).is_integer()
         found[(float(ends[0]), float(ends[1])) if whole else (low, high)] = None
     return tuple(found)
@@ -164,6 +166,6 @@ def _stored(dataset: Any, frame: Frame) -> NDArray[Any]:
 def _invert(array: NDArray[Any], signed: bool, bits: int) -> NDArray[Any]:
     """Samples of which the smallest is white, turned over within the bits that are used."""
     if array.dtype.kind == "f":
-        return array.max() + array.min() - array
+        return np.asarray(array.max() + array.min() - array)
     # -1 - v turns the range of a signed number over.
-    return np.bitwise_not(array) if signed else array.dtype.type(2**bits - 1) - array
+    return np.asarray(np.bitwise_not(array) if signed else array.dtype.type(2**bits - 1) - array)

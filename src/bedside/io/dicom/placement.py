@@ -129,7 +129,8 @@ def _is_film(dataset: Any) -> bool:
     pointers = np.ravel(value_of(dataset, "FrameIncrementPointer") or ())
     # Frame Time and Frame Time Vector.
     return any(int(p) in (0x00181063, 0x00181065) for p in pointers) or (
-        len(pointers) == 0 and (value_of(dataset, "FrameTime") is not None or value_of(dataset, "FrameTimeVector") is not None)
+        len(pointers) == 0
+        and (value_of(dataset, "FrameTime") is not None or value_of(dataset, "FrameTimeVector") is not None)
     )
 
 

@@ -127,7 +127,7 @@ def _content(path: Path) -> bytes:
 
     try:
         dataset = dcmread(path, force=True)
-        element = next((dataset.get(k) for k in ("PixelData", "FloatPixelData", "DoubleFloatPixelData") if k in dataset))
+        element = next(dataset.get(k) for k in ("PixelData", "FloatPixelData", "DoubleFloatPixelData") if k in dataset)
         value = element.value if hasattr(element, "value") else element
         return blake2b(value, digest_size=16).digest()
     # A file whose samples cannot be found is no copy of anything; it is rejected when it is read.

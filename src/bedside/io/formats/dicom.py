@@ -84,5 +84,12 @@ def _image(array: Any, geometry: Geometry, series: Series, volume: Volume) -> Im
 
 
 READERS.register("dicom")(
-    Reader("DICOM", (".dcm", ".dicom", ".ima"), _read, recognises=looks_like_dicom, folders=lambda _: True, takes_series=True)
+    Reader(
+        "DICOM",
+        (".dcm", ".dicom", ".ima"),
+        _read,
+        recognises=looks_like_dicom,
+        folders=lambda _: True,
+        takes_series=True,
+    )
 )
