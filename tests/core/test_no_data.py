@@ -55,6 +55,18 @@ def test_frames_and_sentinels_are_found(value: float, level: float, dtype: Any, 
     np.testing.assert_array_equal(mask, OUTSIDE)
 
 
+@pytest.mark.parametrize("side", ["top", "left", "first slice", "all sides", "last slices"])
+def test_frames_on_one_side_are_found(side: str) -> None:
+    array = scan()
+    where = {"top": np.s_[:, :5], "left": np.s_[:, :, :3], "first slice": np.s_[:1], "last slices": np.s_[-3:]}
+    if side == "all sides":
+        for edge in (np.s_[:, :4], np.s_[:, -4:], np.s_[:, :, :4], np.s_[:, :, -4:]):
+            array[edge] = 30_000
+    else:
+        array[where[side]] = 30_000
+    np.testing.assert_array_equal(absent(array, image(array, "MR").no_data), array == 30_000)
+
+
 def test_declared_ranges_are_taken_as_they_are() -> None:
     array = scan()
     array[OUTSIDE] = -500

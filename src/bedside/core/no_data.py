@@ -26,8 +26,8 @@ _AIR = -1024.5
 _CT_AIR = (-1200.0, -800.0)
 _KINDS = 16
 """Distinct samples that a picture has at least; a drawing of few values has no frame, but a background."""
-_CORNERS = 0.75
-"""Share of the corners of the slices that hold the same sample where there is a frame."""
+_MOST = 0.5
+"""Share of the slices on which a side holds the same sample where there is a frame."""
 
 
 def absent(array: NDArray[Any], ranges: Ranges) -> NDArray[np.bool_] | None:
@@ -51,9 +51,9 @@ def absent(array: NDArray[Any], ranges: Ranges) -> NDArray[np.bool_] | None:
 def find_ranges(array: NDArray[Any], spatial: int, modality: str | None, declared: Ranges = ()) -> Ranges:
     """The declared ranges and what else is seen to be no measurement.
 
-    A sample counts where it is one of the scanners' sentinels or fills the corners of the slices, and lies so far from
+    A sample counts where it is one of the scanners' sentinels or fills a side or its corners, and lies so far from
     all others that with it every percentile would say more of the frame than of the picture: farther than half of
-    their range, or below what a CT can measure.
+    their range, or below what a CT can measure. Of bytes only what is declared counts: they were windowed for display.
 
     Args:
         array: Samples, spatial axes first.
@@ -62,7 +62,7 @@ def find_ranges(array: NDArray[Any], spatial: int, modality: str | None, declare
         declared: What the file declares.
     """
     ranges = list(dict.fromkeys(declared))
-    if array.ndim > spatial or array.dtype.kind not in "uif" or array.size == 0:
+    if array.ndim > spatial or array.dtype.kind not in "uif" or array.size == 0 or array.itemsize == 1:
         return tuple(ranges)
     some = array.reshape(-1)[:: max(1, array.size // SAMPLES) | 1] if array.flags.c_contiguous else None
     some = _thinned(array) if some is None else some
@@ -84,20 +84,25 @@ def _thinned(array: NDArray[Any]) -> NDArray[Any]:
 
 
 def _candidates(array: NDArray[Any], some: NDArray[Any]) -> list[float]:
-    """Samples that may be no measurement: the lowest if it is a sentinel, and what most corners hold."""
+    """Samples that may be no measurement: the lowest if it is a sentinel, and what fills a side of the image."""
     if some.size == 0:
         return []
     lowest = float(some.min())
     found = [lowest] if lowest in SENTINELS else []
     slices = array if array.ndim == 3 else array[None]
-    corners = np.asarray(
-        slices[:: max(1, len(slices) // 32), :: max(1, slices.shape[1] - 1), :: max(1, slices.shape[2] - 1)]
-    )
-    corners = corners[np.isfinite(corners)] if corners.dtype.kind == "f" else corners.reshape(-1)
-    values, counts = np.unique(corners, return_counts=True)
-    if len(values) and counts.max() >= max(4, _CORNERS * counts.sum()):
-        found.append(float(values[counts.argmax()]))
-    return list(dict.fromkeys(found))
+    looked_at = slices[:: max(1, len(slices) // 16)]
+    sides = [looked_at[:, 0], looked_at[:, -1], looked_at[:, :, 0], looked_at[:, :, -1]]
+    if len(slices) > 2:
+        sides += [slices[:1, ::3, ::3].reshape(1, -1), slices[-1:, ::3, ::3].reshape(1, -1)]
+    for side in sides:
+        # A round field of view touches the middle of a side: its corners are enough.
+        ends = side if side.shape[1] < 8 else side[:, [0, 1, -2, -1]]
+        for lines in (side, ends) if side.shape[0] > 1 or array.ndim == 2 else (side,):
+            constant = lines[(lines == lines[:, :1]).all(axis=1)]
+            values, counts = np.unique(constant[:, 0], return_counts=True)
+            if len(values) and counts.max() >= _MOST * len(lines):
+                found.append(float(values[counts.argmax()]))
+    return [value for value in dict.fromkeys(found) if np.isfinite(value)]
 
 
 def _stands_apart(value: float, others: NDArray[Any], modality: str | None) -> bool:

@@ -168,7 +168,7 @@ def _case(path: Path, image: Image, members: Mapping[str, Any]) -> ChallengeCase
     clicks = _entries(members.get("clicks"))
     padded = [*orders, *[()] * (len(clicks) - len(orders))]
     labels = {
-        key: as_labels(np.asarray(members[key]), f"{path}: '{key}'") if key in members else None
+        key: _one_channel(as_labels(np.asarray(members[key]), f"{path}: '{key}'"), image) if key in members else None
         for key in ("prev_pred", "gts")
     }
     for key, array in labels.items():
@@ -184,6 +184,11 @@ def _case(path: Path, image: Image, members: Mapping[str, Any]) -> ChallengeCase
         previous=labels["prev_pred"],
         ground_truth=labels["gts"],
     )
+
+
+def _one_channel(labels: NDArray[Any], image: Image) -> NDArray[Any]:
+    """Labels of a picture whose channel was kept, without it."""
+    return labels[..., 0] if labels.shape == (*image.shape, 1) else labels
 
 
 def _entries(value: Any) -> list[Any]:

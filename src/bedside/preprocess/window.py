@@ -21,7 +21,7 @@ from bedside.preprocess.resample import (
     voxel_taps,
 )
 
-ABSENT_SHARE = 0.02
+ABSENT_SHARE = 1e-5
 """Share of a cell's weight from which samples that are no measurement spoil it."""
 
 VOXELS_PER_CELL = {2: 4, 3: 2}
