@@ -21,7 +21,14 @@ def native(array: NDArray[Any]) -> NDArray[Any]:
     return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
 
 
-def rescale(array: NDArray[Any], slope: float, intercept: float, *, reuse: bool = False) -> NDArray[Any]:
+def rescale(
+    array: NDArray[Any],
+    slope: float,
+    intercept: float,
+    *,
+    reuse: bool = False,
+    limits: tuple[int, int] | None = None,
+) -> NDArray[Any]:
     """``array * slope + intercept``.
 
     Integers stay integers where the slope is 1 and the intercept whole, in the same dtype or the smallest that
@@ -32,12 +39,13 @@ def rescale(array: NDArray[Any], slope: float, intercept: float, *, reuse: bool 
         slope: Factor.
         intercept: What is added.
         reuse: The array is the caller's own and may be changed in place, which saves a copy.
+        limits: Lowest and highest sample, where they are known.
     """
     if slope == 1 and intercept == 0:
         return array
     if array.dtype.kind in "ui" and slope == 1 and float(intercept).is_integer():
         shift = int(intercept)
-        low, high = int(array.min()), int(array.max())
+        low, high = limits or (int(array.min()), int(array.max()))
         if reuse and array.dtype.itemsize >= 2:
             target = _same_size(low + shift, high + shift, array.dtype)
             if target is not None:

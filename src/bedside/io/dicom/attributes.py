@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterator
+from functools import cache
 from typing import Any
 
 import numpy as np
 
 from bedside.io.dicom.placement import group_of
-from bedside.io.dicom.values import first_number, value_of
+from bedside.io.dicom.values import first_number, tag_of, tags_of, value_of
 
 VALUES = (
     "StackID",
@@ -95,8 +96,12 @@ _PLACES = (0x00209057, 0x00200032, 0x00201041, 0x00209301)
 
 def volume_attributes(dataset: Any, index: int, count: int) -> dict[str, Hashable]:
     """The values of a frame by keyword; what the file does not say is left out."""
-    found: dict[str, Hashable] = dict(_dimensions(dataset, index))
+    # Old files have no groups, and most of these elements not at all.
+    grouped = not tags_of(dataset).isdisjoint(_group_tags())
+    found: dict[str, Hashable] = dict(_dimensions(dataset, index)) if grouped else {}
     for name in (*VALUES, "ContentTime"):
+        if not grouped and tags_of(dataset).isdisjoint(_own_tags(name)):
+            continue
         value = _plain(_value(dataset, index, count, name))
         if value is not None:
             found[name] = value
@@ -104,6 +109,19 @@ def volume_attributes(dataset: Any, index: int, count: int) -> dict[str, Hashabl
     if component is not None:
         found["ComplexImageComponent"] = component
     return found
+
+
+@cache
+def _group_tags() -> frozenset[int]:
+    return frozenset(map(tag_of, ("PerFrameFunctionalGroupsSequence", "SharedFunctionalGroupsSequence")))
+
+
+@cache
+def _own_tags(name: str) -> frozenset[int]:
+    """Elements outside functional groups that tell an attribute."""
+    keywords = {"AcquisitionTime": (name, "AcquisitionDateTime")}.get(name, (_VECTORS.get(name, name),))
+    private = ((group << 16) + element for group, element in _PRIVATE_B_VALUES) if name == "DiffusionBValue" else ()
+    return frozenset((*map(tag_of, keywords), *private)) - {-1}
 
 
 def is_localizer(attributes: dict[str, Hashable]) -> bool:

@@ -5,7 +5,9 @@ Decoders that rescale or invert by themselves are not asked to: a file reads the
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,9 @@ from bedside.io.dicom.headers import transfer_syntax
 from bedside.io.quiet import reason, silent_stderr
 from bedside.io.samples import native, rescale
 
+_READERS = 4
+"""Threads that read files at a time."""
+
 
 def read_frames(frames: Sequence[Frame], labels: bool) -> NDArray[Any]:
     """The samples of frames of one size, rescaled: (frame, y, x), or (frame, y, x, 3) for colour.
@@ -27,33 +32,45 @@ def read_frames(frames: Sequence[Frame], labels: bool) -> NDArray[Any]:
     Raises:
         FormatError: Samples that cannot be decoded, or frames of different kinds.
     """
+    if not frames:
+        raise FormatError("DICOM", expected="at least one frame", got="none")
+    if all(frame.storage.plain for frame in frames):
+        stacked, limits = _read_all_plain(frames, labels)
+    else:
+        stacked, limits = _decode_all(frames, labels), None
+    return stacked if labels else _rescale(stacked, frames, limits)
+
+
+def _read_all_plain(frames: Sequence[Frame], labels: bool) -> tuple[NDArray[Any], tuple[int, int]]:
+    """Uncompressed frames, and their lowest and highest sample, found while each is at hand."""
+    dtype = np.result_type(*{_plain_dtype(frame.storage) for frame in frames})
+    stacked = np.empty((len(frames), *frames[0].shape), dtype)
+    # Most of the time goes into copying, which leaves the interpreter to others.
+    workers = min(len(frames), _READERS, os.cpu_count() or 1)
+    with ThreadPoolExecutor(workers) as pool:
+        limits = list(pool.map(lambda job: _read_plain(job[1], stacked[job[0]], labels), enumerate(frames)))
+    return stacked, (min(low for low, _ in limits), max(high for _, high in limits))
+
+
+def _decode_all(frames: Sequence[Frame], labels: bool) -> NDArray[Any]:
     stacked: NDArray[Any] | None = None
     loaded: tuple[Path, NDArray[Any]] | None = None
     for place, frame in enumerate(frames):
-        plain = frame.storage.plain
-        if not plain and (loaded is None or loaded[0] != frame.path):
+        if loaded is None or loaded[0] != frame.path:
             loaded = frame.path, _decode(frame, labels)
-        if stacked is None:
-            dtype = _plain_dtype(frame.storage) if plain or loaded is None else loaded[1].dtype
-            shape = frame.shape if plain or loaded is None else loaded[1].shape[1:]
-            # The only frame of its file needs no second array.
-            if len(frames) == 1 and loaded is not None:
-                stacked = loaded[1][frame.index][None]
-                break
-            stacked = np.empty((len(frames), *shape), dtype)
-        dtype = _plain_dtype(frame.storage) if plain or loaded is None else loaded[1].dtype
-        if not np.can_cast(dtype, stacked.dtype):
-            stacked = stacked.astype(np.promote_types(dtype, stacked.dtype))
-        if plain or loaded is None:
-            _read_plain(frame, stacked, place, labels)
-            continue
         samples = loaded[1][frame.index]
+        # The only frame of its file needs no second array.
+        if len(frames) == 1:
+            return samples[None]
+        if stacked is None:
+            stacked = np.empty((len(frames), *samples.shape), samples.dtype)
         if samples.shape != stacked.shape[1:]:
             raise FormatError(f"{frame.path}", expected=f"samples of shape {stacked.shape[1:]}", got=samples.shape)
+        if not np.can_cast(samples.dtype, stacked.dtype):
+            stacked = stacked.astype(np.promote_types(samples.dtype, stacked.dtype))
         stacked[place] = samples
-    if stacked is None:
-        raise FormatError("DICOM", expected="at least one frame", got="none")
-    return stacked if labels else _rescale(stacked, frames)
+    assert stacked is not None
+    return stacked
 
 
 def padding_ranges(frames: Sequence[Frame]) -> tuple[tuple[float, float], ...]:
@@ -79,34 +96,37 @@ def _plain_dtype(storage: Storage) -> np.dtype[Any]:
     return np.dtype(f"{'i' if storage.signed else 'u'}{storage.bits // 8}")
 
 
-def _read_plain(frame: Frame, target: NDArray[Any], place: int, labels: bool) -> None:
-    """Read an uncompressed frame into its place, straight from the file where nothing has to be converted."""
+def _read_plain(frame: Frame, target: NDArray[Any], labels: bool) -> tuple[int, int]:
+    """Read an uncompressed frame into its place, straight from the file where nothing has to be converted.
+
+    Returns:
+        Its lowest and highest sample.
+    """
     storage = frame.storage
     dtype = _plain_dtype(storage).newbyteorder("<")
     count = frame.shape[0] * frame.shape[1]
-    begin = storage.offset + frame.index * count * dtype.itemsize
     with storage.path.open("rb", buffering=0) as file:
-        file.seek(begin)
+        file.seek(storage.offset + frame.index * count * dtype.itemsize)
         if target.dtype == dtype and target.dtype.isnative:
-            read = file.readinto(target[place].reshape(-1).view(np.uint8).data)
-            complete = read == count * dtype.itemsize
+            complete = file.readinto(target.reshape(-1).view(np.uint8).data) == count * dtype.itemsize
         else:
-            samples = np.fromfile(file, dtype, count)
+            samples = np.frombuffer(file.read(count * dtype.itemsize), dtype)
             complete = len(samples) == count
             if complete:
-                target[place] = samples.reshape(frame.shape)
+                target[:] = samples.reshape(frame.shape)
     if not complete:
         raise FormatError(f"{frame.path}: samples cannot be decoded", got="fewer bytes than the header says")
     if storage.inverted and not labels:
-        target[place] = _invert(target[place], storage.signed, storage.stored)
+        target[:] = _invert(target, storage.signed, storage.stored)
+    return int(target.min()), int(target.max())
 
 
-def _rescale(stacked: NDArray[Any], frames: Sequence[Frame]) -> NDArray[Any]:
+def _rescale(stacked: NDArray[Any], frames: Sequence[Frame], limits: tuple[int, int] | None) -> NDArray[Any]:
     scales = {(f.slope, f.intercept) for f in frames}
     if stacked.ndim == 4:  # Colours have no units.
         return stacked
     if len(scales) == 1:
-        return rescale(stacked, *scales.pop(), reuse=stacked.flags.writeable)
+        return rescale(stacked, *scales.pop(), reuse=stacked.flags.writeable, limits=limits)
     # Each slice of a PET scan may use its own scale.
     slopes, intercepts = (np.array([getattr(f, k) for f in frames], np.float32) for k in ("slope", "intercept"))
     scaled = stacked.astype(np.float32)

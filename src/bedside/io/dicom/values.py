@@ -11,10 +11,24 @@ from numpy.typing import NDArray
 
 
 @cache
-def _tag(keyword: str) -> int:
+def tag_of(keyword: str) -> int:
+    """The tag of a keyword as a plain number; -1 where there is none."""
     from pydicom.datadict import tag_for_keyword
 
     return int(tag_for_keyword(keyword) or -1)
+
+
+_last: tuple[Any, frozenset[int]] = (None, frozenset())
+
+
+def tags_of(dataset: Any) -> frozenset[int]:
+    """The tags of a dataset as plain numbers, which compare much faster than the library's; kept for the last one."""
+    global _last  # noqa: PLW0603 - one pair, replaced as a whole
+    known, tags = _last
+    if known is not dataset:
+        tags = frozenset(map(int, dataset.keys()))
+        _last = (dataset, tags)
+    return tags
 
 
 _CONVERTED: dict[tuple[int, str, bytes], Any] = {}
@@ -29,8 +43,8 @@ def value_of(dataset: Any, keyword: str) -> Any:
     Most elements are the same in all slices of a series, and are converted from their bytes once; most look-ups are in
     vain. Both make it much faster than the library's own.
     """
-    tag = _tag(keyword)
-    if tag not in dataset.keys():  # noqa: SIM118 - asking the dataset itself is slow
+    tag = tag_of(keyword)
+    if tag not in tags_of(dataset):
         return None
     raw = dataset.get_item(tag)
     stored = getattr(raw, "value", None)
