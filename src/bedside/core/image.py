@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from bedside.core.errors import FormatError
 from bedside.core.geometry import Geometry
 from bedside.core.no_data import Ranges, find_ranges
+from bedside.core.pyramid import overview_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,7 +20,8 @@ class Image:
     """A 2D image or a volume with its geometry.
 
     Attributes:
-        array: (y, x), (y, x, 3) or (z, y, x); any real dtype, kept as the file stores it.
+        array: (y, x), (y, x, 3) or (z, y, x); any real dtype, kept as the file stores it. Of an image that is too large
+            to read, a ``core.pyramid.Pyramid``, which gives blocks as an array does.
         geometry: Grid of the spatial axes.
         modality: "CT", "MR", "PET", "US", ...; None where unknown.
         source: Path that it was read from, for messages and manifests.
@@ -74,7 +76,7 @@ class Image:
     @cached_property
     def no_data(self) -> Ranges:
         """Ranges of samples that are no measurement, as far as that is declared or can be seen."""
-        return find_ranges(self.array, self.ndim, self.modality, self.padding)
+        return find_ranges(overview_of(self.array), self.ndim, self.modality, self.padding)
 
     @property
     def is_colour(self) -> bool:

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from bedside.core.errors import FormatError
+from bedside.core.errors import FormatError, InputError
 from bedside.core.image import Image
+from bedside.core.pyramid import Pyramid
 from bedside.io import read_image
 from bedside.serve.engines import Engines
 from bedside.serve.facts import facts_of
@@ -61,6 +62,12 @@ class Opener:
         except OSError as error:
             raise FormatError(f"{item.path} cannot be opened", got=error.strerror) from error
         image = read_image(path, series=item.series, volume=item.volume)
+        if isinstance(image.array, Pyramid):
+            raise InputError(
+                f"{item.path}: {' x '.join(map(str, image.shape[::-1]))} pixels",
+                expected="an image that the page can show whole",
+                fix="use 'bedside segment' or Session, or open a coarser level or a part of it",
+            )
         return image, about.st_size if about else None, about.st_mtime_ns if about else None
 
     def _stamp(self, item: ItemRecord, image: Image, size: int | None, modified: int | None) -> ImageStamp:

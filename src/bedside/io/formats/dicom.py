@@ -13,6 +13,7 @@ from bedside.io.dicom.partition import Volume, listing, main_volume, volumes_of
 from bedside.io.dicom.pixels import padding_ranges, read_frames
 from bedside.io.dicom.series import Series, choose_series, find_series
 from bedside.io.dicom.stack import listed
+from bedside.io.formats.omezarr import is_zarr
 from bedside.io.registry import READERS, Reader, ReadOptions
 from bedside.io.samples import pick_volume
 
@@ -89,7 +90,7 @@ READERS.register("dicom")(
         (".dcm", ".dicom", ".ima"),
         _read,
         recognises=looks_like_dicom,
-        folders=lambda _: True,
+        folders=lambda path: not is_zarr(path),
         takes_series=True,
     )
 )

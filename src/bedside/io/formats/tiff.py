@@ -18,9 +18,11 @@ from bedside.io.itk import read_itk
 from bedside.io.raster import in_strips, on_black, open_picture
 from bedside.io.registry import READERS, WRITERS, Reader, ReadOptions, Writer
 from bedside.io.samples import native, pick_volume, storable
+from bedside.io.slides import open_slide
 from bedside.io.tiff_calibration import OUR_VOLUME, ome_fields, voxel_steps
 
 _SUFFIXES = (".tif", ".tiff")
+_SLIDES = (".svs", ".ndpi")
 _UNASSOCIATED_ALPHA = 2
 _SIZES = {3: 2, 4: 4, 5: 8, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
 """Bytes of the types of values that are longer than one (TIFF 6.0, BigTIFF)."""
@@ -37,6 +39,10 @@ def _read(path: Path, options: ReadOptions) -> Image:
         _check_complete(path, file)
         series = file.series[0]
         steps = voxel_steps(file)
+        slide = open_slide(path, series)
+        if slide is not None:
+            pick_volume(path, 1, options.volume)
+            return _calibrated(Image(slide, Geometry.create(slide.shape[:2])), steps)
         try:
             array, axes = _samples(path, series, options.labels)
         except ValueError as error:
@@ -170,5 +176,5 @@ def _write(path: Path, image: Image, labels: bool) -> None:  # noqa: ARG001 - ma
     )
 
 
-READERS.register("tiff")(Reader("TIFF", _SUFFIXES, _read, _recognises))
+READERS.register("tiff")(Reader("TIFF", (*_SUFFIXES, *_SLIDES), _read, _recognises))
 WRITERS.register("tiff")(Writer("TIFF", _SUFFIXES, _write))
