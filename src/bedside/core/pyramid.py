@@ -124,6 +124,11 @@ class Pyramid:
         return np.minimum(((finest + 0.5) * (there / size)).astype(np.intp), there - 1)
 
 
+def is_pyramid(array: Any) -> bool:
+    """Whether what stands for an image's samples is read only where it is looked at."""
+    return isinstance(array, Pyramid)
+
+
 def overview_of(array: Any) -> NDArray[Any]:
     """An array itself, or the coarsest level of a pyramid: enough for its range and statistics."""
     found: NDArray[Any] = array.overview if isinstance(array, Pyramid) else array

@@ -43,7 +43,8 @@ class StoredLevel:
     @property
     def dtype(self) -> np.dtype[Any]:
         """Of the samples."""
-        return np.dtype(self._array.dtype)
+        dtype: np.dtype[Any] = np.dtype(self._array.dtype)
+        return dtype
 
     def __getitem__(self, key: tuple[slice, ...]) -> NDArray[Any]:
         """A block, read now."""

@@ -27,7 +27,7 @@ class SlideLevel:
 
     def __init__(self, path: Path, number: int, axes: str, shape: tuple[int, ...], dtype: Any) -> None:
         self._path, self._number, self._axes, self._stored = path, number, axes, shape
-        self._dtype = np.dtype(dtype)
+        self._dtype: np.dtype[Any] = np.dtype(dtype)
 
     @property
     def shape(self) -> tuple[int, ...]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from bedside.core.errors import FormatError, InputError
 from bedside.core.image import Image
-from bedside.core.pyramid import Pyramid
+from bedside.core.pyramid import is_pyramid
 from bedside.io import read_image
 from bedside.serve.engines import Engines
 from bedside.serve.facts import facts_of
@@ -62,7 +62,7 @@ class Opener:
         except OSError as error:
             raise FormatError(f"{item.path} cannot be opened", got=error.strerror) from error
         image = read_image(path, series=item.series, volume=item.volume)
-        if isinstance(image.array, Pyramid):
+        if is_pyramid(image.array):
             raise InputError(
                 f"{item.path}: {' x '.join(map(str, image.shape[::-1]))} pixels",
                 expected="an image that the page can show whole",

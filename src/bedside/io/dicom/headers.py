@@ -162,7 +162,7 @@ def _as_sample(value: Any, dataset: Any) -> float | None:
         return None
     bits = int(value_of(dataset, "BitsAllocated") or 16)
     if value_of(dataset, "PixelRepresentation") and number >= 2 ** (bits - 1):
-        return number - 2**bits
+        return float(number - 2**bits)
     return float(number + 2**bits) if not value_of(dataset, "PixelRepresentation") and number < 0 else number
 
 

@@ -61,7 +61,7 @@ def _decode_all(frames: Sequence[Frame], labels: bool) -> NDArray[Any]:
         samples = loaded[1][frame.index]
         # The only frame of its file needs no second array.
         if len(frames) == 1:
-            return samples[None]
+            return np.asarray(samples[None])
         if stacked is None:
             stacked = np.empty((len(frames), *samples.shape), samples.dtype)
         if samples.shape != stacked.shape[1:]:
