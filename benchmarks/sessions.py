@@ -139,7 +139,7 @@ def found(name: str, *modules: str) -> Any:
 
 def load(name: str) -> Any:
     """The segmenter of a model."""
-    return found("load_segmenter", "bedside.engines", "bedside.segment")(name, precision="fp32")
+    return found("load_segmenter", "bedside.engines", "bedside.engines")(name, precision="fp32")
 
 
 def random_nninteractive(folder: Path) -> Any:
@@ -149,7 +149,7 @@ def random_nninteractive(folder: Path) -> Any:
     from bedside.runtime.export import export_weights
     from bedside.weights.card import WeightsCard
 
-    build = found("NNInteractive", "bedside.engines.nninteractive.network", "bedside.models.nninteractive")
+    build = found("NNInteractive", "bedside.engines.nninteractive.network", "bedside.engines.nninteractive.network")
     torch.set_num_threads(1)
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         torch.manual_seed(0)

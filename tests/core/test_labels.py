@@ -82,3 +82,13 @@ def test_masks_of_different_shapes_are_rejected() -> None:
 def test_an_unknown_policy_is_rejected_with_the_choices() -> None:
     with pytest.raises(InputError, match=r"^overlap policy: expected one of keep, overwrite, overlap, got 'union'$"):
         merge_masks([FIRST], "union")  # type: ignore[arg-type]
+
+
+def test_labels_may_be_any_numbers() -> None:
+    masks = [np.array([[1, 0, 0]]), np.array([[1, 1, 0]])]
+    np.testing.assert_array_equal(merge_masks(masks, values=[300, 2]), [[300, 2, 0]])
+    np.testing.assert_array_equal(merge_masks(masks, "overwrite", [300, 2]), [[2, 2, 0]])
+    assert merge_masks(masks, values=[300, 2]).dtype == np.uint16
+    for values in ([1], [1, 1], [0, 1], [1, 65_536]):
+        with pytest.raises(InputError, match="label"):
+            merge_masks(masks, values=values)

@@ -14,7 +14,7 @@ from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 
 from bedside import io
-from bedside.core.errors import FormatError, InputError
+from bedside.core.errors import ChoiceError, FormatError, InputError
 from bedside.core.geometry import Geometry
 
 WriteSeries = Callable[..., list[Path]]
@@ -83,7 +83,7 @@ def test_same_object_stored_twice_counts_once(tmp_path: Path, write_series: Writ
 
 def test_several_volumes_at_the_same_positions_need_a_choice(tmp_path: Path, write_series: WriteSeries) -> None:
     write_series(tmp_path, AXIAL * 2)
-    with pytest.raises(FormatError, match=r"2 volumes of 6 slices .*--volume 0 to 1"):
+    with pytest.raises(FormatError, match=r"2 volumes .*6 axial slices.*--volume 0 to 1"):
         io.read_image(tmp_path)
     np.testing.assert_array_equal(io.read_image(tmp_path, volume=1).array[:, 0, 0], 600 + 100 * np.arange(6))
 
@@ -112,18 +112,20 @@ def test_slice_displaced_sideways_is_refused(tmp_path: Path, write_series: Write
         io.read_image(tmp_path)
 
 
-def test_slices_of_different_direction_are_refused(tmp_path: Path, write_series: WriteSeries) -> None:
+def test_slices_of_different_direction_are_a_choice(tmp_path: Path, write_series: WriteSeries) -> None:
     write_series(tmp_path, AXIAL[:1], series_uid="1.2.9")
     write_series(tmp_path, AXIAL[:1], series_uid="1.2.9", orientation=(0, 1, 0, 0, 0, -1), prefix="S")
-    with pytest.raises(FormatError, match="different direction"):
+    with pytest.raises(ChoiceError, match=r"2 volumes \(0: 1 axial slice .*1: 1 sagittal slice .*--volume 0 to 1"):
         io.read_image(tmp_path)
 
 
-def test_slices_of_different_size_are_refused(tmp_path: Path, write_series: WriteSeries) -> None:
+def test_a_slice_of_another_size_is_left_aside_and_said_so(tmp_path: Path, write_series: WriteSeries) -> None:
     write_series(tmp_path, AXIAL[:3], series_uid="1.2.9")
     write_series(tmp_path, AXIAL[3:4], series_uid="1.2.9", prefix="S", pixels=np.zeros((1, 6, 6), np.int16))
-    with pytest.raises(FormatError, match="different size"):
-        io.read_image(tmp_path)
+    image = io.read_image(tmp_path)
+    assert image.shape == (3, 4, 5)
+    assert "left aside: 1 axial slice of 6 x 6" in image.metadata["notes"][0]
+    assert io.read_image(tmp_path, volume=1).shape == (1, 6, 6)
 
 
 @pytest.fixture

@@ -94,3 +94,43 @@ def test_a_click_lands_where_it_was_made(start: Start, tmp_path: Path, write_ser
     # World coordinates in mm: x 2 * 0.25, y 1 * 0.5, z 2.
     change = server.click(image, 0.5, 0.5, 2.0, frame="world")
     assert change["objects"][0]["box"] == {"start": [1, 1, 2], "stop": [2, 3, 4]}
+
+
+def test_the_volumes_of_a_series_are_put_on_the_worklist_to_choose_from(
+    start: Start, tmp_path: Path, write_series: Any
+) -> None:
+    for echo, time_ in enumerate((4.6, 9.2)):
+        pixels = np.full((3, 4, 5), 100 * (echo + 1), np.int16)
+        write_series(
+            tmp_path / "study", POSITIONS, series_uid="1.2.3", EchoTime=time_, pixels=pixels, prefix=f"E{echo}"
+        )
+    assert [i["name"] for i in listed(start(tmp_path / "study"))] == ["study: EchoTime 4.6", "study: EchoTime 9.2"]
+    server = start()
+    problem = server.refused("POST", "/api/images", 400, {"path": str(tmp_path / "study")})
+    assert (problem["kind"], problem["fix"]) == ("ChoiceError", "choose one of them in the worklist")
+    assert "--" not in problem["message"]
+    items = listed(server)
+    assert ["EchoTime 4.6" in i["name"] for i in items] == [True, False]
+    ranges = [server.ok("POST", f"/api/worklist/{i['item']}/open")["range"] for i in items]
+    assert ranges == [[100, 100], [200, 200]]
+
+
+def test_moments_of_a_nifti_are_put_on_the_worklist(start: Start, tmp_path: Path) -> None:
+    import nibabel as nib
+
+    moments = np.stack([np.full((5, 4, 3), v, np.int16) for v in (1, 2, 3)], axis=-1)
+    nib.save(nib.Nifti1Image(moments, np.eye(4)), tmp_path / "t.nii")
+    server = start()
+    problem = server.refused("POST", "/api/images", 400, {"path": str(tmp_path / "t.nii")})
+    assert "holds 3 volumes" in problem["message"]
+    items = listed(server)
+    assert [i["volume"] for i in items] == [0, 1, 2]
+    assert server.ok("POST", f"/api/worklist/{items[2]['item']}/open")["range"] == [3, 3]
+
+
+def test_what_was_left_aside_is_told(start: Start, tmp_path: Path, write_series: Any) -> None:
+    write_series(tmp_path / "study", POSITIONS, series_uid="1.2.3")
+    write_series(tmp_path / "study", [(0, 5, 30)], series_uid="1.2.3", prefix="L", orientation=(1, 0, 0, 0, 0, -1))
+    server = start()
+    (note,) = server.open(tmp_path / "study")["notes"]
+    assert "left aside: 1 coronal slice" in note

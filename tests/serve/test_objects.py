@@ -34,13 +34,19 @@ def test_objects_are_named_coloured_hidden_and_deleted(start: Start, picture: Pa
     assert not tools.decoded(hidden["patch"], "labels").any()
     assert set(np.unique(server.labels(image, SQUARES))) == {0, 2}
     deleted = server.ok("DELETE", f"/api/images/{image}/objects/1")
-    assert [(o["id"], o["label"]) for o in deleted["objects"]] == [(2, 1)]
+    assert [(o["id"], o["label"]) for o in deleted["objects"]] == [(2, 2)]
+    set_to = server.ok("PATCH", f"/api/images/{image}/objects/2", {"label": 9})
+    assert [(o["id"], o["label"]) for o in set_to["objects"]] == [(2, 9)]
+    made = server.ok("POST", f"/api/images/{image}/objects", {"name": "new"})
+    assert [(o["id"], o["label"]) for o in made["objects"]] == [(2, 9), (3, 10)]
+    server.refused("PATCH", f"/api/images/{image}/objects/3", 400, {"label": 9})
     assert deleted["patch"]["bits"] is None
     # A number is never given twice.
-    assert server.ok("POST", f"/api/images/{image}/objects", {})["object"] == 3
     server.ok("DELETE", f"/api/images/{image}/objects/3")
+    assert server.ok("POST", f"/api/images/{image}/objects", {})["object"] == 4
+    server.ok("DELETE", f"/api/images/{image}/objects/4")
     server.ok("DELETE", f"/api/images/{image}/objects/2")
-    assert server.click(image, 12, 8)["object"] == 4
+    assert server.click(image, 12, 8)["object"] == 5
 
 
 def test_who_is_seen_follows_the_policy(start: Start, picture: Path) -> None:

@@ -269,13 +269,33 @@ def test_a_workspace_of_the_first_version_is_taken_over(tmp_path: Path) -> None:
     _, image = opened(first)
     mask = PackedMask.of_patch(np.ones((2, 2), dtype=np.uint8), Region((0, 0), (2, 2)))
     first.save(image, [ObjectRow(1, "a", None, ObjectLook(), (CLICK,), "model", KeptMask(mask))], 1)
-    first._connection.executescript("ALTER TABLE mask DROP COLUMN quality; PRAGMA user_version = 1;")
+    first._connection.executescript(
+        "ALTER TABLE mask DROP COLUMN quality; ALTER TABLE object DROP COLUMN label; PRAGMA user_version = 1;"
+    )
     first.close()
     again = Workspace(path)
     found = again.remembered_mask(image, 1, "model")
     assert found is not None
     assert (found.mask.voxels, found.quality) == (4, None)
     assert again._connection.execute("PRAGMA user_version").fetchone() == (VERSION,)
+    again.close()
+
+
+def test_a_workspace_without_labels_keeps_those_that_were_seen(tmp_path: Path) -> None:
+    path = tmp_path / "w.sqlite"
+    before = Workspace(path)
+    _, image = opened(before)
+    before.save(image, [row(number, (CLICK,) if number == 1 else ()) for number in (1, 2, 3)], 1)
+    before.save(image, [], 3, deleted=(1,))
+    before._connection.executescript("ALTER TABLE object DROP COLUMN label; PRAGMA user_version = 2;")
+    before.close()
+    again = Workspace(path)
+    journal, _ = again.journal(image)
+    # The label map of yesterday had them in the order in which they were left.
+    assert [(item.id, item.label) for item in journal.objects] == [(2, 1), (3, 2)]
+    again.save(image, [ObjectRow(3, "c", None, ObjectLook(), label=7)], 3)
+    assert again.last_label(image) == 7
+    assert [item.label for item in again.journal(image)[0].objects] == [1, 7]
     again.close()
 
 

@@ -24,7 +24,7 @@ VERBS = {
     "challenge2025": "Answer a folder of cases of the CVPR 2025 competition: boxes and clicks to label maps.",
     "models": "List the models that Bedside knows.",
     "weights": "Look into the weights of models, and bring in those that others publish.",
-    "info": "Show this machine, the runtimes, models and formats.",
+    "info": "Show this machine, the runtimes, models and formats, or the images at a path.",
 }
 """Each verb with its line in the help.
 

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import NoReturn
 
-from bedside.core.errors import BedsideError
+from bedside.core.errors import BedsideError, ChoiceError
 
 EXIT_BAD_INPUT = 2
 EXIT_INTERRUPTED = 130
@@ -35,6 +35,8 @@ def execute(arguments: Sequence[str], dispatch: Callable[[list[str]], int] | Non
     try:
         status = (dispatch or _dispatch)(list(arguments))
         sys.stdout.flush()
+    except ChoiceError as error:
+        return _refuse(str(error).replace(f" ({error.option}= in Python)", ""))
     except BedsideError as error:
         return _refuse(str(error))
     except BrokenPipeError:

@@ -11,6 +11,7 @@ from PIL import Image as Picture
 from PIL import ImageColor, ImageDraw, ImageFilter
 
 from bedside.core.image import Image
+from bedside.core.no_data import Ranges, absent
 from bedside.core.prompts import Box, InitialMask, Lasso, Point, Prompt, Scribble
 
 PALETTE = ("#ff4d4d", "#4da6ff", "#ffd24d", "#4dff88", "#c44dff", "#ff944d", "#4dffff", "#ff4dc4")
@@ -72,7 +73,7 @@ class _Sheet:
         self._scale = np.asarray(self._size) / (width, height)
         self._z = z
         self._flips = [image.ndim == 3 and image.geometry.direction[axis][axis] < 0 for axis in (0, 1)]
-        grey = Picture.fromarray(_displayed(plane)).convert("RGB")
+        grey = Picture.fromarray(_displayed(plane, image.no_data)).convert("RGB")
         self._picture = grey.resize(self._size, Picture.Resampling.BILINEAR)
 
     def fill(self, mask: NDArray[np.bool_], colour: str) -> None:
@@ -121,10 +122,15 @@ class _Sheet:
         return float(x), float(y)
 
 
-def _displayed(plane: NDArray[Any]) -> NDArray[np.uint8]:
-    """Samples as uint8: bytes as they are, anything else windowed between its 0.5th and 99.5th percentile."""
+def _displayed(plane: NDArray[Any], no_data: Ranges) -> NDArray[np.uint8]:
+    """Samples as uint8: bytes as they are, anything else windowed between its 0.5th and 99.5th percentile.
+
+    Samples that are no measurement are left out of the percentiles.
+    """
     if plane.dtype == np.uint8:
         return np.ascontiguousarray(plane)
     values = np.nan_to_num(plane.astype(np.float32), nan=0.0, posinf=0.0, neginf=0.0)
-    low, high = np.percentile(values, (0.5, 99.5))
+    missing = absent(plane, no_data)
+    measured = values if missing is None or missing.all() else values[~missing]
+    low, high = np.percentile(measured, (0.5, 99.5))
     return np.asarray(np.clip((values - low) / max(high - low, 1e-6), 0, 1) * 255).astype(np.uint8)

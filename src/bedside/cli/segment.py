@@ -102,8 +102,8 @@ def segment(
 ) -> None:
     """Segment objects of an image from prompts and write their mask.
 
-    The boxes, points, scribbles and lassos given as options describe one object; --prompts describes several, which
-    become the labels 1, 2, ... of the mask.
+    The boxes, points, scribbles and lassos given as options describe one object, which gets label 1 in the mask;
+    --prompts describes several, each with the label that the journal gives it, else with that of its place: 1, 2, ...
     """
     from bedside.cli.flags import PromptFlags
 
@@ -136,6 +136,8 @@ def perform(job: Job) -> dict[str, Any]:
     journal, typed = _check_prompts(job)
     with stages.stage("read", f"reading {job.image}"):
         image = read_image(job.image, series=job.series, volume=job.volume)
+    for note in image.metadata.get("notes", ()):
+        print(f"bedside: note: {note}", file=sys.stderr)
     check_dimensions(job.output, image.ndim)
     drawn = _check_against(job, image, journal, typed)
     with stages.stage("load_model", "loading the model"):

@@ -43,6 +43,41 @@ class FormatError(BedsideError, ValueError):
     """A file that cannot be read or written as what it claims to be."""
 
 
+class ChoiceError(FormatError):
+    """A file that holds several images, of which one has to be chosen.
+
+    Args:
+        what: What there is.
+        option: Name of the option that chooses, as Python has it; the command line has it as ``--option``.
+        choices: What it may be; "" where that was said already.
+        expected: What would have been right.
+        got: What came instead.
+        fix: What to do, where there are no ``choices`` to be made.
+        count: How many there are to choose from, where they are numbered from 0.
+
+    Attributes:
+        option: As it was given.
+        count: As it was given.
+    """
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        option: str = "volume",
+        choices: str = "",
+        expected: object = None,
+        got: object = None,
+        fix: str | None = None,
+        count: int | None = None,
+    ) -> None:
+        if choices:
+            fix = f"choose with --{option} {choices} ({option}= in Python)"
+        super().__init__(what, expected=expected, got=got, fix=fix)
+        self.option = option
+        self.count = count
+
+
 class GeometryError(BedsideError, ValueError):
     """A grid whose spacing, origin or direction is unusable, or two grids that do not match."""
 

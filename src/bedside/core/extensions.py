@@ -2,12 +2,12 @@
 
 A package states in its ``pyproject.toml`` what it brings, under the groups ``bedside.readers``, ``bedside.writers``,
 ``bedside.metrics``, ``bedside.runtimes``, ``bedside.baselines``, ``bedside.engines``, ``bedside.encodings`` and
-``bedside.models``::
+``bedside.weights``::
 
     [project.entry-points."bedside.readers"]
     example = "bedside_example.formats:READER"
 
-    [project.entry-points."bedside.models"]
+    [project.entry-points."bedside.weights"]
     example-2d = "bedside_example.network"
 
 A value names the object that is registered under the entry's name; that of a model names the module of its network (see

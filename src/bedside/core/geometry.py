@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from bedside.core.errors import GeometryError
+from bedside.core.transforms import NiftiTransforms
 
 DIRECTION_TOLERANCE = 1e-3
 """How far the columns of a direction may be from orthonormal: DICOM and NIfTI store few digits."""
@@ -29,6 +31,8 @@ class Geometry:
         origin: World position of the first voxel's centre in mm, (x, y, z) or (x, y).
         direction: Row-major matrix whose columns are the unit vectors along x, y (and z) of the index.
         spacing_known: False where the source gave no spacing and 1 mm stands in; lengths are then pixels.
+        nifti: Both transforms of the NIfTI file that the grid was read from, for files written on it; no part of what
+            makes two grids equal.
     """
 
     shape: tuple[int, ...]
@@ -36,6 +40,7 @@ class Geometry:
     origin: tuple[float, ...]
     direction: tuple[tuple[float, ...], ...]
     spacing_known: bool = True
+    nifti: NiftiTransforms | None = field(default=None, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         n = len(self.shape)
@@ -132,6 +137,9 @@ class Geometry:
     def matches(self, other: Geometry, tolerance: float = 1e-3) -> bool:
         """Whether two grids are the same: equal shapes, and corners that differ by less than a part of a voxel.
 
+        Where a grid was read from a NIfTI file whose two transforms differ, it lies in several places, depending on
+        the program; one of them in common is enough.
+
         Args:
             other: The grid to compare with.
             tolerance: Largest distance between corresponding corners, in units of the smallest spacing.
@@ -142,8 +150,34 @@ class Geometry:
             return True
         last = np.asarray(self.shape[::-1]) - 1
         corners = np.array(np.meshgrid(*[(0, v) for v in last])).reshape(self.ndim, -1).T
-        difference = np.abs(self.index_to_world(corners) - other.index_to_world(corners)).max()
-        return bool(difference <= tolerance * min(self.spacing))
+        allowed = tolerance * min(self.spacing)
+        there = [_transformed(matrix, corners) for matrix in other._placements()]
+        return any(
+            float(np.abs(_transformed(matrix, corners) - place).max()) <= allowed
+            for matrix in self._placements()
+            for place in there
+        )
+
+    def carried(self) -> NiftiTransforms | None:
+        """The transforms of the file that the grid was read from, if they still describe it; else None."""
+        nifti = self.nifti
+        if nifti is None or tuple(n for n in nifti.shape if n != 1) != tuple(n for n in self.shape[::-1] if n != 1):
+            return None
+        if self.ndim == 2:
+            # A plane has lost its place in the world; its size of pixels must do.
+            same = np.allclose(np.abs(nifti.pixdim[1:3]) * nifti.scale, self.spacing, rtol=1e-4)
+            return nifti if same or not self.spacing_known else None
+        own = self.index_to_world_matrix
+        extent = np.array([*(n - 1 for n in self.shape[::-1]), 1.0])
+        allowed = 1e-2 * min(self.spacing)
+        near = any(float(np.abs((m - own) @ extent).max()) <= allowed for m in nifti.placements())
+        return nifti if near or not self.spacing_known else None
+
+    def _placements(self) -> list[NDArray[np.float64]]:
+        """Matrices from index to world by which some program places the grid, its own first."""
+        nifti = self.carried()
+        others = nifti.placements() if nifti is not None and self.ndim == 3 else []
+        return [self.index_to_world_matrix, *others]
 
     def to_dict(self) -> dict[str, object]:
         """Plain numbers, for JSON."""
@@ -154,3 +188,8 @@ class Geometry:
             "direction": [list(row) for row in self.direction],
             "spacing_known": self.spacing_known,
         }
+
+
+def _transformed(matrix: NDArray[np.float64], points: NDArray[Any]) -> NDArray[np.float64]:
+    n = points.shape[-1]
+    return np.asarray(points @ matrix[:n, :n].T + matrix[:n, n])

@@ -10,23 +10,29 @@ from numpy.typing import NDArray
 
 from bedside.core.errors import InputError
 
+LARGEST_LABEL = 65_535
+"""Label values are uint16 at most."""
+
 OverlapPolicy = Literal["keep", "overwrite", "overlap"]
 """What happens where two objects claim a voxel: the earlier keeps it, the later takes it, or both have it."""
 
 
-def merge_masks(masks: Sequence[NDArray[Any]], policy: OverlapPolicy = "keep") -> NDArray[Any]:
-    """The label map of binary ``masks``: voxels of the i-th get the value i + 1.
+def merge_masks(
+    masks: Sequence[NDArray[Any]], policy: OverlapPolicy = "keep", values: Sequence[int] | None = None
+) -> NDArray[Any]:
+    """The label map of binary ``masks``: voxels of the i-th get the i-th of ``values``.
 
     Args:
-        masks: Binary masks of equal shape, at least one.
+        masks: Binary masks of equal shape, at least one, the earlier object first.
         policy: "keep" leaves a voxel to the first object that has it, "overwrite" gives it to the last, and
             "overlap" returns the stack of masks, because a single map could not hold both.
+        values: Label of each mask, 1 to 65,535, each used once; by default 1, 2, ...
 
     Returns:
-        uint8 (uint16 beyond 255 objects) of the masks' shape, or uint8 (object, ...) for "overlap".
+        uint8 (uint16 where a label is above 255) of the masks' shape, or uint8 (object, ...) for "overlap".
 
     Raises:
-        InputError: No mask, masks of different shapes, an unknown policy, or more than 65,535 objects.
+        InputError: No mask, masks of different shapes, an unknown policy, or labels that cannot be used.
     """
     if not masks:
         raise InputError("label map", expected="at least one object", got="none")
@@ -34,14 +40,30 @@ def merge_masks(masks: Sequence[NDArray[Any]], policy: OverlapPolicy = "keep") -
         raise InputError("label map", expected="masks of equal shape", got={m.shape for m in masks})
     if policy not in get_args(OverlapPolicy):
         raise InputError("overlap policy", expected=f"one of {', '.join(get_args(OverlapPolicy))}", got=repr(policy))
-    if len(masks) > np.iinfo(np.uint16).max:
+    if len(masks) > LARGEST_LABEL:
         raise InputError("label map", expected="at most 65,535 objects", got=len(masks))
+    labels_of = list(range(1, len(masks) + 1)) if values is None else [int(v) for v in values]
+    if len(labels_of) != len(masks) or len(set(labels_of)) < len(masks):
+        raise InputError("labels of the objects", expected="one for each, each used once", got=labels_of[:20])
+    for value in labels_of:
+        check_label(value)
     if policy == "overlap":
         return np.stack([(m != 0).astype(np.uint8) for m in masks])
-    labels = np.zeros(masks[0].shape, dtype=np.uint8 if len(masks) <= 255 else np.uint16)
-    for value, mask in enumerate(masks, start=1):
+    labels = np.zeros(masks[0].shape, dtype=np.uint8 if max(labels_of) <= 255 else np.uint16)
+    for value, mask in zip(labels_of, masks, strict=True):
         free = mask != 0
         if policy == "keep":
             free &= labels == 0
         labels[free] = value
     return labels
+
+
+def check_label(value: int) -> int:
+    """The label itself, if it can be the value of an object in a label map.
+
+    Raises:
+        InputError: It is below 1 or above 65,535.
+    """
+    if not 1 <= value <= LARGEST_LABEL:
+        raise InputError("label", expected=f"a whole number from 1 to {LARGEST_LABEL:,}", got=value)
+    return value

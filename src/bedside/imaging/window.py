@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bedside.core.no_data import Ranges, absent
 from bedside.core.prompts import Box, InitialMask, Lasso, Point, Prompt, Scribble
 from bedside.core.region import Region
 from bedside.imaging.resample import (
@@ -19,6 +20,9 @@ from bedside.imaging.resample import (
     interpolate_mask,
     voxel_taps,
 )
+
+ABSENT_SHARE = 1e-5
+"""Share of a cell's weight from which samples that are no measurement spoil it."""
 
 VOXELS_PER_CELL = {2: 4, 3: 2}
 """Voxels along each axis that a cell of a coarse window is made of at least, by the number of axes."""
@@ -102,6 +106,25 @@ class Window:
         for axis, weight in enumerate(weights):
             inside = inside & weight.inside.reshape([-1 if a == axis else 1 for a in range(spatial)])
         return np.ascontiguousarray(samples), np.broadcast_to(inside, self.grid)
+
+    def sample_absent(self, array: NDArray[Any], ranges: Ranges) -> NDArray[np.bool_] | None:
+        """Cells of which a part of the samples is no measurement (see ``core.no_data``); None where there are none.
+
+        Args:
+            array: As for ``sample``, without colour.
+            ranges: Samples that are no measurement.
+        """
+        if not ranges and array.dtype.kind != "f":
+            return None
+        spatial = len(self.grid)
+        sides = zip(self.start, self.stop, self.grid, array.shape[:spatial], strict=True)
+        weights = [axis_weights(*side, per_cell=VOXELS_PER_CELL[spatial]) for side in sides]
+        missing = absent(array[tuple(slice(w.start, w.stop, w.step) for w in weights)], ranges)
+        if missing is None or missing.ndim > spatial:
+            return None
+        # The block holds just the samples that the weights take.
+        here = [replace(w, start=0, stop=n, step=1) for w, n in zip(weights, missing.shape, strict=True)]
+        return np.asarray(apply_weights(missing, here) > ABSENT_SHARE)
 
     def expand(self, values: NDArray[np.float32], region: Region) -> NDArray[np.float32]:
         """Interpolate values on the grid at the voxels of ``region``, which lies within the window."""

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from bedside.core.errors import FormatError, PromptError
 from bedside.core.geometry import Geometry
-from bedside.core.image import Image
+from bedside.core.image import Image, drop_channels, looks_like_channels
 from bedside.core.prompts import Box, Point
 from bedside.io.npz import load_members, member_names
 from bedside.io.quiet import quiet, reason
@@ -117,10 +117,33 @@ def image_of(path: Path, members: Mapping[str, Any]) -> Image:
     """
     if "imgs" not in members:
         raise FormatError(f"{path}", expected="an array 'imgs'", got=f"{', '.join(member_names(path)) or 'nothing'}")
-    array = members["imgs"]
+    spacing = members.get("spacing")
+    array = _without_channels(path, np.asarray(members["imgs"]), spacing is not None and np.size(spacing) == 3)
     spatial = array.shape[:2] if array.ndim == 2 or array.shape[-1] == 3 else array.shape
-    geometry = geometry_of(spatial, members.get("spacing"))
+    geometry = geometry_of(spatial, spacing)
     return Image(array, geometry, modality=modality_of(path.stem), source=str(path))
+
+
+def _without_channels(path: Path, array: NDArray[Any], volume: bool) -> NDArray[Any]:
+    """Samples (y, x), (y, x, 3) or (z, y, x) of what was stored with one or four channels.
+
+    Args:
+        path: For messages.
+        array: As stored.
+        volume: The file states three spacings, so that three axes are those of a volume.
+
+    Raises:
+        FormatError: Channels that are neither grey nor colour.
+    """
+    if array.ndim == 4 and array.shape[-1] == 1:
+        return array[..., 0]
+    if array.ndim == 4:
+        raise FormatError(
+            f"{path}: imgs of shape {array.shape}", expected="a picture or a grey volume", got="a volume with channels"
+        )
+    if array.ndim != 3 or volume or not looks_like_channels(array.shape):
+        return array
+    return drop_channels(array, f"{path}: imgs")
 
 
 def geometry_of(shape: tuple[int, ...], spacing: Any) -> Geometry:
@@ -145,7 +168,7 @@ def _case(path: Path, image: Image, members: Mapping[str, Any]) -> ChallengeCase
     clicks = _entries(members.get("clicks"))
     padded = [*orders, *[()] * (len(clicks) - len(orders))]
     labels = {
-        key: as_labels(np.asarray(members[key]), f"{path}: '{key}'") if key in members else None
+        key: _one_channel(as_labels(np.asarray(members[key]), f"{path}: '{key}'"), image) if key in members else None
         for key in ("prev_pred", "gts")
     }
     for key, array in labels.items():
@@ -161,6 +184,11 @@ def _case(path: Path, image: Image, members: Mapping[str, Any]) -> ChallengeCase
         previous=labels["prev_pred"],
         ground_truth=labels["gts"],
     )
+
+
+def _one_channel(labels: NDArray[Any], image: Image) -> NDArray[Any]:
+    """Labels of a picture whose channel was kept, without it."""
+    return labels[..., 0] if labels.shape == (*image.shape, 1) else labels
 
 
 def _entries(value: Any) -> list[Any]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import re
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,19 @@ from bedside.io.registry import ReadOptions
 from bedside.io.samples import pick_volume, storable
 
 _HEADER_BYTES = 65536
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What a header says of lengths beyond what ITK takes from it.
+
+    Attributes:
+        known: Whether it states the spacing.
+        scale: Millimetres of its unit along x, y and z.
+    """
+
+    known: bool
+    scale: tuple[float, ...] = (1.0, 1.0, 1.0)
 
 
 class _Buffer:
@@ -37,14 +51,27 @@ def array_of(image: Any) -> NDArray[Any]:
     return np.asarray(_Buffer(image))
 
 
-def read_itk(path: Path, options: ReadOptions, image_io: str, spacing_field: str) -> Image:
+def header_text(path: Path) -> str:
+    """The beginning of a file with a header of text."""
+    with path.open("rb") as file:
+        return file.read(_HEADER_BYTES).decode("latin-1")
+
+
+def uncalibrated(_: str, __: int) -> Calibration:
+    """What a header says that never states a spacing."""
+    return Calibration(known=False)
+
+
+def read_itk(
+    path: Path, options: ReadOptions, image_io: str, calibration: Callable[[str, int], Calibration] = uncalibrated
+) -> Image:
     """An image read by one of ITK's readers.
 
     Args:
         path: The file.
         options: ``volume`` picks one of the volumes of a 4D file or one component of a volume of vectors.
         image_io: ITK's name of the reader, so that the content decides nothing.
-        spacing_field: Pattern of the header's line that gives the spacing; without it the spacing is unknown.
+        calibration: What the text of the header says of lengths, given it and the number of axes.
 
     Raises:
         FormatError: Several volumes and none chosen, or fewer than two or more than four axes.
@@ -71,19 +98,25 @@ def read_itk(path: Path, options: ReadOptions, image_io: str, spacing_field: str
         image = sitk.VectorIndexSelectionCast(image, index)
     elif axes < 4:
         pick_volume(path, 1, options.volume)
-    return Image(array_of(image)[..., :3] if colour else array_of(image), _geometry(path, image, spacing_field))
+    geometry = _geometry(image, calibration(header_text(path), axes))
+    return Image(array_of(image)[..., :3] if colour else array_of(image), geometry)
 
 
-def _geometry(path: Path, image: Any, spacing_field: str) -> Geometry:
-    with path.open("rb") as file:
-        header = file.read(_HEADER_BYTES).decode("latin-1")
-    known = re.search(spacing_field, header, re.MULTILINE | re.IGNORECASE) is not None
+def _geometry(image: Any, calibration: Calibration) -> Geometry:
+    axes = image.GetDimension()
+    direction = np.reshape(image.GetDirection(), (axes, axes))
+    # The unit belongs to the axes of the world, along which the columns of the directions are measured.
+    scale = np.asarray(calibration.scale[:axes])
+    columns = direction * np.asarray(image.GetSpacing()) * scale[:, None]
+    spacing = np.linalg.norm(columns, axis=0)
+    if np.all(scale == 1):
+        columns, spacing = direction * np.asarray(image.GetSpacing()), np.asarray(image.GetSpacing())
     return Geometry(
         shape=tuple(image.GetSize()[::-1]),
-        spacing=tuple(image.GetSpacing()),
-        origin=tuple(image.GetOrigin()),
-        direction=tuple(map(tuple, np.reshape(image.GetDirection(), (image.GetDimension(),) * 2).tolist())),
-        spacing_known=known,
+        spacing=tuple(float(s) for s in spacing),
+        origin=tuple(float(v) for v in np.asarray(image.GetOrigin()) * scale),
+        direction=tuple(map(tuple, (columns / spacing if np.any(scale != 1) else direction).tolist())),
+        spacing_known=calibration.known,
     )
 
 
@@ -91,7 +124,7 @@ def write_itk(path: Path, image: Image, image_io: str) -> None:
     """Write an image with one of ITK's writers, compressed."""
     import SimpleITK as sitk  # noqa: N813 - the name that all its users know
 
-    geometry = image.geometry
+    geometry = _for_itk(image.geometry)
     file = sitk.GetImageFromArray(storable(image.array), isVector=image.is_colour)
     file.SetSpacing(geometry.spacing)
     file.SetOrigin(geometry.origin)
@@ -102,3 +135,15 @@ def write_itk(path: Path, image: Image, image_io: str) -> None:
     writer.SetUseCompression(True)
     with silent_stderr():
         writer.Execute(file)
+
+
+def _for_itk(geometry: Geometry) -> Geometry:
+    """The grid as ITK's programs see the NIfTI file that it came from: they are who reads these formats."""
+    carried = geometry.carried()
+    if carried is None or geometry.ndim != 3 or not any(carried.codes):
+        return geometry
+    matrix = carried.for_itk()
+    spacing = np.linalg.norm(matrix[:3, :3], axis=0)
+    if np.allclose(matrix, geometry.index_to_world_matrix, atol=1e-4 * float(spacing.min())):
+        return geometry
+    return Geometry.create(geometry.shape, spacing.tolist(), matrix[:3, 3].tolist(), matrix[:3, :3] / spacing)

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +21,10 @@ from bedside.io.samples import native, pick_volume, storable
 if TYPE_CHECKING:
     from PIL.Image import Image as Picture
 
+_STRIP = 2**22
+"""Pixels that are converted at a time."""
+_guard = threading.Lock()
+_lifted: list[int | None] = []
 _INDEXED = ("P", "PA")
 _TRANSPARENT = ("LA", "La", "RGBA", "RGBa")
 _AS_THEY_ARE = ("L", "RGB", "F", "I", "I;16", "I;16L", "I;16B", "I;16N")
@@ -28,17 +36,76 @@ def read_picture(path: Path, options: ReadOptions) -> Image:
     A resolution in such a file speaks of printing or of a screen, so it is not taken for millimetres.
 
     Raises:
-        FormatError: Too many pixels for the library's guard against decompression bombs.
+        FormatError: More pixels than this machine's memory holds.
     """
-    import PIL.Image
     import PIL.ImageOps
 
     pick_volume(path, 1, options.volume)
+    with open_picture(path) as picture:
+        PIL.ImageOps.exif_transpose(picture, in_place=True)
+        return from_samples(in_strips(picture, options.labels))
+
+
+@contextmanager
+def open_picture(path: Path) -> Iterator[Picture]:
+    """A file opened by Pillow, whatever its size: the library's limit of pixels is no limit of ours.
+
+    Raises:
+        FormatError: More pixels than this machine's memory holds.
+    """
+    import PIL.Image
+
+    with _without_limit(), PIL.Image.open(path) as picture:
+        # Decoded by the library, then copied to an array.
+        needed = 2 * picture.width * picture.height * max(1, len(picture.getbands()))
+        if needed > (memory := _memory()):
+            raise FormatError(
+                f"{path}: {picture.width} x {picture.height} pixels",
+                expected=f"what fits into {memory / 2**30:.0f} GiB of memory",
+                got=f"{needed / 2**30:.0f} GiB",
+            )
+        yield picture
+
+
+@contextmanager
+def _without_limit() -> Iterator[None]:
+    """Lifts Pillow's limit of pixels, which belongs to the process; the last of several to leave restores it."""
+    import PIL.Image
+
+    with _guard:
+        _lifted.append(PIL.Image.MAX_IMAGE_PIXELS if not _lifted else _lifted[0])
+        PIL.Image.MAX_IMAGE_PIXELS = None
     try:
-        with PIL.Image.open(path) as picture:
-            return from_samples(samples_of(PIL.ImageOps.exif_transpose(picture), options.labels))
-    except PIL.Image.DecompressionBombError as error:
-        raise FormatError(f"{path}: too many pixels for this format", fix="save it as .tif") from error
+        yield
+    finally:
+        with _guard:
+            limit = _lifted.pop()
+            if not _lifted:
+                PIL.Image.MAX_IMAGE_PIXELS = limit
+
+
+def _memory() -> int:
+    """Bytes of this machine's memory; without limit where that cannot be found out."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):
+        return 2**63
+
+
+def in_strips(picture: Picture, labels: bool) -> NDArray[Any]:
+    """The samples of a picture, taken out in strips, so that of a large one there is no third copy."""
+    rows = max(1, _STRIP // max(1, picture.width))
+    if rows >= picture.height:
+        return samples_of(picture, labels)
+    result: NDArray[Any] | None = None
+    for top in range(0, picture.height, rows):
+        bottom = min(picture.height, top + rows)
+        strip = samples_of(picture.crop((0, top, picture.width, bottom)), labels)
+        if result is None:
+            result = np.empty((picture.height, *strip.shape[1:]), strip.dtype)
+        result[top:bottom] = strip
+    assert result is not None
+    return result
 
 
 def from_samples(array: NDArray[Any]) -> Image:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
 from bedside.core.errors import BedsideError, FormatError, GeometryError, InputError
 from bedside.core.image import Image
+from bedside.io.packing import unpacked
 from bedside.io.quiet import quiet, reason
 from bedside.io.registry import READERS, ReadOptions, find_reader
 from bedside.io.samples import as_labels, single_channel
@@ -16,9 +18,9 @@ def read_image(path: str | Path, *, series: str | int | None = None, volume: int
     """The image in a file, or in a folder of DICOM files.
 
     Args:
-        path: NIfTI, NRRD, MHA/MHD, PNG, JPEG, BMP, TIFF, challenge NPZ, a DICOM file, or a folder of them.
+        path: A file of any format of ``readers``, whatever its name, or a folder of DICOM files.
         series: For DICOM, the series to read: its number, description or SeriesInstanceUID.
-        volume: Which volume, from 0, of a file that holds several (a time series, echoes).
+        volume: Which volume, from 0, of a file or series that holds several (a time series, echoes, localizers).
 
     Returns:
         Array (z, y, x), (y, x) or (y, x, 3); integers stay integers unless the file has a scale factor.
@@ -53,12 +55,15 @@ def readers() -> dict[str, tuple[str, ...]]:
 def _read(path: Path, options: ReadOptions) -> Image:
     if not path.exists():
         raise FormatError(f"{path}", expected="an existing file or folder", got="nothing there")
-    reader = find_reader(path)
+    try:
+        reader, head = find_reader(path)
+    except OSError as error:
+        raise FormatError(f"{path} cannot be read", got=error.strerror) from error
     if options.series is not None and not reader.takes_series:
         raise InputError("--series", expected="a DICOM folder or file", got=f"{path} ({reader.title})")
     try:
-        with quiet():
-            image = reader.read(path, options)
+        with quiet(), unpacked(path) if head.packing and not reader.unpacks else nullcontext(path) as place:
+            image = reader.read(place, options)
     except GeometryError as error:
         raise FormatError(f"{path}: {error}") from error
     except BedsideError:

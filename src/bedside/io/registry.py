@@ -1,4 +1,4 @@
-"""Which format reads or writes a file: by its suffix, else by its content."""
+"""Which format reads or writes a file. Content decides what a file is; names only where the content says nothing."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import TypeVar
 from bedside.core.errors import FormatError
 from bedside.core.image import Image
 from bedside.core.registry import Registry
+from bedside.io.packing import Head, read_head
 
 
 @dataclass(frozen=True)
@@ -35,17 +36,20 @@ class Reader:
         title: Its name for people.
         suffixes: Lower case, with the dot; the longest that fits a name wins.
         read: Makes an image of a path. Errors of the library behind it are translated by the caller.
-        recognises: Whether a file of unknown suffix is of this format, by a look at its first bytes.
-        folders: Whether it reads folders.
+        recognises: Whether a file that begins with these bytes is of this format; at least ``packing.HEAD_BYTES``
+            of them where the file has so many, unpacked where it is compressed as a whole.
+        folders: Whether it reads a folder; None where it reads none.
         takes_series: Whether ``ReadOptions.series`` means something to it.
+        unpacks: Whether it reads files that are compressed as a whole by itself; else they are unpacked for it.
     """
 
     title: str
     suffixes: tuple[str, ...]
     read: Callable[[Path, ReadOptions], Image]
-    recognises: Callable[[Path], bool] | None = None
-    folders: bool = False
+    recognises: Callable[[bytes], bool] | None = None
+    folders: Callable[[Path], bool] | None = None
     takes_series: bool = False
+    unpacks: bool = False
 
 
 @dataclass(frozen=True)
@@ -82,20 +86,28 @@ def all_suffixes(formats: Iterable[Reader] | Iterable[Writer]) -> str:
     return ", ".join(dict.fromkeys(s for f in formats for s in f.suffixes))
 
 
-def find_reader(path: Path) -> Reader:
-    """The format of an existing file or folder.
+def find_reader(path: Path) -> tuple[Reader, Head]:
+    """The format of an existing file or folder, and how the file begins.
 
     Raises:
         FormatError: No format knows it.
     """
     formats = [reader for _, reader in READERS.items()]
     if path.is_dir():
-        found = next((r for r in formats if r.folders), None)
+        folders = [r for r in formats if r.folders is not None and r.folders(path)]
+        if folders:
+            return folders[0], Head(b"")
+        head = Head(b"")
     else:
-        found = _by_suffix(path, formats) or next((r for r in formats if r.recognises and r.recognises(path)), None)
-    if found is None:
-        raise FormatError(f"{path}: unknown format", expected=f"one of {all_suffixes(formats)}, or a DICOM file")
-    return found
+        head = read_head(path)
+        found = next((r for r in formats if r.recognises is not None and r.recognises(head.content)), None)
+        found = found or _by_suffix(path, formats)
+        if found is not None:
+            return found, head
+    packed = f" of what is packed by {head.packing}" if head.packing else ""
+    raise FormatError(
+        f"{path}: unknown format{packed}", expected=f"the content of one of {all_suffixes(formats)}, or a DICOM file"
+    )
 
 
 def find_writer(path: Path) -> Writer:

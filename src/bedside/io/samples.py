@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bedside.core.errors import FormatError
+from bedside.core.errors import ChoiceError, FormatError
 
+_TOLD = 8
+"""Choices that a message lists."""
 _INTEGERS = (np.uint8, np.int16, np.uint16, np.int32, np.uint32, np.int64)
 
 
@@ -18,17 +21,38 @@ def native(array: NDArray[Any]) -> NDArray[Any]:
     return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
 
 
-def rescale(array: NDArray[Any], slope: float, intercept: float) -> NDArray[Any]:
+def rescale(
+    array: NDArray[Any],
+    slope: float,
+    intercept: float,
+    *,
+    reuse: bool = False,
+    limits: tuple[int, int] | None = None,
+) -> NDArray[Any]:
     """``array * slope + intercept``.
 
     Integers stay integers where the slope is 1 and the intercept whole, in the same dtype or the smallest that
     holds the values; everything else becomes float32, or float64 where float32 would lose digits.
+
+    Args:
+        array: Any real samples.
+        slope: Factor.
+        intercept: What is added.
+        reuse: The array is the caller's own and may be changed in place, which saves a copy.
+        limits: Lowest and highest sample, where they are known.
     """
     if slope == 1 and intercept == 0:
         return array
     if array.dtype.kind in "ui" and slope == 1 and float(intercept).is_integer():
         shift = int(intercept)
-        low, high = int(array.min()), int(array.max())
+        low, high = limits or (int(array.min()), int(array.max()))
+        if reuse and array.dtype.itemsize >= 2:
+            target = _same_size(low + shift, high + shift, array.dtype)
+            if target is not None:
+                # Modulo the range of the type, in which signed and unsigned numbers are the same bits.
+                bits = array.view(f"u{array.dtype.itemsize}")
+                bits += bits.dtype.type(shift % 2 ** (8 * array.dtype.itemsize))
+                return array.view(target)
         dtype = _integer_for(min(low, low + shift), max(high, high + shift, abs(shift)), array.dtype)
         shifted = array.astype(dtype)
         # Two steps, because an unsigned array takes no negative number.
@@ -43,6 +67,15 @@ def rescale(array: NDArray[Any], slope: float, intercept: float) -> NDArray[Any]
     scaled *= slope
     scaled += intercept
     return scaled
+
+
+def _same_size(low: int, high: int, dtype: np.dtype[Any]) -> np.dtype[Any] | None:
+    """The dtype itself, or the other one of its size, that holds values from ``low`` to ``high``."""
+    for kind in (dtype.kind, "i" if dtype.kind == "u" else "u"):
+        limits = np.iinfo(f"{kind}{dtype.itemsize}")
+        if limits.min <= low and high <= limits.max:
+            return np.dtype(limits.dtype)
+    return None
 
 
 def _integer_for(low: int, high: int, preferred: np.dtype[Any]) -> np.dtype[Any]:
@@ -92,19 +125,28 @@ def single_channel(array: NDArray[Any], what: str) -> NDArray[Any]:
     return np.ascontiguousarray(array[..., 0]) if array.ndim == 3 else array
 
 
-def pick_volume(path: Path, count: int, volume: int | None, what: str = "volumes") -> int:
+def pick_volume(path: Path, count: int, volume: int | None, what: str = "volumes", choices: Sequence[str] = ()) -> int:
     """The index of the volume to read among ``count``.
 
+    Args:
+        path: For messages.
+        count: How many there are.
+        volume: The choice, from 0; None where none was made.
+        what: What they are.
+        choices: What there is to choose from, each with its number, where that is known.
+
     Raises:
-        FormatError: There are several and none was chosen, or the choice is out of range.
+        ChoiceError: There are several and none was chosen, or the choice is out of range.
     """
     if volume is None and count == 1:
         return 0
     if volume is None:
-        raise FormatError(f"{path} holds {count} {what}", expected="one", fix=f"choose with --volume 0 to {count - 1}")
+        told = "; ".join(choices[:_TOLD]) + (f"; and {len(choices) - _TOLD} more" if len(choices) > _TOLD else "")
+        holds = f"{path} holds {count} {what}" + (f" ({told})" if told else "")
+        raise ChoiceError(holds, option="volume", choices=f"0 to {count - 1}", expected="one", count=count)
     if not 0 <= volume < count:
         choice = f"0 to {count - 1}" if count > 1 else "0, the only one"
-        raise FormatError(f"{path}: --volume", expected=choice, got=volume)
+        raise ChoiceError(f"{path}: --volume", option="volume", choices="", expected=choice, got=volume)
     return volume
 
 

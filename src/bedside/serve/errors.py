@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from bedside.core.errors import BackendError, BedsideError, DependencyError, InputError, WeightsError
 
 
@@ -55,11 +57,17 @@ def status_of(error: BedsideError) -> int:
     return next((status for kind, status in _STATUS if isinstance(error, kind)), 400)
 
 
+def _without_options(text: str) -> str:
+    """A message without the options of the command line, which a page has not: "volume" for "--volume"."""
+    return re.sub(r"(?<![\w-])--([a-z][a-z-]*)", r"\1", re.sub(r" \(\w+= in Python\)", "", text))
+
+
 def problem_fields(error: Exception) -> dict[str, str | None]:
     """What the page is told of an error (``messages.Problem``); of one that nobody foresaw no more than that."""
     if isinstance(error, BedsideError):
         told = {"what": error.what, "expected": error.expected, "got": error.got, "fix": error.fix}
-        return {"kind": type(error).__name__, **told, "message": str(error)}
+        said = {name: None if text is None else _without_options(text) for name, text in told.items()}
+        return {"kind": type(error).__name__, **said, "message": _without_options(str(error))}
     what = "the server failed at this"
     fix = "see its output for the cause; the work so far is in the workspace"
     told = {"what": what, "expected": None, "got": type(error).__name__, "fix": fix}

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bedside.core.image import Image
+from bedside.core.no_data import absent
 from bedside.serve.messages import WindowPreset
 from bedside.serve.voxels import stored_dtype
 
@@ -55,8 +56,9 @@ def facts_of(image: Image) -> Facts:
     flat = image.array.reshape(-1)
     # An odd step, so that the samples do not all lie in the same columns.
     step = max(1, flat.size // SAMPLES) | 1
-    some = flat[::step].astype(np.float64)
-    some = some[np.isfinite(some)]
+    some = flat[::step]
+    missing = absent(some, image.no_data)
+    some = (some if missing is None else some[~missing]).astype(np.float64)
     if some.size == 0:
         some = np.zeros(1)
     values = np.percentile(some, PERCENTILES)

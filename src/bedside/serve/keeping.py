@@ -29,6 +29,7 @@ class _Written:
     colour: str | None
     look: ObjectLook
     model: str
+    label: int | None
 
 
 class Keeper:
@@ -59,11 +60,15 @@ class Keeper:
         """
         before = self._written.get(journal.id)
         look = before.look if before else ObjectLook()
-        self._workspace.record(self._image, ObjectRow(journal.id, journal.name, journal.colour, look, (event,)))
+        self._workspace.record(
+            self._image, ObjectRow(journal.id, journal.name, journal.colour, look, (event,), label=journal.label)
+        )
         if before is None:
             self._begun.add(journal.id)
         model = before.model if before else ""
-        self._written[journal.id] = _Written(len(journal.events) + 1, journal.name, journal.colour, look, model)
+        self._written[journal.id] = _Written(
+            len(journal.events) + 1, journal.name, journal.colour, look, model, journal.label
+        )
         self._recorded.add(journal.id)
 
     def withdraw(self, journal: ObjectJournal) -> None:
@@ -110,7 +115,8 @@ class Keeper:
             if item.events and (fresh or recorded or before is None or before.model != lent.name):
                 made_by = _made_by(object_prompts(session, item.id), lent.name, self._weights(lent))
                 kept = KeptMask(packed_mask(session, item.id), qualities[item.id])
-            rows.append(ObjectRow(item.id, item.name, item.colour, states[item.id].look, fresh, made_by, kept))
+            look = states[item.id].look
+            rows.append(ObjectRow(item.id, item.name, item.colour, look, fresh, made_by, kept, item.label))
         current = session.current
         answered_by = lent.name if events else None
         version = self._workspace.save(self._image, rows, current.id if current else None, deleted, answered_by)
@@ -146,7 +152,9 @@ class Keeper:
     def _states(self, session: Session, looks: Mapping[int, ObjectLook], model: str) -> dict[int, _Written]:
         """What the workspace should hold of each object."""
         return {
-            item.id: _Written(len(item.events), item.name, item.colour, looks.get(item.id, ObjectLook()), model)
+            item.id: _Written(
+                len(item.events), item.name, item.colour, looks.get(item.id, ObjectLook()), model, item.label
+            )
             for item in object_journals(session)
         }
 

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 Colour = Annotated[str, Field(pattern="^#[0-9a-fA-F]{6}$")]
 Name = Annotated[str, Field(min_length=1, max_length=200)]
+Label = Annotated[int, Field(ge=1, le=65_535)]
 Policy = Literal["keep", "overwrite", "overlap"]
 WorkState = Literal["new", "in progress", "done"]
 
@@ -171,7 +172,7 @@ class ObjectInfo(Message):
 
     Attributes:
         id: Its number, from 1, never used again after it was deleted; its value in ``labels``.
-        label: Its value in a saved label map: 1, 2, ... without gaps.
+        label: Its value in a saved label map, which stays when other objects are deleted and can be set.
         volume: In ``unit``.
         unit: "ml" for volumes and "mm2" for pictures; "voxels" or "pixels" where the spacing is unknown.
         quality: Estimated quality of its last answer, 0 to 1, where the model says so.
@@ -199,6 +200,7 @@ class ObjectCreate(Message):
 
     name: Name | None = None
     colour: Colour | None = None
+    label: Label | None = None
 
 
 class ObjectUpdate(Message):
@@ -208,6 +210,7 @@ class ObjectUpdate(Message):
     colour: Colour | None = None
     visible: bool | None = None
     locked: bool | None = None
+    label: Label | None = None
 
 
 class PromptInfo(Message):
@@ -364,6 +367,7 @@ class ImageInfo(Message):
         window: Display window to begin with.
         presets: Display windows that suit the modality.
         nbytes: Size of the samples in memory.
+        notes: What to know of how the file was read (images left aside, orientations that differ).
         model_problem: Why the model that answered so far cannot be loaded; what it answered is shown all the same.
     """
 
@@ -389,6 +393,7 @@ class ImageInfo(Message):
     window: WindowPreset
     presets: list[WindowPreset]
     nbytes: int
+    notes: list[str]
     state: WorkState
     model: str
     model_problem: str | None

@@ -30,6 +30,7 @@ from bedside.session.editing import (
     change_object,
     check_prompt,
     identify,
+    label_objects_after,
     number_prompts_after,
     object_journals,
     packed_mask,
@@ -94,6 +95,7 @@ class OpenImage:
         self._keeper = Keeper(workspace, record.id)
         self._keeper.take_up(self._session, journal, self._looks, self._lent)
         number_prompts_after(self._session, workspace.last_prompt(record.id))
+        label_objects_after(self._session, workspace.last_label(record.id))
         self._session.record_events(self)
         self.snapshot = self._look(record.version)
 
@@ -175,7 +177,7 @@ class OpenImage:
             change = self._changed(lambda: self._session.add(prompt, predict=predict, object_id=target), target)
         except BaseException:
             if begun and not self.broken:
-                remove_object(self._session, target)
+                remove_object(self._session, target, never_was=True)
             raise
         change.together = together
         change.seconds["queue"] = queue
@@ -224,12 +226,14 @@ class OpenImage:
     def add_object(self, request: ObjectCreate) -> Change:
         """Begin an object, which becomes the current one."""
         number = self._workspace.last_object(self.id) + 1
-        begin_object(self._session, number, request.name, request.colour or colour_of(number))
+        begin_object(self._session, number, request.name, request.colour or colour_of(number), request.label)
         return self._changed(lambda: None, number)
 
     def change_object(self, number: int, request: ObjectUpdate) -> Change:
-        """Rename, colour, show, hide, lock or unlock an object."""
+        """Rename, colour, label, show, hide, lock or unlock an object."""
         old = self.snapshot.object(number).info
+        if request.label is not None:
+            self._session.set_label(number, request.label)
         change_object(self._session, number, request.name, request.colour)
         visible = old.visible if request.visible is None else request.visible
         self._looks[number] = ObjectLook(visible, old.locked if request.locked is None else request.locked)

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from bedside.core.errors import FormatError
+from bedside.core.errors import FormatError, InputError
 from bedside.core.image import Image
+from bedside.core.pyramid import is_pyramid
 from bedside.io import read_image
 from bedside.serve.engines import Engines
 from bedside.serve.facts import facts_of
@@ -62,7 +63,14 @@ class Opener:
             pass  # What is missing is said by who reads it.
         except OSError as error:
             raise FormatError(f"{item.path} cannot be opened", got=error.strerror) from error
-        return read_image(path, series=item.series, volume=item.volume)
+        image = read_image(path, series=item.series, volume=item.volume)
+        if is_pyramid(image.array):
+            raise InputError(
+                f"{item.path}: {' x '.join(map(str, image.shape[::-1]))} pixels",
+                expected="an image that the page can show whole",
+                fix="use 'bedside segment' or Session, or open a coarser level or a part of it",
+            )
+        return image
 
 
 @contextmanager

@@ -19,6 +19,8 @@ from bedside.serve.security import UPLOAD_LIMIT
 
 MEMBERS = 50_000
 """Files that a zip may hold."""
+_FILM = 200
+"""Images that one place puts on the worklist at most; what holds more is a film."""
 _PIECE = 2**20
 
 
@@ -30,11 +32,13 @@ class Place:
         path: A file, or a folder with one DICOM series.
         name: What to show.
         series: The DICOM series, where the folder holds several.
+        volume: Which of its volumes, where it holds several.
     """
 
     path: Path
     name: str
     series: str | None = None
+    volume: int | None = None
 
 
 def find_images(root: Path) -> list[Place]:
@@ -68,18 +72,45 @@ def _walk(root: Path, folder: Path) -> Iterator[Place]:
 
 
 def _series_of(root: Path, folder: Path) -> Iterator[Place]:
+    from bedside.io.dicom.partition import main_volume, volumes_of
     from bedside.io.dicom.series import find_series
     from bedside.io.quiet import quiet
 
     name = folder.name if folder == root else str(folder.relative_to(root))
     with quiet():
         series = [s for s in find_series(folder) if {f.path.parent for f in s.frames} == {folder}]
-    if len(series) == 1 and not any(path.is_dir() for path in folder.iterdir()):
-        yield Place(folder, name)
-        return
+    alone = len(series) == 1 and not any(path.is_dir() for path in folder.iterdir())
     for one in series:
-        title = f"{name}: {one.description or 'series ' + (one.number or '?')}"
-        yield Place(folder, title, one.uid)
+        title = name if alone else f"{name}: {one.description or 'series ' + (one.number or '?')}"
+        uid = None if alone else one.uid
+        volumes = volumes_of(folder, one.frames)
+        if main_volume(volumes) is not None or len(volumes) > _FILM:
+            yield Place(folder, title, uid)
+            continue
+        for number, volume in enumerate(volumes):
+            yield Place(folder, f"{title}: {volume.name or volume}", uid, number)
+
+
+def choices_at(path: Path, series: str | None, count: int | None) -> list[Place]:
+    """The images at a path that holds several, of which one has to be chosen.
+
+    Args:
+        path: A file or folder.
+        series: The DICOM series that was chosen already.
+        count: How many volumes a file of another format holds.
+    """
+    from bedside.io.contents import contents
+    from bedside.io.registry import find_reader
+
+    if find_reader(path)[0].takes_series:
+        found = [item for item in contents(path) if series in (None, item.series)]
+        several = len({item.series for item in found}) > 1
+        named = (
+            (f"{path.name}: {item.series_title.split(' (')[0] + ', ' if several else ''}{item.title}", item)
+            for item in found[:_FILM]
+        )
+        return [Place(path, name, item.series, item.volume) for name, item in named]
+    return [Place(path, f"{path.name}: volume {n}", None, n) for n in range(min(count or 0, _FILM))]
 
 
 def _suffix_known(path: Path) -> bool:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bedside.core.errors import BedsideError
+from bedside.core.errors import BedsideError, ChoiceError
 from bedside.serve.cleaning import UNPACKED, UPLOADS, remove_unneeded, remove_unpacked
 from bedside.serve.engines import Engines
 from bedside.serve.errors import NotFoundError
@@ -18,7 +18,7 @@ from bedside.serve.hub import BUDGET, Hub
 from bedside.serve.messages import ImageInfo, Item
 from bedside.serve.opened import OpenImage
 from bedside.serve.opening import Opener
-from bedside.serve.places import find_images
+from bedside.serve.places import choices_at, find_images, is_archive, unpack
 from bedside.serve.voxels import affine_of
 from bedside.serve.worker import Job, Worker
 from bedside.session.workspace import ItemRecord, Workspace
@@ -149,12 +149,32 @@ class Service:
 
     async def open(self, item: ItemRecord) -> OpenImage:
         """Open an item, and prepare its model and the item after it in the background."""
-        opened = await self.hub.open_item(item)
+        try:
+            opened = await self.hub.open_item(item)
+        except ChoiceError as error:
+            if item.volume is not None:
+                raise
+            await self._offer(item, error.count)
+            raise ChoiceError(error.what, fix="choose one of them in the worklist") from error
         if self.config.warm_up and not self.engines.loaded(opened.model):
             self._warm_up(opened.model)
         if self.config.prepare_after is not None:
             self._spawn(self._prepare_after(item.id, self.config.prepare_after))
         return opened
+
+    async def _offer(self, item: ItemRecord, count: int | None) -> None:
+        """Put what there is to choose from at an item's place on the worklist, in its stead."""
+        path = Path(item.path)
+        inside = await self.hub.call(unpack, path, self.folder / UNPACKED) if is_archive(path) else path
+        places = await self.hub.call(choices_at, inside, item.series, count)
+        numbers = []
+        for place in places:
+            name = place.name.replace(inside.name, path.name, 1)
+            number = await self.hub.call(self.workspace.item, str(path), place.series, place.volume, name)
+            if number not in self.items:
+                numbers.append(number)
+        where = self.items.index(item.id) if item.id in self.items else len(self.items)
+        self.items[where : where + 1] = numbers
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         # The loop holds its tasks weakly.
@@ -187,7 +207,7 @@ class Service:
                     log.warning("%s", error)
                     continue
                 for place in places:
-                    number = self.workspace.item(str(place.path), place.series, None, place.name)
+                    number = self.workspace.item(str(place.path), place.series, place.volume, place.name)
                     if number not in self.items:
                         self.items.append(number)
             self.first = self.first if self.first is not None else next(iter(self.items), None)
@@ -251,6 +271,7 @@ def image_info(service: Service, opened: OpenImage) -> ImageInfo:
         window=facts.window,
         presets=facts.presets,
         nbytes=int(image.array.nbytes),
+        notes=list(image.metadata.get("notes", ())),
         state=record.state,
         model=opened.model,
         model_problem=opened.model_problem,

@@ -38,7 +38,7 @@ class Snapshot:
         version: Counts the changes.
         current: The object that prompts go to.
         policy: Who is seen where two objects claim a voxel.
-        seen: The objects by their numbers, in the order of their labels.
+        seen: The objects by their numbers, the oldest first.
         journal: Everything that happened so far.
     """
 
@@ -50,17 +50,17 @@ class Snapshot:
 
     @property
     def infos(self) -> list[ObjectInfo]:
-        """All objects, in the order of their labels."""
+        """All objects, the oldest first."""
         return [seen.info for seen in self.seen.values()]
 
     @property
     def visible(self) -> list[Layer]:
-        """The objects that are painted, in the order of their labels."""
+        """The objects that are painted, the oldest first."""
         return [Layer(number, seen.mask) for number, seen in self.seen.items() if seen.info.visible]
 
     @property
     def layers(self) -> list[Layer]:
-        """All objects, in the order of their labels."""
+        """All objects, the oldest first."""
         return [Layer(number, seen.mask) for number, seen in self.seen.items()]
 
     def object(self, number: int) -> Seen:

@@ -20,15 +20,17 @@ from bedside.session.session import Session
 from bedside.session.stamp import ImageStamp
 
 
-def begin_object(session: Session, number: int, name: str | None = None, colour: str | None = None) -> SessionObject:
+def begin_object(
+    session: Session, number: int, name: str | None = None, colour: str | None = None, label: int | None = None
+) -> SessionObject:
     """Begin an object under a number of the caller's choice; it becomes the current one.
 
     Raises:
-        InputError: The number is taken, or the colour is not of the form #rrggbb.
+        InputError: The number or the label is taken, or the colour is not of the form #rrggbb.
     """
     if number in session._states:
         raise InputError("object", expected="a number that is free", got=number)
-    journal = ObjectJournal(number, name or f"object {number}", colour)
+    journal = ObjectJournal(number, name or f"object {number}", colour, (), session._free_label(label))
     session._states[number] = ObjectState(journal, History(), PackedMask.empty(session.image.ndim))
     session._current = number
     return session.objects[-1]
@@ -45,13 +47,20 @@ def change_object(session: Session, number: int, name: str | None = None, colour
     session._states[number] = replace(state, journal=journal)
 
 
-def remove_object(session: Session, number: int) -> None:
+def remove_object(session: Session, number: int, *, never_was: bool = False) -> None:
     """Take an object away with all its prompts; the last one left becomes the current one.
+
+    Args:
+        session: The session.
+        number: The object.
+        never_was: It was begun for a prompt that failed, so that its label may be given again.
 
     Raises:
         InputError: There is no such object.
     """
-    session._state(number)
+    label = session._state(number).journal.label or 0
+    if not never_was:
+        session._last_label = max(session._last_label, label)
     del session._states[number]
     if session._current == number:
         session._current = next(reversed(session._states), None)
@@ -82,7 +91,7 @@ def can_answer(session: Session, number: int | None, prompts: Sequence[Prompt]) 
 
 
 def object_journals(session: Session) -> list[ObjectJournal]:
-    """Every object with everything that happened to it, in the order of their labels."""
+    """Every object with everything that happened to it, the oldest first."""
     return [state.journal for state in session._states.values()]
 
 
@@ -118,6 +127,11 @@ def brushed(session: Session, number: int | None, region: Region, patch: NDArray
     mask = before.patch(union) if not before.region.is_empty else np.zeros(union.shape, dtype=np.uint8)
     mask[region.shift([-a for a in union.start]).slices] = patch != 0
     return InitialMask.of_patch(mask, union, shape)
+
+
+def label_objects_after(session: Session, last: int) -> None:
+    """Make sure that no object to come has a label up to ``last`` by itself, which removed objects had."""
+    session._last_label = max(session._last_label, last)
 
 
 def number_prompts_after(session: Session, last: int) -> None:

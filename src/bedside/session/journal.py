@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Protocol
 
 from bedside.core.errors import BedsideError, FormatError, InputError
 from bedside.core.files import write_text_atomically
+from bedside.core.labels import check_label
 from bedside.core.prompts import Prompt, prompt_from_dict
 from bedside.session.stamp import ImageStamp
 
@@ -159,16 +160,21 @@ class ObjectJournal:
         name: What the user calls it.
         colour: "#rrggbb" for drawing; None leaves it to the viewer.
         events: Oldest first.
+        label: Its value in a label map, 1 to 65,535, which stays whatever becomes of other objects; None (a journal
+            from before labels were kept, or written by hand) gives it one when the journal is opened.
     """
 
     id: int
     name: str
     colour: str | None = None
     events: tuple[Event, ...] = ()
+    label: int | None = None
 
     def __post_init__(self) -> None:
         if self.colour is not None and not re.fullmatch("#[0-9a-fA-F]{6}", self.colour):
             raise InputError("colour", expected="#rrggbb", got=repr(self.colour)[:80])
+        if self.label is not None:
+            check_label(self.label)
 
     def append(self, event: Event) -> ObjectJournal:
         """The same object with one event more."""
@@ -176,7 +182,9 @@ class ObjectJournal:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
-        return {"id": self.id, "name": self.name, "colour": self.colour, "events": [e.to_dict() for e in self.events]}
+        label = {} if self.label is None else {"label": self.label}
+        events = [event.to_dict() for event in self.events]
+        return {"id": self.id, "name": self.name, "colour": self.colour, **label, "events": events}
 
 
 @dataclass(frozen=True)
@@ -184,7 +192,7 @@ class Journal:
     """A whole session as it is saved.
 
     Attributes:
-        objects: In the order they were added, which is the order of the labels.
+        objects: In the order they were added.
         model: Name of the model that answered; None leaves it to whoever opens the journal.
         image: What identifies the image; None (a journal written by hand) fits any image.
         current: Number of the object that prompts go to; None where there is no object.
@@ -261,6 +269,22 @@ class Journal:
             raise FormatError(f"journal '{path}': {error}") from error
 
 
+def with_labels(objects: Sequence[ObjectJournal]) -> tuple[ObjectJournal, ...]:
+    """The same objects, each with a label: one without takes that of its place, or the next that is free.
+
+    Before labels were kept they were the places in the list, so an older journal gives the label map that it gave then.
+    """
+    taken = {item.label for item in objects if item.label is not None}
+    labelled = []
+    for place, item in enumerate(objects, start=1):
+        label = item.label
+        if label is None:
+            label = next(n for n in range(place, place + len(objects) + len(taken) + 1) if n not in taken)
+            taken.add(label)
+        labelled.append(replace(item, label=label))
+    return tuple(labelled)
+
+
 def _objects_from_list(items: list[Any], image: ImageStamp | None) -> tuple[ObjectJournal, ...]:
     objects: list[ObjectJournal] = []
     used: set[int] = set()
@@ -273,8 +297,11 @@ def _objects_from_list(items: list[Any], image: ImageStamp | None) -> tuple[Obje
         name = _optional_text(fields.get("name"), f"{where}: name") or f"object {number}"
         colour = _optional_text(fields.get("colour"), f"{where}: colour")
         events = _events_from_list(_list(fields.get("events"), f"{where}: events"), where, image, used)
+        label = None if fields.get("label") is None else _number(fields["label"], f"{where}: label")
+        if label is not None and label in {o.label for o in objects}:
+            raise FormatError(f"{where}: label", expected="each used once", got=f"{label} twice")
         try:
-            objects.append(ObjectJournal(number, name, colour, events))
+            objects.append(ObjectJournal(number, name, colour, events, label))
         except InputError as error:
             raise FormatError(f"{where}: {error}") from error
     return tuple(objects)

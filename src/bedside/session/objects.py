@@ -16,7 +16,7 @@ class SessionObject:
         id: Number of the object, from 1.
         name: What the user calls it.
         colour: "#rrggbb", or None where the viewer chooses.
-        label: Its value in the label map.
+        label: Its value in the label map, which stays whatever becomes of other objects.
         prompts: Prompts in force, oldest first, with their numbers.
         can_undo: Whether there is something to undo.
         can_redo: Whether there is something to redo.
@@ -43,14 +43,14 @@ class ObjectState:
     history: History
     mask: PackedMask
 
-    def view(self, label: int, quality: float | None = None) -> SessionObject:
-        """The object as clients see it, with its value in the label map and the estimated DSC of its mask."""
+    def view(self, quality: float | None = None) -> SessionObject:
+        """The object as clients see it, with the estimated DSC of its mask."""
         journal, past = self.journal, self.history
         return SessionObject(
             journal.id,
             journal.name,
             journal.colour,
-            label,
+            journal.label or 0,
             past.prompts,
             bool(past.actions),
             bool(past.undone),

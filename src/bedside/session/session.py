@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from bedside.core.errors import InputError, PromptError
 from bedside.core.image import Image
-from bedside.core.labels import OverlapPolicy, merge_masks
+from bedside.core.labels import OverlapPolicy, check_label, merge_masks
 from bedside.core.mask import PackedMask
 from bedside.core.placed import PlacedPrompt
 from bedside.core.prompts import InitialMask, Point, Prompt
@@ -31,6 +31,7 @@ from bedside.session.journal import (
     Removed,
     Undone,
     history,
+    with_labels,
 )
 from bedside.session.masks import Canvas, KeptMask
 from bedside.session.objects import ObjectState, SessionObject
@@ -76,6 +77,7 @@ class Session(Gestures):
         self._current: int | None = None
         self._last_prompt = 0
         self._recorder: Recorder | None = None
+        self._last_label = 0
 
     # Objects
 
@@ -96,9 +98,8 @@ class Session(Gestures):
 
     @property
     def objects(self) -> tuple[SessionObject, ...]:
-        """All objects, in the order of their labels."""
-        states = enumerate(self._states.values(), start=1)
-        return tuple(s.view(label, self._answers.quality(s.history.prompts)) for label, s in states)
+        """All objects, the oldest first."""
+        return tuple(s.view(self._answers.quality(s.history.prompts)) for s in self._states.values())
 
     @property
     def current(self) -> SessionObject | None:
@@ -107,21 +108,22 @@ class Session(Gestures):
         if state is None:
             return None
         # Alone, as the views of all the others would be made for nothing.
-        label = 1 + list(self._states).index(state.journal.id)
-        return state.view(label, self._answers.quality(state.history.prompts))
+        return state.view(self._answers.quality(state.history.prompts))
 
-    def add_object(self, name: str | None = None, colour: str | None = None) -> SessionObject:
+    def add_object(self, name: str | None = None, colour: str | None = None, label: int | None = None) -> SessionObject:
         """Begin a new object, which becomes the current one.
 
         Args:
             name: What to call it; "object N" by default.
             colour: "#rrggbb" for drawing.
+            label: Its value in the label map; by default one more than any that was used so far, so that an object
+                begun after another was deleted does not pass for that one.
 
         Raises:
-            InputError: The colour is not of that form.
+            InputError: The colour is not of that form, or the label is taken or not from 1 to 65,535.
         """
         number = max(self._states, default=0) + 1
-        journal = ObjectJournal(number, name or f"object {number}", colour)
+        journal = ObjectJournal(number, name or f"object {number}", colour, (), self._free_label(label))
         self._states[number] = ObjectState(journal, History(), PackedMask.empty(self.image.ndim))
         self._current = number
         return self.objects[-1]
@@ -133,6 +135,33 @@ class Session(Gestures):
             InputError: There is no such object.
         """
         self._current = self._state(object_id).journal.id
+
+    def set_label(self, object_id: int, label: int) -> None:
+        """Give an object another value in the label map; those of other objects stay.
+
+        Args:
+            object_id: The object.
+            label: 1 to 65,535.
+
+        Raises:
+            InputError: There is no such object, or the label is another object's or out of range.
+        """
+        state = self._state(object_id)
+        if label != state.journal.label:
+            chosen = self._free_label(label)
+            self._states[object_id] = replace(state, journal=replace(state.journal, label=chosen))
+
+    def _free_label(self, label: int | None) -> int:
+        """The label asked for, if it is free; the next one by default."""
+        used = {state.journal.label for state in self._states.values()}
+        if label is not None:
+            if label in used:
+                raise InputError("label", expected="one that no other object has", got=label)
+            return check_label(label)
+        following = max([self._last_label, *(n or 0 for n in used)]) + 1
+        # Where the range was used up, the first gap.
+        free: int = next(n for n in (following, *range(1, 65_536)) if n not in used and n < 65_536)
+        return free
 
     # Prompts
 
@@ -160,7 +189,8 @@ class Session(Gestures):
             before = state.history.prompts if state else ()
             self._answers.check_start([*before, event], state.mask if state else PackedMask.empty(self.image.ndim))
         if state is None:
-            state = ObjectState(ObjectJournal(1, "object 1"), History(), PackedMask.empty(self.image.ndim))
+            begun = ObjectJournal(1, "object 1", label=self._free_label(None))
+            state = ObjectState(begun, History(), PackedMask.empty(self.image.ndim))
         self._answers.placed[event.id] = placed
         changed = self._apply(state, event)
         self._last_prompt = event.id
@@ -249,7 +279,7 @@ class Session(Gestures):
         return state.mask.patch(union)[wanted.shift([-a for a in union.start]).slices]
 
     def label_map(self, policy: OverlapPolicy = "keep") -> NDArray[Any]:
-        """All objects in one map of the image's spatial shape; the i-th object has the value i + 1.
+        """All objects in one map of the image's spatial shape, each with the value of its label.
 
         Args:
             policy: Who gets a voxel that several objects claim (see ``bedside.core.labels.merge_masks``).
@@ -262,7 +292,8 @@ class Session(Gestures):
         for mask in packed:
             union = union.union(mask.region)
         # Merged within the region that holds all objects: dense masks of a whole volume would not fit many objects.
-        labels = merge_masks([mask.patch(union) for mask in packed], policy)
+        values = [int(state.journal.label or 0) for state in self._states.values()]
+        labels = merge_masks([mask.patch(union) for mask in packed], policy, values)
         stack = labels.shape[: labels.ndim - self.image.ndim]
         result = np.zeros((*stack, *self.image.shape), dtype=labels.dtype)
         inside: tuple[Any, ...] = (..., *union.slices)
@@ -352,7 +383,7 @@ class Session(Gestures):
         # Prompt numbers of the two journals mean different prompts, so nothing remembered may be used.
         answers = Answers(self._segmenter, self.image.geometry, Canvas(self.image.shape), placed=placed)
         states: dict[int, ObjectState] = {}
-        for item in journal.objects:
+        for item in with_labels(journal.objects):
             past = history(item.events)
             if known and item.id in known:
                 answers.remember(past.prompts, known[item.id])

@@ -104,6 +104,7 @@ class ObjectRow:
         events: Those that the file does not hold yet.
         made_by: Tells the model, weights and prompts that made ``kept``.
         kept: Its mask, so that reopening need not ask again; None leaves what the file holds.
+        label: Its value in label maps.
     """
 
     id: int
@@ -113,6 +114,7 @@ class ObjectRow:
     events: Sequence[Event] = ()
     made_by: str = ""
     kept: KeptMask | None = None
+    label: int | None = None
 
 
 class Workspace:
@@ -313,6 +315,10 @@ class Workspace:
         """The highest number that an object of an image ever had, deleted ones included; 0 before the first."""
         return self._number("SELECT coalesce(max(id), 0) FROM object WHERE image = ?", image)
 
+    def last_label(self, image: int) -> int:
+        """The highest label that an object of an image has, or had when it was deleted; 0 before the first."""
+        return self._number("SELECT coalesce(max(label), 0) FROM object WHERE image = ?", image)
+
     def last_prompt(self, image: int) -> int:
         """The highest number that a prompt of an image ever had, those of deleted objects included."""
         return self._number(
@@ -334,12 +340,15 @@ class Workspace:
         record = self.image(image)
         with self._guard:
             rows = self._connection.execute(
-                "SELECT id, name, colour, visible, locked FROM object WHERE image = ? AND NOT deleted ORDER BY id",
+                "SELECT id, name, colour, visible, locked, label FROM object"
+                " WHERE image = ? AND NOT deleted ORDER BY id",
                 (image,),
             ).fetchall()
             (current,) = self._connection.execute("SELECT current FROM image WHERE id = ?", (image,)).fetchone()
             events = {row[0]: self._events(image, row[0]) for row in rows}
-        objects = [{"id": row[0], "name": row[1], "colour": row[2], "events": events[row[0]]} for row in rows]
+        objects = [
+            {"id": row[0], "name": row[1], "colour": row[2], "label": row[5], "events": events[row[0]]} for row in rows
+        ]
         document = {
             "format": JOURNAL_FORMAT,
             "version": JOURNAL_VERSION,
@@ -413,10 +422,10 @@ class Workspace:
 def _write_object(run: Any, image: int, row: ObjectRow) -> None:
     """Write an object as it is, and its events that are new."""
     run(
-        "INSERT INTO object (image, id, name, colour, visible, locked) VALUES (?, ?, ?, ?, ?, ?)"
+        "INSERT INTO object (image, id, name, colour, visible, locked, label) VALUES (?, ?, ?, ?, ?, ?, ?)"
         " ON CONFLICT (image, id) DO UPDATE SET name = excluded.name, colour = excluded.colour,"
-        " visible = excluded.visible, locked = excluded.locked",
-        *(image, row.id, row.name, row.colour, row.look.visible, row.look.locked),
+        " visible = excluded.visible, locked = excluded.locked, label = excluded.label",
+        *(image, row.id, row.name, row.colour, row.look.visible, row.look.locked, row.label),
     )
     for event in row.events:
         run(

@@ -15,7 +15,7 @@ from bedside.core.paths import state_folder
 FILE_VARIABLE = "BEDSIDE_WORKSPACE"
 """Environment variable that names the workspace."""
 FILE_NAME = "bedside.workspace.sqlite"
-VERSION = 2
+VERSION = 3
 """Version of the tables (``user_version``)."""
 APPLICATION = 0x42445344
 """SQLite's ``application_id`` of workspaces: "BDSD"."""
@@ -54,6 +54,7 @@ CREATE TABLE object (
     visible INTEGER NOT NULL DEFAULT 1,
     locked INTEGER NOT NULL DEFAULT 0,
     deleted INTEGER NOT NULL DEFAULT 0,-- its events stay: the journal only grows
+    label INTEGER,                     -- its value in label maps
     PRIMARY KEY (image, id)
 );
 CREATE TABLE event (
@@ -78,7 +79,16 @@ CREATE TRIGGER events_stay BEFORE DELETE ON event BEGIN SELECT RAISE(ABORT, 'the
 CREATE TRIGGER events_are_fixed BEFORE UPDATE ON event BEGIN SELECT RAISE(ABORT, 'the journal only grows'); END;
 """
 
-_CHANGES = {1: "ALTER TABLE mask ADD COLUMN quality REAL;"}
+_LABELS = """
+ALTER TABLE object ADD COLUMN label INTEGER;
+UPDATE object SET label = (
+    SELECT count(*) FROM object AS earlier
+    WHERE earlier.image = object.image AND NOT earlier.deleted AND earlier.id <= object.id
+) WHERE NOT deleted;
+"""
+"""Labels were the places among the objects that were left, so they become just these."""
+
+_CHANGES = {1: "ALTER TABLE mask ADD COLUMN quality REAL;", 2: _LABELS}
 """What makes the tables of a version those of the next."""
 
 

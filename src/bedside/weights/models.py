@@ -1,7 +1,7 @@
 """The models Bedside knows, listed without importing torch.
 
 Engines name the modules of their networks (``core.engines``), and other packages name further ones by entry points of
-the group ``bedside.models``. Each begins with a literal ``CARD`` (or ``CARDS``, where one module builds several) that
+the group ``bedside.weights``. Each begins with a literal ``CARD`` (or ``CARDS``, where one module builds several) that
 says what the model is, and has a function ``build(name)`` that returns the network. The cards are read from the source
 by ``ast``, so that listing models neither needs torch nor waits for it; the module itself is imported only to build the
 network.

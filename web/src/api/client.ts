@@ -104,7 +104,7 @@ export const api = {
   updateObject: (
     id: number,
     objectId: number,
-    update: Partial<Pick<ObjectInfo, "name" | "colour" | "visible" | "locked">>,
+    update: Partial<Pick<ObjectInfo, "name" | "colour" | "visible" | "locked" | "label">>,
   ) => ask<Change>("PATCH", object(id, objectId), update),
   deleteObject: (id: number, objectId: number) => ask<Change>("DELETE", object(id, objectId)),
   prompts: (id: number, objectId: number) => ask<PromptList>("GET", `${object(id, objectId)}/prompts`),

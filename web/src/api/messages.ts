@@ -224,6 +224,8 @@ export interface ImageInfo {
   window: WindowPreset;
   presets: WindowPreset[];
   nbytes: number;
+  /** What to know of how the file was read. */
+  notes: string[];
   state: WorkState;
   model: string;
   /** Why the model that answered so far cannot be loaded; its masks are shown all the same. */

@@ -96,6 +96,7 @@ export class Actions {
         `Masks are shown as they were kept. ${info.model} cannot answer new prompts: ${info.model_problem}`,
         "Brush and eraser work; or choose another model",
       );
+    for (const note of info.notes) toast("info", note);
     history.replaceState(null, "", `#image=${info.image}`);
     document.title = `${info.name} - Bedside`;
     this.store.set({
@@ -298,7 +299,7 @@ export class Actions {
 
   updateObject(
     object: number,
-    update: { name?: string; colour?: string; visible?: boolean; locked?: boolean },
+    update: { name?: string; colour?: string; visible?: boolean; locked?: boolean; label?: number },
   ): Promise<void> {
     return this.change((id) => api.updateObject(id, object, update));
   }

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from bedside.core.errors import InputError, PromptError
 from bedside.core.image import Image
+from bedside.core.no_data import absent
 from bedside.core.prompts import Box, InitialMask, Prompt
 from bedside.core.region import Region, mask_region
 from bedside.engines.answer import Answer
@@ -99,6 +100,10 @@ class InteractionSegmenter:
         if array.dtype.kind == "f" and not np.isfinite(array).all():
             # One sample that is not a number would make the whole normalised image so.
             array = np.nan_to_num(array, nan=0.0, posinf=0.0, neginf=0.0)
+        missing = absent(array, image.no_data)
+        if missing is not None and not missing.all():
+            # What is no measurement would be most of the deviation; it is shown as the darkest there is.
+            array = np.where(missing, array[~missing].min(), array)
         statistics = nonzero_statistics(array)
         region = mask_region(array) if self.strategy.crops_to_nonzero else Region.whole(array.shape)
         self._samples = Samples(array[region.slices], region.start, statistics, image.shape)

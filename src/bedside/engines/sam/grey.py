@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from bedside.core.image import Image
 from bedside.core.modality import modality_in
+from bedside.core.no_data import absent
 
 CT_LEVEL, CT_WIDTH = 40.0, 400.0
 LOW_PERCENTILE, HIGH_PERCENTILE = 0.5, 99.5
@@ -55,7 +56,8 @@ def byte_scale(image: Image) -> ByteScale | None:
     if array.dtype.kind == "b":
         return ByteScale(0.0, 1.0)
     samples = array.reshape(-1)[:: max(1, array.size // SAMPLES)]
-    samples = samples[np.isfinite(samples)] if array.dtype.kind == "f" else samples
+    missing = absent(samples, image.no_data)
+    samples = samples[~missing] if missing is not None else samples
     return _scale(samples, modality_in(image.modality) == "CT") if samples.size else ByteScale(0.0, 0.0)
 
 

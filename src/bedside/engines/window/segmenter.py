@@ -131,8 +131,9 @@ class WindowSegmenter:
     def _ask(self, window: Window, prompts: Sequence[Prompt], before: PlacedMask | None, clock: Clock) -> Answer:
         """Run the network on one window."""
         began = time.perf_counter()
-        samples, inside = window.sample(self._require_image().array)
-        colours = normalise_window(samples, inside)
+        image = self._require_image()
+        samples, inside = window.sample(image.array)
+        colours = normalise_window(samples, inside, window.sample_absent(image.array, image.no_data))
         if colours.shape[0] == 1 and len(self._grid) == 2:
             colours = np.repeat(colours, 3, axis=0)
         mask = before.sample(window) if before is not None else np.zeros((1, *self._grid), dtype=np.float32)

@@ -1,8 +1,13 @@
-"""Decoding the samples of DICOM frames."""
+"""Decoding the samples of DICOM frames: what is stored, whatever the transfer syntax, then one rule for its meaning.
+
+Decoders that rescale or invert by themselves are not asked to: a file reads the same compressed or not.
+"""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bedside.core.errors import FormatError
-from bedside.io.dicom.series import Frame
-from bedside.io.itk import array_of
+from bedside.io.dicom.frame import Frame, Storage
+from bedside.io.dicom.headers import transfer_syntax
 from bedside.io.quiet import reason, silent_stderr
 from bedside.io.samples import native, rescale
+
+_READERS = 4
+"""Threads that read files at a time."""
 
 
 def read_frames(frames: Sequence[Frame], labels: bool) -> NDArray[Any]:
@@ -24,34 +32,101 @@ def read_frames(frames: Sequence[Frame], labels: bool) -> NDArray[Any]:
     Raises:
         FormatError: Samples that cannot be decoded, or frames of different kinds.
     """
+    if not frames:
+        raise FormatError("DICOM", expected="at least one frame", got="none")
+    if all(frame.storage.plain for frame in frames):
+        stacked, limits = _read_all_plain(frames, labels)
+    else:
+        stacked, limits = _decode_all(frames, labels), None
+    return stacked if labels else _rescale(stacked, frames, limits)
+
+
+def _read_all_plain(frames: Sequence[Frame], labels: bool) -> tuple[NDArray[Any], tuple[int, int]]:
+    """Uncompressed frames, and their lowest and highest sample, found while each is at hand."""
+    dtype = np.result_type(*{_plain_dtype(frame.storage) for frame in frames})
+    stacked = np.empty((len(frames), *frames[0].shape), dtype)
+    # Most of the time goes into copying, which leaves the interpreter to others.
+    workers = min(len(frames), _READERS, os.cpu_count() or 1)
+    with ThreadPoolExecutor(workers) as pool:
+        limits = list(pool.map(lambda job: _read_plain(job[1], stacked[job[0]], labels), enumerate(frames)))
+    return stacked, (min(low for low, _ in limits), max(high for _, high in limits))
+
+
+def _decode_all(frames: Sequence[Frame], labels: bool) -> NDArray[Any]:
     stacked: NDArray[Any] | None = None
     loaded: tuple[Path, NDArray[Any]] | None = None
     for place, frame in enumerate(frames):
         if loaded is None or loaded[0] != frame.path:
             loaded = frame.path, _decode(frame, labels)
         samples = loaded[1][frame.index]
+        # The only frame of its file needs no second array.
+        if len(frames) == 1:
+            return np.asarray(samples[None])
         if stacked is None:
-            # The only frame of its file needs no second array.
-            if len(frames) == 1:
-                stacked = samples[None]
-                break
             stacked = np.empty((len(frames), *samples.shape), samples.dtype)
         if samples.shape != stacked.shape[1:]:
             raise FormatError(f"{frame.path}", expected=f"samples of shape {stacked.shape[1:]}", got=samples.shape)
         if not np.can_cast(samples.dtype, stacked.dtype):
             stacked = stacked.astype(np.promote_types(samples.dtype, stacked.dtype))
         stacked[place] = samples
-    if stacked is None:
-        raise FormatError("DICOM", expected="at least one frame", got="none")
-    return stacked if labels else _rescale(stacked, frames)
+    assert stacked is not None
+    return stacked
 
 
-def _rescale(stacked: NDArray[Any], frames: Sequence[Frame]) -> NDArray[Any]:
+def padding_ranges(frames: Sequence[Frame]) -> tuple[tuple[float, float], ...]:
+    """Ranges of the samples that ``read_frames`` gives which the files declare to be no measurement."""
+    found: dict[tuple[float, float], None] = {}
+    for frame in frames:
+        if frame.padding is None or frame.colour:
+            continue
+        ends = np.array(frame.padding)
+        if frame.storage.inverted:
+            ends = -1 - ends if frame.storage.signed else 2.0**frame.storage.stored - 1 - ends
+        ends = np.sort(ends * frame.slope + frame.intercept)
+        # Scaled samples are float32: their neighbours are the same number.
+        low, high = (
+            float(np.nextafter(np.float32(v), np.float32(w))) for v, w in ((ends[0], -np.inf), (ends[1], np.inf))
+        )
+        whole = frame.slope == 1 and float(frame.intercept).is_integer()
+        found[(float(ends[0]), float(ends[1])) if whole else (low, high)] = None
+    return tuple(found)
+
+
+def _plain_dtype(storage: Storage) -> np.dtype[Any]:
+    return np.dtype(f"{'i' if storage.signed else 'u'}{storage.bits // 8}")
+
+
+def _read_plain(frame: Frame, target: NDArray[Any], labels: bool) -> tuple[int, int]:
+    """Read an uncompressed frame into its place, straight from the file where nothing has to be converted.
+
+    Returns:
+        Its lowest and highest sample.
+    """
+    storage = frame.storage
+    dtype = _plain_dtype(storage).newbyteorder("<")
+    count = frame.shape[0] * frame.shape[1]
+    with storage.path.open("rb", buffering=0) as file:
+        file.seek(storage.offset + frame.index * count * dtype.itemsize)
+        if target.dtype == dtype and target.dtype.isnative:
+            complete = file.readinto(target.reshape(-1).view(np.uint8).data) == count * dtype.itemsize
+        else:
+            samples = np.frombuffer(file.read(count * dtype.itemsize), dtype)
+            complete = len(samples) == count
+            if complete:
+                target[:] = samples.reshape(frame.shape)
+    if not complete:
+        raise FormatError(f"{frame.path}: samples cannot be decoded", got="fewer bytes than the header says")
+    if storage.inverted and not labels:
+        target[:] = _invert(target, storage.signed, storage.stored)
+    return int(target.min()), int(target.max())
+
+
+def _rescale(stacked: NDArray[Any], frames: Sequence[Frame], limits: tuple[int, int] | None) -> NDArray[Any]:
     scales = {(f.slope, f.intercept) for f in frames}
     if stacked.ndim == 4:  # Colours have no units.
         return stacked
     if len(scales) == 1:
-        return rescale(stacked, *scales.pop())
+        return rescale(stacked, *scales.pop(), reuse=stacked.flags.writeable, limits=limits)
     # Each slice of a PET scan may use its own scale.
     slopes, intercepts = (np.array([getattr(f, k) for f in frames], np.float32) for k in ("slope", "intercept"))
     scaled = stacked.astype(np.float32)
@@ -65,29 +140,30 @@ def _decode(frame: Frame, labels: bool) -> NDArray[Any]:
     from pydicom import dcmread
     from pydicom.pixels.processing import apply_color_lut, apply_modality_lut
 
-    dataset = dcmread(frame.path, force=True)
-    if "TransferSyntaxUID" not in dataset.file_meta:
-        dataset.file_meta.TransferSyntaxUID = _guess_transfer_syntax(dataset)
+    try:
+        dataset = dcmread(frame.path, force=True)
+    except Exception as error:
+        raise FormatError(f"{frame.path}: samples cannot be decoded", got=reason(error)) from error
+    dataset.file_meta.TransferSyntaxUID = transfer_syntax(dataset)
     array = native(_stored(dataset, frame))
     photometric = str(dataset.get("PhotometricInterpretation", ""))
-    colour = int(dataset.get("SamplesPerPixel", 1)) == 3
+    colour = frame.colour
     if photometric == "PALETTE COLOR" and not labels:
         colour = True
-        # The second decoder has looked the colours up already.
-        if array.shape[-1] != 3 or array.ndim == 2:
-            array = apply_color_lut(array, dataset)[..., :3]
+        array = apply_color_lut(array, dataset)[..., :3]
         array = (array >> 8).astype(np.uint8) if array.dtype == np.uint16 else array
     elif photometric == "MONOCHROME1" and not labels:
-        array = _invert(array, dataset)
+        array = _invert(array, bool(dataset.get("PixelRepresentation", 0)), int(dataset.get("BitsStored") or 8))
     if dataset.get("ModalityLUTSequence") and not labels:
         array = apply_modality_lut(array, dataset)
-    frames = int(dataset.get("NumberOfFrames") or 1)
     channels = (3,) if colour else ()
-    return array.reshape(frames, *frame.shape, *channels)
+    return array.reshape(frame.storage.frames, *frame.shape, *channels)
 
 
 def _stored(dataset: Any, frame: Frame) -> NDArray[Any]:
     from pydicom.pixels.utils import pixel_array
+
+    from bedside.io.dicom.codestreams import decode_by_itk
 
     syntax = dataset.file_meta.TransferSyntaxUID
     try:
@@ -98,8 +174,8 @@ def _stored(dataset: Any, frame: Frame) -> NDArray[Any]:
         if not syntax.is_compressed:
             raise FormatError(f"{frame.path}: samples cannot be decoded", got=reason(error)) from error
         try:
-            return _stored_by_itk(frame, dataset)
-        except RuntimeError as second:
+            return decode_by_itk(dataset)
+        except Exception as second:
             raise FormatError(
                 f"{frame.path}: samples cannot be decoded",
                 got=f"{syntax.name}",
@@ -107,32 +183,9 @@ def _stored(dataset: Any, frame: Frame) -> NDArray[Any]:
             ) from second
 
 
-def _stored_by_itk(frame: Frame, dataset: Any) -> NDArray[Any]:
-    import SimpleITK as sitk  # noqa: N813 - the name that all its users know
-
-    with silent_stderr():
-        array = array_of(sitk.ReadImage(str(frame.path), imageIO="GDCMImageIO"))
-    if frame.slope == 1 and frame.intercept == 0:
-        return array
-    # ITK rescales by itself; what was stored is wanted here, so that all files go the same way afterwards.
-    stored = np.rint((array.astype(np.float64) - frame.intercept) / frame.slope)
-    signed = "int" if dataset.PixelRepresentation else "uint"
-    return np.asarray(stored.astype(f"{signed}{max(8, int(dataset.BitsAllocated))}"))
-
-
-def _invert(array: NDArray[Any], dataset: Any) -> NDArray[Any]:
+def _invert(array: NDArray[Any], signed: bool, bits: int) -> NDArray[Any]:
     """Samples of which the smallest is white, turned over within the bits that are used."""
-    if int(dataset.get("PixelRepresentation", 0)):
-        # -1 - v turns the range of a signed number over.
-        array = np.bitwise_not(array)
-    elif array.dtype.kind == "f":
-        array = array.max() + array.min() - array
-    else:
-        array = array.dtype.type(2 ** int(dataset.BitsStored) - 1) - array
-    return array
-
-
-def _guess_transfer_syntax(dataset: Any) -> Any:
-    from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
-
-    return ImplicitVRLittleEndian if dataset.original_encoding[0] else ExplicitVRLittleEndian
+    if array.dtype.kind == "f":
+        return np.asarray(array.max() + array.min() - array)
+    # -1 - v turns the range of a signed number over.
+    return np.asarray(np.bitwise_not(array) if signed else array.dtype.type(2**bits - 1) - array)

@@ -1,4 +1,4 @@
-"""Putting slices in order along their normal, and refusing what is not a regular grid by name."""
+"""Putting slices in order along their normal, and rejecting what is not a regular grid by name."""
 
 from __future__ import annotations
 
@@ -10,53 +10,25 @@ from numpy.typing import NDArray
 
 from bedside.core.errors import FormatError
 from bedside.core.geometry import DIRECTION_TOLERANCE, Geometry
-from bedside.io.dicom.series import Frame
-from bedside.io.samples import pick_volume
+from bedside.io.dicom.frame import Frame
+from bedside.io.dicom.grid import Grid, fit_grid, usual_gap
 
 SAME_POSITION = 1e-3
 """Slices closer than this, in mm, lie at the same place."""
-
-STEP_TOLERANCE = 0.05
-"""How far the distance of two slices may be from the usual one, as a part of it: positions are rounded."""
 
 DRIFT_TOLERANCE = 0.25
 """How far slices may lie beside the normal, in pixels."""
 
 _LISTED = 5
-_OFTEN = 0.25
+_RESAMPLE = "resample it to a regular grid first"
 
 
-def order_frames(path: Path, frames: Sequence[Frame], volume: int | None) -> tuple[list[Frame], Geometry]:
-    """The frames of one volume in the order of their positions along the normal, and their grid.
-
-    Args:
-        path: For messages.
-        frames: At least one, all with positions.
-        volume: Which volume, where every position holds several (echoes, time points).
+def axes_of(frame: Frame) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Unit vectors along a row and along a column.
 
     Raises:
-        FormatError: Slices of different size or direction, duplicated, missing or irregular slices, gantry tilt.
+        FormatError: The file gives none that are usable.
     """
-    _check_alike(path, frames)
-    row, column = _axes(frames[0])
-    normal = np.cross(row, column)
-    groups = _group(sorted(frames, key=lambda f: (_along(f, normal), f.number, f.name)), normal)
-    ordered = _one_each(path, groups, normal, volume)
-    positions = np.array([f.position for f in ordered])
-    _check_drift(path, positions, normal, min(ordered[0].pixel_spacing or (1.0, 1.0)))
-    step = _step(path, positions @ normal)
-    spacing = ordered[0].pixel_spacing
-    geometry = Geometry.create(
-        (len(ordered), *ordered[0].shape),
-        None if spacing is None else (spacing[1], spacing[0], step or ordered[0].thickness or 1.0),
-        positions[0],
-        np.column_stack([row, column, normal]),
-    )
-    return ordered, geometry
-
-
-def _axes(frame: Frame) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Unit vectors along a row and along a column."""
     if frame.orientation is None:
         raise FormatError(f"{frame.name}: no orientation")
     lengths = np.linalg.norm(frame.orientation, axis=1)
@@ -66,112 +38,117 @@ def _axes(frame: Frame) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     return row, column
 
 
-def _along(frame: Frame, normal: NDArray[np.float64]) -> float:
+def normal_of(frame: Frame) -> NDArray[np.float64]:
+    """Unit vector across the slice, in which slices are put in order."""
+    normal = np.cross(*axes_of(frame))
+    return np.asarray(normal / max(1e-12, float(np.linalg.norm(normal))))
+
+
+def along(frame: Frame, normal: NDArray[np.float64]) -> float:
+    """Where a slice lies along the normal, mm."""
     if frame.position is None:
         raise FormatError(f"{frame.name}: no position")
     return float(frame.position @ normal)
 
 
-def _check_alike(path: Path, frames: Sequence[Frame]) -> None:
-    """All slices must have the size, direction and pixel spacing of the first."""
-    first = frames[0]
-    for frame in frames:
-        if frame.shape != first.shape:
-            sizes = sorted({f.shape for f in frames})
-            raise FormatError(f"{path}: slices of different size", got=sizes, fix="read one file, or choose a series")
-        if np.abs(np.subtract(_axes(frame), _axes(first))).max() > DIRECTION_TOLERANCE:
-            raise FormatError(
-                f"{path}: slices of different direction (a localizer?)",
-                got=f"{first.name} and {frame.name}",
-                fix="read one of its files",
-            )
-        if not np.allclose(frame.pixel_spacing or 0.0, first.pixel_spacing or 0.0, rtol=1e-3):
-            spacings = (first.pixel_spacing, frame.pixel_spacing)
-            raise FormatError(f"{path}: slices of different pixel spacing", got=spacings, fix="read one of its files")
+def rounding_of(frames: Sequence[Frame], normal: NDArray[np.float64]) -> float:
+    """How far a position along the normal may be off because it was written with few digits, mm."""
+    # Trailing zeros are often left out, so the finest slice tells how many digits were written.
+    digits = np.min([frame.digits for frame in frames], axis=0)
+    return float(0.5 * np.abs(normal) @ digits)
 
 
-def _group(ordered: Sequence[Frame], normal: NDArray[np.float64]) -> list[list[Frame]]:
-    """Frames that share a position, in the order of the positions."""
-    groups: list[list[Frame]] = []
-    for frame in ordered:
-        if groups and _along(frame, normal) - _along(groups[-1][0], normal) < SAME_POSITION:
-            groups[-1].append(frame)
-        else:
-            groups.append([frame])
-    return groups
+def stack_geometry(path: Path, frames: Sequence[Frame]) -> tuple[list[Frame], Geometry]:
+    """Slices of one volume in the order of their positions, and their grid.
+
+    Args:
+        path: For messages.
+        frames: At least one, all with positions that differ, alike in size, direction and pixel spacing.
+
+    Raises:
+        FormatError: Missing or irregular slices, gantry tilt.
+    """
+    row, column = axes_of(frames[0])
+    normal = normal_of(frames[0])
+    ordered = sorted(frames, key=lambda f: along(f, normal))
+    positions = np.array([f.position for f in ordered])
+    spacing = ordered[0].pixel_spacing
+    _check_drift(path, positions, normal, ordered)
+    step = _step(path, ordered, normal)
+    geometry = Geometry.create(
+        (len(ordered), *ordered[0].shape),
+        None if spacing is None else (spacing[1], spacing[0], step or ordered[0].thickness or 1.0),
+        positions[0],
+        np.column_stack([row, column, normal]),
+    )
+    return ordered, geometry
 
 
-def _one_each(
-    path: Path, groups: Sequence[list[Frame]], normal: NDArray[np.float64], volume: int | None
-) -> list[Frame]:
-    """One frame per position."""
-    counts = {len(g) for g in groups}
-    if len(counts) == 1 and (len(groups) > 1 or volume is not None):
-        # Several at each position are several volumes, told apart by the order in which they were made.
-        index = pick_volume(path, counts.pop(), volume, f"volumes of {len(groups)} slices at the same positions")
-        return [sorted(g, key=lambda f: (f.number, f.index, f.name))[index] for g in groups]
-    doubled = [g for g in groups if len(g) > 1]
-    if doubled:
-        listed = [f"{_along(g[0], normal):.2f} mm ({', '.join(f.name for f in g[:3])})" for g in doubled[:_LISTED]]
-        raise FormatError(
-            f"{path}: duplicated slices at {_list(listed, len(doubled))}", fix="remove the copies or read one file"
-        )
-    if volume is not None:
-        pick_volume(path, 1, volume)
-    return [g[0] for g in groups]
+def is_regular(frames: Sequence[Frame]) -> bool:
+    """Whether slices lie on a grid without holes."""
+    try:
+        stack_geometry(Path(), frames)
+    except FormatError:
+        return False
+    return True
 
 
-def _check_drift(path: Path, positions: NDArray[np.float64], normal: NDArray[np.float64], pixel: float) -> None:
+def _check_drift(path: Path, positions: NDArray[np.float64], normal: NDArray[np.float64], frames: list[Frame]) -> None:
     """Slices must follow each other along their normal."""
     moved = positions - positions[0]
-    along = moved @ normal
-    beside = np.linalg.norm(moved - along[:, None] * normal, axis=1)
-    if len(positions) < 2 or beside.max() <= DRIFT_TOLERANCE * pixel:
+    ahead = moved @ normal
+    beside = np.linalg.norm(moved - ahead[:, None] * normal, axis=1)
+    digits = np.min([frame.digits for frame in frames], axis=0)
+    allowed = max(DRIFT_TOLERANCE * min(frames[0].pixel_spacing or (1.0, 1.0)), float(np.linalg.norm(digits)))
+    if len(positions) < 2 or beside.max() <= allowed:
         return
-    expected = beside[-1] * along / along[-1]
-    fix = "resample it to a regular grid first"
-    if np.abs(beside - expected).max() <= DRIFT_TOLERANCE * pixel:
-        tilt = np.degrees(np.arctan2(beside[-1], along[-1]))
+    expected = beside[-1] * ahead / ahead[-1]
+    if np.abs(beside - expected).max() <= allowed:
+        tilt = np.degrees(np.arctan2(beside[-1], ahead[-1]))
         if np.radians(tilt) > DIRECTION_TOLERANCE:
-            raise FormatError(f"{path}: gantry tilt", expected="slices along their normal", got=f"{tilt:.2f}°", fix=fix)
+            raise FormatError(
+                f"{path}: gantry tilt", expected="slices along their normal", got=f"{tilt:.2f}°", fix=_RESAMPLE
+            )
         return
     worst = int(np.argmax(np.abs(beside - expected)))
     raise FormatError(
-        f"{path}: slices displaced sideways", got=f"{beside[worst]:.2f} mm at {along[worst]:.2f} mm", fix=fix
+        f"{path}: slices displaced sideways", got=f"{beside[worst]:.2f} mm at {ahead[worst]:.2f} mm", fix=_RESAMPLE
     )
 
 
-def _step(path: Path, along: NDArray[np.float64]) -> float | None:
+def _step(path: Path, ordered: Sequence[Frame], normal: NDArray[np.float64]) -> float | None:
     """Distance of the slices; None for a single one."""
-    if len(along) < 2:
+    if len(ordered) < 2:
         return None
-    gaps = np.diff(along)
-    step = float(np.median(gaps))
-    # Where much is missing the usual gap is a hole itself; a single narrow one is an irregularity, though.
-    narrow = gaps < gaps.min() * (1 + STEP_TOLERANCE)
-    if narrow.mean() >= _OFTEN:
-        step = float(gaps.min())
-    allowed = max(STEP_TOLERANCE * step, SAME_POSITION)
-    missing: list[float] = []
-    for start, gap in zip(along, gaps, strict=False):
-        steps = max(1, round(float(gap) / step))
-        if abs(gap - steps * step) > allowed * steps:
-            raise FormatError(
-                f"{path}: irregular slices",
-                expected=f"{step:.3f} mm between them",
-                got=f"{gap:.3f} mm after {start:.2f} mm",
-                fix="resample it to a regular grid first",
-            )
-        missing += [float(start + i * gap / steps) for i in range(1, steps)]
-    if missing:
-        places = _list([f"{m:.2f} mm" for m in missing[:_LISTED]], len(missing))
+    places = np.array([along(f, normal) for f in ordered])
+    grid = fit_grid(places, rounding_of(ordered, normal), ordered[0].thickness)
+    if grid is None:
+        gaps = np.diff(places)
+        usual = usual_gap(places)
+        worst = int(np.argmax(np.abs(gaps - usual)))
         raise FormatError(
-            f"{path}: {len(missing)} of {len(along) + len(missing)} slices missing, at {places} along the normal",
+            f"{path}: irregular slices",
+            expected=f"{usual:.3f} mm between them",
+            got=f"{gaps[worst]:.3f} mm after {places[worst]:.2f} mm",
+            fix=_RESAMPLE,
+        )
+    _check_complete(path, grid, len(ordered))
+    # Where nothing is rounded, the ends tell the step as exactly as they are written.
+    exact = float((places[-1] - places[0]) / (len(places) - 1))
+    return exact if abs(exact - grid.step) * len(places) < 1e-4 * grid.step else grid.step
+
+
+def _check_complete(path: Path, grid: Grid, count: int) -> None:
+    missing = grid.missing
+    if missing:
+        places = listed([f"{m:.2f} mm" for m in missing[:_LISTED]], len(missing))
+        raise FormatError(
+            f"{path}: {len(missing)} of {count + len(missing)} slices missing, at {places} along the normal",
             fix="add the missing files, or read a part of the series from a folder of its own",
         )
-    return float((along[-1] - along[0]) / (len(along) - 1))
 
 
-def _list(listed: Sequence[str], total: int) -> str:
-    more = f" and {total - len(listed)} more" if total > len(listed) else ""
-    return ", ".join(listed) + more
+def listed(names: Sequence[str], total: int) -> str:
+    """Some of many names for a message."""
+    more = f" and {total - len(names)} more" if total > len(names) else ""
+    return ", ".join(names) + more

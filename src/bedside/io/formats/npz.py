@@ -7,13 +7,19 @@ from pathlib import Path
 import numpy as np
 
 from bedside.core.errors import FormatError
-from bedside.core.image import Image
+from bedside.core.image import Image, looks_like_channels
 from bedside.io.challenge import IMAGE_KEYS, LABEL_KEYS, geometry_of, image_of, modality_of
 from bedside.io.npz import load_members, member_names
 from bedside.io.registry import READERS, WRITERS, Reader, ReadOptions, Writer
 from bedside.io.samples import pick_volume, storable
 
 _SUFFIXES = (".npz",)
+
+
+def _recognises(head: bytes) -> bool:
+    # A zip whose first member is an array.
+    length = int.from_bytes(head[26:28], "little")
+    return head[:4] == b"PK\x03\x04" and head[30 : 30 + length].endswith(b".npy")
 
 
 def _read(path: Path, options: ReadOptions) -> Image:
@@ -27,7 +33,11 @@ def _read(path: Path, options: ReadOptions) -> Image:
             f"{path}", expected=f"an array called {', '.join(LABEL_KEYS)}", got=", ".join(names) or "none"
         )
     members = load_members(path, (key, "spacing"))
-    return Image(members[key], geometry_of(members[key].shape, members.get("spacing")), modality_of(path.stem))
+    labels = np.asarray(members[key])
+    # Of a picture whose channel was kept, so may the labels be.
+    if labels.ndim > 2 and labels.shape[-1] == 1 and (labels.ndim == 4 or looks_like_channels(labels.shape)):
+        labels = labels[..., 0]
+    return Image(labels, geometry_of(labels.shape, members.get("spacing")), modality_of(path.stem))
 
 
 def _write(path: Path, image: Image, labels: bool) -> None:
@@ -39,5 +49,5 @@ def _write(path: Path, image: Image, labels: bool) -> None:
         np.savez_compressed(path, imgs=storable(image.array))
 
 
-READERS.register("npz")(Reader("challenge NPZ", _SUFFIXES, _read))
+READERS.register("npz")(Reader("challenge NPZ", _SUFFIXES, _read, _recognises))
 WRITERS.register("npz")(Writer("challenge NPZ", _SUFFIXES, _write))

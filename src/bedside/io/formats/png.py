@@ -14,6 +14,10 @@ _COLOUR_BIT = 2
 _OPACITY_BIT = 4
 
 
+def _recognises(head: bytes) -> bool:
+    return head[:8] == b"\x89PNG\r\n\x1a\n"
+
+
 def _read(path: Path, options: ReadOptions) -> Image:
     with path.open("rb") as file:
         header = file.read(_HEADER_BYTES)
@@ -27,9 +31,9 @@ def _read_deep(path: Path, options: ReadOptions, *, opacity: bool) -> Image:
     import SimpleITK as sitk  # noqa: N813 - the name that all its users know
 
     if not opacity:
-        return from_samples(read_itk(path, options, "PNGImageIO", r"(?!)").array)
+        return from_samples(read_itk(path, options, "PNGImageIO").array)
     return from_samples(on_black(array_of(sitk.ReadImage(str(path), imageIO="PNGImageIO"))))
 
 
-READERS.register("png")(Reader("PNG", (".png",), _read))
+READERS.register("png")(Reader("PNG", (".png",), _read, _recognises))
 WRITERS.register("png")(Writer("PNG", (".png",), write_png, dimensions=(2,)))

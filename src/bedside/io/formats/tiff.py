@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import struct
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,19 +15,34 @@ from bedside.core.errors import FormatError
 from bedside.core.geometry import Geometry
 from bedside.core.image import Image
 from bedside.io.itk import read_itk
-from bedside.io.raster import on_black, samples_of
+from bedside.io.raster import in_strips, on_black, open_picture
 from bedside.io.registry import READERS, WRITERS, Reader, ReadOptions, Writer
 from bedside.io.samples import native, pick_volume, storable
+from bedside.io.slides import open_slide
+from bedside.io.tiff_calibration import OUR_VOLUME, ome_fields, voxel_steps
 
 _SUFFIXES = (".tif", ".tiff")
+_SLIDES = (".svs", ".ndpi")
 _UNASSOCIATED_ALPHA = 2
+_SIZES = {3: 2, 4: 4, 5: 8, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
+"""Bytes of the types of values that are longer than one (TIFF 6.0, BigTIFF)."""
+
+
+def _recognises(head: bytes) -> bool:
+    return head[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
 
 def _read(path: Path, options: ReadOptions) -> Image:
     import tifffile
 
     with tifffile.TiffFile(path) as file:
+        _check_complete(path, file)
         series = file.series[0]
+        steps = voxel_steps(file)
+        slide = open_slide(path, series)
+        if slide is not None:
+            pick_volume(path, 1, options.volume)
+            return _calibrated(Image(slide, Geometry.create(slide.shape[:2])), steps)
         try:
             array, axes = _samples(path, series, options.labels)
         except ValueError as error:
@@ -32,15 +50,48 @@ def _read(path: Path, options: ReadOptions) -> Image:
             if "imagecodecs" not in str(error):
                 raise
             if "S" in series.axes and series.dtype.itemsize > 1:
-                return _read_deep_colour(path, options)
-            return _read_with_pillow(path, options)
-    return _choose(path, native(array), axes, options)
+                return _calibrated(_read_deep_colour(path, options), steps)
+            return _calibrated(_read_with_pillow(path, options), steps)
+    return _calibrated(_choose(path, native(array), axes, options), steps)
+
+
+def _check_complete(path: Path, file: Any) -> None:
+    """What the first directory points at must lie within the file.
+
+    Raises:
+        FormatError: The file was cut off.
+    """
+    # The library leaves out entries whose values lie beyond the end, so they are looked up in the directory itself.
+    size, layout, page = path.stat().st_size, file.tiff, file.pages[0]
+    with path.open("rb") as stream:
+        stream.seek(page.offset)
+        (count,) = struct.unpack(layout.tagnoformat, stream.read(layout.tagnosize))
+        entries = stream.read(count * layout.tagsize)
+    if len(entries) < count * layout.tagsize:
+        raise FormatError(f"{path} is incomplete", expected=f"{count} entries", got="the end of the file")
+    width = layout.offsetsize
+    for start in range(0, len(entries), layout.tagsize):
+        entry = entries[start : start + layout.tagsize]
+        code, kind = struct.unpack(layout.byteorder + "HH", entry[:4])
+        values, place = struct.unpack(layout.byteorder + ("QQ" if width == 8 else "II"), entry[4 : 4 + 2 * width])
+        length = values * _SIZES.get(kind, 1)
+        if length > width and place + length > size:
+            raise FormatError(f"{path} is incomplete", expected=f"the value of tag {code}", got="the end of the file")
+
+
+def _calibrated(image: Image, steps: Mapping[str, float]) -> Image:
+    """The image with the size of its voxels, where the file states all of it."""
+    names = "XYZ"[: image.ndim]
+    # A stack of moments has no third length.
+    if image.metadata.pop("depth", "Z") == "T" or any(name not in steps for name in names):
+        return image
+    return replace(image, geometry=Geometry.create(image.shape, [steps[name] for name in names]))
 
 
 def _samples(path: Path, series: Any, labels: bool) -> tuple[NDArray[Any], str]:
     """Samples (..., y, x) or (..., y, x, 3) as they should look, and the axes before y."""
     # Files of our own kind say their shape, and one slice of a volume then remains a volume.
-    squeeze = series.kind != "shaped"
+    squeeze = series.kind != "shaped" and OUR_VOLUME not in (series.name or "")
     axes = series.get_axes(squeeze)
     array = series.asarray().reshape(series.get_shape(squeeze))
     if "S" in axes:
@@ -76,10 +127,7 @@ def _display_values(array: NDArray[Any], page: Any) -> NDArray[Any]:
 
 
 def _choose(path: Path, array: NDArray[Any], axes: str, options: ReadOptions) -> Image:
-    """One image or volume of an array with the leading ``axes``.
-
-    Its spacing is unknown: a resolution in a TIFF mostly speaks of printing.
-    """
+    """One image or volume of an array with the leading ``axes``, of unknown spacing."""
     colour = array.ndim == len(axes) + 3
     depth = None if colour else next((a for a in "ZQI" if a in axes), "T" if axes == "T" else None)
     if depth is not None:
@@ -89,21 +137,23 @@ def _choose(path: Path, array: NDArray[Any], axes: str, options: ReadOptions) ->
     index = pick_volume(path, count, options.volume, f"images (axes {axes}YX)")
     chosen = array.reshape(count, *kept)[index]
     # A copy of the one lets go of the others.
-    return Image(chosen.copy() if count > 1 else chosen, Geometry.create(kept[:2] if colour else kept))
+    metadata = {} if depth is None else {"depth": depth}
+    return Image(
+        chosen.copy() if count > 1 else chosen, Geometry.create(kept[:2] if colour else kept), metadata=metadata
+    )
 
 
 def _read_deep_colour(path: Path, options: ReadOptions) -> Image:
     """Colour of 16 bits, of which Pillow would keep 8."""
-    image = read_itk(path, options, "TIFFImageIO", r"(?!)")
+    image = read_itk(path, options, "TIFFImageIO")
     return Image(image.array, Geometry.create(image.shape))
 
 
 def _read_with_pillow(path: Path, options: ReadOptions) -> Image:
-    import PIL.Image
     import PIL.ImageSequence
 
-    with PIL.Image.open(path) as picture:
-        pages = [samples_of(page, options.labels) for page in PIL.ImageSequence.Iterator(picture)]
+    with open_picture(path) as picture:
+        pages = [in_strips(page, options.labels) for page in PIL.ImageSequence.Iterator(picture)]
     if any(page.shape != pages[0].shape for page in pages):
         raise FormatError(f"{path}", expected="pages of equal size", got=sorted({page.shape for page in pages}))
     return _choose(path, np.stack(pages), "Q", options) if len(pages) > 1 else _choose(path, pages[0], "", options)
@@ -112,14 +162,19 @@ def _read_with_pillow(path: Path, options: ReadOptions) -> Image:
 def _write(path: Path, image: Image, labels: bool) -> None:  # noqa: ARG001 - masks and images are stored alike
     import tifffile
 
+    known = image.geometry.spacing_known
+    metadata = {"axes": ("ZYX" if image.ndim == 3 else "YX") + ("S" if image.is_colour else "")}
+    if known:
+        metadata |= ome_fields(image)
     tifffile.imwrite(
         path,
         storable(image.array),
         photometric="rgb" if image.is_colour else "minisblack",
         compression="zlib",
-        metadata={"axes": ("ZYX" if image.ndim == 3 else "YX") + ("S" if image.is_colour else "")},
+        ome=known,
+        metadata=metadata,
     )
 
 
-READERS.register("tiff")(Reader("TIFF", _SUFFIXES, _read))
+READERS.register("tiff")(Reader("TIFF", (*_SUFFIXES, *_SLIDES), _read, _recognises))
 WRITERS.register("tiff")(Writer("TIFF", _SUFFIXES, _write))

@@ -68,8 +68,8 @@ async def journal(service: ServiceOf, image: int) -> Response:
 
 
 def label_map(snapshot: Snapshot, shape: tuple[int, ...], policy: OverlapPolicy) -> NDArray[np.uint8 | np.uint16]:
-    """All objects in one map: the i-th has the value i + 1, whether it is shown or not."""
-    ranked = [Layer(label, layer.mask) for label, layer in enumerate(snapshot.layers, start=1)]
+    """All objects in one map, each with the value of its label, whether it is shown or not."""
+    ranked = [Layer(seen.info.label, seen.mask) for seen in snapshot.seen.values()]
     labels: NDArray[np.uint8 | np.uint16] = paint_labels(ranked, Region.whole(shape), policy)
     return labels
 

@@ -1,0 +1,6 @@
+"""``python -m bedside``: the command ``bedside``."""
+
+from bedside.cli.main import run
+
+if __name__ == "__main__":
+    run()

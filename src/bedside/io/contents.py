@@ -1,0 +1,88 @@
+"""What there is to read at a path, without reading the samples of a series: for lists, choosers and messages."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from bedside.core.errors import FormatError
+from bedside.io.quiet import quiet
+from bedside.io.registry import find_reader
+
+
+@dataclass(frozen=True)
+class Content:
+    """One image that can be chosen.
+
+    Attributes:
+        series: SeriesInstanceUID; None where the format has no series.
+        series_title: Number, description, modality and images of the series; "" where there is none.
+        volume: Its number, for the option ``volume``; None where the path holds this image alone.
+        title: Size, spacing and what tells it from its neighbours.
+        slices: How many slices it has.
+        problem: Why it cannot be read; None where it can.
+        main: Whether it is read where no volume is chosen.
+    """
+
+    series: str | None
+    series_title: str
+    volume: int | None
+    title: str
+    slices: int
+    problem: str | None = None
+    main: bool = True
+
+
+def contents(path: str | Path) -> list[Content]:
+    """The images at a path: for DICOM each volume of each series, for other formats the image in the file.
+
+    Raises:
+        FormatError: There is nothing, or nothing that can be read.
+    """
+    place = Path(path)
+    if not place.exists():
+        raise FormatError(f"{place}", expected="an existing file or folder", got="nothing there")
+    reader, _ = find_reader(place)
+    if reader.takes_series:
+        with quiet():
+            return _of_dicom(place)
+    return [_of_file(place, reader.title)]
+
+
+def _of_dicom(path: Path) -> list[Content]:
+    from bedside.io.dicom.partition import main_volume, volumes_of
+    from bedside.io.dicom.series import choose_series, find_series
+
+    found = find_series(path.parent if path.name.upper() == "DICOMDIR" else path)
+    if not found:
+        choose_series(path, found, None)
+    result = []
+    for series in found:
+        volumes = volumes_of(path, series.frames)
+        main = main_volume(volumes)
+        for number, volume in enumerate(volumes):
+            result.append(
+                Content(
+                    series=series.uid,
+                    series_title=str(series),
+                    volume=number if len(volumes) > 1 else None,
+                    title=str(volume),
+                    slices=len(volume.frames),
+                    problem=None if volume.problem is None else str(volume.problem),
+                    main=volume is main,
+                )
+            )
+    return result
+
+
+def _of_file(path: Path, format_title: str) -> Content:
+    from bedside.io.reading import read_image
+
+    image = read_image(path)
+    spacing = " x ".join(f"{s:.4g}" for s in image.geometry.spacing) + " mm"
+    parts = [
+        f"{format_title}, {' x '.join(map(str, image.array.shape))} {image.array.dtype.name}",
+        spacing if image.geometry.spacing_known else "spacing unknown",
+        image.modality or "",
+    ]
+    return Content(None, "", None, ", ".join(p for p in parts if p), image.shape[0] if image.ndim == 3 else 1)

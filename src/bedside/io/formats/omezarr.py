@@ -1,0 +1,125 @@
+"""OME-Zarr 0.4 and 0.5, read only: one time point and channel of a 2D or 3D image, at all levels of its pyramid."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from bedside.core.errors import FormatError
+from bedside.core.geometry import Geometry
+from bedside.core.image import Image
+from bedside.io.lazy import StoredLevel, image_array, need_zarr
+from bedside.io.registry import READERS, Reader, ReadOptions
+from bedside.io.samples import pick_volume
+from bedside.io.units import millimetres
+
+MARKS = ("zarr.json", ".zattrs", ".zgroup", ".zarray")
+"""Files by which a folder is a zarr group or array."""
+
+
+def is_zarr(path: Path) -> bool:
+    """Whether a folder is stored by zarr."""
+    return any((path / name).is_file() for name in MARKS)
+
+
+def _read(path: Path, options: ReadOptions) -> Image:
+    zarr = need_zarr("OME-Zarr")
+    group = _open(zarr, path)
+    multiscale = _multiscale(path, group)
+    axes = [str(axis["name"]).lower() for axis in multiscale["axes"]]
+    levels = [group[str(dataset["path"])] for dataset in multiscale["datasets"]]
+    shape = [int(n) for n in levels[0].shape]
+    if len(axes) != len(shape):
+        raise FormatError(f"{path}: axes", expected=f"{len(shape)} for the shape {shape}", got=", ".join(axes))
+    if "y" not in axes or "x" not in axes:
+        raise FormatError(f"{path}: axes", expected="y and x at least", got=", ".join(axes))
+    depth = "z" in axes
+    colour = axes.index("c") if _is_colour(axes, shape, levels[0].dtype, group) else None
+    others = [a for a, name in enumerate(axes) if name not in ("z", "y", "x") and a != colour]
+    choices = list(itertools.product(*(range(shape[a]) for a in others)))
+    names = [_name(axes, others, choice, group) for choice in choices]
+    index = pick_volume(path, len(choices), options.volume, "volumes", [f"{n}: {text}" for n, text in enumerate(names)])
+    chosen: list[int | None] = [None] * len(axes)
+    for axis, value in zip(others, choices[index], strict=True):
+        chosen[axis] = value
+    array = image_array([StoredLevel(level, chosen, colour) for level in levels], 3 if depth else 2)
+    spatial = [axes.index(name) for name in ("x", "y", "z") if name in axes]
+    steps = _steps(multiscale, spatial)
+    size = [shape[a] for a in spatial[::-1]]
+    metadata = {"volume": names[index]} if others else {}
+    return Image(array, Geometry.create(size, steps), metadata=metadata)
+
+
+def _open(zarr: Any, path: Path) -> Any:
+    group = zarr.open(str(path), mode="r")
+    if not hasattr(group, "groups"):
+        raise FormatError(f"{path}", expected="an OME-Zarr image", got="a zarr array without a description")
+    return group
+
+
+def _attributes(group: Any) -> Mapping[str, Any]:
+    """The description: under "ome" from version 0.5 on."""
+    attributes = dict(group.attrs)
+    found: Mapping[str, Any] = attributes.get("ome", attributes)
+    return found
+
+
+def _multiscale(path: Path, group: Any) -> Mapping[str, Any]:
+    attributes = _attributes(group)
+    images = attributes.get("multiscales")
+    if images:
+        found: Mapping[str, Any] = images[0]
+        return found
+    what = (
+        "a plate" if "plate" in attributes else "a collection" if "bioformats2raw.layout" in attributes else "no image"
+    )
+    inside = ", ".join(sorted(str(name) for name, _ in group.groups())[:8])
+    raise FormatError(
+        f"{path}", expected="an OME-Zarr image", got=f"{what}{f' (it holds {inside})' if inside else ''}",
+        fix="give the folder of one image in it",
+    )  # fmt: skip
+
+
+def _is_colour(axes: Sequence[str], shape: Sequence[int], dtype: Any, group: Any) -> bool:
+    """Whether three channels of bytes are a picture's red, green and blue."""
+    if "c" not in axes or shape[axes.index("c")] != 3 or str(dtype) != "uint8":
+        return False
+    if "z" in axes and shape[axes.index("z")] > 1:
+        return False
+    colours = [str(c.get("color", "")).upper() for c in _attributes(group).get("omero", {}).get("channels", ())]
+    return "z" not in axes and colours in ([], ["FF0000", "00FF00", "0000FF"])
+
+
+def _name(axes: Sequence[str], others: Sequence[int], choice: Sequence[int], group: Any) -> str:
+    channels = _attributes(group).get("omero", {}).get("channels", ())
+    parts = []
+    for axis, value in zip(others, choice, strict=True):
+        label = channels[value].get("label") if axes[axis] == "c" and value < len(channels) else None
+        kind = {"c": "channel", "t": "time"}.get(axes[axis], axes[axis])
+        parts.append(f"{kind} {label or value}")
+    return ", ".join(parts)
+
+
+def _steps(multiscale: Mapping[str, Any], spatial: Sequence[int]) -> list[float] | None:
+    """Millimetres between samples of the finest level, (x, y[, z]); None where a scale or its unit is missing."""
+    dataset = multiscale["datasets"][0]
+    scale: list[float] | None = None
+    for source in (dataset, multiscale):
+        for transform in source.get("coordinateTransformations", ()):
+            if transform.get("type") == "scale":
+                values = [float(v) for v in transform["scale"]]
+                scale = values if scale is None else [a * b for a, b in zip(scale, values, strict=True)]
+    if scale is None:
+        return None
+    found = []
+    for axis in spatial:
+        unit = millimetres(str(multiscale["axes"][axis].get("unit", "")))
+        if unit is None or not scale[axis] > 0:
+            return None
+        found.append(scale[axis] * unit)
+    return found
+
+
+READERS.register("omezarr")(Reader("OME-Zarr", (".zarr",), _read, folders=is_zarr))

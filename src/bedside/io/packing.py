@@ -1,0 +1,68 @@
+"""Files that are compressed as a whole: how they begin inside, and their content."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import lzma
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any, Literal
+
+HEAD_BYTES = 1024
+"""Bytes by which formats are recognised."""
+
+Packing = Literal["gzip", "bzip2", "xz"]
+
+_MAGIC: tuple[tuple[bytes, Packing], ...] = ((b"\x1f\x8b", "gzip"), (b"BZh", "bzip2"), (b"\xfd7zXZ\x00", "xz"))
+_OPEN: dict[Packing, Callable[..., Any]] = {"gzip": gzip.open, "bzip2": bz2.open, "xz": lzma.open}
+
+
+@dataclass(frozen=True)
+class Head:
+    """How a file begins.
+
+    Attributes:
+        content: Its first bytes, unpacked where it is compressed as a whole.
+        packing: What it is compressed by; None where it is not.
+    """
+
+    content: bytes
+    packing: Packing | None = None
+
+
+def read_head(path: Path) -> Head:
+    """How a file begins. What cannot be unpacked counts as not compressed."""
+    with path.open("rb") as file:
+        raw = file.read(HEAD_BYTES)
+    packing = next((name for magic, name in _MAGIC if raw.startswith(magic)), None)
+    if packing is None:
+        return Head(raw)
+    try:
+        with _OPEN[packing](path, "rb") as file:
+            return Head(file.read(HEAD_BYTES), packing)
+    except (OSError, EOFError, ValueError, lzma.LZMAError):
+        return Head(raw)
+
+
+@contextmanager
+def open_unpacked(path: Path) -> Iterator[IO[bytes]]:
+    """A file's content as a stream, unpacked where the file is compressed as a whole, whatever its name says."""
+    packing = read_head(path).packing
+    with _OPEN[packing](path, "rb") if packing else path.open("rb") as stream:
+        yield stream
+
+
+@contextmanager
+def unpacked(path: Path) -> Iterator[Path]:
+    """A temporary file with the unpacked content of a compressed one, under its name without the last suffix."""
+    name = path.stem if path.suffix.lower() in (".gz", ".bz2", ".xz") else path.name
+    with tempfile.TemporaryDirectory(prefix="bedside-") as folder:
+        inner = Path(folder) / name
+        with open_unpacked(path) as source, inner.open("wb") as sink:
+            shutil.copyfileobj(source, sink, 2**20)
+        yield inner

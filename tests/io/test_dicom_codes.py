@@ -1,0 +1,160 @@
+"""A file reads the same compressed or not: every code that can be written here, with every meaning of the samples."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pydicom
+import pytest
+import SimpleITK as sitk  # noqa: N813
+from numpy.typing import NDArray
+from pydicom.dataset import Dataset
+from pydicom.encaps import encapsulate, generate_frames
+from pydicom.sequence import Sequence as Items
+from pydicom.uid import JPEGLosslessSV1, RLELossless
+
+from bedside import io
+
+WriteSeries = Callable[..., list[Path]]
+ROWS, COLUMNS = 16, 24
+
+
+def samples(bits: int, signed: bool, frames: int = 1) -> NDArray[Any]:
+    low, high = (-(2 ** (bits - 1)), 2 ** (bits - 1)) if signed else (0, 2**bits)
+    values = np.sort(np.random.default_rng(bits).integers(low, high, (frames, ROWS, COLUMNS)), axis=2)
+    return values.astype(f"{'i' if signed else 'u'}{1 if bits <= 8 else 2}")
+
+
+def lossless_jpeg(folder: Path, frame: NDArray[Any]) -> bytes:
+    """The code stream of one frame, by ITK's writer."""
+    writer = sitk.ImageFileWriter()
+    writer.SetImageIO("GDCMImageIO")
+    writer.SetFileName(str(folder / "coded.dcm"))
+    writer.UseCompressionOn()
+    writer.SetCompressor("JPEG")
+    # Signed samples are coded as their bits.
+    writer.Execute(sitk.GetImageFromArray(frame.view(f"u{frame.dtype.itemsize}")))
+    coded = pydicom.dcmread(folder / "coded.dcm")
+    assert coded.file_meta.TransferSyntaxUID == JPEGLosslessSV1
+    return next(iter(generate_frames(coded.PixelData, number_of_frames=1)))
+
+
+def compressed(path: Path, syntax: Any) -> Path:
+    """A copy of an uncompressed file in another transfer syntax, with the same header."""
+    dataset = pydicom.dcmread(path)
+    frames = int(dataset.get("NumberOfFrames") or 1)
+    if syntax == RLELossless:
+        dataset.compress(RLELossless, generate_instance_uid=False)
+    else:
+        kind = f"{'i' if dataset.PixelRepresentation else 'u'}{dataset.BitsAllocated // 8}"
+        stored = np.frombuffer(dataset.PixelData, kind).reshape(frames, ROWS, COLUMNS)
+        dataset.PixelData = encapsulate([lossless_jpeg(path.parent, frame) for frame in stored])
+        dataset["PixelData"].is_undefined_length = True
+        dataset.file_meta.TransferSyntaxUID = syntax
+    target = path.with_name(f"{path.name}.{syntax.keyword}")
+    dataset.save_as(target)
+    return target
+
+
+def written(folder: Path, write: WriteSeries, array: NDArray[Any], bits: int, **tags: Any) -> Path:
+    (path,) = write(folder / "source", [(0.0, 0.0, 0.0)], pixels=array[:1])
+    dataset = pydicom.dcmread(path)
+    dataset.BitsStored, dataset.HighBit = bits, bits - 1
+    if len(array) > 1:
+        dataset.NumberOfFrames, dataset.SpacingBetweenSlices = len(array), 2.0
+        dataset.PixelData = array.tobytes()
+    for key, value in tags.items():
+        setattr(dataset, key, value)
+        if key.startswith("PixelPadding"):
+            dataset[key].VR = "SS" if dataset.PixelRepresentation else "US"
+    dataset.save_as(folder / "plain.dcm")
+    return folder / "plain.dcm"
+
+
+@pytest.mark.parametrize("syntax", [RLELossless, JPEGLosslessSV1], ids=lambda s: s.keyword)
+@pytest.mark.parametrize("photometric", ["MONOCHROME1", "MONOCHROME2"])
+@pytest.mark.parametrize("scale", [(1, 0), (1, -1024), (0.5, 3)], ids=str)
+@pytest.mark.parametrize(("bits", "signed"), [(8, False), (12, False), (16, False), (16, True)])
+@pytest.mark.parametrize("frames", [1, 3])
+def test_compressed_reads_as_uncompressed(
+    tmp_path: Path,
+    write_series: WriteSeries,
+    syntax: Any,
+    photometric: str,
+    scale: tuple[float, float],
+    bits: int,
+    signed: bool,
+    frames: int,
+) -> None:
+    array = samples(bits, signed, frames)
+    slope, intercept = scale
+    tags = {"PhotometricInterpretation": photometric, "RescaleSlope": slope, "RescaleIntercept": intercept}
+    plain = written(tmp_path, write_series, array, bits, **tags)
+    image, again = io.read_image(plain), io.read_image(compressed(plain, syntax))
+    np.testing.assert_array_equal(again.array, image.array)
+    assert again.array.dtype == image.array.dtype
+    stored = array.astype(np.float64)
+    if photometric == "MONOCHROME1":
+        stored = -1 - stored if signed else 2**bits - 1 - stored
+    np.testing.assert_allclose(image.array, stored * slope + intercept, rtol=1e-6)
+    np.testing.assert_array_equal(io.read_mask(plain).array if not signed else array, array)
+
+
+@pytest.mark.parametrize("syntax", [RLELossless, JPEGLosslessSV1], ids=lambda s: s.keyword)
+@pytest.mark.parametrize("slopes", [(3.0, 2.0, 1.0), (1.0, 2.0, 3.0)], ids=str)
+@pytest.mark.parametrize("up", [True, False])
+def test_slopes_of_frames(
+    tmp_path: Path, write_series: WriteSeries, syntax: Any, slopes: tuple[float, ...], up: bool
+) -> None:
+    groups = []
+    for place, slope in enumerate(slopes):
+        group, values, position = Dataset(), Dataset(), Dataset()
+        values.RescaleSlope, values.RescaleIntercept = slope, 0
+        position.ImagePositionPatient = [0.0, 0.0, 2.0 * place if up else -2.0 * place]
+        group.PixelValueTransformationSequence, group.PlanePositionSequence = Items([values]), Items([position])
+        groups.append(group)
+    array = np.full((3, ROWS, COLUMNS), 100, np.uint16)
+    plain = written(tmp_path, write_series, array, 16, PerFrameFunctionalGroupsSequence=Items(groups))
+    expected = 100 * np.array(slopes if up else slopes[::-1])
+    for path in (plain, compressed(plain, syntax)):
+        np.testing.assert_allclose(io.read_image(path).array[:, 0, 0], expected)
+
+
+@pytest.mark.parametrize("syntax", [RLELossless, JPEGLosslessSV1], ids=lambda s: s.keyword)
+def test_doses_are_scaled(tmp_path: Path, write_series: WriteSeries, syntax: Any) -> None:
+    array = np.full((3, ROWS, COLUMNS), 10_000, np.uint16)
+    plain = written(
+        tmp_path, write_series, array, 16, Modality="RTDOSE", DoseGridScaling=1e-4, GridFrameOffsetVector=[0.0, 2, 4]
+    )
+    dataset = pydicom.dcmread(plain)
+    del dataset.RescaleSlope, dataset.RescaleIntercept
+    dataset.save_as(plain)
+    for path in (plain, compressed(plain, syntax)):
+        np.testing.assert_allclose(io.read_image(path).array, 1.0)
+
+
+@pytest.mark.parametrize("bits", [8, 12, 16])
+@pytest.mark.parametrize("signed", [False, True])
+def test_the_short_way_reads_what_the_library_reads(
+    tmp_path: Path, write_series: WriteSeries, bits: int, signed: bool
+) -> None:
+    plain = written(tmp_path, write_series, samples(bits, signed, 3), bits)
+    np.testing.assert_array_equal(io.read_image(plain).array, pydicom.dcmread(plain).pixel_array)
+
+
+def test_padding_is_declared_in_the_samples_that_are_read(tmp_path: Path, write_series: WriteSeries) -> None:
+    cases: list[tuple[dict[str, Any], tuple[float, float]]] = [
+        ({"RescaleIntercept": -1024, "PixelPaddingValue": 100}, (-924, -924)),
+        ({"RescaleIntercept": -1024, "PixelPaddingValue": 100, "PixelPaddingRangeLimit": 90}, (-934, -924)),
+        ({"PhotometricInterpretation": "MONOCHROME1", "PixelPaddingValue": 0}, (4095, 4095)),
+    ]
+    for tags, expected in cases:
+        plain = written(tmp_path, write_series, samples(12, False), 12, **tags)
+        assert io.read_image(plain).padding == (expected,)
+    plain = written(tmp_path, write_series, samples(16, True), 16, RescaleSlope=2, PixelPaddingValue=-2000)
+    ((low, high),) = io.read_image(plain).padding
+    assert low < -4000 < high
+    assert high - low < 0.01
