@@ -10,7 +10,8 @@ import torch
 
 from bedside.core.errors import DependencyError, InputError
 from bedside.models import registry
-from bedside.models.blocks.unet import count_parameters
+from bedside.models.blocks.pretrained_unet import PretrainedUNet
+from bedside.models.blocks.unet import ResidualUNet, count_parameters
 from bedside.models.registry import ModelCard, build_model, model_card, model_cards
 
 NAMES = [card.name for card in model_cards()]
@@ -116,10 +117,19 @@ def test_architectures_can_be_changed_for_experiments(name: str) -> None:
     ):
         network = build_model(name, {"widths": [8, 8, 8, 8, 8], "depths": [1] * 5, **changes})
         assert network(x).shape == (1, 1, *x.shape[2:])
-    with pytest.raises(InputError, match="expected one of widths, depths, block, prompts, stem, got hidden"):
+    with pytest.raises(InputError, match=r"expected one of .*widths, depths, block, prompts, stem, got hidden"):
         build_model(name, {"hidden": 3})
     with pytest.raises(InputError, match="block 'dense' is none of residual, convnext, repvit"):
         build_model(name, {"block": "dense"})
+
+
+def test_a_pretrained_encoder_is_all_there_is_to_say() -> None:
+    assert isinstance(build_model("bedside-2d"), PretrainedUNet)
+    assert isinstance(build_model("bedside-2d", {"encoder": ""}), ResidualUNet)
+    with pytest.raises(InputError, match="widths is of networks without a pretrained encoder"):
+        build_model("bedside-2d", {"encoder": "efficientnet-lite0", "widths": [8] * 5})
+    with pytest.raises(InputError, match="encoder 'vgg' is none of efficientnet-lite0"):
+        build_model("bedside-2d", {"encoder": "vgg"})
 
 
 def test_published_architectures_stay_as_they_are() -> None:

@@ -53,7 +53,8 @@ class TrainingConfig:
         slice_teacher_weight: Of volumes only: weight of the cross-entropy to what bedside-2d answers on one slice of
             each sample, from the box around the object there; see ``slice_teacher``.
         precision: "bf16" for autocast, "fp32" for none, "auto" for what is faster where the run begins, measured for
-            steps with and without gradient apart and kept when the run goes on.
+            passes with and without gradient apart and kept when the run goes on.
+        round_precision: Of passes without gradient: "bf16", "fp32", or "same"; "auto" sets it, too.
         seed: Of everything random.
         workers: Processes that draw samples.
         held_out: Data sets that are never trained on and by which the run is followed.
@@ -84,6 +85,7 @@ class TrainingConfig:
     bce_weight: float = 1.0
     slice_teacher_weight: float = 0.0
     precision: Literal["auto", "bf16", "fp32"] = "auto"
+    round_precision: Literal["same", "bf16", "fp32"] = "same"
     seed: int = 0
     workers: int = 1
     held_out: tuple[str, ...] = ()
@@ -120,6 +122,7 @@ class TrainingConfig:
         changes = self.architecture
         _check(self, "architecture", changes is None or isinstance(changes, Mapping), "names with values")
         _check(self, "precision", self.precision in ("auto", "bf16", "fp32"), "auto, bf16 or fp32")
+        _check(self, "round_precision", self.round_precision in ("same", "bf16", "fp32"), "same, bf16 or fp32")
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> TrainingConfig:

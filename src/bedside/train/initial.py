@@ -90,13 +90,29 @@ def read_start(path: Path, config: TrainingConfig) -> Start:
     if path.name == Path(FILE).name:
         return Start(path, read_encoder(path), LICENCE, ORIGIN)
     state = read_tensors(path)
-    stem = state.get("stem.weight")
-    if stem is not None and stem.ndim == 4 and model_card(config.model).dimensions == 3:
-        state = inflate(state)
+    if model_card(config.model).dimensions == 3:
+        state = _in_three_dimensions(path, state)
     card = _card_beside(path)
     if card is not None and "interactions" in card.training:
         _check_interactions(path, InteractionSettings.from_metadata(card.training["interactions"]))
     return Start(path, state, card.licence if card else None, card.training if card else {})
+
+
+def _in_three_dimensions(path: Path, state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Weights of a 2D network inflated, others as they are.
+
+    Raises:
+        WeightsError: They are of a 2D network that has no counterpart in 3D.
+    """
+    if "stem_image.weight" in state:
+        raise WeightsError(
+            f"weights {path.name}",
+            expected="those of a network that there is in 3D",
+            got="a 2D network with a pretrained encoder",
+            fix="use --initial none or weights of bedside-3d",
+        )
+    stem = state.get("stem.weight")
+    return inflate(state) if stem is not None and stem.ndim == 4 else state
 
 
 def _read_published(folder: Path, config: TrainingConfig) -> Start:

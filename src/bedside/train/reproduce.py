@@ -69,7 +69,7 @@ def reproduce(
     out: Path,
     *,
     data: Path | None = None,
-    initial: str = NONE,
+    initial: str | None = None,
     device: str = "cpu",
     threads: int | None = None,
     spread: float | None = None,
@@ -82,7 +82,7 @@ def reproduce(
         source: Folder of a run, or its manifest.
         out: Folder of the new run, which must not hold one.
         data: Packed store or folder of data sets; by default the store in the folder of the run.
-        initial: Starting weights, where the first run had any.
+        initial: Starting weights, where the first run had any but those of its recipe.
         device: Where to train. Equal bits are to be had on a CPU alone.
         threads: Threads of torch; by default as many as the first run had, because sums depend on it.
         spread: Largest difference of a held-out DSC; by default that of the recipe.
@@ -99,6 +99,7 @@ def reproduce(
     if (out / MANIFEST).exists():
         raise InputError("folder of the new run", expected="one without a run", got=str(out))
     store = _store_folder(manifest, source, out, data, report)
+    initial = initial or getattr(config, "initial", NONE)
     _check_initial(manifest, initial, config)
     used = threads or _threads(manifest)
     run_training(config, store, out, device=device, threads=used, initial=initial, report=report, advance=advance)
@@ -151,7 +152,13 @@ def _settings(manifest: Mapping[str, Any]) -> TrainingConfig | SamRecipe:
         raise InputError(
             "run to reproduce", expected="one that reached its last step", got=f"step {result.get('step')}"
         )
-    return SamRecipe.from_dict(values) if staged else TrainingConfig.from_dict(values)
+    if staged:
+        return SamRecipe.from_dict(values)
+    config = TrainingConfig.from_dict(values)
+    measured = result.get("precision")
+    if config.precision != "auto" or not measured:
+        return config
+    return config.with_overrides({"precision": measured["gradient"], "round_precision": measured["rounds"]})
 
 
 def _store_folder(

@@ -177,6 +177,8 @@ def _finish(trainer: Trainer, manifest: dict[str, Any], report: Callable[[str], 
         "samples": trainer.samples,
         "seconds": progress.seconds,
         "held_out": held_out,
+        # With "auto" in the settings: what a run that does the same must use.
+        **{name: value for name, value in trainer.task.card_entries().items() if name == "precision"},
         "tensors": {trainer.config.model: state_sha256(trainer.average.state_dict())},
     }
     _write_manifest(manifest, out)

@@ -106,7 +106,7 @@ class WindowTask(Task):
         self.memory_format = LAST[2 + card.dimensions]
         self._config, self._device = config, device
         self._part = config.batch
-        self._precision = None if config.precision == "auto" else PrecisionChoice.fixed(config.precision)
+        self._precision = chosen_precision(config)
         kept, held = divide_store(store, config.held_out)
         self._teacher = _slice_teacher(config, device)
         self._train_sampler, self._engine = _training_source(kept, config, device)
@@ -244,6 +244,14 @@ class WindowTask(Task):
 def create(config: TrainingConfig, store: Store, device: torch.device) -> WindowTask:
     """The task of a run; see ``task.TaskModule``."""
     return WindowTask(config, store, device)
+
+
+def chosen_precision(config: TrainingConfig) -> PrecisionChoice | None:
+    """The precisions that the settings say, None where they are to be measured."""
+    if config.precision == "auto":
+        return None
+    same = config.round_precision == "same"
+    return PrecisionChoice(config.precision, config.precision if same else config.round_precision)
 
 
 def divide_store(store: Store, held_out: tuple[str, ...]) -> tuple[Store, Store]:
