@@ -11,10 +11,10 @@ from typing import Any
 
 from bedside.core.errors import FormatError, InputError
 from bedside.train.config import TrainingConfig
-from bedside.train.initial import NONE, initial_path, read_start
+from bedside.train.initial import initial_path, read_start
 from bedside.train.manifest import MANIFEST
 from bedside.train.packing import PARTS, is_store, open_store
-from bedside.train.run import STORE, run_training
+from bedside.train.run import STORE, recipe_initial, run_training
 from bedside.train.sam.recipe import SamRecipe
 from bedside.weights.card import file_sha256
 
@@ -99,7 +99,7 @@ def reproduce(
     if (out / MANIFEST).exists():
         raise InputError("folder of the new run", expected="one without a run", got=str(out))
     store = _store_folder(manifest, source, out, data, report)
-    initial = initial or getattr(config, "initial", NONE)
+    initial = initial or recipe_initial(config)
     _check_initial(manifest, initial, config)
     used = threads or _threads(manifest)
     run_training(config, store, out, device=device, threads=used, initial=initial, report=report, advance=advance)

@@ -82,7 +82,7 @@ def run_training(
     if out.exists() and not out.is_dir():
         raise InputError("folder of the run", expected="a folder", got=f"the file {out}")
     where = resolve_device(device)
-    source = initial_path(initial or getattr(config, "initial", NONE), config.model)
+    source = initial_path(initial or recipe_initial(config), config.model)
     if threads is not None:
         torch.set_num_threads(threads)
     if restart:
@@ -119,6 +119,11 @@ def run_training(
         report(f"stopped at step {trainer.progress.step} of {config.steps}; the same command goes on from there")
         raise
     return _finish(trainer, manifest, report)
+
+
+def recipe_initial(config: TrainingConfig | SamRecipe) -> str:
+    """The starting weights that a recipe names; those of the SAM family name none."""
+    return config.initial if isinstance(config, TrainingConfig) else NONE
 
 
 def cpu_hint(environment: Mapping[str, str]) -> str | None:

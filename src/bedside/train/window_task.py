@@ -250,8 +250,8 @@ def chosen_precision(config: TrainingConfig) -> PrecisionChoice | None:
     """The precisions that the settings say, None where they are to be measured."""
     if config.precision == "auto":
         return None
-    same = config.round_precision == "same"
-    return PrecisionChoice(config.precision, config.precision if same else config.round_precision)
+    rounds = config.precision if config.round_precision == "same" else config.round_precision
+    return PrecisionChoice(config.precision, rounds)
 
 
 def divide_store(store: Store, held_out: tuple[str, ...]) -> tuple[Store, Store]:

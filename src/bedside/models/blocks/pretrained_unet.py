@@ -69,7 +69,7 @@ class DepthwiseBfloat16(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(  # type: ignore[override]
+    def forward(
         ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, stride: tuple[int, ...], padding: tuple[int, ...]
     ) -> Tensor:
         """(b, c, y, x) to bfloat16 (b, c, y / stride, x / stride)."""
@@ -79,7 +79,7 @@ class DepthwiseBfloat16(torch.autograd.Function):
         return F.conv2d(small, weight.bfloat16(), bias.bfloat16(), stride, padding, 1, len(weight))
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         """The gradients of input, weight and bias."""
         x, weight = ctx.saved_tensors
         shape, groups = [len(weight)], len(weight)
