@@ -109,6 +109,55 @@ class TestParts:
         assert task.micro_batch == 3
 
 
+LATE_CHANGES = {"late_share": 0.5, "late": {"sampling.superpixel_share": 1.0, "round_probabilities": [1.0, 0.0]}}
+
+
+class TestLateSteps:
+    def test_samples_and_rounds_change(
+        self, config: TrainingConfig, store: Store, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        config = config.with_overrides({"sampling.superpixel_share": 0.0, **LATE_CHANGES})
+        task = create(config, store, CPU)
+        variants: list[str] = []
+        original = bedside.data.sampling._draw_object
+
+        def draw(item: Item, generator: np.random.Generator) -> Any:
+            variants.append(item.info.variant)
+            return original(item, generator)
+
+        monkeypatch.setattr(bedside.data.sampling, "_draw_object", draw)
+        for stage, variant, rounds in zip(
+            task.stages(), ("image", "superpixel"), ((0.3, 0.7), (1.0, 0.0)), strict=True
+        ):
+            task.begin(stage, torch.nn.Identity())
+            assert task._rounds == rounds
+            dataset = task.dataset(stage)
+            variants.clear()
+            for number in stage.samples_from(0):
+                dataset[number]
+            assert set(variants) == {variant}
+
+    def test_a_run_that_was_stopped_in_them_ends_bit_for_bit_as_one_that_was_not(
+        self, config: TrainingConfig, store: Store, tmp_path: Path
+    ) -> None:
+        config = config.with_overrides({"steps": 6, "fine_every": 2, "batch": 4, "validate_every": 9, **LATE_CHANGES})
+        whole = Trainer(config, store, tmp_path / "whole", CPU, report=lambda _: None)
+        whole.run()
+        (tmp_path / "parts").mkdir()
+        for stop in (2, 4, 5):
+            part = Trainer(config, store, tmp_path / "parts", CPU, report=lambda _: None)
+            assert part.resume() == (stop > 2)
+            steps = part.steps()
+            while next(steps) < stop:
+                pass
+            part.save()
+        last = Trainer(config, store, tmp_path / "parts", CPU, report=lambda _: None)
+        assert last.resume()
+        last.run()
+        for a, b in zip(whole.average.parameters(), last.average.parameters(), strict=True):
+            assert torch.equal(a, b)
+
+
 class TestPrivacy:
     def test_held_out_sets_are_never_sampled_for_training(
         self, config: TrainingConfig, store: Store, monkeypatch: pytest.MonkeyPatch

@@ -29,7 +29,7 @@ class WindowPolicy:
             on both.
         fine_thickness: Cells of the mask for each cell of its border below which that is done: few where an object is
             thin or has many small parts.
-        fine_refine_limit: As ``refine_limit``, after an answer on twice the grid, where a window takes four times as long.
+        fine_refine_limit: As ``refine_limit``, after an answer on twice the grid, whose windows take longer.
         search_refine_limit: Most windows used for that after a search, which clicks alone ask for; None for
             ``refine_limit``. Such a mask is a first proposal, and its size is more in doubt than its border.
     """
