@@ -70,7 +70,7 @@ def test_options_reach_the_trainer(cli: Callable[..., Any], calls: list[dict[str
 def test_defaults(cli: Callable[..., Any], calls: list[dict[str, Any]]) -> None:
     assert cli("train", "bedside-2d", "--data", "d", "--out", "o").status == 0
     (call,) = calls
-    assert (call["overrides"], call["device"], call["initial"], call["restart"]) == ({}, "auto", "none", False)
+    assert (call["overrides"], call["device"], call["initial"], call["restart"]) == ({}, "auto", None, False)
     assert call["minutes"] is call["memory_gb"] is call["threads"] is None
 
 

@@ -80,10 +80,27 @@ def capabilities(dimensions: tuple[int, ...]) -> Capabilities:
     return Capabilities(dimensions, frozenset(KINDS), negative, dimensions[0] == 2, frozenset(KINDS))
 
 
-def make_window(answer: str, dimensions: int = 2, grid: int = 32, **policy: Any) -> WindowSegmenter:
-    """The window engine around a fake network."""
+def make_window(
+    answer: str, dimensions: int = 2, grid: int = 32, *, fine: list[FakeGraph] | None = None, **policy: Any
+) -> WindowSegmenter:
+    """The window engine around a fake network; with a list as ``fine`` also one on twice the grid, put there once."""
     graph = FakeGraph(ANSWERS[answer], dimensions, grid)
-    return WindowSegmenter("fake", graph, dimensions, grid, capabilities((dimensions,)), WindowPolicy(**policy))
+
+    def load() -> FakeGraph:
+        assert fine is not None
+        if not fine:
+            fine.append(FakeGraph(ANSWERS[answer], dimensions, 2 * grid))
+        return fine[0]
+
+    return WindowSegmenter(
+        "fake",
+        graph,
+        dimensions,
+        grid,
+        capabilities((dimensions,)),
+        WindowPolicy(**policy),
+        fine=load if fine is not None else None,
+    )
 
 
 def make_plane(answer: str, grid: int = 32, **policy: Any) -> PlaneSegmenter:

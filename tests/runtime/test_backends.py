@@ -61,9 +61,9 @@ def test_all_runtimes_read_int8_weights_alike(
     stored = backends.get("torch").load(exported_int8, shape=SHAPE).run({"input": network_input})["logits"]
     logits = backend.load(exported_int8, shape=SHAPE, device="cpu", precision="fp32").run({"input": network_input})
     np.testing.assert_allclose(logits["logits"], stored, atol=1e-4)
-    # Rounded they are, and close to what they were; random parameters shift the whole answer more than trained ones.
+    # Rounded they are, and close to what they were; random parameters shift the whole answer, trained ones hardly.
     assert np.abs(stored - reference).mean() > 0
-    assert np.corrcoef(stored.ravel(), reference.ravel())[0, 1] > 0.97
+    assert np.corrcoef(stored.ravel(), reference.ravel())[0, 1] > 0.95
 
 
 @pytest.mark.parametrize("name", ["openvino", "torch"])

@@ -98,13 +98,21 @@ def test_a_model_stands_for_its_installed_weights(tmp_path: Path, monkeypatch: p
 
 
 def test_weights_of_images_start_a_network_for_volumes(tmp_path: Path) -> None:
-    flat = build_model("bedside-2d").state_dict()
+    flat = build_model("bedside-2d", {"encoder": ""}).state_dict()
     save_file({name: value.half() for name, value in flat.items()}, tmp_path / "x.safetensors")
     start = read_start(tmp_path / "x.safetensors", TrainingConfig("bedside-3d"))
     deep = build_model("bedside-3d")
     load_weights(deep, start.tensors)
     same = read_start(tmp_path / "x.safetensors", TrainingConfig("bedside-2d"))
     assert {name: v.shape for name, v in same.tensors.items()} == {name: v.shape for name, v in flat.items()}
+
+
+def test_weights_of_a_pretrained_encoder_start_no_network_for_volumes(tmp_path: Path) -> None:
+    state = {name: value.half() for name, value in build_model("bedside-2d").state_dict().items()}
+    save_file(state, tmp_path / "x.safetensors")
+    assert read_start(tmp_path / "x.safetensors", TrainingConfig("bedside-2d")).tensors.keys() == state.keys()
+    with pytest.raises(WeightsError, match="a 2D network with a pretrained encoder"):
+        read_start(tmp_path / "x.safetensors", TrainingConfig("bedside-3d"))
 
 
 def test_the_licence_is_that_of_the_card_beside_the_file(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from safetensors.torch import save_file
 
 import bedside.engines.sam.training.networks
 import bedside.engines.sam.training.run
+import bedside.engines.window.training.task
 import bedside.runtime.export
 from bedside.core.errors import FormatError, InputError
 from bedside.data.store import Store, write_store
@@ -18,6 +19,7 @@ from bedside.engines.sam.blocks.sam_mask_decoder import MaskDecoder
 from bedside.engines.sam.blocks.sam_prompt_encoder import PromptEncoder
 from bedside.engines.sam.training.recipe import SamRecipe
 from bedside.train.config import TrainingConfig
+from bedside.train.precision import PrecisionChoice
 from bedside.train.reproduce import Reproduction, compare_results, reproduce
 from bedside.train.run import run_training
 from bedside.weights.models import build_model
@@ -115,6 +117,27 @@ def test_the_starting_weights_must_be_those_of_the_run(config: TrainingConfig, d
         with pytest.raises(InputError, match=r"starting weights: expected those of the run \(0\.safetensors\)"):
             reproduce(tmp_path / "run", tmp_path / "again", data=data, initial=given, report=quiet)
     assert reproduce(tmp_path / "run", tmp_path / "again", data=data, initial=str(paths[0]), report=quiet).identical
+
+
+def test_the_recipe_s_starting_weights_need_not_be_named(config: TrainingConfig, data: Path, tmp_path: Path) -> None:
+    path = tmp_path / "start.safetensors"
+    save_file({k: v + 1 for k, v in build_model(config.model).state_dict().items()}, path)
+    config = config.with_overrides({"steps": 1, "initial": str(path)})
+    run_training(config, data, tmp_path / "run", device="cpu", report=quiet)
+    assert json.loads((tmp_path / "run" / "manifest.json").read_text())["initial"]["file"] == path.name
+    assert reproduce(tmp_path / "run", tmp_path / "again", data=data, report=quiet).identical
+
+
+def test_the_precision_that_was_measured_is_not_measured_again(
+    config: TrainingConfig, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    choice = PrecisionChoice("fp32", "bf16")
+    monkeypatch.setattr(bedside.engines.window.training.task, "measure_precision", lambda *_: (choice, "measured"))
+    run_training(config.with_overrides({"steps": 1, "precision": "auto"}), data, tmp_path / "run", report=quiet)
+    monkeypatch.setattr(
+        bedside.engines.window.training.task, "measure_precision", lambda *_: pytest.fail("measured again")
+    )
+    assert reproduce(tmp_path / "run", tmp_path / "again", data=data, report=quiet).identical
 
 
 def test_what_is_refused(window_run: Path, store: Store, tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,17 +11,56 @@ from hypothesis import strategies as st
 from bedside.core.errors import InputError
 from bedside.train.config import TrainingConfig
 from bedside.train.sampling import SamplingConfig
-from bedside.train.stages import count_samples, plan_stages
+from bedside.train.stages import LATE, count_samples, plan_stages
 
 
-@given(steps=st.integers(1, 400), share=st.floats(0, 0.99), batch=st.integers(1, 8))
-def test_steps_and_samples_follow_on_without_gap_or_repeat(steps: int, share: float, batch: int) -> None:
-    config = TrainingConfig("bedside-2d", steps=steps, batch=batch, coarse_share=share)
+@given(steps=st.integers(1, 400), share=st.floats(0, 0.99), batch=st.integers(1, 8), late=st.floats(0, 1))
+def test_steps_and_samples_follow_on_without_gap_or_repeat(steps: int, share: float, batch: int, late: float) -> None:
+    config = TrainingConfig(
+        "bedside-2d", steps=steps, batch=batch, coarse_share=share, **late_share(late * (1 - share))
+    )
     stages = plan_stages(config)
+    assert sum(s.last_step - s.first_step for s in stages if s.name == LATE) <= round(steps * config.late_share)
     seen = [n for stage in stages for n in stage.samples_from(0)]
     assert seen == list(range(len(seen)))
     assert [stage.first_step for stage in stages] == [0, *[stage.last_step for stage in stages[:-1]]]
     assert stages[-1].last_step == steps
+
+
+def late_share(share: float) -> dict[str, Any]:
+    """Settings of a run whose last steps differ from the others."""
+    return {"late_share": share, "late": {"sampling.jitter": 0.1}} if share else {}
+
+
+def test_the_last_steps_have_settings_of_their_own() -> None:
+    late = {"sampling.superpixel_share": 0.0, "round_probabilities": [0.0, 1.0]}
+    config = TrainingConfig("bedside-2d", steps=8, coarse_share=0.25, late_share=0.25, late=late)
+    assert [(s.name, s.grid, s.first_step, s.last_step) for s in plan_stages(config)] == [
+        ("", 64, 0, 2),
+        ("", 128, 2, 6),
+        (LATE, 128, 6, 8),
+    ]
+    changed = config.late_config()
+    assert (changed.sampling.superpixel_share, changed.round_probabilities) == (0.0, (0.0, 1.0))
+    assert changed.sampling.wide_share == config.sampling.wide_share
+    assert TrainingConfig.from_dict(config.to_dict()) == config
+
+
+@pytest.mark.parametrize(
+    ("share", "late"),
+    [
+        (0.0, {"sampling.jitter": 0.1}),
+        (0.2, None),
+        (0.2, {"sampling.grid": 64}),
+        (0.2, {"learning_rate": 0.1}),
+        (0.2, {"sampling.nothing": 1}),
+        (0.2, {"sampling.jitter": "much"}),
+        (0.9, {"sampling.jitter": 0.1}),
+    ],
+)
+def test_late_settings_that_cannot_be_are_refused(share: float, late: dict[str, Any] | None) -> None:
+    with pytest.raises(InputError, match=r"late|sampling"):
+        TrainingConfig("bedside-2d", coarse_share=0.25, late_share=share, late=late)
 
 
 @given(steps=st.integers(4, 200), share=st.floats(0.1, 0.9), data=st.data())

@@ -10,6 +10,8 @@ import torch
 
 from bedside.core.engines import engine_specs
 from bedside.core.errors import DependencyError, InputError
+from bedside.engines.window.blocks.pretrained_unet import PretrainedUNet
+from bedside.engines.window.blocks.unet import ResidualUNet
 from bedside.weights import models as registry
 from bedside.weights.models import ModelCard, build_model, model_card, model_cards
 from tests.support.networks import count_parameters
@@ -118,10 +120,19 @@ def test_architectures_can_be_changed_for_experiments(name: str) -> None:
     ):
         network = build_model(name, {"widths": [8, 8, 8, 8, 8], "depths": [1] * 5, **changes})
         assert network(x).shape == (1, 1, *x.shape[2:])
-    with pytest.raises(InputError, match=r"one of (encoder, )?widths, depths, block, prompts, stem, got hidden"):
+    with pytest.raises(InputError, match=r"expected one of .*widths, depths, block, prompts, stem, got hidden"):
         build_model(name, {"hidden": 3})
     with pytest.raises(InputError, match="block 'dense' is none of residual, convnext, repvit"):
         build_model(name, {"block": "dense"})
+
+
+def test_a_pretrained_encoder_is_all_there_is_to_say() -> None:
+    assert isinstance(build_model("bedside-2d"), PretrainedUNet)
+    assert isinstance(build_model("bedside-2d", {"encoder": ""}), ResidualUNet)
+    with pytest.raises(InputError, match="widths is of networks without a pretrained encoder"):
+        build_model("bedside-2d", {"encoder": "efficientnet-lite0", "widths": [8] * 5})
+    with pytest.raises(InputError, match="encoder 'vgg' is none of efficientnet-lite0"):
+        build_model("bedside-2d", {"encoder": "vgg"})
 
 
 def test_published_architectures_stay_as_they_are() -> None:

@@ -15,8 +15,8 @@ def reproduce(
         Path | None, typer.Option("--data", help="The run's data or packed store, where its folder holds none.")
     ] = None,
     initial: Annotated[
-        str, typer.Option(metavar="WEIGHTS", help="Starting weights of the run, where it had any.")
-    ] = "none",
+        str | None, typer.Option(metavar="WEIGHTS", help="Starting weights of the run, where it had any.")
+    ] = None,
     device: Annotated[str, typer.Option(help="cpu or cuda; equal bits are to be had on a CPU alone.")] = "cpu",
     threads: Annotated[
         int | None, typer.Option(metavar="N", help="Threads on the CPU; by default those of the run.")

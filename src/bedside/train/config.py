@@ -15,10 +15,14 @@ from bedside.train.sampling import SamplingConfig
 from bedside.train.task_table import task_module, task_name
 
 WINDOW = "window"
+FIXED_SAMPLING = ("sampling.grid", "sampling.on_device")
+"""Settings of the samples that hold for a whole run."""
 WINDOW_SETTINGS = (
     "architecture",
     "coarse_share",
     "fine_every",
+    "late_share",
+    "late",
     "round_probabilities",
     "dice_weight",
     "bce_weight",
@@ -45,6 +49,9 @@ class TrainingConfig:
             all of ``WINDOW_SETTINGS``, of the task "window" alone.
         fine_every: Every so many steps after the coarse ones one sees samples of twice the grid, a quarter as many, so
             that the network serves both; 0 for none. Of images that are not made on the device.
+        late_share: Last share of the steps, for which ``late`` holds.
+        late: Settings of ``sampling``, by dotted name, and ``round_probabilities`` that replace the others then; None
+            for none. Of samples that are not made on the device.
         gradient_clip: Largest norm of the gradient, 0 for any.
         ema_decay: Decay of the moving average of the weights, which is what is kept in the end; 0 keeps the last ones.
         round_probabilities: Probability of 0, 1, 2, ... correction rounds without gradient before the one with it.
@@ -53,7 +60,8 @@ class TrainingConfig:
         slice_teacher_weight: Of volumes only: weight of the cross-entropy to what bedside-2d answers on one slice of
             each sample, from the box around the object there; see ``slice_teacher``.
         precision: "bf16" for autocast, "fp32" for none, "auto" for what is faster where the run begins, measured for
-            steps with and without gradient apart and kept when the run goes on.
+            passes with and without gradient apart and kept when the run goes on.
+        round_precision: Of passes without gradient: "bf16", "fp32", or "same"; "auto" sets it, too.
         seed: Of everything random.
         workers: Processes that draw samples.
         held_out: Data sets that are never trained on and by which the run is followed.
@@ -77,6 +85,8 @@ class TrainingConfig:
     cooldown: float = 0.5
     coarse_share: float = 0.0
     fine_every: int = 0
+    late_share: float = 0.0
+    late: Any = None
     gradient_clip: float = 1.0
     ema_decay: float = 0.999
     round_probabilities: tuple[float, ...] = (0.4, 0.25, 0.2, 0.15)
@@ -84,6 +94,7 @@ class TrainingConfig:
     bce_weight: float = 1.0
     slice_teacher_weight: float = 0.0
     precision: Literal["auto", "bf16", "fp32"] = "auto"
+    round_precision: Literal["same", "bf16", "fp32"] = "same"
     seed: int = 0
     workers: int = 1
     held_out: tuple[str, ...] = ()
@@ -117,9 +128,40 @@ class TrainingConfig:
         _check(self, "round_probabilities", sound, "probabilities that add up to 1")
         if self.fine_every and self.sampling.on_device:
             raise InputError("fine_every", expected="0 for samples that are made on the device", got=self.fine_every)
+        _check(self, "late_share", 0 <= self.late_share <= 1 - self.coarse_share, "from 0, the coarse steps left out")
+        self._check_late()
         changes = self.architecture
         _check(self, "architecture", changes is None or isinstance(changes, Mapping), "names with values")
         _check(self, "precision", self.precision in ("auto", "bf16", "fp32"), "auto, bf16 or fp32")
+        _check(self, "round_precision", self.round_precision in ("same", "bf16", "fp32"), "same, bf16 or fp32")
+
+    def _check_late(self) -> None:
+        late = self.late
+        _check(self, "late", late is None or isinstance(late, Mapping), "names with values")
+        _check(self, "late", bool(late) == (self.late_share > 0), "settings for a late_share above 0, and none for 0")
+        for name in late or ():
+            free = name == "round_probabilities" or (name.startswith("sampling.") and name not in FIXED_SAMPLING)
+            _check(self, "late", free, "settings of sampling but its grid and place, and round_probabilities")
+        _check(self, "late", not (late and self.sampling.on_device), "none for samples that are made on the device")
+        self.late_config()
+
+    def late_config(self) -> TrainingConfig:
+        """The settings that hold for the last steps.
+
+        Raises:
+            InputError: ``late`` has an unknown name or a value of the wrong type.
+        """
+        if not self.late:
+            return self
+        values = {**self.to_dict(), "late": None, "late_share": 0.0}
+        for name, value in self.late.items():
+            outer, _, inner = name.partition(".")
+            if inner:
+                values[outer] = {**values[outer], inner: value}
+            else:
+                values[outer] = value
+        config: TrainingConfig = _build(TrainingConfig, {**values, "options": None}, "")
+        return config
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> TrainingConfig:

@@ -10,7 +10,6 @@ import contextlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from typing import Literal
 
 import torch
@@ -21,6 +20,7 @@ CHOICES: tuple[Precision, ...] = ("fp32", "bf16")
 GAIN = 0.9
 """bfloat16 must take less than this part of the time of float32 to be chosen, since it is less exact."""
 REPEATS = 3
+Work = Callable[[nn.Module, Tensor, Precision], None]
 
 
 LAST = {4: torch.channels_last, 5: torch.channels_last_3d}
@@ -61,9 +61,7 @@ def measure_precision(network: nn.Module, inputs: Tensor) -> tuple[PrecisionChoi
         network: To be trained, on its device.
         inputs: What a step gives it, (batch, channels, *grid).
     """
-    seconds = {
-        p: (_seconds(partial(_step, network, inputs, p)), _seconds(partial(_pass, network, inputs, p))) for p in CHOICES
-    }
+    seconds = {p: tuple(_seconds(work, network, inputs, p) for work in (_step, _pass)) for p in CHOICES}
     chosen = [_faster(*(seconds[p][n] for p in CHOICES)) for n in range(2)]
     measured = ", ".join(f"{p} {seconds[p][0]:.2f} and {seconds[p][1]:.2f} s" for p in CHOICES)
     line = f"precision: {chosen[0]} with gradient, {chosen[1]} without (a batch takes {measured})"
@@ -87,12 +85,12 @@ def _pass(network: nn.Module, inputs: Tensor, precision: Precision) -> None:
         network(inputs)
 
 
-def _seconds(work: Callable[[], None]) -> float:
+def _seconds(work: Work, network: nn.Module, inputs: Tensor, precision: Precision) -> float:
     """The least time of a few repeats; the first also pays for choosing kernels."""
     times = []
     for _ in range(REPEATS):
         began = time.perf_counter()
-        work()
+        work(network, inputs, precision)
         if torch.cuda.is_available():
             torch.cuda.synchronize()
         times.append(time.perf_counter() - began)

@@ -11,11 +11,11 @@ from typing import Any
 
 from bedside.core.errors import FormatError, InputError
 from bedside.train.config import TrainingConfig
-from bedside.train.initial import NONE, initial_path, read_start
+from bedside.train.initial import initial_path, read_start
 from bedside.train.manifest import MANIFEST
 from bedside.train.packing import PARTS, is_store, open_store
 from bedside.train.recipes import settings_of
-from bedside.train.run import STORE, run_training
+from bedside.train.run import STORE, recipe_initial, run_training
 from bedside.train.staged import StagedRecipe
 from bedside.weights.card import file_sha256
 
@@ -70,7 +70,7 @@ def reproduce(
     out: Path,
     *,
     data: Path | None = None,
-    initial: str = NONE,
+    initial: str | None = None,
     device: str = "cpu",
     threads: int | None = None,
     spread: float | None = None,
@@ -83,7 +83,7 @@ def reproduce(
         source: Folder of a run, or its manifest.
         out: Folder of the new run, which must not hold one.
         data: Packed store or folder of data sets; by default the store in the folder of the run.
-        initial: Starting weights, where the first run had any.
+        initial: Starting weights, where the first run had any but those of its recipe.
         device: Where to train. Equal bits are to be had on a CPU alone.
         threads: Threads of torch; by default as many as the first run had, because sums depend on it.
         spread: Largest difference of a held-out DSC; by default that of the recipe.
@@ -100,6 +100,7 @@ def reproduce(
     if (out / MANIFEST).exists():
         raise InputError("folder of the new run", expected="one without a run", got=str(out))
     store = _store_folder(manifest, source, out, data, report)
+    initial = initial or recipe_initial(config)
     _check_initial(manifest, initial, config)
     used = threads or _threads(manifest)
     run_training(config, store, out, device=device, threads=used, initial=initial, report=report, advance=advance)
@@ -152,7 +153,11 @@ def _settings(manifest: Mapping[str, Any]) -> TrainingConfig | StagedRecipe:
         raise InputError(
             "run to reproduce", expected="one that reached its last step", got=f"step {result.get('step')}"
         )
-    return settings_of(values)
+    config = settings_of(values)
+    measured = result.get("precision")
+    if not isinstance(config, TrainingConfig) or config.precision != "auto" or not measured:
+        return config
+    return config.with_overrides({"precision": measured["gradient"], "round_precision": measured["rounds"]})
 
 
 def _store_folder(

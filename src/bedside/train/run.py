@@ -82,8 +82,7 @@ def run_training(
     if out.exists() and not out.is_dir():
         raise InputError("folder of the run", expected="a folder", got=f"the file {out}")
     where = resolve_device(device)
-    stated = config.initial if isinstance(config, TrainingConfig) else NONE
-    source = initial_path(initial or stated, config.model)
+    source = initial_path(initial or recipe_initial(config), config.model)
     if threads is not None:
         torch.set_num_threads(threads)
     if restart:
@@ -122,6 +121,11 @@ def run_training(
         report(f"stopped at step {trainer.progress.step} of {config.steps}; the same command goes on from there")
         raise
     return _finish(trainer, manifest, report)
+
+
+def recipe_initial(config: TrainingConfig | StagedRecipe) -> str:
+    """The starting weights that a recipe names; those that go through stages name none."""
+    return config.initial if isinstance(config, TrainingConfig) else NONE
 
 
 def cpu_hint(environment: Mapping[str, str]) -> str | None:
@@ -180,6 +184,8 @@ def _finish(trainer: Trainer, manifest: dict[str, Any], report: Callable[[str], 
         "samples": trainer.samples,
         "seconds": progress.seconds,
         "held_out": held_out,
+        # With "auto" in the settings: what a run that does the same must use.
+        **{name: value for name, value in trainer.task.card_entries().items() if name == "precision"},
         "tensors": {trainer.config.model: state_sha256(trainer.average.state_dict())},
     }
     _write_manifest(manifest, out)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bedside.train.config import TrainingConfig
 
@@ -66,16 +66,25 @@ class Stage:
             yield list(range(first, min(first + self.batch_of(self.step_of(first)), numbers.stop)))
 
 
+LATE = "late"
+"""Name of the stage for which ``TrainingConfig.late`` holds."""
+
+
 def plan_stages(config: TrainingConfig) -> list[Stage]:
-    """The stages of a run: ``coarse_share`` of the steps at half the grid with twice the batch, then the rest."""
+    """The stages of a run: ``coarse_share`` of the steps at half the grid with twice the batch, the rest, late ones."""
     coarse_steps = round(config.steps * config.coarse_share)
-    stages = []
-    if coarse_steps:
-        stages.append(Stage(0, coarse_steps, config.sampling.grid // 2, 2 * config.batch, 0))
-    if coarse_steps < config.steps:
-        first_sample = coarse_steps * 2 * config.batch
-        limits = (coarse_steps, config.steps)
-        stages.append(Stage(*limits, config.sampling.grid, config.batch, first_sample, fine_every=config.fine_every))
+    late_step = max(coarse_steps, config.steps - round(config.steps * config.late_share))
+    grid, batch = config.sampling.grid, config.batch
+    plan = [
+        Stage(0, coarse_steps, grid // 2, 2 * batch, 0),
+        Stage(coarse_steps, late_step, grid, batch, 0, fine_every=config.fine_every),
+        Stage(late_step, config.steps, grid, batch, 0, name=LATE, fine_every=config.fine_every),
+    ]
+    stages: list[Stage] = []
+    for stage in plan:
+        if stage.first_step < stage.last_step:
+            first_sample = stages[-1].samples_from(0).stop if stages else 0
+            stages.append(replace(stage, first_sample=first_sample))
     return stages
 
 

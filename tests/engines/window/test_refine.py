@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from bedside.engines.window.policy import WindowPolicy
-from bedside.engines.window.refine import border_voxels, cover, refinement_windows
+from bedside.engines.window.refine import border_voxels, cover, refinement_windows, thickness
 from bedside.imaging.window import Window
 
 Mask = NDArray[np.bool_]
@@ -134,3 +134,16 @@ def test_anisotropic_windows_keep_their_proportions() -> None:
     assert windows
     for window in windows:
         assert window.sides[1] / window.sides[0] == pytest.approx(5.0)
+
+
+@pytest.mark.parametrize("side", [1, 2, 3, 8, 21])
+def test_thickness_tells_lines_from_areas(side: int) -> None:
+    line = np.zeros((60, 60), np.uint8)
+    line[30 : 30 + side, 5:55] = 1
+    border = np.count_nonzero(brute_border(line))
+    assert thickness(line) == pytest.approx(50 * side / border)
+    many = np.zeros((60, 60), np.uint8)
+    for y in range(0, 60, 4):
+        many[y : y + 2, ::4] = 1
+    assert thickness(many) == 1.0
+    assert thickness(0 * many) == 0.0

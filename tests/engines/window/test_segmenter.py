@@ -411,3 +411,52 @@ def test_the_window_around_a_box_on_one_slice_is_the_wider_one(window_segmenter:
         box = Box((28.0, 28.0, 28.0), (36.0, 36.0, 28.0 + thickness))
         window = segmenter.predict([box]).window
         assert [stop - start for start, stop in window] == pytest.approx([side] * 3)
+
+
+class TestTwiceTheGrid:
+    """A network that was trained on two grids."""
+
+    SHAPE = (210, 230)
+
+    def answer(self, make: Make, truth: Mask, **policy: Any) -> tuple[Mask, Prediction, list[Any]]:
+        fine: list[Any] = []
+        segmenter = make("bright", fine=fine, refine_limit=0, **policy)
+        segmenter.set_image(Image.from_array(scene(truth)))
+        region = mask_region(truth)
+        box = Box(tuple(map(float, region.start[::-1])), tuple(map(float, region.stop[::-1])))
+        prediction = segmenter.predict([box])
+        return whole(prediction, truth.shape), prediction, fine
+
+    def cross(self) -> Mask:
+        truth = np.zeros(self.SHAPE, np.uint8)
+        truth[100:106, 30:200] = 1
+        truth[40:170, 110:116] = 1
+        return truth
+
+    def test_thin_objects_are_looked_at_again_on_twice_the_grid(self, window_segmenter: Make) -> None:
+        truth = self.cross()
+        coarse, prediction, fine = self.answer(window_segmenter, truth, fine_thickness=0.0)
+        assert (prediction.passes, fine) == (1, [])
+        finer, prediction, fine = self.answer(window_segmenter, truth, fine_thickness=3.0)
+        assert (prediction.passes, len(fine[0].inputs)) == (2, 1)
+        assert prediction.logits.shape == (64, 64)
+        assert dice(finer, truth) > dice(coarse, truth) + 0.02
+
+    def test_thick_ones_and_those_of_a_pixel_a_cell_are_not(self, window_segmenter: Make) -> None:
+        thick = disc(self.SHAPE, (100, 110), 60)
+        assert self.answer(window_segmenter, thick, fine_thickness=3.0)[2] == []
+        assert len(self.answer(window_segmenter, thick)[2]) == 1
+        small = disc(self.SHAPE, (100, 110), 5)
+        assert self.answer(window_segmenter, small)[2] == []
+
+    def test_corrections_go_on_from_the_mask(self, window_segmenter: Make) -> None:
+        truth = self.cross()
+        fine: list[Any] = []
+        segmenter = window_segmenter("corrected", fine=fine, refine_limit=0)
+        segmenter.set_image(Image.from_array(scene(truth)))
+        box = Box((30.0, 40.0), (200.0, 170.0))
+        prediction = segmenter.predict([box, Point((60.0, 60.0), positive=False)], truth)
+        mask = whole(prediction, truth.shape, truth)
+        assert len(fine) == 1
+        assert not mask[60, 60]
+        assert dice(mask, truth) > 0.8

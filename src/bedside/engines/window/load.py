@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from bedside.engines.loaded import EngineRequest, card_capabilities
@@ -13,6 +15,7 @@ from bedside.engines.window.encodings import card_encoding
 from bedside.engines.window.policy import WindowPolicy, usual_policy
 from bedside.engines.window.segmenter import WindowSegmenter
 from bedside.runtime.backend import Graph
+from bedside.weights.card import WeightsCard
 
 
 def load_window(request: EngineRequest) -> tuple[Segmenter, Graph]:
@@ -38,10 +41,29 @@ def load_window(request: EngineRequest) -> tuple[Segmenter, Graph]:
         strategy,
         request.calibration,
         encoding,
+        _fine_graph(request) if trained_on_fine(request.files.card) else None,
     )
     if card.dimensions == 3:
         return segmenter, graph
     return PlaneSegmenter(segmenter, replace(segmenter.capabilities, dimensions=(2, 3))), graph
+
+
+def trained_on_fine(card: WeightsCard) -> bool:
+    """Whether weights of a network of images were trained on twice the grid, too."""
+    settings = card.training.get("config")
+    return isinstance(settings, Mapping) and bool(settings.get("fine_every"))
+
+
+def _fine_graph(request: EngineRequest) -> Callable[[], Graph]:
+    """The network on twice the grid, loaded once it is called for."""
+    card = request.card
+    shape = (1, len(card.channels), *(2 * card.grid,) * card.dimensions)
+
+    @functools.cache
+    def load() -> Graph:
+        return request.backend.load(request.files, shape=shape, device=request.device, precision=request.precision)
+
+    return load
 
 
 def _windows(chosen: str | WindowPolicy | None, dimensions: int) -> tuple[WindowPolicy, WindowStrategy | None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 
@@ -24,6 +25,11 @@ class WindowPolicy:
         border_share: Share of a face's cells, measured on the mask's own extent, that counts as running into it.
         refine_scale: Voxels per cell beyond which borders are drawn again in smaller windows.
         refine_limit: Most windows used for that; 0 turns refinement off.
+        fine_scale: Voxels per cell beyond which an object is looked at on twice the grid, by networks that were trained
+            on both.
+        fine_thickness: Cells of the mask for each cell of its border below which that is done: few where an object is
+            thin or has many small parts.
+        fine_refine_limit: As ``refine_limit``, after an answer on twice the grid, whose windows take longer.
         search_refine_limit: Most windows used for that after a search, which clicks alone ask for; None for
             ``refine_limit``. Such a mask is a first proposal, and its size is more in doubt than its border.
     """
@@ -38,12 +44,16 @@ class WindowPolicy:
     border_share: float = 0.15
     refine_scale: float = 2.0
     refine_limit: int = 6
+    fine_scale: float = 1.0
+    fine_thickness: float = math.inf
+    fine_refine_limit: int = 2
     search_refine_limit: int | None = None
 
     def __post_init__(self) -> None:
-        if not min(self.least_side, self.search_start, self.refine_scale) > 0:
+        if not min(self.least_side, self.search_start, self.refine_scale, self.fine_scale) > 0:
             raise InputError("window policy", expected="lengths above 0", got=self)
-        if not min(self.grow_limit, self.refine_limit, self.search_refine_limit or 0) >= 0:
+        limits = (self.grow_limit, self.refine_limit, self.fine_refine_limit, self.search_refine_limit or 0)
+        if not min(*limits, self.fine_thickness) >= 0:
             raise InputError("window policy", expected="limits of 0 or more", got=self)
         if not min(self.object_zoom, self.flat_zoom, self.grow_factor, self.search_ratio) > 1:
             raise InputError("window policy", expected="zooms and factors above 1", got=self)
@@ -70,6 +80,10 @@ class WindowPolicy:
     def after_search(self) -> WindowPolicy:
         """The policy by which an answer is refined that a search has found."""
         return self if self.search_refine_limit is None else replace(self, refine_limit=self.search_refine_limit)
+
+    def after_fine(self) -> WindowPolicy:
+        """The policy by which an answer on twice the grid is refined."""
+        return replace(self, refine_limit=min(self.refine_limit, self.fine_refine_limit))
 
 
 VOLUMES = WindowPolicy(object_zoom=1.5, flat_zoom=2.2, refine_scale=1.0, search_refine_limit=2)

@@ -58,6 +58,12 @@ def border_voxels(mask: NDArray[Any]) -> NDArray[np.int64]:
     return np.argwhere(border & inside)
 
 
+def thickness(mask: NDArray[Any]) -> float:
+    """Voxels of a mask for each voxel of its border: half the radius of a disc, half the width of a line; 0 of none."""
+    border = len(border_voxels(mask))
+    return float(np.count_nonzero(mask)) / border if border else 0.0
+
+
 def cover(points: NDArray[Any], sides: NDArray[np.float64], limit: int) -> list[NDArray[np.float64]] | None:
     """Centres of at most ``limit`` boxes of ``sides`` that hold all ``points``; None where more would be needed.
 

@@ -7,7 +7,7 @@ covers are read, and of the mask only those are written.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -26,7 +26,7 @@ from bedside.engines.strategy import Scene, WindowStrategy
 from bedside.engines.uncertainty import Calibration, expected_dsc, most_doubtful_cell
 from bedside.engines.window.encodings import DEFAULT, ENCODINGS, PromptEncoding
 from bedside.engines.window.policy import WindowPolicy
-from bedside.engines.window.refine import refinement_windows
+from bedside.engines.window.refine import refinement_windows, thickness
 from bedside.imaging.intensity import normalise_window
 from bedside.imaging.window import Window
 from bedside.runtime.backend import Graph
@@ -43,6 +43,7 @@ class WindowSegmenter:
         capabilities: What prompts it takes.
         policy: How windows are chosen.
         strategy: What chooses windows instead of the policy's evidence, search and growth.
+        fine: Gives the network on twice the grid, where it was trained on that, too; called when it is first needed.
         calibration: From the DSC that probabilities promise to the one to expect; None gives no estimates.
         encoding: How prompts become channels; None for the painted ones.
     """
@@ -58,6 +59,7 @@ class WindowSegmenter:
         strategy: WindowStrategy | None = None,
         calibration: Calibration | None = None,
         encoding: PromptEncoding | None = None,
+        fine: Callable[[], Graph] | None = None,
     ) -> None:
         self.name = name
         self.capabilities = replace(capabilities, suggests=True, estimates=calibration is not None)
@@ -66,6 +68,7 @@ class WindowSegmenter:
         self.strategy = strategy
         self.encoding = encoding or ENCODINGS.get(DEFAULT)
         self._graph = graph
+        self._fine = fine
         self._grid = (grid,) * dimensions
         self._image: Image | None = None
 
@@ -99,7 +102,19 @@ class WindowSegmenter:
             answer = self._search(evidence, placed, clock)
         answer = self._grow(answer, placed, before, evidence, clock)
         policy = self.policy if evidence.extent is not None else self.policy.after_search()
+        if self._asks_finer(answer):
+            window = replace(answer.window, grid=tuple(2 * n for n in self._grid))
+            answer, policy = self._ask(window, placed, before, clock), policy.after_fine()
         return self._paste(answer, placed, previous, clock, policy)
+
+    def _asks_finer(self, answer: Answer) -> bool:
+        """Whether twice the grid would show more of the object, and that is needed."""
+        if self._fine is None or max(answer.window.scale) <= self.policy.fine_scale:
+            return False
+        return 0 < thickness(answer.mask) < self.policy.fine_thickness
+
+    def _network(self, window: Window) -> Graph:
+        return self._fine() if self._fine is not None and window.grid != self._grid else self._graph
 
     def _follow(self, strategy: WindowStrategy, scene: Scene, before: PlacedMask | None, clock: Clock) -> Prediction:
         """Ask in the windows that a strategy yields."""
@@ -136,13 +151,13 @@ class WindowSegmenter:
         colours = normalise_window(samples, inside, window.sample_absent(image.array, image.no_data))
         if colours.shape[0] == 1 and len(self._grid) == 2:
             colours = np.repeat(colours, 3, axis=0)
-        mask = before.sample(window) if before is not None else np.zeros((1, *self._grid), dtype=np.float32)
+        mask = before.sample(window) if before is not None else np.zeros((1, *window.grid), dtype=np.float32)
         on_grid = [window.to_grid(p) for p in prompts]
-        painted = self.encoding.paint(on_grid, self._grid)
+        painted = self.encoding.paint(on_grid, window.grid)
         stacked = np.concatenate([colours, *self.encoding.arrange(mask, painted)])[None]
         clock.seconds["window"] += time.perf_counter() - began
         began = time.perf_counter()
-        logits = self._graph.run({INPUT: stacked})[OUTPUT][0, 0]
+        logits = self._network(window).run({INPUT: stacked})[OUTPUT][0, 0]
         clock.seconds["network"] += time.perf_counter() - began
         clock.passes += 1
         return Answer(window, bend_logits(logits, prompts_in_force(on_grid), self.encoding.click_radius), inside)

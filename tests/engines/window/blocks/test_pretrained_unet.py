@@ -93,7 +93,7 @@ def test_the_gradient_under_autocast_is_that_of_float32(network: PretrainedUNet)
     for enabled in (False, True):
         with torch.autocast("cpu", torch.bfloat16, enabled=enabled):
             logits = network(x)
-        F.binary_cross_entropy_with_logits(logits.float(), target).backward()
+        F.binary_cross_entropy_with_logits(logits.float(), target).backward()  # type: ignore[no-untyped-call]
         gradients.append({n: p.grad.clone() for n, p in network.named_parameters() if p.grad is not None})
         network.zero_grad(set_to_none=True)
     for name, exact in gradients[0].items():

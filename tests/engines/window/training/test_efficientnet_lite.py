@@ -25,8 +25,10 @@ installed = pytest.mark.skipif(importlib.util.find_spec(MODULE) is None, reason=
 
 
 def normalised(x: Tensor, published: dict[str, Tensor], norm: str) -> Tensor:
-    values = [published[f"{norm}.{part}"] for part in ("running_mean", "running_var", "weight", "bias")]
-    return F.batch_norm(x, *values, training=False, eps=EPSILON)
+    mean, variance, gain, shift = (
+        published[f"{norm}.{part}"] for part in ("running_mean", "running_var", "weight", "bias")
+    )
+    return F.batch_norm(x, mean, variance, gain, shift, training=False, eps=EPSILON)
 
 
 @installed

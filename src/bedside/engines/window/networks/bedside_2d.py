@@ -13,8 +13,8 @@ from bedside.engines.window.blocks.unet import ResidualUNet
 CARD = {
     "name": "bedside-2d",
     "family": "window",
-    "summary": "Residual U-Net with prompts as input channels, for images and slices; trained by this project.",
-    "parameters": 3_757_825,
+    "summary": "U-Net on an EfficientNet-Lite0, prompts as input channels, for images and slices; trained here.",
+    "parameters": 3_378_577,
     "dimensions": 2,
     "grid": 128,
     "stored_as": "int8",
@@ -35,32 +35,54 @@ CARD = {
 }
 
 
+WIDTHS, DEPTHS = (32, 64, 96, 160, 192), (1, 2, 2, 2, 2)
+"""Channels and blocks of each stage of a network without a pretrained encoder."""
+ENCODER = "efficientnet-lite0"
+"""Of the model's network, in ``blocks.pretrained_unet.ENCODERS``."""
+
+
 def build(
     name: str = "bedside-2d",
     *,
-    encoder: str = "",
-    widths: Sequence[int] = (32, 64, 96, 160, 192),
-    depths: Sequence[int] = (1, 2, 2, 2, 2),
-    block: str = "residual",
-    prompts: str = "early",
-    stem: str = "folded",
+    encoder: str | None = None,
+    widths: Sequence[int] = (),
+    depths: Sequence[int] = (),
+    block: str = "",
+    prompts: str = "",
+    stem: str = "",
 ) -> nn.Module:
     """The network: (batch, 8, y, x) to logits (batch, 1, y, x); sides are multiples of 32.
 
+    Without arguments it is the model's own, which can start from pretrained weights. The arguments after ``encoder``
+    describe a network without such an encoder, which the bundled weights were before and experiments may be; what is
+    left out of them is as it was there.
+
     Args:
         name: Of the model.
-        encoder: Name in ``blocks.pretrained_unet.ENCODERS`` of one that can start from pretrained weights, which leaves
-            the arguments after this one aside; "" for the network that they describe.
+        encoder: Name in ``blocks.pretrained_unet.ENCODERS``, or "" for none; by default ``ENCODER`` unless one of the
+            other arguments is given.
         widths: Channels of each stage, finest first.
         depths: Blocks of each stage of the encoder.
         block: "residual", "convnext" or "repvit"; see ``blocks.unet``.
         prompts: "early" for prompts as input channels, "late" for an image encoded once and a light decoder that sees
             the prompts; see ``blocks.late_prompts``.
         stem: "folded" or "strided", of early prompts alone; see ``blocks.unet``.
+
+    Raises:
+        ValueError: The arguments do not go together.
     """
     del name
+    described = {"widths": widths, "depths": depths, "block": block, "prompts": prompts, "stem": stem}
+    given = [argument for argument, value in described.items() if value]
+    if encoder is None:
+        encoder = "" if given else ENCODER
     if encoder:
+        if given:
+            raise ValueError(f"{given[0]} is of networks without a pretrained encoder (encoder: '')")
         return PretrainedUNet(encoder)
+    widths, depths, block = widths or WIDTHS, depths or DEPTHS, block or "residual"
     if prompts == "late":
         return LatePromptUNet(2, image_channels=3, prompt_channels=5, widths=widths, depths=depths, block=block)
-    return ResidualUNet(2, channels_in=8, widths=widths, depths=depths, head_width=16, block=block, stem=stem)
+    return ResidualUNet(
+        2, channels_in=8, widths=widths, depths=depths, head_width=16, block=block, stem=stem or "folded"
+    )

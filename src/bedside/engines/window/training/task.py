@@ -31,7 +31,7 @@ from bedside.train.losses import segmentation_loss
 from bedside.train.memory import largest_micro_batch
 from bedside.train.precision import LAST, PrecisionChoice, autocast, measure_precision
 from bedside.train.sampling import SamplingConfig
-from bedside.train.stages import FINE_PARTS, Stage, plan_stages
+from bedside.train.stages import FINE_PARTS, LATE, Stage, plan_stages
 from bedside.train.task import Batch, Task, decay_groups, scaled_groups
 from bedside.train.validation import divide_store, grid_dice
 from bedside.weights.models import build_model, model_card
@@ -104,10 +104,12 @@ class WindowTask(Task):
         self.memory_format = LAST[2 + card.dimensions]
         self._config, self._device = config, device
         self._part = config.batch
-        self._precision = None if config.precision == "auto" else PrecisionChoice.fixed(config.precision)
+        self._precision = chosen_precision(config)
         kept, held = divide_store(store, config.held_out)
         self._teacher = _slice_teacher(config, device)
         self._train_sampler, self._engine = _training_source(kept, config, device)
+        self._late_sampler = _training_source(kept, config.late_config(), device)[0] if config.late else None
+        self._rounds = config.round_probabilities
         self._validation_sampler = _validation_sampler(held, config)
         if self._engine is not None:
             self.collate = keep
@@ -124,12 +126,15 @@ class WindowTask(Task):
         """Samples on the stage's grid, or their records."""
         if self._engine is not None:
             return RecordDataset(self._engine.records.on_grid(stage.grid))
-        assert self._train_sampler is not None
-        return SampleDataset(self._train_sampler, stage)
+        sampler = self._late_sampler if stage.name == LATE and self._late_sampler else self._train_sampler
+        assert sampler is not None
+        return SampleDataset(sampler, stage)
 
     def begin(self, stage: Stage, network: nn.Module) -> None:
         """What fits of a sample shrinks with its cells."""
         del network
+        late = self._config.late_config() if stage.name == LATE else self._config
+        self._rounds = late.round_probabilities
         if self._engine is not None:
             self._engine = self._engine.on_grid(stage.grid)
         cells = (self._config.sampling.grid // stage.grid) ** model_card(self._config.model).dimensions
@@ -189,7 +194,7 @@ class WindowTask(Task):
         The parts' size changes neither the clicks nor the sum.
         """
         config = self._config
-        probabilities = torch.tensor(config.round_probabilities)
+        probabilities = torch.tensor(self._rounds)
         rounds = int(torch.multinomial(probabilities, 1, generator=generator))
         batch, randomness = self._make(batch, generator)
         encoding = self._encoding
@@ -244,6 +249,14 @@ class WindowTask(Task):
 def create(config: TrainingConfig, store: Store, device: torch.device) -> WindowTask:
     """The task of a run; see ``task.TaskModule``."""
     return WindowTask(config, store, device)
+
+
+def chosen_precision(config: TrainingConfig) -> PrecisionChoice | None:
+    """The precisions that the settings say, None where they are to be measured."""
+    if config.precision == "auto":
+        return None
+    rounds = config.precision if config.round_precision == "same" else config.round_precision
+    return PrecisionChoice(config.precision, rounds)
 
 
 def _training_source(
