@@ -57,6 +57,15 @@ def test_union_is_the_bounding_region_of_both(a: Region, b: Region) -> None:
     assert union.is_empty or union == b.union(a)
 
 
+@given(regions(), regions())
+def test_intersection_holds_what_both_hold(a: Region, b: Region) -> None:
+    common = a.intersection(b)
+    np.testing.assert_array_equal(painted(common), painted(a) & painted(b))
+    assert common == b.intersection(a)
+    assert a.intersection(a) == a
+    assert common.is_empty == (not (painted(a) & painted(b)).any())
+
+
 @given(regions(), st.tuples(*[st.integers(-9, 9)] * 3))
 def test_shift_moves_and_back_is_the_identity(region: Region, offset: tuple[int, ...]) -> None:
     moved = region.shift(offset)
@@ -102,10 +111,20 @@ def test_whole_and_empty() -> None:
     assert Region.whole(SHAPE) == Region((0, 0, 0), SHAPE)
     assert Region.whole(SHAPE).contains((3, 4, 5))
     assert not Region.whole(SHAPE).contains((4, 4, 5))
+    assert Region.empty(2) == Region((0, 0), (0, 0))
     assert Region.empty(2).is_empty
     assert Region.empty(2).shape == (0, 0)
 
 
 def test_regions_of_different_dimensions_do_not_mix() -> None:
-    with pytest.raises(ValueError, match="zip"):
-        Region.whole((3, 3)).union(Region.whole((3, 3, 3)))
+    flat, deep = Region.whole((3, 3)), Region.whole((3, 3, 3))
+    mixed = (
+        lambda: flat.union(deep),
+        lambda: flat.intersection(deep),
+        lambda: flat.clip((3, 3, 3)),
+        lambda: flat.shift((1, 1, 1)),
+        lambda: flat.contains((1, 1, 1)),
+    )
+    for operation in mixed:
+        with pytest.raises(ValueError, match="zip"):
+            operation()

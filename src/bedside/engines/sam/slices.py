@@ -302,7 +302,7 @@ def covered_cells(
     """Cells of the grid that a mask covers, as the public code finds them.
 
     It shrinks a map of bytes that holds the object's number, rounds to bytes again and takes all that is above 0. So a
-    cell is covered from a share of 0.5 / number: by half for the first object, by a tenth for the fifth.
+    cell is covered from a share of 0.5 / number: by half for the first object, by just over a tenth for the fifth.
 
     Args:
         mask: uint8 0/1 (y, x).
