@@ -30,7 +30,7 @@ class Budget:
     Minutes ask whether what costs more is worth it, and need an idle machine to be equal; samples are equal on any.
 
     Attributes:
-        minutes: Of training.
+        minutes: Minutes of training.
         samples: That are seen.
     """
 

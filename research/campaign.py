@@ -37,7 +37,7 @@ class Variant:
     """One run of a campaign.
 
     Attributes:
-        name: Of its folder and its row.
+        name: Name of its folder and its row.
         question: What it is to answer.
         expected: What is expected, written before it is run.
         settings: Settings of the recipe that it replaces, by dotted name.
@@ -98,11 +98,11 @@ class VariantResult:
     """What a variant came to.
 
     Attributes:
-        name: Of the variant.
-        parameters: Of its network.
+        name: Name of the variant.
+        parameters: Parameters of its network.
         steps: Steps taken.
         samples: Samples seen.
-        seconds: Of its steps.
+        seconds: Seconds of its steps.
         scores: On the held-out sets, by name.
     """
 
@@ -155,9 +155,9 @@ def run_campaign(
 
     Args:
         name: Name of a campaign, or a YAML file.
-        data: Folder of data sets (its ``train`` alone where it has one), or a packed store.
+        data: Folder of datasets (its ``train`` alone where it has one), or a packed store.
         out: Folder of the campaign; each variant has one within.
-        budget: Of each variant.
+        budget: Budget of each variant.
         only: Names of the variants to run, all by default.
         device: "auto", "cpu" or "cuda".
         threads: Threads of torch, by default torch's own choice.
@@ -193,7 +193,7 @@ def run_variants(
         store: Training store.
         out: Folder of the campaign; each variant has one within.
         device: Where to train.
-        budget: Of each variant.
+        budget: Budget of each variant.
         only: Names of the variants to run, all by default.
         report: Called with each line of the log.
 

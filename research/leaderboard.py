@@ -282,7 +282,7 @@ class Board:
     Attributes:
         notes: What a reader must know.
         training: The cells of each system's row.
-        sets: Of each validation set the cells by column: ``objects``, and each system's DSC.
+        sets: Sets of each validation set the cells by column: ``objects``, and each system's DSC.
     """
 
     notes: list[str]

@@ -59,7 +59,7 @@ def systems(
         if path is not None and path.exists() and path.is_dir() != (kind == "a folder"):
             raise InputError(f"{path}", expected=kind, got="something else")
     if write is not None:
-        # Refused now and not after the work.
+        # Rejected now and not after the work.
         replace_section(write, SECTION, None)
     machine = {**host(), "versions": versions(), "repeat": repeat}
     measure_systems(

@@ -41,7 +41,7 @@ class Row:
     Attributes:
         system: Its name.
         setting: Runtime and precision.
-        parameters: Of the whole network.
+        parameters: Parameters of the whole network.
         encoder_gmac: Thousand millions of multiplications with their additions, for an image.
         decoder_gmac: The same, for a box.
         encoder_ms: Milliseconds for an image, warm.
@@ -83,7 +83,7 @@ def system_names(asked: Sequence[str]) -> list[str]:
 
 
 def check_settings(settings: Sequence[str]) -> None:
-    """Refuse settings that cannot be measured.
+    """Reject settings that cannot be measured.
 
     Raises:
         InputError: One is unknown.
@@ -106,9 +106,9 @@ def measure_systems(
 
     Args:
         names: Systems.
-        settings: Of ``SETTINGS``.
+        settings: Settings of ``SETTINGS``.
         folder: Where figures are kept.
-        machine: What the figures depend on: machine and versions. Figures of another are refused.
+        machine: What the figures depend on: machine and versions. Figures of another are rejected.
         repeat: Measurements of which the median counts; the volume is answered once.
         report: Told what is being done.
 
@@ -136,7 +136,7 @@ class Bench:
     """A system with random weights in a folder of its own.
 
     Args:
-        name: Of the system.
+        name: Name of the system.
         folder: Where weights, cases, answers and compiled models go.
         repeat: Measurements of which the median counts.
     """

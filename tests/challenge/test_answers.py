@@ -42,7 +42,7 @@ def test_labels_do_not_overflow(filler, count, dtype):
     np.testing.assert_array_equal(np.unique(labels[labels > 0]), np.arange(1, count + 1))
 
 
-def test_too_many_or_no_boxes_are_refused(filler, volume):
+def test_too_many_or_no_boxes_are_rejected(filler, volume):
     for boxes in ((), (SMALL,) * 65_536):
         with pytest.raises(InputError):
             answer_boxes(filler, replace(volume, boxes=boxes))

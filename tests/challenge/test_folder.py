@@ -69,7 +69,7 @@ def test_seconds_come_back(tmp_path):
 
 
 @pytest.mark.parametrize("text", ["name,time\nx,1\n", "case,time\nx,fast\n", "case,time\nx,nan\n", "case,time\nx,-1\n"])
-def test_other_files_are_refused(tmp_path, text):
+def test_other_files_are_rejected(tmp_path, text):
     (tmp_path / "s.csv").write_text(text)
     with pytest.raises(FormatError):
         read_outcomes(tmp_path / "s.csv")

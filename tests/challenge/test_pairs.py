@@ -39,7 +39,7 @@ def test_images_and_labels_in_one_folder(tmp_path):
     assert single == pair
 
 
-def test_labels_of_another_place_are_refused(tmp_path):
+def test_labels_of_another_place_are_rejected(tmp_path):
     write_image(tmp_path / "x.nii.gz", Image(ARRAY, GRID))
     moved = Geometry.create(ARRAY.shape, (1, 1, 2), (5, 5, 8))
     write_mask(tmp_path / "moved.nii.gz", ARRAY.astype(np.uint8), moved)
@@ -50,7 +50,7 @@ def test_labels_of_another_place_are_refused(tmp_path):
             pair.load()
 
 
-def test_what_cannot_be_paired_is_refused(tmp_path):
+def test_what_cannot_be_paired_is_rejected(tmp_path):
     (tmp_path / "labels").mkdir()
     write_image(tmp_path / "x.nii.gz", Image(ARRAY, GRID))
     with pytest.raises(InputError, match="nothing there"):

@@ -55,6 +55,6 @@ def test_of_some_metrics_lower_values_are_better():
         (("a", "b"), {"dsc": [[np.nan], [1.0]]}),
     ],
 )
-def test_what_cannot_be_ranked_is_refused(names, scores):
+def test_what_cannot_be_ranked_is_rejected(names, scores):
     with pytest.raises(InputError):
         rank(names, scores)

@@ -1,4 +1,4 @@
-"""Competition cases made from data sets of labelled volumes."""
+"""Competition cases made from datasets of labelled volumes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from bedside.data.catalogue import find_data_sets
 
 
 def write_set(folder: Path, name: str, modality: str, labels: int) -> None:
-    """A data set of one volume with ``labels`` cubes."""
+    """A dataset of one volume with ``labels`` cubes."""
     folder = folder / name
     folder.mkdir(parents=True)
     truth = np.zeros((30, 16, 16), np.uint8)
@@ -67,7 +67,7 @@ def test_cases_carry_their_set_boxes_and_spacing(tmp_path: Path) -> None:
     assert all(box is None for box in bare.case.boxes)
 
 
-def test_images_alone_are_refused() -> None:
+def test_images_alone_are_rejected() -> None:
     with pytest.raises(InputError, match="volumes"):
         volumes_only([])
 

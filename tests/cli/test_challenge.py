@@ -100,7 +100,7 @@ def test_failed_cases_are_named_and_told_by_the_status(cli: Callable[..., Any], 
         (("in", "out", "--model", "bedsid-2d"), "bedside-2d"),
     ],
 )
-def test_bad_folders_and_models_are_refused(
+def test_bad_folders_and_models_are_rejected(
     cli: Callable[..., Any], grower: Any, tmp_path: Path, arguments: tuple[str, ...], message: str
 ) -> None:
     write_2024(tmp_path / "in")
@@ -178,7 +178,7 @@ def test_a_model_goes_through_the_rounds(cli: Callable[..., Any], grower: Any, t
         ((), "missing option '--data'"),
     ],
 )
-def test_options_that_do_not_belong_are_refused(
+def test_options_that_do_not_belong_are_rejected(
     cli: Callable[..., Any], arguments: tuple[str, ...], message: str
 ) -> None:
     status, out, err = cli("evaluate", *arguments)

@@ -22,12 +22,12 @@ def test_boxes_and_points_are_parsed() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "1,2,3", "1,2,3,4,5", "a,b,c,d", "1;2;3;4", "1,2,,4", "1,2,3,4,5,6,7"])
-def test_a_malformed_box_is_refused(text: str) -> None:
+def test_a_malformed_box_is_rejected(text: str) -> None:
     with pytest.raises(InputError, match="--box: expected x0,y0,x1,y1 or x0,y0,z0,x1,y1,z1"):
         parse_box(text, "index")
 
 
-def test_impossible_coordinates_are_refused() -> None:
+def test_impossible_coordinates_are_rejected() -> None:
     with pytest.raises(InputError, match=r"--negative-point: expected x,y or x,y,z, got '1'"):
         parse_point("1", "--negative-point", False, "index")
     for call in (lambda: parse_point("nan,1", "--point", True, "index"), lambda: parse_box("5,5,1,1", "index")):
@@ -46,7 +46,7 @@ def test_strokes_are_one_list_or_several(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "content", ["", "{", "{}", "[]", "[[]]", "3", "[1, 2]", '[["1", "2"]]', "[[1, 2, 3, 4]]", "[[1, true]]", "[" * 9999]
 )
-def test_a_file_without_strokes_is_refused_by_name(tmp_path: Path, content: str) -> None:
+def test_a_file_without_strokes_is_rejected_by_name(tmp_path: Path, content: str) -> None:
     path = tmp_path / "strokes.json"
     path.write_text(content)
     with pytest.raises(FormatError, match=r"strokes\.json"):
@@ -71,7 +71,7 @@ def test_drawn_prompts_come_from_their_files(tmp_path: Path) -> None:
     assert negative == Scribble(((1, 2), (3, 4)), positive=False)
 
 
-def test_a_mask_on_another_grid_is_refused_by_name(tmp_path: Path) -> None:
+def test_a_mask_on_another_grid_is_rejected_by_name(tmp_path: Path) -> None:
     image = Image.from_array(np.zeros((3, 6, 8), np.uint8), (1.0, 1.0, 2.0))
     path = tmp_path / "start.nii"
     write_mask(path, np.ones((3, 6, 8), np.uint8), Geometry.create((3, 6, 8), (1.0, 1.0, 3.0)))
@@ -85,7 +85,7 @@ def test_a_mask_on_another_grid_is_refused_by_name(tmp_path: Path) -> None:
         PromptFlags(scribbles=[path]).drawn(image)
 
 
-def test_a_lasso_of_two_vertices_is_refused_by_name(tmp_path: Path) -> None:
+def test_a_lasso_of_two_vertices_is_rejected_by_name(tmp_path: Path) -> None:
     path = tmp_path / "lasso.json"
     path.write_text(json.dumps([[0, 0], [5, 5]]))
     with pytest.raises(BedsideError, match=r"lasso\.json.*at least 3 points"):

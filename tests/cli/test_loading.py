@@ -68,7 +68,7 @@ def test_boxes_lie_on_one_slice(
     assert output.exists() == (status == 0)
 
 
-def test_a_flat_image_is_refused(cli: Callable[..., Any], imported: Path, picture: Path, tmp_path: Path) -> None:
+def test_a_flat_image_is_rejected(cli: Callable[..., Any], imported: Path, picture: Path, tmp_path: Path) -> None:
     found = cli("segment", picture, "-o", tmp_path / "mask.png", "--model", "nninteractive", "--point", "5,5")
     assert found.status == 2
     assert "'nninteractive': expected a volume, got 2 axes; use bedside-2d" in found.err
@@ -104,7 +104,7 @@ def test_a_variant_changes_how_windows_are_chosen() -> None:
         ("bedside-4d:refine_limit=1", "bedside-4d"),
     ],
 )
-def test_a_variant_that_cannot_be_is_refused(text: str, message: str) -> None:
+def test_a_variant_that_cannot_be_is_rejected(text: str, message: str) -> None:
     with pytest.raises(InputError, match=message):
         read_variant(text)
 

@@ -172,7 +172,7 @@ def test_bad_input_is_one_line_and_leaves_the_older_output(
     assert grower.calls == []
 
 
-def test_outputs_that_cannot_be_written_are_refused_before_anything_is_read(
+def test_outputs_that_cannot_be_written_are_rejected_before_anything_is_read(
     cli: Cli, grower: Any, picture: Path, tmp_path: Path
 ) -> None:
     file = tmp_path / "file"
@@ -197,7 +197,7 @@ def test_outputs_that_cannot_be_written_are_refused_before_anything_is_read(
     assert picture.read_bytes() == content
 
 
-def test_a_format_without_a_third_axis_is_refused_before_the_model_is_loaded(
+def test_a_format_without_a_third_axis_is_rejected_before_the_model_is_loaded(
     cli: Cli, grower: Any, scan: Path, tmp_path: Path
 ) -> None:
     status, _, err = cli("segment", scan, "-o", tmp_path / "mask.png", "--point", "8,7,6")
@@ -216,7 +216,7 @@ def test_a_missing_or_damaged_image_is_named(cli: Cli, grower: Any, tmp_path: Pa
     assert not (tmp_path / "mask.png").exists()
 
 
-def test_a_journal_of_another_image_is_refused(
+def test_a_journal_of_another_image_is_rejected(
     cli: Cli, grower: Any, picture: Path, squares: NDArray[np.uint8], tmp_path: Path
 ) -> None:
     session = Session(squares + 1, segmenter=type(grower)())

@@ -90,8 +90,8 @@ def picture(tmp_path: Path) -> Path:
     return path
 
 
-def refused(*arguments: str | Path, **environment: str) -> str:
-    """The line that the command refuses to start with."""
+def rejected(*arguments: str | Path, **environment: str) -> str:
+    """The line that the command rejects to start with."""
     command = [sys.executable, "-m", "bedside.cli.main", "ui", "--no-browser", *map(str, arguments)]
     ended = subprocess.run(
         command, env={**os.environ, **environment}, capture_output=True, text=True, timeout=60, check=False
@@ -177,11 +177,11 @@ def test_a_folder_becomes_the_worklist(start: Callable[..., Started], picture: P
     assert [i["name"] for i in found["items"]] == ["squares.png"]
 
 
-def test_a_second_process_on_the_same_workspace_is_refused_by_name(
+def test_a_second_process_on_the_same_workspace_is_rejected_by_name(
     start: Callable[..., Started], tmp_path: Path
 ) -> None:
     first = start()
-    line = refused("--workspace", tmp_path / "w.sqlite")
+    line = rejected("--workspace", tmp_path / "w.sqlite")
     assert f"in use: expected one process at a time, got process {first.process.pid}, at {first.url}" in line
     assert "--workspace" in line
     assert first.ok("GET", "/api/state")["version"]
@@ -193,19 +193,19 @@ def test_a_port_in_use(start: Callable[..., Started], tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         workspace = tmp_path / "other.sqlite"
-        assert f"--port {port}: expected a free port" in refused("--port", str(port), "--workspace", workspace)
+        assert f"--port {port}: expected a free port" in rejected("--port", str(port), "--workspace", workspace)
     named = start("--port", str(port))
     assert named.port == port
 
 
-def test_what_cannot_be_started_is_refused_in_one_line(tmp_path: Path) -> None:
+def test_what_cannot_be_started_is_rejected_in_one_line(tmp_path: Path) -> None:
     workspace = {"BEDSIDE_WORKSPACE": str(tmp_path / "w.sqlite")}
-    assert "nothing there" in refused(tmp_path / "missing.nii.gz", **workspace)
-    assert "did you mean 'bedside-2d'" in refused("--model", "bedside-2", **workspace)
-    assert "for this machine" in refused("--host", "0.0.0.0", **workspace)
-    assert "--port" in refused("--port", "70000", **workspace)
+    assert "nothing there" in rejected(tmp_path / "missing.nii.gz", **workspace)
+    assert "did you mean 'bedside-2d'" in rejected("--model", "bedside-2", **workspace)
+    assert "for this machine" in rejected("--host", "0.0.0.0", **workspace)
+    assert "--port" in rejected("--port", "70000", **workspace)
     (tmp_path / "notes.txt").write_text("no database" * 1000)
-    assert "expected a workspace" in refused("--workspace", tmp_path / "notes.txt")
+    assert "expected a workspace" in rejected("--workspace", tmp_path / "notes.txt")
 
 
 def test_the_browser_is_opened_at_the_address_that_lets_in(start: Callable[..., Started], tmp_path: Path) -> None:

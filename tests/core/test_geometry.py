@@ -1,4 +1,4 @@
-"""Geometry: index and world are inverse in every orientation, and unusable grids are refused."""
+"""Geometry: index and world are inverse in every orientation, and unusable grids are rejected."""
 
 from __future__ import annotations
 
@@ -164,6 +164,6 @@ def test_to_dict_is_json_and_holds_all(geometry: Geometry) -> None:
         ({"shape": (3, 4, 5), "direction": np.zeros((3, 3))}, "gantry-tilted"),
     ],
 )
-def test_unusable_grids_are_refused(parts: dict[str, Any], message: str) -> None:
+def test_unusable_grids_are_rejected(parts: dict[str, Any], message: str) -> None:
     with pytest.raises(GeometryError, match=message):
         Geometry.create(**parts)

@@ -39,13 +39,13 @@ def test_every_real_dtype_is_taken(dtype: type) -> None:
 
 
 @pytest.mark.parametrize("dtype", [np.complex64, "U3", "datetime64[s]", object])
-def test_other_dtypes_are_refused(dtype: object) -> None:
+def test_other_dtypes_are_rejected(dtype: object) -> None:
     with pytest.raises(FormatError, match="real numbers"):
         Image.from_array(np.zeros((2, 2), dtype))  # type: ignore[call-overload]
 
 
 @pytest.mark.parametrize("shape", [(), (5,), (3,), (2, 2, 2, 2), (2, 2, 2, 3), (0, 4)])
-def test_other_shapes_are_refused_by_one_of_our_errors(shape: tuple[int, ...]) -> None:
+def test_other_shapes_are_rejected_by_one_of_our_errors(shape: tuple[int, ...]) -> None:
     with pytest.raises(BedsideError):
         Image.from_array(np.zeros(shape))
 
@@ -59,7 +59,7 @@ def test_other_shapes_are_refused_by_one_of_our_errors(shape: tuple[int, ...]) -
         ((4, 5, 6, 3), (4, 5, 6), "grey volume"),
     ],
 )
-def test_an_array_off_its_grid_is_refused(
+def test_an_array_off_its_grid_is_rejected(
     array_shape: tuple[int, ...], grid_shape: tuple[int, ...], message: str
 ) -> None:
     with pytest.raises(FormatError, match=message):

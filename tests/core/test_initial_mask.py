@@ -51,7 +51,7 @@ def test_masks_written_without_a_box_are_read() -> None:
 @pytest.mark.parametrize(
     "box", [[[0, 0], [9, 2]], [[-1, 0], [1, 2]], [[2, 0], [1, 2]], [[0], [2]], [[0, 0, 0], [1, 1, 1]]]
 )
-def test_a_box_outside_the_image_is_refused(box: Any) -> None:
+def test_a_box_outside_the_image_is_rejected(box: Any) -> None:
     mask = np.zeros((3, 4), bool)
     mask[1, 1] = True
     with pytest.raises((PromptError, ValueError)):

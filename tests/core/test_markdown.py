@@ -45,7 +45,7 @@ def test_a_section_is_replaced_and_the_rest_stays(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "content", ["", "<!-- speed: x -->", "<!-- end of speed -->\n<!-- speed: x -->\n", PAGE + PAGE, PAGE[:-20]]
 )
-def test_a_page_without_the_section_is_refused_and_left(tmp_path: Path, content: str) -> None:
+def test_a_page_without_the_section_is_rejected_and_left(tmp_path: Path, content: str) -> None:
     page = tmp_path / "page.md"
     page.write_text(content)
     with pytest.raises(InputError, match=r"expected the lines '<!-- speed: \.\.\. -->'"):
@@ -53,6 +53,6 @@ def test_a_page_without_the_section_is_refused_and_left(tmp_path: Path, content:
     assert page.read_text() == content
 
 
-def test_a_missing_page_is_refused(tmp_path: Path) -> None:
+def test_a_missing_page_is_rejected(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no such file"):
         replace_section(tmp_path / "none.md", "speed", "new")

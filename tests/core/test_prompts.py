@@ -1,4 +1,4 @@
-"""Prompts: written and read back alike, placed in the image, refused by name."""
+"""Prompts: written and read back alike, placed in the image, rejected by name."""
 
 from __future__ import annotations
 
@@ -135,20 +135,20 @@ def test_fields_left_out_take_their_defaults(kind: str) -> None:
         ({"kind": "mask", "shape": [2, 2], "bits": ""}, "mask prompt"),
     ],
 )
-def test_damaged_records_are_refused(data: Any, message: str) -> None:
+def test_damaged_records_are_rejected(data: Any, message: str) -> None:
     with pytest.raises(PromptError, match=message):
         prompt_from_dict(data)
 
 
 @pytest.mark.parametrize("shape", [[4, 5], [3, 4, 5], [-3, 4], [0, 4]])
-def test_a_mask_of_another_size_than_its_bits_is_refused(shape: list[int]) -> None:
+def test_a_mask_of_another_size_than_its_bits_is_rejected(shape: list[int]) -> None:
     data = InitialMask(np.ones((3, 4), bool)).to_dict()
     with pytest.raises(PromptError, match="bits of a mask"):
         prompt_from_dict({**data, "shape": shape})
 
 
 @pytest.mark.parametrize("kind", [k for k in PROMPT_KINDS if k != "mask"])
-def test_an_unknown_frame_is_refused_on_construction(kind: str) -> None:
+def test_an_unknown_frame_is_rejected_on_construction(kind: str) -> None:
     prompt = example(kind)
     values = {name: value for name, value in prompt.to_dict().items() if name != "kind"}
     with pytest.raises(PromptError, match="index or world"):
@@ -238,7 +238,7 @@ def test_a_prompt_inside_is_placed_as_it_is(kind: str, n: int) -> None:
 
 @pytest.mark.parametrize("kind", PROMPT_KINDS)
 @pytest.mark.parametrize("n", [2, 3])
-def test_another_number_of_dimensions_is_refused_by_name(kind: str, n: int) -> None:
+def test_another_number_of_dimensions_is_rejected_by_name(kind: str, n: int) -> None:
     geometry = Geometry.create(SHAPE[-n:])
     with pytest.raises(PromptError, match=rf"^{kind}: expected {n} coordinates .*got {5 - n}"):
         place_prompt(example(kind, 5 - n), geometry)
@@ -246,7 +246,7 @@ def test_another_number_of_dimensions_is_refused_by_name(kind: str, n: int) -> N
 
 @pytest.mark.parametrize("kind", [k for k in PROMPT_KINDS if k != "mask"])
 @pytest.mark.parametrize("offset", [-20, 20])
-def test_a_prompt_wholly_outside_is_refused_by_name(kind: str, offset: float) -> None:
+def test_a_prompt_wholly_outside_is_rejected_by_name(kind: str, offset: float) -> None:
     with pytest.raises(PromptError, match=f"^{kind} lies outside the image on axis x.*index or world"):
         place_prompt(example(kind, 3, offset), Geometry.create(SHAPE))
 
@@ -286,6 +286,6 @@ def test_a_prompt_that_touches_the_image_is_taken(prompt: Prompt) -> None:
     assert place_prompt(prompt, Geometry.create(SHAPE)) == prompt
 
 
-def test_a_mask_of_another_shape_is_refused() -> None:
+def test_a_mask_of_another_shape_is_rejected() -> None:
     with pytest.raises(PromptError, match=r"image's shape \(6, 7, 8\), got \(6, 7, 9\)"):
         place_prompt(InitialMask(np.ones((6, 7, 9), bool)), Geometry.create(SHAPE))

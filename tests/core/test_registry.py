@@ -1,4 +1,4 @@
-"""The registry: found by import, unique names, helpful refusals."""
+"""The registry: found by import, unique names, helpful rejections."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_a_name_is_taken_once() -> None:
     assert registry.get("nifti") == 1
 
 
-def test_an_unknown_name_is_refused_with_the_choices_and_the_nearest() -> None:
+def test_an_unknown_name_is_rejected_with_the_choices_and_the_nearest() -> None:
     with pytest.raises(InputError, match=r"unknown reader: expected one of dicom, nifti, nrrd, got 'nfti'.*'nifti'\?"):
         filled().get("nfti")
 

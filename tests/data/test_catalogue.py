@@ -89,7 +89,7 @@ def test_sets_are_selected_by_name_in_their_order(tmp_path):
         select_data_sets(sets, ["d"])
 
 
-def test_what_is_no_data_folder_is_refused(tmp_path):
+def test_what_is_no_data_folder_is_rejected(tmp_path):
     with pytest.raises(InputError, match="existing folder"):
         find_data_sets(tmp_path / "missing")
     with pytest.raises(InputError, match="none in"):
@@ -99,20 +99,20 @@ def test_what_is_no_data_folder_is_refused(tmp_path):
 @pytest.mark.parametrize(
     "card", [{"dim": "4d"}, {"label_kind": "other"}, {"structures": None}, {"structures": {"one": "liver"}}]
 )
-def test_a_set_that_makes_no_sense_is_refused_by_its_file(tmp_path, card):
+def test_a_set_that_makes_no_sense_is_rejected_by_its_file(tmp_path, card):
     write_case(write_set(tmp_path, "one", **card), "a")
     with pytest.raises(FormatError, match=r"set\.json"):
         find_data_sets(tmp_path)
 
 
-def test_broken_json_is_refused(tmp_path):
+def test_broken_json_is_rejected(tmp_path):
     folder = write_set(tmp_path, "one")
     (folder / "set.json").write_text("{")
     with pytest.raises(FormatError, match=r"set\.json"):
         find_data_sets(tmp_path)
 
 
-def test_missing_labels_and_missing_cases_are_refused(tmp_path):
+def test_missing_labels_and_missing_cases_are_rejected(tmp_path):
     folder = write_set(tmp_path, "one")
     with pytest.raises(FormatError, match="none"):
         find_data_sets(tmp_path)
@@ -122,7 +122,7 @@ def test_missing_labels_and_missing_cases_are_refused(tmp_path):
         find_data_sets(tmp_path)
 
 
-def test_labels_of_another_shape_are_refused(tmp_path):
+def test_labels_of_another_shape_are_rejected(tmp_path):
     folder = write_set(tmp_path, "one")
     write_case(folder, "a")
     Picture.fromarray(np.zeros((5, 8), np.uint8)).save(folder / "a.labels.png")

@@ -80,7 +80,7 @@ def test_no_store(tmp_path: Path) -> None:
     ("header", "got"),
     [({"version": FORMAT_VERSION + 1}, f"got {FORMAT_VERSION + 1}"), ({"format": "else"}, "a training store")],
 )
-def test_another_version_or_format_is_refused(tmp_path: Path, header: dict[str, object], got: str) -> None:
+def test_another_version_or_format_is_rejected(tmp_path: Path, header: dict[str, object], got: str) -> None:
     whole = {"format": "bedside-store", "version": FORMAT_VERSION, "items": [], **header}
     with zipfile.ZipFile(tmp_path / "part-000.npz", "w") as archive:
         archive.writestr("header.json", json.dumps(whole))
@@ -89,7 +89,7 @@ def test_another_version_or_format_is_refused(tmp_path: Path, header: dict[str, 
 
 
 @pytest.mark.parametrize("kind", ["empty", "short", "foreign", "changed"])
-def test_damaged_parts_are_refused(tmp_path: Path, kind: str) -> None:
+def test_damaged_parts_are_rejected(tmp_path: Path, kind: str) -> None:
     path = write_store(tmp_path, ITEMS)[0]
     content = path.read_bytes()
     if kind == "foreign":

@@ -195,6 +195,6 @@ def test_a_window_holds_its_prompt(low: tuple[int, ...], extent: tuple[int, ...]
 
 
 @pytest.mark.parametrize("numbers", [{"zoom_limit": 0.5}, {"zoom_factor": 1.0}])
-def test_impossible_numbers_are_refused(numbers: dict[str, float]) -> None:
+def test_impossible_numbers_are_rejected(numbers: dict[str, float]) -> None:
     with pytest.raises(InputError, match="autozoom"):
         AutoZoom(**numbers)

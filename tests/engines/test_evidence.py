@@ -60,6 +60,6 @@ def test_an_area_on_one_slice_is_flat_until_a_mask_tells_its_depth() -> None:
 
 
 @pytest.mark.parametrize("name", ["flat_zoom", "object_zoom", "grow_factor", "search_ratio"])
-def test_a_policy_that_would_never_end_is_refused(name: str) -> None:
+def test_a_policy_that_would_never_end_is_rejected(name: str) -> None:
     with pytest.raises(InputError, match="above 1"):
         WindowPolicy(**{name: 1.0})  # type: ignore[arg-type]

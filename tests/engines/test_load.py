@@ -1,4 +1,4 @@
-"""From a model's name to a segmenter: choices that are refused, and what a loaded one knows of itself."""
+"""From a model's name to a segmenter: choices that are rejected, and what a loaded one knows of itself."""
 
 from __future__ import annotations
 
@@ -42,14 +42,14 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> WeightsFiles:
         ({"name": "bedside-4d"}, "model.*'bedside-4d'"),
     ],
 )
-def test_unknown_choices_are_refused_with_those_there_are(
+def test_unknown_choices_are_rejected_with_those_there_are(
     choice: dict[str, str], message: str, weights: WeightsFiles
 ) -> None:
     with pytest.raises(InputError, match=message):
         load_segmenter(**choice, weights=weights)  # type: ignore[arg-type]
 
 
-def test_missing_weights_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_weights_are_rejected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(store.FOLDER_VARIABLE, str(tmp_path))
     monkeypatch.setattr(store, "BUNDLED", tmp_path)
     with pytest.raises(WeightsError, match="weights of 'bedside-2d'"):
@@ -125,7 +125,7 @@ def test_a_strategy_is_chosen_by_its_name(weights: WeightsFiles) -> None:
         load_segmenter(weights=weights, window="zoom")
 
 
-def test_damaged_tensors_are_refused_by_their_checksum(weights: WeightsFiles, tmp_path: Path) -> None:
+def test_damaged_tensors_are_rejected_by_their_checksum(weights: WeightsFiles, tmp_path: Path) -> None:
     copies = WeightsFiles.in_folder(weights.name, tmp_path)
     for source, target in (
         (weights.graph, copies.graph),

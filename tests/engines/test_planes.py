@@ -159,7 +159,7 @@ def test_an_image_after_a_volume_and_back(plane_segmenter: Make) -> None:
         [InitialMask(np.ones((9, 50, 61), bool))],
     ],
 )
-def test_unusable_prompts_are_refused(plane_segmenter: Make, prompts: list[Prompt]) -> None:
+def test_unusable_prompts_are_rejected(plane_segmenter: Make, prompts: list[Prompt]) -> None:
     segmenter = plane_segmenter("boxed")
     segmenter.set_image(volume())
     with pytest.raises(PromptError) as error:

@@ -1,4 +1,4 @@
-"""Small data sets on disk and segmenters whose answers are known."""
+"""Small datasets on disk and segmenters whose answers are known."""
 
 from __future__ import annotations
 

@@ -106,7 +106,7 @@ def test_flat_images_and_boxes_at_the_border_do_no_harm(name):
         assert np.isfinite(prediction.logits).all()
 
 
-def test_prompts_that_cannot_be_taken_are_refused(name):
+def test_prompts_that_cannot_be_taken_are_rejected(name):
     with pytest.raises(PromptError):
         BASELINES.get(name)().predict([BOX])
     for prompts in ([], [Lasso(((1, 1), (9, 1), (5, 9)))], [Point((500, 1))]):

@@ -65,6 +65,6 @@ def test_within_places_the_mask():
     assert placed.sum() == 4
 
 
-def test_a_selection_of_nothing_is_refused():
+def test_a_selection_of_nothing_is_rejected():
     with pytest.raises(InputError):
         ObjectSelection(limit=0)

@@ -78,7 +78,7 @@ def test_results_do_not_depend_on_who_else_takes_part(data, evaluation):
     assert [o.curve("nsd") for o in alone.objects] == [o.curve("nsd") for o in together]
 
 
-def test_what_cannot_be_evaluated_is_refused(data):
+def test_what_cannot_be_evaluated_is_rejected(data):
     sets = find_data_sets(data)
     flat = Entry("flat", "model", DiscSegmenter(dimensions=(2,)))
     with pytest.raises(InputError, match="dimensions"):

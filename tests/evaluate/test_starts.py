@@ -111,7 +111,7 @@ def test_an_image_is_set_once_for_all_starts(data):
     assert segmenter.images == 3 + 2
 
 
-def test_a_start_that_nobody_takes_is_left_out_and_a_candidate_without_any_is_refused(data):
+def test_a_start_that_nobody_takes_is_left_out_and_a_candidate_without_any_is_rejected(data):
     assert [e.start for e in run(data, ("box", "lasso"))] == ["box"]
     sets, entry = find_data_sets(data), Entry("disc", "model", DiscSegmenter())
     protocols = [ClicksProtocol("lasso"), ClicksProtocol("mask")]

@@ -89,9 +89,9 @@ class _Malicious:
         return os.system, ("exit 1",)
 
 
-def test_code_in_an_archive_is_refused(tmp_path: Path) -> None:
+def test_code_in_an_archive_is_rejected(tmp_path: Path) -> None:
     np.savez(tmp_path / "m.npz", imgs=VOLUME, boxes=np.array([_Malicious()], dtype=object))
-    with pytest.raises(FormatError, match="refused for safety"):
+    with pytest.raises(FormatError, match="rejected for safety"):
         read_case(tmp_path / "m.npz")
 
 
@@ -115,7 +115,7 @@ def test_objects_pickled_under_old_names_are_read(tmp_path: Path) -> None:
         ({"imgs": VOLUME, "gts": VOLUME[:2]}, "'gts': expected the image's shape"),
     ],
 )
-def test_unusable_cases_are_refused_by_name(tmp_path: Path, members: dict[str, Any], message: str) -> None:
+def test_unusable_cases_are_rejected_by_name(tmp_path: Path, members: dict[str, Any], message: str) -> None:
     np.savez(tmp_path / "c.npz", **members)
     with pytest.raises(FormatError, match=message):
         read_case(tmp_path / "c.npz")

@@ -1,4 +1,4 @@
-"""DICOM: ordering, choosing, and refusing by name; single pictures; codes."""
+"""DICOM: ordering, choosing, and rejecting by name; single pictures; codes."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def test_several_volumes_at_the_same_positions_need_a_choice(tmp_path: Path, wri
     np.testing.assert_array_equal(io.read_image(tmp_path, volume=1).array[:, 0, 0], 600 + 100 * np.arange(6))
 
 
-def test_irregular_slices_are_refused_by_name(tmp_path: Path, write_series: WriteSeries) -> None:
+def test_irregular_slices_are_rejected_by_name(tmp_path: Path, write_series: WriteSeries) -> None:
     write_series(tmp_path, [*AXIAL, (-10, -20, -26.2)])
     with pytest.raises(FormatError, match=r"irregular slices: expected 2\.5"):
         io.read_image(tmp_path)
@@ -99,14 +99,14 @@ def test_rounded_positions_are_no_irregularity(tmp_path: Path, write_series: Wri
     np.testing.assert_allclose(io.read_image(tmp_path).geometry.spacing[2], 1.3333, atol=2e-3)
 
 
-def test_gantry_tilt_is_refused_by_name(tmp_path: Path, write_series: WriteSeries) -> None:
+def test_gantry_tilt_is_rejected_by_name(tmp_path: Path, write_series: WriteSeries) -> None:
     shift = np.tan(np.radians(12)) * 2.5
     write_series(tmp_path, [(x, y + shift * i, z) for i, (x, y, z) in enumerate(AXIAL)])
     with pytest.raises(FormatError, match=r"gantry tilt: .*12\.00°"):
         io.read_image(tmp_path)
 
 
-def test_slice_displaced_sideways_is_refused(tmp_path: Path, write_series: WriteSeries) -> None:
+def test_slice_displaced_sideways_is_rejected(tmp_path: Path, write_series: WriteSeries) -> None:
     write_series(tmp_path, [(x + 4 * (i == 3), y, z) for i, (x, y, z) in enumerate(AXIAL)])
     with pytest.raises(FormatError, match=r"displaced sideways: got 4\.00 mm at 7\.50 mm"):
         io.read_image(tmp_path)
@@ -152,7 +152,7 @@ def test_series_is_chosen_by_uid_number_or_description(two_series: Path, choice:
     assert image.metadata["series_uid"] == "1.2.41"
 
 
-def test_unknown_series_is_refused_with_the_list(two_series: Path) -> None:
+def test_unknown_series_is_rejected_with_the_list(two_series: Path) -> None:
     with pytest.raises(FormatError, match=r"no series 'T3': expected one of: 3 'T1 axial'"):
         io.read_image(two_series, series="T3")
 

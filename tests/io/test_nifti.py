@@ -67,7 +67,7 @@ def test_trailing_axis_of_one_is_no_choice(tmp_path: Path) -> None:
     np.testing.assert_array_equal(io.read_image(path).array, DATA.T)
 
 
-def test_sheared_affine_is_refused_by_name(tmp_path: Path) -> None:
+def test_sheared_affine_is_rejected_by_name(tmp_path: Path) -> None:
     affine = np.eye(4)
     affine[0, 2] = 0.2
     file = nib.Nifti1Image(DATA, affine)
@@ -125,7 +125,7 @@ def test_sagittal_plane_keeps_its_place_as_a_volume_of_one_slice(tmp_path: Path)
     np.testing.assert_allclose(image.geometry.index_to_world([1, 2, 0]), [-7, -9, 11])
 
 
-def test_colour_is_refused_by_name(tmp_path: Path) -> None:
+def test_colour_is_rejected_by_name(tmp_path: Path) -> None:
     rgb = np.zeros((5, 4, 3), dtype=[("R", "u1"), ("G", "u1"), ("B", "u1")])
     with pytest.raises(FormatError, match="colour"):
         io.read_image(_save(tmp_path / "c.nii", nib.Nifti1Image(rgb, np.eye(4))))

@@ -84,7 +84,7 @@ def test_bilevel(tmp_path: Path) -> None:
     np.testing.assert_array_equal(io.read_mask(tmp_path / "b.png").array, GREY > 100)
 
 
-def test_mask_of_equal_channels_is_one_channel_and_colours_are_refused(tmp_path: Path) -> None:
+def test_mask_of_equal_channels_is_one_channel_and_colours_are_rejected(tmp_path: Path) -> None:
     PIL.Image.fromarray(np.repeat(GREY[..., None], 3, axis=-1)).save(tmp_path / "e.png")
     np.testing.assert_array_equal(io.read_mask(tmp_path / "e.png").array, GREY)
     PIL.Image.fromarray(RGB).save(tmp_path / "c.png")
@@ -117,7 +117,7 @@ def test_labels_of_one_and_two_bytes(tmp_path: Path) -> None:
         assert again.dtype == (np.uint16 if labels.max() > 255 else np.uint8)
 
 
-def test_png_refuses_what_it_cannot_hold(tmp_path: Path) -> None:
+def test_png_rejects_what_it_cannot_hold(tmp_path: Path) -> None:
     with pytest.raises(FormatError, match=r"PNG cannot hold 3 axes; use one of .*\.nii\.gz"):
         io.write_mask(tmp_path / "m.png", np.zeros((2, 4, 5), np.uint8), Geometry.create((2, 4, 5)))
     with pytest.raises(FormatError, match="float32"):

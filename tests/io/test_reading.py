@@ -75,7 +75,7 @@ def test_volume_beyond_the_only_one(tmp_path: Path, capfd: pytest.CaptureFixture
     np.testing.assert_array_equal(io.read_mask(path, volume=0).array, NOISE)
 
 
-def test_masks_of_fractions_or_negative_values_are_refused(tmp_path: Path) -> None:
+def test_masks_of_fractions_or_negative_values_are_rejected(tmp_path: Path) -> None:
     geometry = Geometry.create((2, 2, 2), (1, 1, 1))
     for values, message in ((0.5, "fractions"), (-1.0, "-1 to 0"), (70000.0, "0 to 70000"), (np.nan, "fractions")):
         array = np.zeros((2, 2, 2), np.float32)

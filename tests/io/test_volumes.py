@@ -216,7 +216,7 @@ def test_nrrd_in_ras_is_turned_to_lps(tmp_path: Path) -> None:
     np.testing.assert_allclose(geometry.index_to_world([1, 1, 1]), [-12, -23, 34])
 
 
-def test_sheared_nrrd_is_refused_by_name(tmp_path: Path) -> None:
+def test_sheared_nrrd_is_rejected_by_name(tmp_path: Path) -> None:
     header = (
         b"NRRD0004\ntype: uint8\ndimension: 3\nspace: left-posterior-superior\nsizes: 5 4 3\n"
         b"space directions: (1,0,0) (0.2,1,0) (0,0,1)\nspace origin: (0,0,0)\nencoding: raw\n\n"

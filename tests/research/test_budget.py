@@ -46,6 +46,6 @@ def test_samples_are_steps_of_a_batch(store: Store, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "unusable", [{}, {"minutes": 1.0, "samples": 5}, {"minutes": 0.0}, {"samples": 0}, {"minutes": math.nan}]
 )
-def test_unusable_budgets_are_refused(unusable: dict[str, float]) -> None:
+def test_unusable_budgets_are_rejected(unusable: dict[str, float]) -> None:
     with pytest.raises(InputError, match="budget of a campaign"):
         Budget(**unusable)  # type: ignore[arg-type]

@@ -107,7 +107,7 @@ def test_a_variant_that_was_stopped_goes_on(store: Store, tmp_path: Path, steps:
     assert parts[0].scores == whole[0].scores
 
 
-def test_what_cannot_be_run_is_refused_before_anything_is(store: Store, tmp_path: Path, steps: list[Budget]) -> None:
+def test_what_cannot_be_run_is_rejected_before_anything_is(store: Store, tmp_path: Path, steps: list[Budget]) -> None:
     with pytest.raises(InputError, match="unknown training setting"):
         run_variants(tiny(Variant("a"), Variant("b", settings={"stepz": 3})), store, tmp_path, CPU, Budget(minutes=1))
     with pytest.raises(InputError, match="expected one of a, got 'c'"):

@@ -81,7 +81,7 @@ def test_bf16_is_close(
     assert ((logits > 0) == (reference > 0)).mean() > 0.95
 
 
-def test_onnxruntime_refuses_bf16_by_name(exported: WeightsFiles) -> None:
+def test_onnxruntime_rejects_bf16_by_name(exported: WeightsFiles) -> None:
     with pytest.raises(BackendError, match="bf16"):
         backends.get("onnxruntime").load(exported, shape=SHAPE, precision="bf16")
 
@@ -169,7 +169,7 @@ def test_damaged_tensors_are_one_line_in_torch(spoil: Callable[[WeightsFiles], N
     assert weights.tensors.name in str(error.value)
 
 
-def test_tensors_of_another_network_are_refused_by_torch(weights: WeightsFiles) -> None:
+def test_tensors_of_another_network_are_rejected_by_torch(weights: WeightsFiles) -> None:
     numpy_files = pytest.importorskip("safetensors.numpy")
     numpy_files.save_file({"stem.weight": np.zeros((3, 3), np.float16)}, weights.tensors)
     with pytest.raises(BackendError, match="does not fit 'bedside-2d'"):

@@ -1,4 +1,4 @@
-"""Which runtime is taken, and which is refused."""
+"""Which runtime is taken, and which is rejected."""
 
 from __future__ import annotations
 
@@ -56,12 +56,12 @@ def test_a_runtime_is_taken_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
     assert choose_backend("torch", "cuda").name == "torch"
 
 
-def test_an_unknown_runtime_is_refused_with_the_names_there_are() -> None:
+def test_an_unknown_runtime_is_rejected_with_the_names_there_are() -> None:
     with pytest.raises(InputError, match=r"openvino.*got 'openvin'.*did you mean 'openvino'"):
         choose_backend("openvin")
 
 
-def test_a_missing_runtime_is_refused_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_runtime_is_rejected_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
     install(monkeypatch, openvino=CPU)
     with pytest.raises(DependencyError, match=r"'onnxruntime' is not installed.*pip install onnxruntime"):
         choose_backend("onnxruntime")
@@ -73,7 +73,7 @@ def test_no_runtime_at_all_says_what_to_install(monkeypatch: pytest.MonkeyPatch)
         choose_backend()
 
 
-def test_a_missing_device_is_refused_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_device_is_rejected_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
     install(monkeypatch, openvino=CPU, torch=CPU)
     with pytest.raises(BackendError, match=r"runtime 'openvino' on device 'cuda'"):
         choose_backend("openvino", "cuda")

@@ -114,8 +114,8 @@ class Running:
         assert answer.is_success, (answer.status_code, answer.text)
         return answer.json() if answer.content else None
 
-    def refused(self, method: str, path: str, status: int, body: Any = None) -> Any:
-        """The problem of an answer that must be a refusal."""
+    def rejected(self, method: str, path: str, status: int, body: Any = None) -> Any:
+        """The problem of an answer that must be a rejection."""
         answer = self.client.request(method, path, json=body)
         assert answer.status_code == status, (answer.status_code, answer.text)
         problem = answer.json()

@@ -54,18 +54,18 @@ def test_a_brush_may_begin_an_object(start: Start, picture: Path, tools: Any) ->
         ({"start": [0, 0], "stop": [2, 2]}, np.ones((9, 9))),
     ],
 )
-def test_brushes_that_do_not_fit_are_refused(start: Start, picture: Path, box: Any, painted: Any, tools: Any) -> None:
+def test_brushes_that_do_not_fit_are_rejected(start: Start, picture: Path, box: Any, painted: Any, tools: Any) -> None:
     server = start()
     image = server.open(picture)["image"]
-    problem = server.refused("POST", f"/api/images/{image}/brush", 400, {"box": box, "bits": tools.bits(painted)})
+    problem = server.rejected("POST", f"/api/images/{image}/brush", 400, {"box": box, "bits": tools.bits(painted)})
     assert "brush" in problem["what"]
     assert server.ok("GET", f"/api/images/{image}/objects")["objects"] == []
 
 
-def test_brushes_that_are_no_bits_are_refused(start: Start, picture: Path) -> None:
+def test_brushes_that_are_no_bits_are_rejected(start: Start, picture: Path) -> None:
     server = start()
     image = server.open(picture)["image"]
     box = {"start": [0, 0], "stop": [2, 2]}
     bomb = base64.b64encode(zlib.compress(bytes(10**7))).decode()
     for text in ("!", base64.b64encode(b"not deflated").decode(), "", bomb):
-        server.refused("POST", f"/api/images/{image}/brush", 400, {"box": box, "bits": text})
+        server.rejected("POST", f"/api/images/{image}/brush", 400, {"box": box, "bits": text})

@@ -58,7 +58,7 @@ def test_each_series_of_a_folder_is_an_image(start: Start, tmp_path: Path, write
     assert [i["name"] for i in items] == ["study: thin", "study: thick"]
     shapes = [server.ok("POST", f"/api/worklist/{i['item']}/open")["shape"] for i in items]
     assert shapes == [[3, 4, 5], [2, 4, 5]]
-    problem = server.refused("POST", "/api/images", 400, {"path": str(tmp_path / "study")})
+    problem = server.rejected("POST", "/api/images", 400, {"path": str(tmp_path / "study")})
     assert "holds 2 series" in problem["message"]
     one = server.ok("POST", "/api/images", {"path": str(tmp_path / "study"), "series": "2"})
     assert one["shape"] == [2, 4, 5]
@@ -106,7 +106,7 @@ def test_the_volumes_of_a_series_are_put_on_the_worklist_to_choose_from(
         )
     assert [i["name"] for i in listed(start(tmp_path / "study"))] == ["study: EchoTime 4.6", "study: EchoTime 9.2"]
     server = start()
-    problem = server.refused("POST", "/api/images", 400, {"path": str(tmp_path / "study")})
+    problem = server.rejected("POST", "/api/images", 400, {"path": str(tmp_path / "study")})
     assert (problem["kind"], problem["fix"]) == ("ChoiceError", "choose one of them in the worklist")
     assert "--" not in problem["message"]
     items = listed(server)
@@ -121,7 +121,7 @@ def test_moments_of_a_nifti_are_put_on_the_worklist(start: Start, tmp_path: Path
     moments = np.stack([np.full((5, 4, 3), v, np.int16) for v in (1, 2, 3)], axis=-1)
     nib.save(nib.Nifti1Image(moments, np.eye(4)), tmp_path / "t.nii")
     server = start()
-    problem = server.refused("POST", "/api/images", 400, {"path": str(tmp_path / "t.nii")})
+    problem = server.rejected("POST", "/api/images", 400, {"path": str(tmp_path / "t.nii")})
     assert "holds 3 volumes" in problem["message"]
     items = listed(server)
     assert [i["volume"] for i in items] == [0, 1, 2]

@@ -80,16 +80,16 @@ def test_pictures_are_saved_as_png(start: Start, picture: Path) -> None:
     assert np.asarray(PIL.Image.open(io.BytesIO(content))).sum() == 100
 
 
-def test_what_cannot_be_saved_is_refused(worked: Any, start: Start, picture: Path) -> None:
+def test_what_cannot_be_saved_is_rejected(worked: Any, start: Start, picture: Path) -> None:
     server, image = worked
     base = f"/api/images/{image}/export"
-    assert "one file per object" in server.refused("GET", f"{base}?policy=overlap", 400)["fix"]
-    assert "cannot hold 3 axes" in server.refused("GET", f"{base}?format=png", 400)["message"]
-    assert ".nii.gz" in server.refused("GET", f"{base}?format=exe", 400)["expected"]
+    assert "one file per object" in server.rejected("GET", f"{base}?policy=overlap", 400)["fix"]
+    assert "cannot hold 3 axes" in server.rejected("GET", f"{base}?format=png", 400)["message"]
+    assert ".nii.gz" in server.rejected("GET", f"{base}?format=exe", 400)["expected"]
     for query in ("format=../nii", "what=everything", "policy=both"):
-        server.refused("GET", f"{base}?{query}", 422)
+        server.rejected("GET", f"{base}?{query}", 422)
     empty = server.open(picture)["image"]
-    assert "nothing to save" in server.refused("GET", f"/api/images/{empty}/export", 400)["message"]
+    assert "nothing to save" in server.rejected("GET", f"/api/images/{empty}/export", 400)["message"]
     assert list(server.service.folder.glob("export-*")) == []
 
 

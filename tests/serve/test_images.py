@@ -68,7 +68,7 @@ def test_a_picture_comes_as_png(start: Start, picture: Path, tmp_path: Path) -> 
     number = server.open(colour)["image"]
     shown = server.get(f"/api/images/{number}/picture.png").content
     assert np.array_equal(np.asarray(PIL.Image.open(io.BytesIO(shown))), samples)
-    assert "picture.png" in server.refused("GET", f"/api/images/{number}/image.nii", 400)["fix"]
+    assert "picture.png" in server.rejected("GET", f"/api/images/{number}/image.nii", 400)["fix"]
 
 
 def test_deep_grey_goes_through_the_window_that_is_asked_for(start: Start, tmp_path: Path) -> None:
@@ -80,14 +80,14 @@ def test_deep_grey_goes_through_the_window_that_is_asked_for(start: Start, tmp_p
     assert np.asarray(PIL.Image.open(io.BytesIO(shown))).tolist() == [[0, 63, 191, 255, 255]]
     file = nib.Nifti1Image.from_bytes(server.get(f"/api/images/{image}/image.nii").content)
     assert np.asarray(file.dataobj)[:, 0, 0].tolist() == [0, 1000, 2000, 3000, 60000]
-    server.refused("GET", f"/api/images/{image}/picture.png?width=0", 422)
-    server.refused("GET", f"/api/images/{image}/picture.png?level=nan", 422)
+    server.rejected("GET", f"/api/images/{image}/picture.png?width=0", 422)
+    server.rejected("GET", f"/api/images/{image}/picture.png?level=nan", 422)
 
 
 def test_a_volume_has_no_picture(start: Start, volume: Path) -> None:
     server = start()
     image = server.open(volume)["image"]
-    assert "image.nii" in server.refused("GET", f"/api/images/{image}/picture.png", 400)["fix"]
+    assert "image.nii" in server.rejected("GET", f"/api/images/{image}/picture.png", 400)["fix"]
 
 
 @pytest.mark.parametrize(
@@ -99,22 +99,22 @@ def test_a_volume_has_no_picture(start: Start, volume: Path) -> None:
         ("/" + "a" * 300, "cannot be opened"),
     ],
 )
-def test_paths_that_are_no_image_are_refused(start: Start, path: str, message: str) -> None:
-    assert message in start().refused("POST", "/api/images", 400, {"path": path})["message"]
+def test_paths_that_are_no_image_are_rejected(start: Start, path: str, message: str) -> None:
+    assert message in start().rejected("POST", "/api/images", 400, {"path": path})["message"]
 
 
-def test_damaged_files_are_refused_and_are_on_no_list(start: Start, tmp_path: Path) -> None:
+def test_damaged_files_are_rejected_and_are_on_no_list(start: Start, tmp_path: Path) -> None:
     path = tmp_path / "broken.nii.gz"
     path.write_bytes(b"no gzip at all")
     server = start()
-    problem = server.refused("POST", "/api/images", 400, {"path": str(path)})
+    problem = server.rejected("POST", "/api/images", 400, {"path": str(path)})
     assert problem["kind"] == "FormatError"
     assert server.ok("GET", "/api/worklist")["items"] == []
     assert server.ok("GET", "/api/state")["recent"] == []
     # In a folder it has its line, which keeps the reason.
     server = start(path.parent)
     (item,) = server.ok("GET", "/api/worklist")["items"]
-    server.refused("POST", f"/api/worklist/{item['item']}/open", 400)
+    server.rejected("POST", f"/api/worklist/{item['item']}/open", 400)
     assert server.ok("GET", "/api/worklist")["items"][0]["problem"] == problem["message"]
 
 
@@ -138,7 +138,7 @@ def test_an_upload_cannot_leave_its_folder(start: Start, picture: Path) -> None:
     assert Path(found["path"]).resolve().is_relative_to(server.service.folder.resolve())
 
 
-def test_uploads_that_are_no_image_are_refused(start: Start, picture: Path) -> None:
+def test_uploads_that_are_no_image_are_rejected(start: Start, picture: Path) -> None:
     server = start()
     for files in ([("files", ("a.txt", b"text"))], [("other", ("a.png", picture.read_bytes()))]):
         assert server.client.post("/api/upload", files=files).status_code == 400
@@ -168,16 +168,16 @@ def test_a_zip_is_unpacked(start: Start, volume: Path, tmp_path: Path) -> None:
     assert server.open(volume)["image"] == found["image"]
 
 
-def test_zips_that_hold_no_image_are_refused(start: Start, tmp_path: Path, picture: Path) -> None:
+def test_zips_that_hold_no_image_are_rejected(start: Start, tmp_path: Path, picture: Path) -> None:
     server = start()
     broken = tmp_path / "broken.zip"
     broken.write_bytes(b"PK\3\4 and nothing more")
-    assert "can be unpacked" in server.refused("POST", "/api/images", 400, {"path": str(broken)})["message"]
+    assert "can be unpacked" in server.rejected("POST", "/api/images", 400, {"path": str(broken)})["message"]
     for name, members in (("empty.zip", []), ("two.zip", ["a.png", "b.png"])):
         with zipfile.ZipFile(tmp_path / name, "w") as archive:
             for member in members:
                 archive.write(picture, member)
-        server.refused("POST", "/api/images", 400, {"path": str(tmp_path / name)})
+        server.rejected("POST", "/api/images", 400, {"path": str(tmp_path / name)})
 
 
 def test_a_zip_cannot_leave_its_folder(start: Start, tmp_path: Path, picture: Path) -> None:
@@ -222,21 +222,21 @@ def test_images_within_the_budget_stay(start: Start, picture: Path, volume: Path
     assert server.ok("GET", f"/api/images/{numbers[0]}")["image"] == numbers[0]
 
 
-def test_an_image_whose_file_has_gone_is_refused_by_name(start: Start, picture: Path, volume: Path) -> None:
+def test_an_image_whose_file_has_gone_is_rejected_by_name(start: Start, picture: Path, volume: Path) -> None:
     server = start()
     image = server.open(picture)["image"]
     server.ok("DELETE", f"/api/images/{image}")
     content = picture.read_bytes()
     picture.unlink()
-    assert "nothing there" in server.refused("GET", f"/api/images/{image}", 400)["message"]
+    assert "nothing there" in server.rejected("GET", f"/api/images/{image}", 400)["message"]
     picture.write_bytes(content)
     assert server.ok("GET", f"/api/images/{image}")["image"] == image
     server.ok("DELETE", f"/api/images/{image}")
     PIL.Image.new("L", (5, 5)).save(picture)
-    assert "another image" in server.refused("GET", f"/api/images/{image}", 404)["message"]
+    assert "another image" in server.rejected("GET", f"/api/images/{image}", 404)["message"]
 
 
-def test_unknown_images_are_refused_on_every_route(start: Start) -> None:
+def test_unknown_images_are_rejected_on_every_route(start: Start) -> None:
     server = start()
     document = server.ok("GET", "/api/openapi.json")
     bodies = {
@@ -249,10 +249,10 @@ def test_unknown_images_are_refused_on_every_route(start: Start) -> None:
             continue
         for method in methods:
             place = path.format(image=77, number=1, prompt=1)
-            problem = server.refused(
+            problem = server.rejected(
                 method.upper(), place, 404, bodies.get(path, {} if method in ("post", "patch") else None)
             )
             assert problem["kind"] == "NotFoundError"
-            server.refused(method.upper(), path.format(image="x", number=1, prompt=1), 422)
+            server.rejected(method.upper(), path.format(image="x", number=1, prompt=1), 422)
             asked += 1
     assert asked > 15

@@ -50,7 +50,7 @@ def test_a_workspace_that_cannot_be_written_loses_no_truth(start: Start, picture
     server.click(image, 12, 8)
     connection = server.service.workspace._connection
     connection.execute("CREATE TEMP TRIGGER full BEFORE INSERT ON event BEGIN SELECT RAISE(ABORT, 'disk is full'); END")
-    problem = server.refused(
+    problem = server.rejected(
         "POST", f"/api/images/{image}/prompts", 400, {"prompt": {"kind": "point", "position": [44, 28]}}
     )
     assert "disk is full" in problem["message"]
@@ -60,7 +60,7 @@ def test_a_workspace_that_cannot_be_written_loses_no_truth(start: Start, picture
     assert server.click(image, 44, 28)["objects"][0]["voxels"] == 164
 
 
-def test_what_waits_for_an_image_that_broke_is_refused_and_not_written(start: Start, picture: Path) -> None:
+def test_what_waits_for_an_image_that_broke_is_rejected_and_not_written(start: Start, picture: Path) -> None:
     server = start()
     image = server.open(picture)["image"]
     server.click(image, 12, 8)
@@ -117,9 +117,9 @@ def test_work_of_a_model_that_is_gone_is_shown_and_can_be_painted(start: Start, 
     assert "bedside weights pull" in opened["model_problem"]
     assert [o["voxels"] for o in opened["objects"]] == [100, 64]
     assert np.array_equal(server.mask(image, 1, SQUARES), mask)
-    # Only what the model would have to answer is refused, and by its name.
+    # Only what the model would have to answer is rejected, and by its name.
     click = {"prompt": {"kind": "point", "position": [12, 9]}, "object": 1}
-    problem = server.refused("POST", f"/api/images/{image}/prompts", 503, click)
+    problem = server.rejected("POST", f"/api/images/{image}/prompts", 503, click)
     assert "bedside-2d" in problem["message"]
     assert server.ok("GET", f"/api/images/{image}/objects")["objects"] == opened["objects"]
     stroke = {"box": {"start": [5, 10], "stop": [6, 12]}, "bits": tools.bits([[0, 0]]), "object": 2}
@@ -175,7 +175,7 @@ def test_a_prompt_that_the_network_fails_on_never_happened(start: Start, picture
     image = server.open(picture)["image"]
     server.click(image, 12, 8)
     server.growers[0].fail = True
-    server.refused("POST", f"/api/images/{image}/prompts", 500, {"prompt": {"kind": "point", "position": [44, 28]}})
+    server.rejected("POST", f"/api/images/{image}/prompts", 500, {"prompt": {"kind": "point", "position": [44, 28]}})
     kept = as_a_kill_leaves_it(server, tmp_path / "copy")
     assert prompts_kept(kept, image) == [[(12.0, 8.0)]]
     kept.close()

@@ -16,7 +16,7 @@ def test_a_model_that_does_not_suggest_says_so(start: Start, picture: Path) -> N
     server = start()
     image = server.open(picture)["image"]
     server.click(image, 12, 8)
-    problem = server.refused("POST", f"/api/images/{image}/objects/1/suggest", 409)
+    problem = server.rejected("POST", f"/api/images/{image}/objects/1/suggest", 409)
     assert (problem["kind"], "bedside-2d does not suggest" in problem["what"]) == ("NotOfferedError", True)
     assert server.ok("GET", f"/api/images/{image}")["tools"]["suggest"] is False
 
@@ -51,10 +51,10 @@ def test_a_model_that_cannot_be_loaded_leaves_everything_as_it_was(start: Start,
     server = start(engines=Engines())
     image = server.open(picture)["image"]
     change = server.click(image, 12, 8)
-    server.refused("PATCH", f"/api/images/{image}", 400, {"model": "no-such-model"})
+    server.rejected("PATCH", f"/api/images/{image}", 400, {"model": "no-such-model"})
     missing = next(m for m in server.ok("GET", "/api/models")["models"] if not m["available"])
     assert missing["reason"]
-    server.refused("PATCH", f"/api/images/{image}", 503, {"model": missing["name"]})
+    server.rejected("PATCH", f"/api/images/{image}", 503, {"model": missing["name"]})
     found = server.ok("GET", f"/api/images/{image}")
     assert (found["model"], found["objects"], found["version"]) == ("bedside-2d", change["objects"], change["version"])
 
@@ -65,6 +65,6 @@ def test_a_runtime_that_fails_is_no_traceback(start: Start, picture: Path) -> No
     server.click(image, 12, 8)
     server.growers[0].fail = True
     click = {"prompt": {"kind": "point", "position": [44, 28]}}
-    assert server.refused("POST", f"/api/images/{image}/prompts", 500, click)["kind"] == "InternalError"
+    assert server.rejected("POST", f"/api/images/{image}/prompts", 500, click)["kind"] == "InternalError"
     server.growers[0].fail = False
     assert server.click(image, 44, 28)["objects"][0]["voxels"] == 164

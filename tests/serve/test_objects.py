@@ -39,7 +39,7 @@ def test_objects_are_named_coloured_hidden_and_deleted(start: Start, picture: Pa
     assert [(o["id"], o["label"]) for o in set_to["objects"]] == [(2, 9)]
     made = server.ok("POST", f"/api/images/{image}/objects", {"name": "new"})
     assert [(o["id"], o["label"]) for o in made["objects"]] == [(2, 9), (3, 10)]
-    server.refused("PATCH", f"/api/images/{image}/objects/3", 400, {"label": 9})
+    server.rejected("PATCH", f"/api/images/{image}/objects/3", 400, {"label": 9})
     assert deleted["patch"]["bits"] is None
     # A number is never given twice.
     server.ok("DELETE", f"/api/images/{image}/objects/3")
@@ -60,8 +60,8 @@ def test_who_is_seen_follows_the_policy(start: Start, picture: Path) -> None:
     assert (change["patch"]["start"], change["patch"]["bits"]) == ([5, 10], None)
     assert set(np.unique(server.labels(image, SQUARES))) == {0, 2}
     assert server.ok("PATCH", f"/api/images/{image}", {"current": 1})["current"] == 1
-    assert server.refused("PATCH", f"/api/images/{image}", 404, {"current": 9})["kind"] == "NotFoundError"
-    server.refused("PATCH", f"/api/images/{image}", 422, {"policy": "both"})
+    assert server.rejected("PATCH", f"/api/images/{image}", 404, {"current": 9})["kind"] == "NotFoundError"
+    server.rejected("PATCH", f"/api/images/{image}", 422, {"policy": "both"})
 
 
 def test_locked_objects_do_not_change(start: Start, picture: Path, tools: Any) -> None:
@@ -81,12 +81,12 @@ def test_locked_objects_do_not_change(start: Start, picture: Path, tools: Any) -
         ("DELETE", "/prompts/1", None),
         ("DELETE", "/objects/1", None),
     ):
-        assert server.refused(method, base + path, 409, body)["kind"] == "LockedError"
+        assert server.rejected(method, base + path, 409, body)["kind"] == "LockedError"
     server.ok("PATCH", f"{base}/objects/1", {"locked": False, "name": "free"})
     server.ok("DELETE", f"{base}/objects/1")
 
 
-def test_unknown_objects_are_refused(start: Start, picture: Path, tools: Any) -> None:
+def test_unknown_objects_are_rejected(start: Start, picture: Path, tools: Any) -> None:
     server = start()
     image = server.open(picture)["image"]
     server.click(image, 12, 8)
@@ -104,9 +104,9 @@ def test_unknown_objects_are_refused(start: Start, picture: Path, tools: Any) ->
         ("PATCH", "/objects/5", {"name": "x"}),
         ("DELETE", "/objects/5", None),
     ):
-        assert server.refused(method, base + path, 404, body)["kind"] == "NotFoundError"
-    server.refused("PATCH", f"{base}/objects/1", 422, {"colour": "red"})
-    server.refused("POST", f"{base}/objects", 422, {"name": ""})
+        assert server.rejected(method, base + path, 404, body)["kind"] == "NotFoundError"
+    server.rejected("PATCH", f"{base}/objects/1", 422, {"colour": "red"})
+    server.rejected("POST", f"{base}/objects", 422, {"name": ""})
 
 
 def test_numbers_of_objects_beyond_a_byte(start: Start, picture: Path, tools: Any) -> None:

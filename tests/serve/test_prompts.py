@@ -1,4 +1,4 @@
-"""Prompts: what a click answers, undo, redo, removal, and what is refused."""
+"""Prompts: what a click answers, undo, redo, removal, and what is rejected."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ def test_removing_any_prompt(start: Start, picture: Path) -> None:
     change = server.ok("DELETE", f"/api/images/{image}/prompts/1")
     assert [p["id"] for p in change["prompts"]] == [2]
     assert change["objects"][0]["voxels"] == 64
-    assert server.refused("DELETE", f"/api/images/{image}/prompts/1", 404)["kind"] == "NotFoundError"
+    assert server.rejected("DELETE", f"/api/images/{image}/prompts/1", 404)["kind"] == "NotFoundError"
     assert server.ok("GET", f"/api/images/{image}/objects/1/prompts")["prompts"] == change["prompts"]
 
 
@@ -141,12 +141,12 @@ def test_removing_any_prompt(start: Start, picture: Path) -> None:
         ({"kind": "mask", "shape": [10**9, 10**9], "bits": ""}, "shape"),
     ],
 )
-def test_prompts_that_cannot_be_answered_are_refused_by_name(
+def test_prompts_that_cannot_be_answered_are_rejected_by_name(
     start: Start, picture: Path, prompt: Any, message: str
 ) -> None:
     server = start()
     image = server.open(picture)["image"]
-    problem = server.refused("POST", f"/api/images/{image}/prompts", 400, {"prompt": prompt})
+    problem = server.rejected("POST", f"/api/images/{image}/prompts", 400, {"prompt": prompt})
     assert problem["kind"] == "PromptError"
     assert message in problem["message"]
     # Nothing was begun for it, and nothing is broken.
@@ -166,7 +166,7 @@ def test_prompts_that_cannot_be_answered_are_refused_by_name(
         {"prompt": {}, "predict": 3},
     ],
 )
-def test_bodies_of_the_wrong_form_are_refused(start: Start, picture: Path, body: Any) -> None:
+def test_bodies_of_the_wrong_form_are_rejected(start: Start, picture: Path, body: Any) -> None:
     server = start()
     image = server.open(picture)["image"]
-    assert server.refused("POST", f"/api/images/{image}/prompts", 422, body)["kind"] == "InvalidRequest"
+    assert server.rejected("POST", f"/api/images/{image}/prompts", 422, body)["kind"] == "InvalidRequest"

@@ -107,7 +107,7 @@ def test_the_token_cannot_be_used_to_leave_the_server(anyone: Any, path: str) ->
         {"Sec_Fetch_Site": "same-site", "Sec_Fetch_Mode": "cors"},
     ],
 )
-def test_other_sites_are_refused_even_with_the_token(anyone: Any, headers: dict[str, str]) -> None:
+def test_other_sites_are_rejected_even_with_the_token(anyone: Any, headers: dict[str, str]) -> None:
     answer = anyone("/api/state", Authorization="Bearer a-token-for-tests-only", **headers)
     assert answer.status_code == 403
     assert answer.json()["kind"] == "OtherSiteError"
@@ -140,7 +140,7 @@ def test_the_interface_is_published(anyone: Any) -> None:
     assert "Change" in document["components"]["schemas"]
 
 
-def test_bodies_that_are_too_large_are_refused_before_they_are_read(start: Start) -> None:
+def test_bodies_that_are_too_large_are_rejected_before_they_are_read(start: Start) -> None:
     server = start()
     connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
     connection.putrequest("POST", "/api/images")
@@ -157,5 +157,5 @@ def test_bodies_that_are_too_large_are_refused_before_they_are_read(start: Start
 
 def test_unknown_addresses_are_problems_too(start: Start) -> None:
     server = start()
-    assert server.refused("GET", "/api/nothing", 404)["kind"] == "NotFoundError"
-    assert server.refused("DELETE", "/api/state", 405)["kind"] == "NotFoundError"
+    assert server.rejected("GET", "/api/nothing", 404)["kind"] == "NotFoundError"
+    assert server.rejected("DELETE", "/api/state", 405)["kind"] == "NotFoundError"

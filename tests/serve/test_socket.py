@@ -193,7 +193,7 @@ def test_prompts_of_other_objects_are_not_superseded(start: Start, picture: Path
     assert answered == {"running": "answer", "first": "superseded", "other": "answer", "second": "answer"}
 
 
-def test_a_refused_prompt_supersedes_nothing(start: Start, picture: Path) -> None:
+def test_a_rejected_prompt_supersedes_nothing(start: Start, picture: Path) -> None:
     server = start()
     image = server.open(picture)["image"]
     with server.listen(image) as connection:
@@ -262,13 +262,13 @@ def test_what_waited_is_told_when_the_newest_fails(start: Start, picture: Path) 
         '{"type": "prompt", "request": "a", "prompt": {"kind": "point", "position": [1, 1]}, "more": 1}',
     ],
 )
-def test_messages_of_the_wrong_form_are_refused_and_the_talk_goes_on(start: Start, picture: Path, text: str) -> None:
+def test_messages_of_the_wrong_form_are_rejected_and_the_talk_goes_on(start: Start, picture: Path, text: str) -> None:
     server = start()
     image = server.open(picture)["image"]
     with server.listen(image) as connection:
         connection.send(text)
-        refused = take(connection, "error")
-        assert (refused["request"], refused["problem"]["kind"]) == (None, "InvalidRequest")
+        rejected = take(connection, "error")
+        assert (rejected["request"], rejected["problem"]["kind"]) == (None, "InvalidRequest")
         click(connection, "b", 12, 8)
         take(connection, "answer")
 
@@ -283,13 +283,13 @@ def test_messages_of_the_wrong_form_are_refused_and_the_talk_goes_on(start: Star
         ({"type": "prompt", "prompt": {"kind": "point", "position": [1, 1], "positive": False}}, "PromptError"),
     ],
 )
-def test_requests_that_cannot_be_done_are_refused(start: Start, picture: Path, message: Any, kind: str) -> None:
+def test_requests_that_cannot_be_done_are_rejected(start: Start, picture: Path, message: Any, kind: str) -> None:
     server = start()
     image = server.open(picture)["image"]
     with server.listen(image) as connection:
         send(connection, request="a", **message)
-        refused = take(connection, "error")
-        assert (refused["request"], refused["problem"]["kind"]) == ("a", kind)
+        rejected = take(connection, "error")
+        assert (rejected["request"], rejected["problem"]["kind"]) == ("a", kind)
 
 
 def test_bytes_end_the_talk_and_nothing_else(start: Start, picture: Path) -> None:
@@ -317,9 +317,9 @@ def test_an_unknown_image_closes_the_talk(start: Start) -> None:
 def test_strangers_get_no_talk(start: Start, picture: Path, headers: dict[str, str]) -> None:
     server = start()
     image = server.open(picture)["image"]
-    with pytest.raises(InvalidStatus) as refused, server.connect(image, **headers):
+    with pytest.raises(InvalidStatus) as rejected, server.connect(image, **headers):
         pass
-    assert refused.value.response.status_code in (400, 403)
+    assert rejected.value.response.status_code in (400, 403)
 
 
 def test_a_tab_that_was_away_sees_by_the_version_that_it_missed_something(start: Start, picture: Path) -> None:

@@ -83,7 +83,7 @@ def test_pictures_are_one_slice_and_unknown_spacing_stays_unknown() -> None:
     assert file.get_sform(coded=True)[1] == 0
 
 
-def test_axes_too_long_for_the_format_are_refused() -> None:
+def test_axes_too_long_for_the_format_are_rejected() -> None:
     with pytest.raises(InputError, match="32767"):
         list(nifti_stream(np.zeros((1, 40000), np.uint8), Geometry.create((1, 40000)), np.dtype(np.uint8)))
 

@@ -61,7 +61,7 @@ def test_work_and_hands_move_the_states(start: Start, picture: Path, volume: Pat
     assert [(i["state"], i["objects"], i["ready"]) for i in items] == [("in progress", 1, True), ("new", 0, False)]
     assert server.ok("PATCH", f"/api/worklist/{first}", {"state": "done"})["state"] == "done"
     assert listed(server)["counts"] == {"new": 1, "in progress": 0, "done": 1}
-    server.refused("PATCH", f"/api/worklist/{first}", 422, {"state": "perfect"})
+    server.rejected("PATCH", f"/api/worklist/{first}", 422, {"state": "perfect"})
     server = start(picture, volume)
     assert [i["state"] for i in listed(server)["items"]] == ["done", "new"]
     assert [i["name"] for i in server.ok("GET", "/api/state")["recent"]] == ["squares.png"]
@@ -80,7 +80,7 @@ def test_the_next_is_the_next_that_is_not_done(start: Start, picture: Path, volu
     assert server.ok("POST", f"/api/worklist/next?after={c}")["item"] == a
     for item in (a, c):
         server.ok("PATCH", f"/api/worklist/{item}", {"state": "done"})
-    assert "done" in server.refused("POST", f"/api/worklist/next?after={a}", 404)["message"]
+    assert "done" in server.rejected("POST", f"/api/worklist/next?after={a}", 404)["message"]
 
 
 def test_the_next_image_is_prepared(start: Start, picture: Path, volume: Path) -> None:
@@ -143,7 +143,7 @@ def test_taking_an_item_off_keeps_its_work(start: Start, picture: Path) -> None:
     assert len(server.open(picture)["objects"]) == 1
 
 
-def test_unknown_items_are_refused(start: Start) -> None:
+def test_unknown_items_are_rejected(start: Start) -> None:
     server = start()
     for method, path, body in (
         ("POST", "/api/worklist/5/open", None),
@@ -151,7 +151,7 @@ def test_unknown_items_are_refused(start: Start) -> None:
         ("DELETE", "/api/worklist/5", None),
         ("POST", "/api/worklist/next", None),
     ):
-        assert server.refused(method, path, 404, body)["kind"] == "NotFoundError"
+        assert server.rejected(method, path, 404, body)["kind"] == "NotFoundError"
 
 
 def test_images_that_cannot_be_read_stay_on_the_list_with_the_reason(start: Start, picture: Path) -> None:
@@ -159,7 +159,7 @@ def test_images_that_cannot_be_read_stay_on_the_list_with_the_reason(start: Star
     broken.write_bytes(b"nothing of a picture")
     server = start(picture.parent)
     item = next(i["item"] for i in listed(server)["items"] if i["name"] == "broken.png")
-    problem = server.refused("POST", f"/api/worklist/{item}/open", 400)
+    problem = server.rejected("POST", f"/api/worklist/{item}/open", 400)
     found = next(i for i in listed(server)["items"] if i["item"] == item)
     assert found["problem"] == problem["message"]
     broken.write_bytes(picture.read_bytes())

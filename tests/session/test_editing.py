@@ -94,7 +94,7 @@ def test_a_brush_can_erase_all_and_begin_anew(session: Session) -> None:
         (Region((0,), (2,)), (2,)),
     ],
 )
-def test_a_brush_outside_the_image_is_refused(session: Session, region: Region, shape: tuple[int, ...]) -> None:
+def test_a_brush_outside_the_image_is_rejected(session: Session, region: Region, shape: tuple[int, ...]) -> None:
     session.add_point((12, 8))
     with pytest.raises(InputError, match="brush"):
         brushed(session, 1, region, np.zeros(shape, np.uint8))

@@ -102,7 +102,7 @@ def test_prompts_in_force_keep_the_order_of_their_numbers(events: list[Event]) -
     assert numbers(events) == sorted(numbers(events))
 
 
-def test_impossible_events_are_refused() -> None:
+def test_impossible_events_are_rejected() -> None:
     point = Prompted(1, PROMPTS[0])
     for events in ([Undone()], [Redone()], [Removed(1)], [point, point], [point, Undone(), Removed(1)]):
         with pytest.raises(InputError):
@@ -173,13 +173,13 @@ def prompt_event(**prompt: Any) -> dict[str, Any]:
         (prompt_event(kind="scribble"), "scribble"),
     ],
 )
-def test_a_document_that_is_no_journal_is_refused_in_one_line(data: object, message: str) -> None:
+def test_a_document_that_is_no_journal_is_rejected_in_one_line(data: object, message: str) -> None:
     with pytest.raises(FormatError, match=message) as caught:
         Journal.from_dict(data)
     assert "\n" not in str(caught.value)
 
 
-def test_a_mask_of_another_shape_is_refused_before_it_is_decoded() -> None:
+def test_a_mask_of_another_shape_is_rejected_before_it_is_decoded() -> None:
     bits = base64.b64encode(zlib.compress(b"\0" * 100)).decode()
     event = {"event": "prompt", "id": 1, "prompt": {"kind": "mask", "shape": [10**7, 10**7], "bits": bits}}
     image = {"sha256": "0", "shape": [4, 4], "dtype": "uint8"}
@@ -189,7 +189,7 @@ def test_a_mask_of_another_shape_is_refused_before_it_is_decoded() -> None:
 
 
 @pytest.mark.parametrize("shape", [[10**7, 10**7], [2, 2], [-2, -2], [0, 4], [10**30, 1]])
-def test_a_mask_whose_bits_are_not_those_of_its_shape_is_refused(shape: list[int]) -> None:
+def test_a_mask_whose_bits_are_not_those_of_its_shape_is_rejected(shape: list[int]) -> None:
     bits = base64.b64encode(zlib.compress(bytes(10**6))).decode()
     with pytest.raises(FormatError, match="event 1"):
         Journal.from_dict(with_event({"event": "prompt", "prompt": {"kind": "mask", "shape": shape, "bits": bits}}))

@@ -150,7 +150,7 @@ def test_a_mask_can_begin_an_object_for_a_negative_click(squares: NDArray[np.uin
         (lambda s: s.set_mask(np.ones((3, 3))), "image's shape"),
     ],
 )
-def test_a_refused_prompt_changes_nothing(squares: NDArray[np.uint8], grower: Any, call: Any, message: str) -> None:
+def test_a_rejected_prompt_changes_nothing(squares: NDArray[np.uint8], grower: Any, call: Any, message: str) -> None:
     for prepare in (lambda s: None, lambda s: s.add_box((8, 3), (22, 17))):
         session = Session(squares, segmenter=grower)
         prepare(session)
@@ -302,7 +302,7 @@ def test_a_replay_on_another_model_answers_every_prompt(
     assert session.journal.model == "wide"
 
 
-def test_a_replay_that_the_model_refuses_leaves_the_session(
+def test_a_replay_that_the_model_rejects_leaves_the_session(
     squares: NDArray[np.uint8], grower: Any, grower_class: Any
 ) -> None:
     session = Session(squares, segmenter=grower)
@@ -331,7 +331,7 @@ def test_a_journal_is_not_loaded_onto_another_image(tmp_path: Path, squares: NDA
         Session.load(path, changed, segmenter=grower)
 
 
-def test_a_journal_with_a_prompt_outside_is_refused(tmp_path: Path, squares: NDArray[np.uint8], grower: Any) -> None:
+def test_a_journal_with_a_prompt_outside_is_rejected(tmp_path: Path, squares: NDArray[np.uint8], grower: Any) -> None:
     session = Session(squares, segmenter=grower)
     box_and_click(session)
     data = session.journal.to_dict()
@@ -357,7 +357,7 @@ def test_a_volume_with_world_prompts(grower: Any) -> None:
     assert not session.mask.any()
 
 
-def test_what_is_no_image_is_refused(grower: Any) -> None:
+def test_what_is_no_image_is_rejected(grower: Any) -> None:
     with pytest.raises(InputError, match="a path"):
         Session(3, segmenter=grower)  # type: ignore[arg-type]
 

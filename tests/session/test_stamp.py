@@ -37,7 +37,7 @@ def test_the_grid_matters_only_to_prompts_in_the_world() -> None:
         here.check(there, world_prompts=True)
 
 
-def test_an_unusable_stamp_is_refused() -> None:
+def test_an_unusable_stamp_is_rejected() -> None:
     data = ImageStamp.of(Image.from_array(ARRAY)).to_dict()
     for key, value in (("shape", [1, 2]), ("geometry", {}), ("geometry", None), ("shape", "abc")):
         with pytest.raises(FormatError, match="journal image"):

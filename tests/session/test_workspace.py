@@ -118,13 +118,13 @@ def test_the_journal_only_grows(workspace: Workspace, statement: str) -> None:
 def test_a_save_that_fails_leaves_nothing(workspace: Workspace) -> None:
     _, image = opened(workspace)
     with pytest.raises(FormatError, match="cannot write the workspace"):
-        workspace.save(image, [row(1), row(2, (object_that_sqlite_refuses(),))], 1)
+        workspace.save(image, [row(1), row(2, (object_that_sqlite_rejects(),))], 1)
     assert workspace.objects(image) == 0
     assert workspace.image(image).version == 0
     assert workspace.save(image, [row()], 1) == 1
 
 
-def object_that_sqlite_refuses() -> Any:
+def object_that_sqlite_rejects() -> Any:
     class Event:
         def to_dict(self) -> Any:
             raise sqlite3.OperationalError("database or disk is full")
@@ -187,7 +187,7 @@ def test_recent_items_are_those_opened_without_a_problem(workspace: Workspace) -
     assert workspace.items([third])[0].problem == "cannot be read"
 
 
-def test_unknown_images_are_refused(workspace: Workspace) -> None:
+def test_unknown_images_are_rejected(workspace: Workspace) -> None:
     with pytest.raises(InputError, match="image"):
         workspace.image(5)
 
@@ -208,7 +208,7 @@ def test_threads_may_write_at_once(workspace: Workspace) -> None:
     assert workspace.image(image).version == 40
 
 
-def test_a_second_opening_is_refused_by_name(workspace: Workspace) -> None:
+def test_a_second_opening_is_rejected_by_name(workspace: Workspace) -> None:
     workspace._file.announce("http://127.0.0.1:8765/")
     with pytest.raises(InputError, match=f"in use.*process {os.getpid()}, at http://127.0.0.1:8765/.*--workspace"):
         Workspace(workspace.path)
@@ -235,7 +235,7 @@ def test_what_a_killed_process_wrote_is_there(tmp_path: Path) -> None:
     made.close()
 
 
-def test_files_that_are_no_workspace_are_refused(tmp_path: Path) -> None:
+def test_files_that_are_no_workspace_are_rejected(tmp_path: Path) -> None:
     text = tmp_path / "notes.txt"
     text.write_text("not a database, but long enough to be looked at" * 40)
     with pytest.raises(FormatError, match=r"expected a workspace.*--workspace"):
@@ -254,7 +254,7 @@ def test_files_that_are_no_workspace_are_refused(tmp_path: Path) -> None:
         WorkspaceFile(blocked / "w.sqlite")
 
 
-def test_a_newer_version_is_refused_and_left_alone(tmp_path: Path) -> None:
+def test_a_newer_version_is_rejected_and_left_alone(tmp_path: Path) -> None:
     path = tmp_path / "w.sqlite"
     made = WorkspaceFile(path)
     made.connection.execute(f"PRAGMA user_version = {VERSION + 1}")

@@ -78,7 +78,7 @@ def test_in_thick_slices_faults_are_as_long_in_millimetres_across_slices_as_alon
     assert np.mean([dice(truth[7], m[7]) for m in masks]) < np.mean([dice(truth[7], m[7]) for m in flat]) - 0.05
 
 
-def test_an_empty_object_is_refused():
+def test_an_empty_object_is_rejected():
     with pytest.raises(InputError, match="empty"):
         degraded_mask(np.zeros((4, 4)), np.random.default_rng(0))
 

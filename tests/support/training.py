@@ -103,7 +103,7 @@ def config() -> TrainingConfig:
 
 @pytest.fixture
 def make_data(tmp_path: Path) -> Callable[..., Path]:
-    """Writes a folder of data sets: images in "flat", a volume in "deep"."""
+    """Writes a folder of datasets: images in "flat", a volume in "deep"."""
 
     def make(root: Path | None = None, split: str = "train") -> Path:
         root = root or tmp_path / "data"

@@ -20,7 +20,7 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     assert torch.equal(state["network"]["w"], torch.arange(3.0))
 
 
-def test_other_files_are_refused(tmp_path: Path) -> None:
+def test_other_files_are_rejected(tmp_path: Path) -> None:
     path = tmp_path / "c.pt"
     write_checkpoint(path, {"network": {"w": torch.zeros(5000)}})
     content = path.read_bytes()

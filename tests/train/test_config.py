@@ -83,13 +83,13 @@ def test_overrides() -> None:
         ({"sampling.augment": 1}, "expected bool"),
     ],
 )
-def test_refusals_are_one_line_with_the_setting(change: dict[str, Any], message: str) -> None:
+def test_rejections_are_one_line_with_the_setting(change: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message) as caught:
         TrainingConfig("m").with_overrides(change)
     assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("data", [{}, {"steps": 3}, [], None, 3])
-def test_a_recipe_without_a_model_is_refused(data: Any) -> None:
+def test_a_recipe_without_a_model_is_rejected(data: Any) -> None:
     with pytest.raises(InputError):
         TrainingConfig.from_dict(data)

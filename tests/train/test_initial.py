@@ -47,7 +47,7 @@ def test_int8_comes_back_with_its_scales(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("keep", [0, 5, 60, -1])
-def test_files_cut_short_are_refused(tensors: dict[str, torch.Tensor], tmp_path: Path, keep: int) -> None:
+def test_files_cut_short_are_rejected(tensors: dict[str, torch.Tensor], tmp_path: Path, keep: int) -> None:
     path = tmp_path / "x.safetensors"
     del tensors["e"]
     save_file(tensors, path)
@@ -66,7 +66,7 @@ def test_files_cut_short_are_refused(tensors: dict[str, torch.Tensor], tmp_path:
         b'{"a": {"dtype": "F32", "shape": [2], "data_offsets": [0, 4]}}',
     ],
 )
-def test_headers_that_lie_are_refused(tmp_path: Path, header: bytes) -> None:
+def test_headers_that_lie_are_rejected(tmp_path: Path, header: bytes) -> None:
     path = tmp_path / "x.safetensors"
     path.write_bytes(len(header).to_bytes(8, "little") + header + bytes(4))
     with pytest.raises(WeightsError):
@@ -124,7 +124,7 @@ def test_the_licence_is_that_of_the_card_beside_the_file(tmp_path: Path) -> None
     assert (start.file, start.licence) == (path, "CC-BY-4.0")
 
 
-def test_weights_that_know_prompts_in_other_channels_are_refused(
+def test_weights_that_know_prompts_in_other_channels_are_rejected(
     tmp_path: Path, nninteractive_folder: Callable[..., Path]
 ) -> None:
     path = tmp_path / "nninteractive.safetensors"

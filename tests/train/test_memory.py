@@ -34,6 +34,6 @@ def test_the_limit_lowers_the_micro_batch(config: TrainingConfig) -> None:
 
 
 @pytest.mark.parametrize("memory", [0.01, 0, -1, math.nan, math.inf])
-def test_too_little_memory_is_refused(config: TrainingConfig, memory: float) -> None:
+def test_too_little_memory_is_rejected(config: TrainingConfig, memory: float) -> None:
     with pytest.raises(InputError, match=r"^memory: expected"):
         largest_micro_batch(build_model(config.model), config, CPU, memory)

@@ -84,20 +84,20 @@ def test_only_train_is_packed(make_data: Callable[..., Path], tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("below", ["val", "val/2d", "val/2d/flat", "."])
-def test_val_is_refused_wherever_it_lies(make_data: Callable[..., Path], tmp_path: Path, below: str) -> None:
+def test_val_is_rejected_wherever_it_lies(make_data: Callable[..., Path], tmp_path: Path, below: str) -> None:
     make_data(tmp_path / "root" / "val", "val")
     with pytest.raises(InputError, match="expected the split train, got val"):
         open_store(tmp_path / "root" / below, tmp_path / "store", quiet)
     assert not (tmp_path / "store").exists()
 
 
-def test_a_set_of_val_within_train_is_refused(make_data: Callable[..., Path], tmp_path: Path) -> None:
+def test_a_set_of_val_within_train_is_rejected(make_data: Callable[..., Path], tmp_path: Path) -> None:
     make_data(tmp_path / "root" / "train", "val")
     with pytest.raises(InputError, match="kept for measuring"):
         open_store(tmp_path / "root", tmp_path / "store", quiet)
 
 
-def test_what_holds_no_data_is_refused(tmp_path: Path) -> None:
+def test_what_holds_no_data_is_rejected(tmp_path: Path) -> None:
     for folder in (tmp_path, tmp_path / "none"):
         with pytest.raises(InputError):
             open_store(folder, tmp_path / "store", quiet)

@@ -140,7 +140,7 @@ def test_the_precision_that_was_measured_is_not_measured_again(
     assert reproduce(tmp_path / "run", tmp_path / "again", data=data, report=quiet).identical
 
 
-def test_what_is_refused(window_run: Path, store: Store, tmp_path: Path) -> None:
+def test_what_is_rejected(window_run: Path, store: Store, tmp_path: Path) -> None:
     with pytest.raises(FormatError, match="that of a training"):
         reproduce(tmp_path / "nothing", tmp_path / "again")
     (tmp_path / "odd.json").write_text("{}")

@@ -165,7 +165,7 @@ def test_memory_lowers_the_micro_batch(config: TrainingConfig, data: Path, tmp_p
     assert any(line == "each step takes its 2 samples 1 at a time to stay below the memory" for line in lines)
 
 
-def test_what_is_refused(config: TrainingConfig, data: Path, tmp_path: Path) -> None:
+def test_what_is_rejected(config: TrainingConfig, data: Path, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     out = tmp_path / "out"
     for change, error, message in (

@@ -58,7 +58,7 @@ def test_the_last_steps_have_settings_of_their_own() -> None:
         (0.9, {"sampling.jitter": 0.1}),
     ],
 )
-def test_late_settings_that_cannot_be_are_refused(share: float, late: dict[str, Any] | None) -> None:
+def test_late_settings_that_cannot_be_are_rejected(share: float, late: dict[str, Any] | None) -> None:
     with pytest.raises(InputError, match=r"late|sampling"):
         TrainingConfig("bedside-2d", coarse_share=0.25, late_share=share, late=late)
 
@@ -104,7 +104,7 @@ def test_a_coarse_stage_has_half_the_grid_and_twice_the_batch() -> None:
     assert (fine.grid, fine.batch, fine.last_step) == (128, 4, 10)
 
 
-def test_a_grid_that_cannot_be_halved_is_refused_at_once() -> None:
+def test_a_grid_that_cannot_be_halved_is_rejected_at_once() -> None:
     with pytest.raises(InputError, match=r"sampling\.grid"):
         TrainingConfig("bedside-2d", coarse_share=0.5, sampling=SamplingConfig(grid=32))
 

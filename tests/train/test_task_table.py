@@ -58,6 +58,6 @@ def test_defaults_are_tasks_and_the_rest_must_be_named() -> None:
         ({"task": "dynamic-prompts", "options": 3}, "training setting options: expected names with values"),
     ],
 )
-def test_settings_of_another_task_are_refused(data: dict[str, object], message: str) -> None:
+def test_settings_of_another_task_are_rejected(data: dict[str, object], message: str) -> None:
     with pytest.raises(InputError, match=message):
         TrainingConfig.from_dict({"model": "nninteractive", **data})

@@ -218,10 +218,10 @@ def test_models_that_cannot_be_used_say_why(desk: Desk, images: dict[str, Path])
     dialog = desk.page.get_by_role("dialog")
     assert dialog.locator(".model[aria-current=true] .model-name").inner_text().startswith(desk.state("image")["model"])
     models = desk.server.get("/api/models")["models"]
-    refused = next(model for model in models if not model["available"])
-    row = dialog.locator(".model").filter(has_text=refused["name"]).first
+    rejected = next(model for model in models if not model["available"])
+    row = dialog.locator(".model").filter(has_text=rejected["name"]).first
     assert row.get_attribute("aria-disabled") == "true"
-    assert refused["reason"] in (row.get_attribute("title") or "")
+    assert rejected["reason"] in (row.get_attribute("title") or "")
 
 
 def test_a_volume_as_large_as_a_scan(

@@ -1,4 +1,4 @@
-"""Cards: what is written comes back, and what is no card is refused in one line."""
+"""Cards: what is written comes back, and what is no card is rejected in one line."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ DAMAGED = {
 
 
 @pytest.mark.parametrize("content", DAMAGED.values(), ids=DAMAGED.keys())
-def test_a_damaged_card_is_refused_in_one_line(content: bytes, tmp_path: Path) -> None:
+def test_a_damaged_card_is_rejected_in_one_line(content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "bedside-2d.json"
     path.write_bytes(content)
     with pytest.raises(WeightsError, match=r"card of weights bedside-2d\.json") as error:
@@ -135,7 +135,7 @@ def test_a_damaged_card_is_refused_in_one_line(content: bytes, tmp_path: Path) -
     assert "\n" not in str(error.value)
 
 
-def test_a_missing_card_is_refused(tmp_path: Path) -> None:
+def test_a_missing_card_is_rejected(tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match=r"none\.json"):
         WeightsCard.load(tmp_path / "none.json")
 

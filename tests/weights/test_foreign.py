@@ -1,4 +1,4 @@
-"""Checkpoints of others: what is data is read, what is code is refused by its name, and nothing of it runs."""
+"""Checkpoints of others: what is data is read, what is code is rejected by its name, and nothing of it runs."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def test_names_of_older_numpy_are_known(path: Path) -> None:
         (torch.hub.load, r"torch\.hub\.load"),
     ],
 )
-def test_code_is_refused_by_its_name_and_not_run(
+def test_code_is_rejected_by_its_name_and_not_run(
     function: Callable[..., Any], name: str, path: Path, tmp_path: Path
 ) -> None:
     victim = tmp_path / "victim"
@@ -111,7 +111,7 @@ def test_code_in_any_part_of_the_archive_stays_unread(path: Path, tmp_path: Path
     assert not victim.exists()
 
 
-def test_a_plain_pickle_is_refused(path: Path, tmp_path: Path) -> None:
+def test_a_plain_pickle_is_rejected(path: Path, tmp_path: Path) -> None:
     victim = tmp_path / "victim"
     path.write_bytes(pickle.dumps({"a": Call(os.mkdir, str(victim))}))
     with pytest.raises(WeightsError, match="no complete zip file"):
@@ -119,13 +119,13 @@ def test_a_plain_pickle_is_refused(path: Path, tmp_path: Path) -> None:
     assert not victim.exists()
 
 
-def test_the_format_before_zip_is_refused(path: Path) -> None:
+def test_the_format_before_zip_is_rejected(path: Path) -> None:
     saved(path, {"a": torch.ones(2)}, _use_new_zipfile_serialization=False)
     with pytest.raises(WeightsError, match="no complete zip file"):
         read_checkpoint(path)
 
 
-def test_a_compressed_archive_is_refused(path: Path) -> None:
+def test_a_compressed_archive_is_rejected(path: Path) -> None:
     buffer = io.BytesIO()
     torch.save({"a": torch.zeros(10_000)}, buffer)
     with zipfile.ZipFile(buffer) as source, zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as target:
@@ -136,7 +136,7 @@ def test_a_compressed_archive_is_refused(path: Path) -> None:
 
 
 @pytest.mark.parametrize("names", [["readme.txt"], ["a/data.pkl", "b/data.pkl"], ["a/data.pkl", "a/constants.pkl"]])
-def test_another_archive_is_refused(names: list[str], path: Path) -> None:
+def test_another_archive_is_rejected(names: list[str], path: Path) -> None:
     with zipfile.ZipFile(path, "w") as archive:
         for name in names:
             archive.writestr(name, b"content")
@@ -145,13 +145,13 @@ def test_another_archive_is_refused(names: list[str], path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [[1, 2], 3, torch.ones(2), {1: torch.ones(2)}])
-def test_anything_but_a_dictionary_is_refused(content: Any, path: Path) -> None:
+def test_anything_but_a_dictionary_is_rejected(content: Any, path: Path) -> None:
     with pytest.raises(WeightsError, match="dictionary of tensors"):
         read_checkpoint(saved(path, content))
 
 
 @pytest.mark.parametrize("kept", [0, 100, 0.5, 0.9, -1])
-def test_a_cut_file_is_refused(kept: float, path: Path) -> None:
+def test_a_cut_file_is_rejected(kept: float, path: Path) -> None:
     content = saved(path, {"a": torch.ones(1000)}).read_bytes()
     path.write_bytes(content[: int(kept * len(content)) if isinstance(kept, float) else kept])
     with pytest.raises(WeightsError, match=r"checkpoint_final\.pth") as error:
@@ -159,7 +159,7 @@ def test_a_cut_file_is_refused(kept: float, path: Path) -> None:
     assert "\n" not in str(error.value)
 
 
-def test_spoilt_pickles_are_refused_in_one_line(path: Path) -> None:
+def test_spoilt_pickles_are_rejected_in_one_line(path: Path) -> None:
     saved(path, {"a": torch.ones(4), "b": {"c": [1, 2.5, "text"]}})
     with zipfile.ZipFile(path) as source:
         parts = {entry.filename: source.read(entry) for entry in source.infolist()}

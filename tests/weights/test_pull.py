@@ -141,7 +141,7 @@ def test_a_web_page_is_no_file(server: Any, target: Path) -> None:
     assert leftovers(target) == []
 
 
-def test_what_the_server_refuses_is_said(server: Any, target: Path) -> None:
+def test_what_the_server_rejects_is_said(server: Any, target: Path) -> None:
     with pytest.raises(WeightsError, match=r"download of weights\.pth: got 404"):
         download(f"{server.url}/w.pth", target)
 

@@ -66,13 +66,13 @@ def test_other_starts_and_protocols_stay(tmp_path: Path) -> None:
     assert set(card.metrics["evaluation"]) == {"box", "point", "interactive2025 official"}
 
 
-def test_results_of_other_weights_are_refused(tmp_path: Path) -> None:
+def test_results_of_other_weights_are_rejected(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="evaluate the weights as they are now"):
         record_metrics(CARD, write(tmp_path / "r.json", document("box", sha256="b" * 64)))
 
 
 @pytest.mark.parametrize("content", [[], {}, {"format": "other"}, {"format": "bedside-evaluation-starts"}, "text"])
-def test_what_is_no_results_is_refused(tmp_path: Path, content: Any) -> None:
+def test_what_is_no_results_is_rejected(tmp_path: Path, content: Any) -> None:
     with pytest.raises(FormatError, match=r"bedside evaluate --json"):
         record_metrics(CARD, write(tmp_path / "r.json", content))
     with pytest.raises(FormatError):

@@ -15,7 +15,7 @@ describe("bits", () => {
     for (let n = 0; n < 40; n++) expect(unpackBits(packBits(pattern(n)), n)).toEqual(pattern(n));
   });
 
-  it("of the wrong length are refused", () => {
+  it("of the wrong length are rejected", () => {
     expect(() => unpackBits(new Uint8Array(2), 17)).toThrow();
   });
 

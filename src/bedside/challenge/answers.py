@@ -1,4 +1,4 @@
-"""A case's prompts answered by a segmenter, as one label map."""
+"""A case's prompts predicted by a segmenter, as one label map."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ class Answer:
 
 
 Answerer = Callable[[Segmenter, ChallengeCase], Answer]
-"""Answers a case, whose image the segmenter has been given."""
+"""Predicts a case, whose image the segmenter has been given."""
 
 
 def answer_boxes(segmenter: Segmenter, case: ChallengeCase) -> Answer:
-    """The 2024 challenge: every box is an object, and where two meet the later one takes the voxel.
+    """Return the 2024 challenge: every box is an object, and where two meet the later one takes the voxel.
 
     Raises:
         InputError: The case has no box, or more than 65,535.
@@ -59,14 +59,15 @@ def answer_boxes(segmenter: Segmenter, case: ChallengeCase) -> Answer:
 
 
 def answer_prompts(segmenter: Segmenter, case: ChallengeCase, firsts: Sequence[Prompt] = ()) -> Answer:
-    """The 2025 competition: every class with a prompt is answered from its box, its clicks and the answer before.
+    """Return the 2025 competition: every class with a prompt is predicted from its box, its clicks and the prediction
+    before.
 
     A class that has neither box nor click, or that had no error in the last round, stays as it was. Where two classes
     meet, the one with fewer voxels takes the voxel: a tumour is seen in its organ, whatever their order.
 
     Args:
         segmenter: Its image is that of the case.
-        case: With prompts and the answer before.
+        case: With prompts and the prediction before.
         firsts: First prompt of each class in the place of the boxes; the competition knows none but boxes.
 
     Raises:
@@ -93,7 +94,7 @@ def answer_prompts(segmenter: Segmenter, case: ChallengeCase, firsts: Sequence[P
 def _answer_class(
     segmenter: Segmenter, case: ChallengeCase, label: int, first: Prompt | None
 ) -> NDArray[np.uint8] | None:
-    """uint8 mask of a class; None where there is nothing to go by."""
+    """Return uint8 mask of a class; None where there is nothing to go by."""
     if first is None:
         first = _box_of(segmenter, case, label)
     clicks = case.clicks[label - 1] if label <= len(case.clicks) else ()
@@ -107,7 +108,7 @@ def _answer_class(
     settled = before is not None and bool(order) and order[-1] is None
     if settled or not prompts or (before is None and not any(p.positive for p in prompts)):
         return before
-    # Without a click since the answer before, that answer is to be made from the box once more.
+    # Without a click since the prediction before, that prediction is to be made from the box once more.
     prediction = segmenter.predict(prompts, before, 1 if before is not None and clicks else len(prompts))
     mask = np.zeros(case.image.shape, dtype=np.uint8) if before is None else before
     prediction.paste(mask)
@@ -115,7 +116,7 @@ def _answer_class(
 
 
 def _box_of(segmenter: Segmenter, case: ChallengeCase, label: int) -> Box | None:
-    """The case's box of a class, as the segmenter takes boxes; None where it has none."""
+    """Return the case's box of a class, as the segmenter takes boxes; None where it has none."""
     box = case.boxes[label - 1] if label <= len(case.boxes) else None
     if box is not None and segmenter.capabilities.flat_boxes:
         return _flattened(box, case.middle_slices[label - 1] if label <= len(case.middle_slices) else None)
@@ -123,14 +124,14 @@ def _box_of(segmenter: Segmenter, case: ChallengeCase, label: int) -> Box | None
 
 
 def _flattened(box: Box, middle: int | None) -> Box:
-    """A box of a volume on the slice on which it was measured, or on its middle one."""
+    """Return a box of a volume on the slice on which it was measured, or on its middle one."""
     if middle is None:
         middle = int(np.floor((box.low[-1] + box.high[-1]) / 2))
     return replace(box, low=(*box.low[:-1], float(middle)), high=(*box.high[:-1], float(middle + 1)))
 
 
 def empty_labels(case: ChallengeCase, count: int) -> NDArray[Any]:
-    """A label map of background that can hold ``count`` labels.
+    """Return a label map of background that can hold ``count`` labels.
 
     Raises:
         InputError: No label map of the challenges can.

@@ -93,8 +93,8 @@ def score_folder(
     Args:
         predictions: Folder of predictions.
         truth: Their cases.
-        name: Of the submission, by default the folder's.
-        tolerance: Of NSD: mm in volumes, pixels in 2D images.
+        name: Name of the submission, by default the folder's.
+        tolerance: Tolerance of NSD: mm in volumes, pixels in 2D images.
         official_spacing_order: See ``scores.challenge_sampling``.
         metrics: Names in the registry.
         advance: Called with the name of each case.

@@ -45,14 +45,14 @@ class Preparation:
         form: The challenge.
         modality: As file names say it: CT, MR, PET, US, ...; CT is windowed, the rest is cut at percentiles.
         data_set: Second part of file names.
-        window: Of CT.
+        window: Window of CT.
         cleaning: Thresholds of small parts of labels, volumes only.
         dropped: Label values that become background, before cleaning.
         instances: Label whose connected parts become labels of their own; None for no such label.
         labelled_only: Whether slices without a label are left out, as in the official data.
         boxes: Whether cases get boxes.
         cut_off: Whether grey 2D images are cut at percentiles.
-        seed: Of the boxes' enlargement.
+        seed: Seed of the boxes' enlargement.
     """
 
     form: Form
@@ -75,13 +75,13 @@ class Preparation:
 
 
 def make_case(name: str, image: Image, labels: NDArray[np.uint16], preparation: Preparation) -> ChallengeCase:
-    """A case with its ground truth; equal input and seed give the same case.
+    """Return a case with its ground truth; equal input and seed give the same case.
 
     Args:
-        name: Of the case in its data set.
+        name: Name of the case in its dataset.
         image: A 2D image, or a volume.
         labels: uint16 of the image's spatial shape. Values become 1, 2, ... in ascending order where there are
-            boxes, because the i-th box is answered by i.
+            boxes, because the i-th box is predicted by i.
         preparation: The steps.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Answers as the public code of the dynamic-prompt method joins them (arXiv 2510.03189).
+"""Predictions as the public code of the dynamic-prompt method joins them (arXiv 2510.03189).
 
 Classes are told apart by the largest logit, against a background whose score is the logarithm of the probability that
 no class is there. With one class its voxels are those above -0.481, a probability of 0.382. Without any box the first
@@ -32,11 +32,11 @@ class ClassScores:
 
 
 def answer_by_scores(segmenter: Segmenter, case: ChallengeCase, firsts: Sequence[Prompt] = ()) -> Answer:
-    """Every class is answered anew from its box, all its clicks and its mask before, and the largest logit wins.
+    """Every class is predicted anew from its box, all its clicks and its mask before, and the largest logit wins.
 
     Args:
         segmenter: Its image is that of the case.
-        case: With prompts and the answer before.
+        case: With prompts and the prediction before.
         firsts: First prompt of each class in the place of the boxes.
 
     Raises:
@@ -75,7 +75,7 @@ def join_scores(scores: Sequence[ClassScores], labels: NDArray[np.unsignedintege
     """Write the class of the largest logit into ``labels``, and 0 where the background is likelier than any.
 
     Args:
-        scores: Of the classes; of equal ones the first wins.
+        scores: Scores of the classes; of equal ones the first wins.
         labels: Zeros of the image's shape.
     """
     ground = np.zeros(labels.shape, dtype=np.float32)

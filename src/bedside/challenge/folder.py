@@ -1,4 +1,4 @@
-"""A folder of challenge cases answered by one process, and the seconds that each took."""
+"""A folder of challenge cases predicted by one process, and the seconds that each took."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from bedside.io.challenge import read_case
 from bedside.io.quiet import reason
 
 SECONDS_FILE = "running_time.csv"
-"""Name of the seconds of a folder's cases, beside the answers."""
+"""Name of the seconds of a folder's cases, beside the predictions."""
 _COLUMNS = ("case", "seconds", "objects", "problem")
 
 Advance = Callable[[str], None]
@@ -34,9 +34,9 @@ class Outcome:
 
     Attributes:
         case: Name of its file without the suffix.
-        seconds: From opening it to its answer on disk; with a cold start those of the whole process.
+        seconds: From opening it to its prediction on disk; with a cold start those of the whole process.
         objects: How many have prompts; 0 where the case could not be read.
-        problem: Why there is no answer, or what it lacks; "" where all is well.
+        problem: Why there is no prediction, or what it lacks; "" where all is well.
         megabytes: Most memory of the whole process, with a cold start; 0 where it was not measured.
     """
 
@@ -48,7 +48,7 @@ class Outcome:
 
 
 def find_cases(folder: Path) -> list[Path]:
-    """The cases of a folder, sorted by name.
+    """Return the cases of a folder, sorted by name.
 
     Raises:
         InputError: There is no such folder, or no case in it.
@@ -62,7 +62,7 @@ def find_cases(folder: Path) -> list[Path]:
 
 
 def check_output(inputs: Path, outputs: Path) -> None:
-    """Make sure that answers do not replace cases.
+    """Make sure that predicts do not replace cases.
 
     Raises:
         InputError: Both folders are the same, or the output is a file.
@@ -76,11 +76,11 @@ def check_output(inputs: Path, outputs: Path) -> None:
 def run_folder(
     cases: Sequence[Path], outputs: Path, segmenter: Segmenter, answer: Answerer, advance: Advance | None = None
 ) -> list[Outcome]:
-    """Answer every case and write its ``segs``; a case that fails does not stop the others.
+    """Predict every case and write its ``segs``; a case that fails does not stop the others.
 
     Args:
         cases: Files.
-        outputs: Folder of the answers, made where it is missing.
+        outputs: Folder of the predictions, made where it is missing.
         segmenter: Ready for images; it serves all cases.
         answer: What the challenge asks for.
         advance: Called with the name of each case that is done.
@@ -106,7 +106,7 @@ def _run_case(path: Path, target: Path, segmenter: Segmenter, answer: Answerer) 
         problem = "; ".join(result.problems)
     except BedsideError as error:
         problem = str(error)
-    # A folder may be hours of work: whatever one case brings up, the others are to be answered.
+    # A folder may be hours of work: whatever one case brings up, the others are to be predicted.
     except Exception as error:
         problem = f"{type(error).__name__}: {reason(error)}"
     return Outcome(path.stem, time.perf_counter() - begin, objects, " ".join(problem.split()))
@@ -120,13 +120,13 @@ def run_cold(
     advance: Advance | None = None,
     environment: Mapping[str, str] | None = None,
 ) -> list[Outcome]:
-    """Answer each case by a process of its own, as the challenges' machines do, and time the whole process.
+    """Predict each case by a process of its own, as the challenges' machines do, and time the whole process.
 
     Args:
-        verb: Of the command line that answers a folder.
+        verb: Verb of the command line that predicts a folder.
         cases: Files.
-        outputs: Folder of the answers.
-        options: Of the verb.
+        outputs: Folder of the predictions.
+        options: Options of the verb.
         advance: Called with the name of each case that is done.
         environment: Variables of the processes' environment; by default those of this one.
     """
@@ -155,7 +155,7 @@ def write_outcomes(path: Path, outcomes: Iterable[Outcome]) -> None:
 
 
 def read_outcomes(path: Path) -> dict[str, Outcome]:
-    """The rows of ``write_outcomes`` by case; none where there is no file.
+    """Return the rows of ``write_outcomes`` by case; none where there is no file.
 
     The columns ``objects`` and ``problem`` may be missing, and times may stand under ``time``.
 

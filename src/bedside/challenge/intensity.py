@@ -57,7 +57,8 @@ def percentiles_to_bytes(array: NDArray[Any]) -> NDArray[np.uint8]:
 
 
 def picture_to_bytes(array: NDArray[Any], *, cut_off: bool = False) -> NDArray[np.uint8]:
-    """A 2D image as (y, x, 3): colours as they are, grey repeated, and stretched only where bytes cannot hold it.
+    """Return a 2D image as (y, x, 3): colours as they are, grey repeated, and stretched only where bytes cannot hold
+    it.
 
     Args:
         array: (y, x) or (y, x, 3).
@@ -72,7 +73,7 @@ def picture_to_bytes(array: NDArray[Any], *, cut_off: bool = False) -> NDArray[n
 
 
 def stretch(array: NDArray[Any]) -> NDArray[np.uint8]:
-    """The range of ``array`` to 0..255, fractions cut off as the official code does; a constant becomes 0."""
+    """Return the range of ``array`` to 0..255, fractions cut off as the official code does; a constant becomes 0."""
     low, high = float(array.min()), float(array.max())
     if high <= low:
         return np.zeros(array.shape, dtype=np.uint8)

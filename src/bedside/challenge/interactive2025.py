@@ -49,15 +49,15 @@ class InteractiveProtocol:
     """How cases are prompted and scored.
 
     Attributes:
-        tolerance: Of NSD, mm.
+        tolerance: Tolerance of NSD, mm.
         official_spacing_order: See ``scores.challenge_sampling``.
-        seed: Of the clicks.
+        seed: Seed of the clicks.
         click_source: Who clicks; the official rule by default, with a private generator.
         start: ``OFFICIAL``, or what every class is begun with instead of the case's box.
         metrics: Names in the registry.
         raw_labels: Compare predictions with the truth's values as they are, as the official code does, where they are
             not 1, 2, ...; the k-th prompts are predicted as k all the same, so that such labels score 0.
-        answering: What makes a prediction of a case's prompts.
+        predicting: What makes a prediction of a case's prompts.
         missing_is_zero: Count a round that fails as an empty prediction, and leave a case out whose last round fails,
             as the official code does where an output is missing; else the failure is raised.
     """
@@ -274,7 +274,7 @@ class _CaseAttempt:
         return score_case(self._gold, LabelCrops(self._found), self.labels, self.sampling, self._protocol.metrics)
 
     def correct(self, number: int) -> bool:
-        """Click on every class that has an error; the rounds go on where none has."""
+        """Return click on every class that has an error; the rounds go on where none has."""
         self._case = _clicked(self._case, self._gold, self._found, number, self._protocol, self.labels)
         return True
 

@@ -36,7 +36,7 @@ CLEANINGS = {"2024": Cleaning(1000, 100), "2025": Cleaning(100, 10), "none": Cle
 
 
 def clean_labels(labels: Labels, cleaning: Cleaning) -> Labels:
-    """A copy without the small parts of each label; images of two axes are left as they are, as officially.
+    """Return a copy without the small parts of each label; images of two axes are left as they are, as officially.
 
     Args:
         labels: (z, y, x) or (y, x).
@@ -64,14 +64,14 @@ def _remove_dust(labels: Labels, structure: NDArray[np.bool_], smallest: int) ->
 
 
 def drop_labels(labels: Labels, dropped: Iterable[int]) -> Labels:
-    """A copy in which the values ``dropped`` are background."""
+    """Return a copy in which the values ``dropped`` are background."""
     result = labels.copy()
     result[np.isin(labels, list(dropped))] = 0
     return result
 
 
 def split_instances(labels: Labels, value: int) -> Labels:
-    """A copy in which each connected part (26 neighbours) of ``value`` is a label of its own, after all others.
+    """Return a copy in which each connected part (26 neighbours) of ``value`` is a label of its own, after all others.
 
     Raises:
         InputError: There would be more than 65,535 labels.
@@ -88,7 +88,7 @@ def split_instances(labels: Labels, value: int) -> Labels:
 
 
 def relabel(labels: NDArray[Any]) -> tuple[NDArray[Any], tuple[int, ...]]:
-    """Labels 1, 2, ... in ascending order of the values before, and those values.
+    """Return labels 1, 2, ... in ascending order of the values before, and those values.
 
     Returns:
         uint8 (uint16 beyond 255 labels), and the value that each new label had.
@@ -100,5 +100,5 @@ def relabel(labels: NDArray[Any]) -> tuple[NDArray[Any], tuple[int, ...]]:
 
 
 def labelled_slices(labels: NDArray[Any]) -> NDArray[np.intp]:
-    """The slices z that hold any label."""
+    """Return the slices z that hold any label."""
     return np.flatnonzero(labels.any(axis=(1, 2)))

@@ -23,9 +23,9 @@ class InteractiveMeans:
     Attributes:
         group: Modality or dataset, or ``OVERALL`` or ``OVERALL_SETS``.
         cases: Their number.
-        areas: Of each metric, trapezoids over the five click rounds.
-        finals: Of each metric, after the last click.
-        firsts: Of each metric, after the first prompts.
+        areas: Areas of each metric, trapezoids over the five click rounds.
+        finals: Finals of each metric, after the last click.
+        firsts: Firsts of each metric, after the first prompts.
         seconds_per_class: What the limit is held against.
         late: Cases beyond the limit of seconds per class.
     """
@@ -50,7 +50,7 @@ def interactive_means(cases: Iterable[CaseResult], metrics: Sequence[str]) -> li
     """Take means over the cases of each dataset or modality, sorted by name, and last the mean of those.
 
     Args:
-        cases: Of one candidate and start.
+        cases: Cases of one candidate and start.
         metrics: Names, in the order of tables.
     """
     groups: dict[str, list[CaseResult]] = {}
@@ -84,11 +84,11 @@ def _row(group: str, cases: int, late: int, numbers: Sequence[float], metrics: S
 
 
 def interactive_ranks(evaluation: Evaluation, seed: int = 0) -> list[Rank]:
-    """Rank candidates by area and final value of each metric over all cases; none for fewer than two candidates.
+    """Return rank candidates by area and final value of each metric over all cases; none for fewer than two candidates.
 
     Args:
         evaluation: From ``evaluate_interactive``.
-        seed: Of the resampling.
+        seed: Seed of the resampling.
     """
     names = [candidate.name for candidate in evaluation.candidates]
     if len(names) < 2:

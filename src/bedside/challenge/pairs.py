@@ -24,7 +24,7 @@ class Pair:
     """An image and its labels, not read yet.
 
     Attributes:
-        name: Of the case.
+        name: Name of the case.
         image: A file, or a folder of DICOM files.
         labels: A file.
     """
@@ -34,7 +34,7 @@ class Pair:
     labels: Path
 
     def load(self, *, series: str | None = None) -> tuple[Image, NDArray[np.uint16]]:
-        """The image and its label map, uint16.
+        """Return the image and its label map, uint16.
 
         Raises:
             FormatError: A file cannot be read, or the two do not lie on one grid.
@@ -53,7 +53,7 @@ class Pair:
 
 
 def find_pairs(images: Path, labels: Path) -> list[Pair]:
-    """Images and labels of equal names, sorted by name.
+    """Return images and labels of equal names, sorted by name.
 
     Names are compared without their suffixes and without ``.image``, ``.labels``, ``_0000``, ``_gt``, ``_seg``.
 
@@ -83,7 +83,7 @@ def find_pairs(images: Path, labels: Path) -> list[Pair]:
 
 
 def case_name(path: Path) -> str:
-    """The name of the case that a file belongs to."""
+    """Return the name of the case that a file belongs to."""
     name = path.name
     for suffix in sorted((s for _, r in READERS.items() for s in r.suffixes), key=len, reverse=True):
         if path.is_file() and name.lower().endswith(suffix):
@@ -118,7 +118,7 @@ def _by_name(paths: list[Path]) -> dict[str, Path]:
 
 
 def _same_place(image: Geometry, labels: Geometry) -> bool:
-    """Whether the corners of two grids of one shape coincide; a grid that is not known fits any."""
+    """Say whether the corners of two grids of one shape coincide; a grid that is not known fits any."""
     if not (image.spacing_known and labels.spacing_known):
         return True
     corners = np.array(np.meshgrid(*((0, n - 1) for n in image.shape[::-1]))).reshape(image.ndim, -1).T

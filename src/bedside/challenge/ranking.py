@@ -26,7 +26,7 @@ class Rank:
     """Where a submission stands.
 
     Attributes:
-        name: Of the submission.
+        name: Name of the submission.
         place: From 1; equal mean ranks share a place.
         mean: Mean rank over metrics and cases, 1 being the best.
         interval: 95 % by resampling cases; None for fewer than two.
@@ -46,12 +46,12 @@ def rank(
     seed: int = 0,
     directions: Mapping[str, Direction] | None = None,
 ) -> list[Rank]:
-    """Rank submissions, best first.
+    """Return rank submissions, best first.
 
     Args:
-        names: Of the submissions, each once.
+        names: Names of the submissions, each once.
         scores: Metric to an array (submission, case); no NaN.
-        seed: Of the resampling.
+        seed: Seed of the resampling.
         directions: Which values of a metric are better; higher ones where nothing is said.
 
     Raises:

@@ -152,7 +152,7 @@ def interactive_json(
 
     Args:
         evaluations: One a start.
-        ranks: Of the models, by start.
+        ranks: Ranks of the models, by start.
         details: What stands first.
     """
     metrics = evaluations[0].metrics

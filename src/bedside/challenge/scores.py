@@ -49,8 +49,8 @@ def challenge_sampling(
     """Take lengths as the challenges do: mm in volumes, pixels in 2D images whatever their spacing.
 
     Args:
-        geometry: Of the labels.
-        tolerance: Of the surfaces.
+        geometry: Geometry of the labels.
+        tolerance: Tolerance of the surfaces.
         official_spacing_order: Apply spacing as the files store it, (x, y, z), to arrays that are (z, y, x), as the
             official code does; figures then agree with published ones and are wrong where voxels are no cubes.
     """
@@ -74,7 +74,7 @@ def score_case(
 
     Args:
         truth: Ground truth.
-        prediction: Of the same shape.
+        prediction: Prediction of the same shape.
         labels: Values to compare; at least one occurs in either map.
         sampling: From ``challenge_sampling``.
         metrics: Names in the registry.

@@ -22,7 +22,7 @@ SHORT_NAMES = {
     "ultrasound": "US",
     "microscopy": "Microscopy",
 }
-"""The competition's names of modalities, by a word of what data sets state."""
+"""The competition's names of modalities, by a word of what datasets state."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class SetCase:
 
 
 def volumes_only(data_sets: Sequence[DataSet]) -> list[DataSet]:
-    """The data sets of volumes.
+    """Return the datasets of volumes.
 
     Raises:
         InputError: There is none.
@@ -46,13 +46,13 @@ def volumes_only(data_sets: Sequence[DataSet]) -> list[DataSet]:
 
 
 def set_cases(data_sets: Sequence[DataSet], limit: int, *, boxes: bool = True, seed: int = 2025) -> Iterator[SetCase]:
-    """The cases of data sets, made one by one.
+    """Yield the cases of datasets, made one by one.
 
     Args:
-        data_sets: Of volumes.
+        data_sets: Datasets of volumes.
         limit: Most classes of a case; of more, which instances have, some are drawn, always the same ones.
         boxes: Whether cases get boxes; without, the first round is left out and a click starts every class.
-        seed: Of the boxes' enlargement.
+        seed: Seed of the boxes' enlargement.
     """
     for data_set in data_sets:
         preparation = Preparation(
@@ -70,7 +70,7 @@ def set_cases(data_sets: Sequence[DataSet], limit: int, *, boxes: bool = True, s
 
 
 def limit_labels(labels: NDArray[np.uint16], limit: int, *key: object) -> NDArray[np.uint16]:
-    """The label map with at most ``limit`` labels, drawn by ``key`` alone; the others become background."""
+    """Return the label map with at most ``limit`` labels, drawn by ``key`` alone; the others become background."""
     values = [int(v) for v in np.unique(labels) if v > 0]
     if len(values) <= limit:
         return labels
@@ -79,7 +79,7 @@ def limit_labels(labels: NDArray[np.uint16], limit: int, *key: object) -> NDArra
 
 
 def short_name(modality: str) -> str:
-    """The competition's name of a modality, or its first word where it has none."""
+    """Return the competition's name of a modality, or its first word where it has none."""
     words = modality.lower().replace("(", " ").replace(",", " ").split()
     for word in words:
         if word in SHORT_NAMES:

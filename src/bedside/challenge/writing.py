@@ -48,7 +48,7 @@ def _save(path: Path, members: dict[str, Any]) -> None:
 
 
 def _objects(entries: Sequence[Any]) -> NDArray[Any]:
-    """A one-dimensional array of objects; ``np.array`` would make a table of lists of equal length."""
+    """Return a one-dimensional array of objects; ``np.array`` would make a table of lists of equal length."""
     array = np.empty(len(entries), dtype=object)
     for number, entry in enumerate(entries):
         array[number] = entry
@@ -71,7 +71,7 @@ def _middle_box(box: Box | None, middle: int | None) -> dict[str, int] | None:
 
 
 def _whole(values: Any) -> list[float]:
-    """Whole numbers as such, because the official code uses them as indices."""
+    """Return whole numbers as such, because the official code uses them as indices."""
     return [int(v) if float(v).is_integer() else float(v) for v in values]
 
 

@@ -39,11 +39,11 @@ class LazyVerbs(TyperGroup):
     """A group that imports a verb's module only to run it or to show its own help."""
 
     def list_commands(self, ctx: typer.Context) -> list[str]:  # type: ignore[override]  # noqa: ARG002
-        """The verbs, in the order of the help."""
+        """Return the verbs, in the order of the help."""
         return list(VERBS)
 
     def get_command(self, ctx: typer.Context, cmd_name: str) -> Any:  # type: ignore[override]  # noqa: ARG002
-        """The command of a verb, made from its function or app.
+        """Return the command of a verb, made from its function or app.
 
         Raises:
             InputError: There is no such verb.

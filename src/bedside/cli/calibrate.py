@@ -1,4 +1,4 @@
-"""``bedside weights calibrate``: make a model's estimates of its own answers right."""
+"""``bedside weights calibrate``: make a model's estimates of its own predictions right."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the verbs of the challenges share: a folder of cases in, a folder of answers out."""
+"""What the verbs of the challenges share: a folder of cases in, a folder of predictions out."""
 
 from __future__ import annotations
 
@@ -53,14 +53,14 @@ ColdOption = Annotated[
 
 @dataclass(frozen=True)
 class Answering:
-    """Which model answers, and how; as the user wrote it.
+    """Which model predictions, and how; as the user wrote it.
 
     Attributes:
         model: In the registry.
         device: Where it runs.
         runtime: What runs it.
         precision: What it computes in.
-        slices: Slices of a box in a volume that are answered.
+        slices: Slices of a box in a volume that are predicted.
         first_axis: Whether volumes are sliced across the first axis whatever their spacing.
         join: How classes that meet are told apart, of the 2025 competition.
     """
@@ -74,7 +74,7 @@ class Answering:
     join: str = ""
 
     def load(self) -> Segmenter:
-        """The segmenter."""
+        """Return the segmenter."""
         return load_model(
             self.model,
             self.device,
@@ -85,7 +85,7 @@ class Answering:
         )
 
     def options(self) -> list[str]:
-        """The same for the command line of another process."""
+        """Return the same for the command line of another process."""
         given = {"model": self.model, "device": self.device, "runtime": self.runtime, "precision": self.precision}
         found = [part for name, value in given.items() for part in (f"--{name}", value)]
         found += ["--join", self.join] if self.join else []
@@ -96,7 +96,7 @@ class Answering:
 def answer_folder(
     verb: str, answer: Answerer, inputs: Path, outputs: Path, how: Answering, seconds: Path | None, cold: bool
 ) -> None:
-    """Answer every case of ``inputs``; those that fail are named on stderr and do not stop the others.
+    """Predict every case of ``inputs``; those that fail are named on stderr and do not stop the others.
 
     Raises:
         InputError: There are no cases, or some of them failed.

@@ -30,7 +30,7 @@ def challenge2024(
     cold: ColdOption = False,
     slices: SlicesOption = AUTO_SLICES,
 ) -> None:
-    """Answer the boxes of the CVPR 2024 challenge "MedSAM on Laptop": box i becomes label i of segs.
+    """Predict the boxes of the CVPR 2024 challenge "MedSAM on Laptop": box i becomes label i of segs.
 
     A later box takes the voxels that it shares with an earlier one. Volumes are sliced across their first axis.
     """

@@ -42,9 +42,9 @@ def challenge2025(
     cold: ColdOption = False,
     join: JoinOption = SMALLER,
 ) -> None:
-    """Answer one round of the CVPR 2025 interactive 3D competition, from boxes, clicks and the answer before.
+    """Predict one round of the CVPR 2025 interactive 3D competition, from boxes, clicks and the prediction before.
 
-    Every class that has a prompt is answered, with or without a box; where two meet, the smaller one takes the voxel.
+    Every class that has a prompt is predicted, with or without a box; where two meet, the smaller one takes the voxel.
     """
     from bedside.challenge.answers import answer_prompts
     from bedside.challenge.dynamic_prompts import answer_by_scores

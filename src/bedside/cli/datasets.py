@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def one_split(folder: Path, split: str | None) -> list[DataSet]:
-    """The sets of one split: the one asked for, else ``val`` where there are several."""
+    """Return the sets of one split: the one asked for, else ``val`` where there are several."""
     from bedside.data.catalogue import find_data_sets
 
     found = find_data_sets(folder)

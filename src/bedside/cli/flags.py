@@ -45,7 +45,7 @@ class PromptFlags:
         return any(given)
 
     def typed(self) -> list[Prompt]:
-        """Boxes and points, which need no file.
+        """Return boxes and points, which need no file.
 
         Raises:
             InputError: Text that is no such coordinates.
@@ -59,7 +59,7 @@ class PromptFlags:
         ]
 
     def drawn(self, image: Image) -> list[Prompt]:
-        """Initial mask, lassos and scribbles, read from their files.
+        """Return initial mask, lassos and scribbles, read from their files.
 
         Raises:
             FormatError: A file cannot be read as what it should hold.
@@ -78,7 +78,7 @@ class PromptFlags:
 
 
 def parse_numbers(text: str, flag: str, counts: Sequence[int], form: str) -> tuple[float, ...]:
-    """Comma-separated numbers.
+    """Return comma-separated numbers.
 
     Raises:
         InputError: Not numbers, or not as many as ``counts`` allows.
@@ -93,19 +93,19 @@ def parse_numbers(text: str, flag: str, counts: Sequence[int], form: str) -> tup
 
 
 def parse_box(text: str, frame: Frame) -> Box:
-    """The box written as x0,y0,x1,y1 or x0,y0,z0,x1,y1,z1."""
+    """Return the box written as x0,y0,x1,y1 or x0,y0,z0,x1,y1,z1."""
     numbers = parse_numbers(text, "--box", (4, 6), "x0,y0,x1,y1 or x0,y0,z0,x1,y1,z1")
     half = len(numbers) // 2
     return Box(numbers[:half], numbers[half:], True, frame)
 
 
 def parse_point(text: str, flag: str, positive: bool, frame: Frame) -> Point:
-    """The click written as x,y or x,y,z."""
+    """Return the click written as x,y or x,y,z."""
     return Point(parse_numbers(text, flag, (2, 3), "x,y or x,y,z"), positive, frame)
 
 
 def read_scribbles(path: Path, flag: str, positive: bool, frame: Frame, image: Image) -> list[Scribble]:
-    """The strokes in a JSON file, or the marked voxels of a mask image on the grid of ``image``."""
+    """Return the strokes in a JSON file, or the marked voxels of a mask image on the grid of ``image``."""
     if path.suffix.lower() == ".json":
         return [_drawn(Scribble, stroke, positive, frame, path) for stroke in read_strokes(path)]
     mask = read_matching_mask(path, flag, image)
@@ -116,7 +116,7 @@ def read_scribbles(path: Path, flag: str, positive: bool, frame: Frame, image: I
 
 
 def read_strokes(path: Path) -> list[Any]:
-    """Lists of vertices in a JSON file that holds one list [[x, y(, z)], ...] or a list of such lists.
+    """Return lists of vertices in a JSON file that holds one list [[x, y(, z)], ...] or a list of such lists.
 
     Raises:
         FormatError: The file is missing or holds something else.
@@ -135,7 +135,7 @@ def read_strokes(path: Path) -> list[Any]:
 
 
 def read_matching_mask(path: Path, flag: str, image: Image) -> Any:
-    """The label map in ``path``, which must lie on the grid of ``image``.
+    """Return the label map in ``path``, which must lie on the grid of ``image``.
 
     Raises:
         FormatError: The file cannot be read as a mask.

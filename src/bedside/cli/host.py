@@ -18,7 +18,7 @@ EXTRAS = {"train": ("torch", "PyYAML", "tensorboard", "scikit-image"), "evaluate
 
 
 def installed(distribution: str) -> str | None:
-    """Version of an installed distribution; None where it is missing."""
+    """Return version of an installed distribution; None where it is missing."""
     try:
         return metadata.version(distribution)
     except metadata.PackageNotFoundError:
@@ -26,13 +26,13 @@ def installed(distribution: str) -> str | None:
 
 
 def versions() -> dict[str, str | None]:
-    """Versions of Bedside, Python, NumPy and the runtimes; None for what is not installed."""
+    """Return versions of Bedside, Python, NumPy and the runtimes; None for what is not installed."""
     found = {"bedside": __version__, "python": platform.python_version()}
     return {**found, **{name: installed(name) for name in ("numpy", *RUNTIMES)}}
 
 
 def host() -> dict[str, Any]:
-    """The machine: system, processor, cores that this process may use, and memory in bytes."""
+    """Return the machine: system, processor, cores that this process may use, and memory in bytes."""
     return {
         "system": f"{platform.system()} {platform.release()}",
         "machine": platform.machine(),
@@ -43,7 +43,7 @@ def host() -> dict[str, Any]:
 
 
 def extras() -> dict[str, bool]:
-    """Which optional extras are installed."""
+    """Say which optional extras are installed."""
     return {name: all(installed(d) for d in needed) for name, needed in EXTRAS.items()}
 
 

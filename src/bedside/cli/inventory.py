@@ -1,4 +1,4 @@
-"""What ``bedside info`` shows. Apart from the verb, so that it answers without waiting for Typer."""
+"""What ``bedside info`` shows. Apart from the verb, so that it predicts without waiting for Typer."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def inventory() -> dict[str, Any]:
 
 
 def _added_runtimes() -> dict[str, str | None]:
-    """Runtimes of other packages with their versions."""
+    """Return runtimes of other packages with their versions."""
     from bedside.core.extensions import extensions
 
     if not extensions("runtimes"):
@@ -48,7 +48,7 @@ def _added_runtimes() -> dict[str, str | None]:
 
 
 def _extensions() -> list[dict[str, str | None]]:
-    """What other packages add, and why it is left out where it is."""
+    """Return what other packages add, and why it is left out where it is."""
     from bedside.core.extensions import all_extensions, problem_of
 
     return [
@@ -59,7 +59,7 @@ def _extensions() -> list[dict[str, str | None]]:
 
 
 def _bundled() -> list[dict[str, Any]]:
-    """Files of the weights that come with the package, with their size in bytes."""
+    """Return files of the weights that come with the package, with their size in bytes."""
     from importlib.resources import files
     from pathlib import Path
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from bedside.engines.window.policy import WindowPolicy
 
 INCLUSIVE = "inclusive"
-"""Range of slices that every model answers where nothing else is asked for."""
+"""Range of slices that every model predicts where nothing else is asked for."""
 AUTO_SLICES = "auto"
 """What the challenge of 2024 asks for: as the team's own code where there is any, and else every slice of a box."""
 
@@ -27,12 +27,13 @@ def load_model(
     precision: str = "auto",
     first_axis: bool = False,
 ) -> Segmenter:
-    """The segmenter of the model called ``name``; where its weights set conditions of use, stderr says so every time.
+    """Return the segmenter of the model called ``name``; where its weights set conditions of use, stderr says so every
+    time.
 
     Args:
         name: Model in the registry, or a variant of it, see ``read_variant``.
         device: Where to run it.
-        slices: Slices of a box that are answered, see ``engines.sam.policy.SlicePolicy``; of the family "sam" only.
+        slices: Slices of a box that are predicted, see ``engines.sam.policy.SlicePolicy``; of the family "sam" only.
         runtime: What runs it, "auto" for the first that is installed.
         precision: What it computes in, "auto" for what the processor does best.
         first_axis: Whether models of the family "sam" slice volumes across the first axis whatever the spacing.
@@ -89,13 +90,13 @@ def _assignment(part: str, text: str) -> tuple[str, str]:
 
 
 def read_inference(text: str) -> tuple[str, str]:
-    """A model and which of its public inferences, of a text like "medficientsam-l1:inference=python"."""
+    """Return a model and which of its public inferences, of a text like "medficientsam-l1:inference=python"."""
     name, colon, inference = text.partition(":inference=")
     return (name, inference) if colon else (text, "submitted")
 
 
 def _slice_policy(name: str, slices: str, inference: str, *, first_axis: bool) -> SlicePolicy | None:
-    """How volumes are answered slice by slice; None where a model does not know such policies."""
+    """Say how volumes are predicted slice by slice; None where a model does not know such policies."""
     if slices == INCLUSIVE and inference == "submitted" and not first_axis:
         return None
     from bedside.engines.sam.policy import SlicePolicy

@@ -36,15 +36,15 @@ def execute(arguments: Sequence[str], dispatch: Callable[[list[str]], int] | Non
         status = (dispatch or _dispatch)(list(arguments))
         sys.stdout.flush()
     except ChoiceError as error:
-        return _refuse(str(error).replace(f" ({error.option}= in Python)", ""))
+        return _reject(str(error).replace(f" ({error.option}= in Python)", ""))
     except BedsideError as error:
-        return _refuse(str(error))
+        return _reject(str(error))
     except BrokenPipeError:
         return _broken_pipe()
     except OSError as error:
         if error.errno not in _USERS_ERRORS:
             raise
-        return _refuse(f"{error.strerror}: {error.filename}" if error.filename else str(error.strerror))
+        return _reject(f"{error.strerror}: {error.filename}" if error.filename else str(error.strerror))
     except KeyboardInterrupt:
         status = EXIT_INTERRUPTED
     except SystemExit as leaving:
@@ -59,12 +59,12 @@ def execute(arguments: Sequence[str], dispatch: Callable[[list[str]], int] | Non
 
 
 def run() -> NoReturn:
-    """Entry point of the command ``bedside``."""
+    """Return entry point of the command ``bedside``."""
     sys.exit(execute(sys.argv[1:]))
 
 
 def _dispatch(arguments: list[str]) -> int:
-    # Typer and the validation behind it take longer than "info" itself, which is to answer at once.
+    # Typer and the validation behind it take longer than "info" itself, which is to predict at once.
     match arguments:
         case ["info"] | ["info", "--json"]:
             from bedside.cli.inventory import print_inventory
@@ -76,7 +76,7 @@ def _dispatch(arguments: list[str]) -> int:
     return invoke(arguments)
 
 
-def _refuse(message: str) -> int:
+def _reject(message: str) -> int:
     print(f"bedside: error: {' '.join(message.split())}", file=sys.stderr)
     return EXIT_BAD_INPUT
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def build_manifest(job: Job, session: Session, labels: NDArray[Any], stages: Stages) -> dict[str, Any]:
-    """The manifest of a finished ``job``; every value is plain, ready for JSON.
+    """Return the manifest of a finished ``job``; every value is plain, ready for JSON.
 
     Lengths are null where the image does not say its spacing.
     """
@@ -52,7 +52,7 @@ def build_manifest(job: Job, session: Session, labels: NDArray[Any], stages: Sta
 
 
 def summary(manifest: Mapping[str, Any]) -> Iterable[str]:
-    """The manifest in a few lines."""
+    """Return the manifest in a few lines."""
     image, model = manifest["image"], manifest["model"]
     size = " x ".join(str(n) for n in image["shape"][::-1])
     unit = "voxels" if len(image["shape"]) == 3 else "pixels"
@@ -77,7 +77,7 @@ def _model(session: Session) -> dict[str, Any]:
     # What a segmenter of the protocol may leave out, it says as an attribute where it knows.
     known = {key: getattr(segmenter, key, None) for key in ("weights_sha256", "device", "precision", "runtime")}
     said = {"name": session.model, **{key: value if value is None else str(value) for key, value in known.items()}}
-    # A system of several networks: which of them answers is the image's modality's choice.
+    # A system of several networks: which of them predictions is the image's modality's choice.
     experts = getattr(segmenter, "experts", None)
     return {**said, "experts": dict(experts)} if experts else said
 

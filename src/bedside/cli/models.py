@@ -36,7 +36,7 @@ def models(
 
 
 def table(rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> Iterable[str]:
-    """Rows as lines with aligned columns.
+    """Return rows as lines with aligned columns.
 
     Args:
         rows: Cells of each row.

@@ -28,7 +28,7 @@ SMALLEST, LARGEST = 512, 1600
 def draw_overlay(
     image: Image, labels: NDArray[Any], prompts: Sequence[Prompt], colours: Mapping[int, str] | None = None
 ) -> Picture.Image:
-    """The picture of a 2D image, or of that slice of a volume in which the objects are largest.
+    """Return the picture of a 2D image, or of that slice of a volume in which the objects are largest.
 
     Args:
         image: What was segmented.
@@ -108,7 +108,7 @@ class _Sheet:
                 draw.ellipse([x - radius, y - radius, x + radius, y + radius], fill=colour, outline=outline)
 
     def finished(self) -> Picture.Image:
-        """The picture, turned the way a radiologist looks at it."""
+        """Return the picture, turned the way a radiologist looks at it."""
         picture = self._picture
         if self._flips[0]:
             picture = picture.transpose(Picture.Transpose.FLIP_LEFT_RIGHT)
@@ -123,7 +123,7 @@ class _Sheet:
 
 
 def _displayed(plane: NDArray[Any], no_data: Ranges) -> NDArray[np.uint8]:
-    """Samples as uint8: bytes as they are, anything else windowed between its 0.5th and 99.5th percentile.
+    """Return samples as uint8: bytes as they are, anything else windowed between its 0.5th and 99.5th percentile.
 
     Samples that are no measurement are left out of the percentiles.
     """

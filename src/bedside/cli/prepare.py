@@ -135,7 +135,7 @@ def _choice(option: str, value: str, choices: Mapping[str, Value]) -> Value:
 
 
 def _window(name: str, level: float | None, width: float | None) -> IntensityWindow:
-    """The window called ``name``, with whatever of it is given as numbers."""
+    """Return the window called ``name``, with whatever of it is given as numbers."""
     from bedside.challenge.intensity import WINDOWS, IntensityWindow
 
     named = _choice("--window", name, WINDOWS)

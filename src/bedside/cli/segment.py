@@ -166,7 +166,7 @@ def perform(job: Job) -> dict[str, Any]:
 
 
 def _time_warm(session: Session) -> float:
-    """Seconds that the same prompts take once more, now that nothing is done for the first time.
+    """Return seconds that the same prompts take once more, now that nothing is done for the first time.
 
     What a user waits for in a running program, where ``predict`` is what the first prompt of a process costs.
     """
@@ -221,7 +221,7 @@ def check_dimensions(output: Path, dimensions: int) -> None:
 
 
 def _check_prompts(job: Job) -> tuple[Journal | None, list[Prompt]]:
-    """What can be known of the prompts before the image is read."""
+    """Return what can be known of the prompts before the image is read."""
     from bedside.session.journal import Journal
 
     if job.prompts is not None:
@@ -243,7 +243,7 @@ def _check_prompts(job: Job) -> tuple[Journal | None, list[Prompt]]:
 
 
 def _check_against(job: Job, image: Image, journal: Journal | None, typed: list[Prompt]) -> list[PlacedPrompt]:
-    """All prompts of the options, placed on the image before a model is loaded; a journal is checked too."""
+    """Return all prompts of the options, placed on the image before a model is loaded; a journal is checked too."""
     from bedside.core.placed import PlacedPrompt
     from bedside.session.journal import Prompted
     from bedside.session.opening import check_journal
@@ -258,7 +258,7 @@ def _check_against(job: Job, image: Image, journal: Journal | None, typed: list[
 
 
 def _answer(session: Session, prompts: list[PlacedPrompt]) -> None:
-    """All prompts as one object, answered together."""
+    """All prompts as one object, predicted together."""
     for prompt in prompts[:-1]:
         session.add(prompt, predict=False)
     session.add(prompts[-1])

@@ -42,7 +42,7 @@ def keys(
     """Print name and shape of everything that a checkpoint of the model holds, one a line."""
     from bedside.weights.models import model_card
 
-    # Before torch, which takes a second to import, so that a misspelt name is refused at once.
+    # Before torch, which takes a second to import, so that a misspelt name is rejected at once.
     model_card(name)
     try:
         from bedside.weights.keys import key_lines, skeleton
@@ -82,7 +82,7 @@ def import_weights(
     """Convert weights that were fetched by hand, after checking that they are what they say."""
     from bedside.weights.models import model_card
 
-    # Before torch, which takes a second to import, so that a misspelt name is refused at once.
+    # Before torch, which takes a second to import, so that a misspelt name is rejected at once.
     model_card(name)
     if not source.exists():
         raise InputError(f"weights of '{name}'", expected="an existing file or folder", got=f"'{source}'")

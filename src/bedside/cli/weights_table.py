@@ -16,7 +16,7 @@ HEADINGS = ("weights", "installed", "to be had", "licence")
 
 
 def weights_rows() -> Iterator[Sequence[str]]:
-    """One row for every set of weights: its name, where it is installed, how it can be had, and its licence."""
+    """Yield one row for every set of weights: its name, where it is installed, how it can be had, and its licence."""
     from bedside.weights.catalogue import sources_of, weights_stem
     from bedside.weights.models import model_cards
 
@@ -50,7 +50,7 @@ def _to_be_had(card: ModelCard, stem: str, found: Sequence[Source]) -> str:
 
 @contextmanager
 def download_bar(console: Console, title: str) -> Iterator[Callable[[int, int | None], None]]:
-    """A bar of bytes, or nothing at all where ``console`` is no terminal."""
+    """Yield a bar of bytes, or nothing at all where ``console`` is no terminal."""
     if not console.is_terminal:
         yield _silent
         return

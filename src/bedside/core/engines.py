@@ -60,14 +60,14 @@ class EngineSpec:
 
 
 def resolve(reference: str) -> Any:
-    """The object that ``"module:attribute"`` names; the module is imported."""
+    """Return the object that ``"module:attribute"`` names; the module is imported."""
     module, _, name = reference.partition(":")
     return getattr(importlib.import_module(module), name)
 
 
 @functools.cache
 def engine_specs() -> Mapping[str, EngineSpec]:
-    """All engines by name, sorted; those of other packages that cannot be used are told of and left out.
+    """Return all engines by name, sorted; those of other packages that cannot be used are told of and left out.
 
     Raises:
         InputError: Two engines of Bedside's have one name.
@@ -95,7 +95,7 @@ def _add(found: dict[str, EngineSpec], spec: EngineSpec) -> None:
 
 
 def engine_spec(name: str) -> EngineSpec:
-    """The engine called ``name``.
+    """Return the engine called ``name``.
 
     Raises:
         InputError: There is none.

@@ -37,7 +37,7 @@ class Extension:
         name: What the entry is called.
         value: "module" or "module:attribute".
         distribution: Name of the package as it was installed.
-        version: Of the package.
+        version: Version of the package.
     """
 
     group: str
@@ -63,7 +63,9 @@ class Extension:
 
 @functools.cache
 def all_extensions() -> Mapping[str, Sequence[Extension]]:
-    """Every entry point of the groups of Bedside by its group, in the order of their names; nothing is imported."""
+    """Return every entry point of the groups of Bedside by its group, in the order of their names; nothing is
+    imported.
+    """
     # Imported late, since it takes longer than all of `import bedside`.
     from importlib.metadata import distributions
 
@@ -88,7 +90,7 @@ def all_extensions() -> Mapping[str, Sequence[Extension]]:
 
 
 def extensions(group: str) -> Sequence[Extension]:
-    """The entry points of a group ("readers"), sorted by name; nothing is imported."""
+    """Return the entry points of a group ("readers"), sorted by name; nothing is imported."""
     return all_extensions().get(group, ())
 
 
@@ -110,5 +112,5 @@ def report(extension: Extension, problem: object) -> None:
 
 
 def problem_of(extension: Extension) -> str | None:
-    """What was reported of an extension; None where nothing was."""
+    """Return what was reported of an extension; None where nothing was."""
     return _PROBLEMS.get(extension)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 @contextmanager
 def atomic_path(path: str | Path) -> Iterator[Path]:
-    """A temporary path in the folder of ``path`` that replaces it when the block ends without an error.
+    """Yield a temporary path in the folder of ``path`` that replaces it when the block ends without an error.
 
     The temporary name keeps every suffix of ``path``, because writers choose the format by it. The file is
     flushed to disk before the rename. After an error nothing is left behind and an older file is untouched.

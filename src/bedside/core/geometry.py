@@ -117,25 +117,25 @@ class Geometry:
         return matrix
 
     def index_to_world(self, points: ArrayLike) -> NDArray[np.float64]:
-        """World mm of continuous indices ``points`` (..., n), both in (x, y, z) order."""
+        """Return world mm of continuous indices ``points`` (..., n), both in (x, y, z) order."""
         index = np.asarray(points, dtype=np.float64)
         scaled = index * np.asarray(self.spacing)
         world: NDArray[np.float64] = scaled @ np.asarray(self.direction).T + np.asarray(self.origin)
         return world
 
     def world_to_index(self, points: ArrayLike) -> NDArray[np.float64]:
-        """Continuous indices of world ``points`` (..., n) in mm, both in (x, y, z) order."""
+        """Return continuous indices of world ``points`` (..., n) in mm, both in (x, y, z) order."""
         world = np.asarray(points, dtype=np.float64) - np.asarray(self.origin)
         # The inverse and not the transpose: directions read from files are orthonormal to a few digits only.
         index: NDArray[np.float64] = world @ np.linalg.inv(np.asarray(self.direction)).T / np.asarray(self.spacing)
         return index
 
     def contains_index(self, point: Sequence[float]) -> bool:
-        """Whether a continuous index (x, y, z) lies within the voxels (half a voxel beyond their centres)."""
+        """Say whether a continuous index (x, y, z) lies within the voxels (half a voxel beyond their centres)."""
         return all(-0.5 <= c < n - 0.5 for c, n in zip(point, self.shape[::-1], strict=True))
 
     def matches(self, other: Geometry, tolerance: float = 1e-3) -> bool:
-        """Whether two grids are the same: equal shapes, and corners that differ by less than a part of a voxel.
+        """Say whether two grids are the same: equal shapes, and corners that differ by less than a part of a voxel.
 
         Where a grid was read from a NIfTI file whose two transforms differ, it lies in several places, depending on
         the program; one of them in common is enough.
@@ -159,7 +159,7 @@ class Geometry:
         )
 
     def carried(self) -> NiftiTransforms | None:
-        """The transforms of the file that the grid was read from, if they still describe it; else None."""
+        """Return the transforms of the file that the grid was read from, if they still describe it; else None."""
         nifti = self.nifti
         if nifti is None or tuple(n for n in nifti.shape if n != 1) != tuple(n for n in self.shape[::-1] if n != 1):
             return None
@@ -174,13 +174,13 @@ class Geometry:
         return nifti if near or not self.spacing_known else None
 
     def _placements(self) -> list[NDArray[np.float64]]:
-        """Matrices from index to world by which some program places the grid, its own first."""
+        """Return matrices from index to world by which some program places the grid, its own first."""
         nifti = self.carried()
         others = nifti.placements() if nifti is not None and self.ndim == 3 else []
         return [self.index_to_world_matrix, *others]
 
     def to_dict(self) -> dict[str, object]:
-        """Plain numbers, for JSON."""
+        """Return plain numbers, for JSON."""
         return {
             "shape": list(self.shape),
             "spacing": list(self.spacing),

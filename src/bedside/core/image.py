@@ -50,7 +50,7 @@ class Image:
     def from_array(
         cls, array: NDArray[Any], spacing: tuple[float, ...] | None = None, modality: str | None = None
     ) -> Image:
-        """An image from samples alone: (y, x), (y, x, 3) or (z, y, x); ``spacing`` in mm, (x, y, z) order.
+        """Return an image from samples alone: (y, x), (y, x, 3) or (z, y, x); ``spacing`` in mm, (x, y, z) order.
 
         An array whose last axis has three samples is taken for RGB. One sample on the last axis, or four of which the
         last is opaque, are channels, too, unless three spacings say that the axis is one of space.
@@ -85,7 +85,7 @@ class Image:
 
 
 def looks_like_channels(shape: tuple[int, ...]) -> bool:
-    """Whether the last of three axes holds one, two or four channels of a picture: no volume is so thin across."""
+    """Say whether the last of three axes holds one, two or four channels of a picture: no volume is so thin across."""
     return len(shape) == 3 and shape[2] in (1, 2, 4) and min(shape[:2]) >= _LEAST_SIDE
 
 
@@ -94,7 +94,7 @@ _LEAST_SIDE = 8
 
 
 def drop_channels(array: NDArray[Any], what: str) -> NDArray[Any]:
-    """The picture (y, x) or (y, x, 3) in an array (y, x, 1), or (y, x, 4) of which the last channel is opaque.
+    """Return the picture (y, x) or (y, x, 3) in an array (y, x, 1), or (y, x, 4) of which the last channel is opaque.
 
     Args:
         array: Samples with one, two or four channels.

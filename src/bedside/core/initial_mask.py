@@ -42,7 +42,7 @@ class InitialMask:
 
     @classmethod
     def of_patch(cls, patch: NDArray[Any], region: Region, shape: tuple[int, ...]) -> InitialMask:
-        """The voxels of ``patch``, which covers ``region`` of an image of ``shape``, that are not zero."""
+        """Return the voxels of ``patch``, which covers ``region`` of an image of ``shape``, that are not zero."""
         made = cls.__new__(cls)
         made._keep(np.asarray(patch), region, shape)
         return made
@@ -77,11 +77,11 @@ class InitialMask:
         return len(self.shape)
 
     def vertices(self) -> NDArray[np.float64]:
-        """First and last voxel of the grid, (2, n)."""
+        """Return first and last voxel of the grid, (2, n)."""
         return np.array([(0.0,) * self.ndim, tuple(float(s - 1) for s in self.shape[::-1])])
 
     def to_index(self, geometry: Geometry) -> InitialMask:
-        """Itself: a mask lies on the image's grid already.
+        """Return itself: a mask lies on the image's grid already.
 
         Raises:
             PromptError: The mask has another shape than the image.
@@ -91,7 +91,9 @@ class InitialMask:
         return self
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, for JSON: the bits of ``box`` (none where it is the whole), deflated and base64-encoded."""
+        """Return plain values, for JSON: the bits of ``box`` (none where it is the whole), deflated and
+        base64-encoded.
+        """
         packed = base64.b64encode(zlib.compress(self.packed.bits.tobytes(), 9)).decode("ascii")
         box = {"box": [list(self.region.start), list(self.region.stop)]}
         whole = self.region == Region.whole(self.shape)
@@ -99,7 +101,7 @@ class InitialMask:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> InitialMask:
-        """The inverse of ``to_dict``, which trusts nothing in ``data``.
+        """Return the inverse of ``to_dict``, which trusts nothing in ``data``.
 
         Raises:
             PromptError: The bits are not those of the shape or box.
@@ -125,7 +127,7 @@ class InitialMask:
 
 
 def _box(value: Any, shape: tuple[int, ...]) -> Region:
-    """The region that a record's field ``box`` names; the whole where there is none."""
+    """Return the region that a record's field ``box`` names; the whole where there is none."""
     whole = Region.whole(shape)
     if value is None:
         return whole

@@ -20,7 +20,7 @@ OverlapPolicy = Literal["keep", "overwrite", "overlap"]
 def merge_masks(
     masks: Sequence[NDArray[Any]], policy: OverlapPolicy = "keep", values: Sequence[int] | None = None
 ) -> NDArray[Any]:
-    """The label map of binary ``masks``: voxels of the i-th get the i-th of ``values``.
+    """Return the label map of binary ``masks``: voxels of the i-th get the i-th of ``values``.
 
     Args:
         masks: Binary masks of equal shape, at least one, the earlier object first.
@@ -59,7 +59,7 @@ def merge_masks(
 
 
 def check_label(value: int) -> int:
-    """The label itself, if it can be the value of an object in a label map.
+    """Return the label itself, if it can be the value of an object in a label map.
 
     Raises:
         InputError: It is below 1 or above 65,535.

@@ -10,14 +10,14 @@ from bedside.core.files import write_text_atomically
 
 
 def markdown_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A table with as many cells a row as there are headings, without a line break at its end."""
+    """Return a table with as many cells a row as there are headings, without a line break at its end."""
     lines = [f"| {' | '.join(cells)} |" for cells in (headings, *rows)]
     lines.insert(1, f"|{'---|' * len(headings)}")
     return "\n".join(lines)
 
 
 def read_tables(text: str) -> list[tuple[list[str], list[list[str]]]]:
-    """The tables in a text, each as its headings and its rows: what ``markdown_table`` made of them."""
+    """Return the tables in a text, each as its headings and its rows: what ``markdown_table`` made of them."""
     tables: list[tuple[list[str], list[list[str]]]] = []
     before = ""
     for line in text.splitlines():
@@ -32,7 +32,7 @@ def read_tables(text: str) -> list[tuple[list[str], list[list[str]]]]:
 
 
 def read_section(page: Path, name: str) -> str:
-    """What stands between a page's markers, see ``replace_section``, without blank lines around it.
+    """Return what stands between a page's markers, see ``replace_section``, without blank lines around it.
 
     Raises:
         InputError: As there.
@@ -46,7 +46,7 @@ def replace_section(page: Path, name: str, text: str | None) -> None:
 
     Args:
         page: In Markdown.
-        name: Of the section.
+        name: Name of the section.
         text: None only makes sure that the section is there.
 
     Raises:
@@ -58,7 +58,7 @@ def replace_section(page: Path, name: str, text: str | None) -> None:
 
 
 def _find_section(page: Path, name: str) -> tuple[str, int, int]:
-    """A page's content, and where the text between its markers begins and ends."""
+    """Return a page's content, and where the text between its markers begins and ends."""
     if not page.is_file():
         raise InputError(f"{page}", expected="a page in Markdown", got="no such file")
     content = page.read_text(encoding="utf-8")

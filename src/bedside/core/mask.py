@@ -29,12 +29,12 @@ class PackedMask:
 
     @classmethod
     def empty(cls, dimensions: int) -> PackedMask:
-        """The mask without a voxel."""
+        """Return the mask without a voxel."""
         return cls(Region.empty(dimensions), np.zeros(0, dtype=np.uint8))
 
     @classmethod
     def of_patch(cls, patch: NDArray[Any], region: Region) -> PackedMask:
-        """The voxels of ``patch``, which covers ``region`` of the image, that are not zero."""
+        """Return the voxels of ``patch``, which covers ``region`` of the image, that are not zero."""
         tight = mask_region(patch)
         if tight.is_empty:
             return cls.empty(patch.ndim)
@@ -57,7 +57,9 @@ class PackedMask:
         return int(np.bitwise_count(self.bits).sum(dtype=np.int64))
 
     def patch(self, within: Region | None = None) -> NDArray[np.uint8]:
-        """The mask as uint8 0/1 of the shape of ``within``, which must hold its region (by default just that)."""
+        """Return the mask as uint8 0/1 of the shape of ``within``, which must hold its region (by default just
+        that).
+        """
         count = math.prod(self.region.shape)
         own = np.unpackbits(self.bits, count=count).reshape(self.region.shape)
         if within is None:
@@ -68,7 +70,7 @@ class PackedMask:
         return result
 
     def changed(self, other: PackedMask) -> Region:
-        """The smallest region outside which this mask and ``other`` are equal."""
+        """Return the smallest region outside which this mask and ``other`` are equal."""
         union = self.region.union(other.region)
         if union.is_empty:
             return union

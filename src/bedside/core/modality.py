@@ -30,12 +30,16 @@ _KNOWN = {name.upper(): name for name in MODALITIES} | _ALSO
 
 
 def challenge_modality(name: str | None) -> str | None:
-    """The challenge's name of a modality, from its own, from DICOM's or from a common one; None where it has none."""
+    """Return the challenge's name of a modality, from its own, from DICOM's or from a common one; None where it has
+    none.
+    """
     return _KNOWN.get(name.strip().upper()) if name else None
 
 
 def modality_in(text: str | None) -> str | None:
-    """The challenge's name of a modality that a free text begins or goes on with, as in "MR T1 (slice)"; else None."""
+    """Return the challenge's name of a modality that a free text begins or goes on with, as in "MR T1 (slice)"; else
+    None.
+    """
     for word in re.findall(r"[A-Za-z-]+", text or ""):
         found = challenge_modality(word) or _TISSUE.get(word.lower())
         if found is not None:

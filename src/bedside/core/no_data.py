@@ -31,11 +31,11 @@ _MOST = 0.5
 
 
 def absent(array: NDArray[Any], ranges: Ranges) -> NDArray[np.bool_] | None:
-    """Where samples are no measurement: not finite, or within one of ``ranges``; None where none is.
+    """Say where samples are no measurement: not finite, or within one of ``ranges``; None where none is.
 
     Args:
         array: Any real samples.
-        ranges: Of the image that they belong to.
+        ranges: Ranges of the image that they belong to.
     """
     found: NDArray[np.bool_] | None = None
     if array.dtype.kind == "f":
@@ -84,7 +84,7 @@ def _thinned(array: NDArray[Any]) -> NDArray[Any]:
 
 
 def _candidates(array: NDArray[Any], some: NDArray[Any]) -> list[float]:
-    """Samples that may be no measurement: the lowest if it is a sentinel, and what fills a side of the image."""
+    """Return samples that may be no measurement: the lowest if it is a sentinel, and what fills a side of the image."""
     if some.size == 0:
         return []
     lowest = float(some.min())

@@ -11,12 +11,14 @@ NAME = "bedside"
 
 
 def data_folder() -> Path:
-    """Folder of files that the user brought in, as weights: ``$XDG_DATA_HOME/bedside``, or the system's own place."""
+    """Return folder of files that the user brought in, as weights: ``$XDG_DATA_HOME/bedside``, or the system's own
+    place.
+    """
     return _folder("XDG_DATA_HOME", "user_data_path", ".local/share")
 
 
 def state_folder() -> Path:
-    """Folder of the user's work, as the workspace: ``$XDG_STATE_HOME/bedside``, or the system's own place."""
+    """Return folder of the user's work, as the workspace: ``$XDG_STATE_HOME/bedside``, or the system's own place."""
     return _folder("XDG_STATE_HOME", "user_state_path", ".local/state")
 
 
@@ -37,7 +39,7 @@ def _folder(variable: str, kind: str, before: str) -> Path:
 
 
 def moved_once(old: Path, new: Path) -> Path:
-    """The folder ``new``, after what version 0.1 kept in ``old`` was moved there.
+    """Return the folder ``new``, after what version 0.1 kept in ``old`` was moved there.
 
     Version 0.1 used Linux's folders on every system. Where the move is not possible the old folder stays in use.
 

@@ -55,7 +55,7 @@ class PlacedPrompts(tuple[Prompt, ...]):
 
 
 def place_prompts(prompts: Sequence[Prompt], geometry: Geometry) -> Sequence[Prompt]:
-    """The prompts in the frame ``index`` of ``geometry``, checked unless their type says that they were.
+    """Return the prompts in the frame ``index`` of ``geometry``, checked unless their type says that they were.
 
     Raises:
         PromptError: One has another number of dimensions than the image, or lies wholly outside it.

@@ -96,22 +96,22 @@ class Point:
         return len(self.position)
 
     def vertices(self) -> NDArray[np.float64]:
-        """Every coordinate it holds, (1, n)."""
+        """Return every coordinate it holds, (1, n)."""
         return np.array([self.position])
 
     def to_index(self, geometry: Geometry) -> Point:
-        """The same point in the frame ``index`` of ``geometry``."""
+        """Return the same point in the frame ``index`` of ``geometry``."""
         if self.frame == "index":
             return self
         return replace(self, position=tuple(geometry.world_to_index(self.position)), frame="index")
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, for JSON."""
+        """Return plain values, for JSON."""
         return {"kind": self.kind, "position": list(self.position), "positive": self.positive, "frame": self.frame}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Point:
-        """The inverse of ``to_dict``."""
+        """Return the inverse of ``to_dict``."""
         return cls(tuple(data["position"]), _flag(data, "positive"), data.get("frame", "index"))
 
 
@@ -155,12 +155,12 @@ class Box:
         return len(self.low)
 
     def vertices(self) -> NDArray[np.float64]:
-        """Its two corners as coordinates of the faces, (2, n); in the frame ``index`` these are continuous."""
+        """Return its two corners as coordinates of the faces, (2, n); in the frame ``index`` these are continuous."""
         shift = 0.5 if self.frame == "index" else 0.0
         return np.array([self.low, self.high]) - shift
 
     def to_index(self, geometry: Geometry) -> Box:
-        """The same box in the frame ``index``: the bounding box of its corners where the axes are oblique."""
+        """Return the same box in the frame ``index``: the bounding box of its corners where the axes are oblique."""
         if self.frame == "index":
             return self
         corners = np.array(np.meshgrid(*zip(self.low, self.high, strict=True))).reshape(self.ndim, -1).T
@@ -170,14 +170,14 @@ class Box:
         return Box(tuple(low), tuple(high), self.positive, "index")
 
     def to_world(self, geometry: Geometry) -> Box:
-        """The same box in the frame ``world``; exact where the axes are those of the world."""
+        """Return the same box in the frame ``world``; exact where the axes are those of the world."""
         if self.frame == "world":
             return self
         corners = geometry.index_to_world(self.vertices())
         return Box(tuple(corners.min(axis=0)), tuple(corners.max(axis=0)), self.positive, "world")
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, for JSON."""
+        """Return plain values, for JSON."""
         return {
             "kind": self.kind,
             "low": list(self.low),
@@ -188,7 +188,7 @@ class Box:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Box:
-        """The inverse of ``to_dict``."""
+        """Return the inverse of ``to_dict``."""
         return cls(tuple(data["low"]), tuple(data["high"]), _flag(data, "positive"), data.get("frame", "index"))
 
 
@@ -218,7 +218,7 @@ class Scribble:
 
     @classmethod
     def from_mask(cls, mask: NDArray[Any], positive: bool = True) -> Scribble:
-        """The voxels of ``mask`` (z, y, x) or (y, x) that are not zero, as a stroke one voxel wide.
+        """Return the voxels of ``mask`` (z, y, x) or (y, x) that are not zero, as a stroke one voxel wide.
 
         Raises:
             PromptError: The mask is empty.
@@ -234,18 +234,18 @@ class Scribble:
         return len(self.points[0])
 
     def vertices(self) -> NDArray[np.float64]:
-        """Every coordinate it holds, (m, n)."""
+        """Return every coordinate it holds, (m, n)."""
         return np.array(self.points)
 
     def to_index(self, geometry: Geometry) -> Scribble:
-        """The same stroke in the frame ``index`` of ``geometry``."""
+        """Return the same stroke in the frame ``index`` of ``geometry``."""
         if self.frame == "index":
             return self
         index = geometry.world_to_index(self.points)
         return replace(self, points=tuple(tuple(p) for p in index), frame="index")
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, for JSON."""
+        """Return plain values, for JSON."""
         return {
             "kind": self.kind,
             "points": [list(p) for p in self.points],
@@ -257,7 +257,7 @@ class Scribble:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Scribble:
-        """The inverse of ``to_dict``."""
+        """Return the inverse of ``to_dict``."""
         return cls(
             tuple(tuple(p) for p in data["points"]),
             _flag(data, "positive"),
@@ -291,18 +291,18 @@ class Lasso:
         return len(self.points[0])
 
     def vertices(self) -> NDArray[np.float64]:
-        """Every coordinate it holds, (m, n)."""
+        """Return every coordinate it holds, (m, n)."""
         return np.array(self.points)
 
     def to_index(self, geometry: Geometry) -> Lasso:
-        """The same outline in the frame ``index`` of ``geometry``."""
+        """Return the same outline in the frame ``index`` of ``geometry``."""
         if self.frame == "index":
             return self
         index = geometry.world_to_index(self.points)
         return replace(self, points=tuple(tuple(p) for p in index), frame="index")
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, for JSON."""
+        """Return plain values, for JSON."""
         return {
             "kind": self.kind,
             "points": [list(p) for p in self.points],
@@ -312,7 +312,7 @@ class Lasso:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Lasso:
-        """The inverse of ``to_dict``."""
+        """Return the inverse of ``to_dict``."""
         return cls(tuple(tuple(p) for p in data["points"]), _flag(data, "positive"), data.get("frame", "index"))
 
 
@@ -324,7 +324,7 @@ PROMPT_KINDS: dict[str, type[Point] | type[Box] | type[Scribble] | type[Lasso] |
 
 
 def prompt_from_dict(data: Mapping[str, Any]) -> Prompt:
-    """The prompt that ``to_dict`` of any kind wrote.
+    """Return the prompt that ``to_dict`` of any kind wrote.
 
     Raises:
         PromptError: The kind is unknown or a field is missing or unusable.
@@ -344,7 +344,7 @@ def prompt_from_dict(data: Mapping[str, Any]) -> Prompt:
 
 
 def place_prompt(prompt: Prompt, geometry: Geometry) -> Prompt:
-    """The prompt in the frame ``index`` of ``geometry``, checked to touch the image.
+    """Return the prompt in the frame ``index`` of ``geometry``, checked to touch the image.
 
     Raises:
         PromptError: It has another number of dimensions than the image, or lies wholly outside it.

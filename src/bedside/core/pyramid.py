@@ -24,7 +24,7 @@ class Level(Protocol):
         ...
 
     def __getitem__(self, key: tuple[slice, ...]) -> NDArray[Any]:
-        """A block, read now."""
+        """Return a block, read now."""
         ...
 
 
@@ -77,7 +77,7 @@ class Pyramid:
         return self.shape[0]
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
-        """All of the finest level."""
+        """Return all of the finest level."""
         del copy
         return np.asarray(self[(slice(None),) * self.ndim], dtype)
 
@@ -88,7 +88,7 @@ class Pyramid:
         return np.asarray(level[(slice(None),) * len(level.shape)])
 
     def __getitem__(self, key: Any) -> NDArray[Any]:
-        """A block: slices with positive steps, whole numbers, or an ellipsis, as of an array."""
+        """Return a block: slices with positive steps, whole numbers, or an ellipsis, as of an array."""
         keys = _complete(key, self.ndim)
         whole = [isinstance(k, int | np.integer) for k in keys]
         ranges = [
@@ -110,7 +110,7 @@ class Pyramid:
         return read
 
     def _level(self, steps: Sequence[int]) -> Level:
-        """The coarsest level whose samples are no farther apart than the steps."""
+        """Return the coarsest level whose samples are no farther apart than the steps."""
         for level in reversed(self._levels):
             factors = [n / m for n, m in zip(self.shape, level.shape, strict=True)]
             if all(f <= step * 1.01 for f, step in zip(factors, steps, strict=True)):
@@ -119,18 +119,18 @@ class Pyramid:
 
     @staticmethod
     def _places(wanted: range, size: int, there: int) -> NDArray[np.intp]:
-        """The samples of a level at which those of the finest level lie."""
+        """Return the samples of a level at which those of the finest level lie."""
         finest = np.arange(wanted.start, wanted.stop, wanted.step)
         return np.minimum(((finest + 0.5) * (there / size)).astype(np.intp), there - 1)
 
 
 def is_pyramid(array: Any) -> bool:
-    """Whether what stands for an image's samples is read only where it is looked at."""
+    """Say whether what stands for an image's samples is read only where it is looked at."""
     return isinstance(array, Pyramid)
 
 
 def overview_of(array: Any) -> NDArray[Any]:
-    """An array itself, or the coarsest level of a pyramid: enough for its range and statistics."""
+    """Return an array itself, or the coarsest level of a pyramid: enough for its range and statistics."""
     found: NDArray[Any] = array.overview if isinstance(array, Pyramid) else array
     return found
 

@@ -19,12 +19,12 @@ class Region:
 
     @classmethod
     def whole(cls, shape: Sequence[int]) -> Region:
-        """The region that covers an array of ``shape``."""
+        """Return the region that covers an array of ``shape``."""
         return cls((0,) * len(shape), tuple(int(n) for n in shape))
 
     @classmethod
     def empty(cls, dimensions: int) -> Region:
-        """A region of ``dimensions`` axes that holds no voxel."""
+        """Return a region of ``dimensions`` axes that holds no voxel."""
         return cls((0,) * dimensions, (0,) * dimensions)
 
     @property
@@ -43,13 +43,13 @@ class Region:
         return any(n == 0 for n in self.shape)
 
     def clip(self, shape: Sequence[int]) -> Region:
-        """The part inside an array of ``shape``."""
+        """Return the part inside an array of ``shape``."""
         start = tuple(min(max(0, a), int(n)) for a, n in zip(self.start, shape, strict=True))
         stop = tuple(min(max(0, b), int(n)) for b, n in zip(self.stop, shape, strict=True))
         return Region(start, stop)
 
     def union(self, other: Region) -> Region:
-        """The smallest region that holds both; an empty one adds nothing."""
+        """Return the smallest region that holds both; an empty one adds nothing."""
         if self.is_empty:
             return other
         if other.is_empty:
@@ -60,26 +60,26 @@ class Region:
         )
 
     def intersection(self, other: Region) -> Region:
-        """The voxels that both hold; empty where there are none."""
+        """Return the voxels that both hold; empty where there are none."""
         return Region(
             tuple(max(a, b) for a, b in zip(self.start, other.start, strict=True)),
             tuple(min(a, b) for a, b in zip(self.stop, other.stop, strict=True)),
         )
 
     def shift(self, offset: Sequence[int]) -> Region:
-        """The region moved by ``offset`` voxels."""
+        """Return the region moved by ``offset`` voxels."""
         return Region(
             tuple(a + int(o) for a, o in zip(self.start, offset, strict=True)),
             tuple(b + int(o) for b, o in zip(self.stop, offset, strict=True)),
         )
 
     def contains(self, index: Sequence[int]) -> bool:
-        """Whether the voxel ``index`` (array order) lies inside."""
+        """Say whether the voxel ``index`` (array order) lies inside."""
         return all(a <= i < b for a, i, b in zip(self.start, index, self.stop, strict=True))
 
 
 def mask_region(mask: NDArray[Any]) -> Region:
-    """The smallest region that holds every non-zero voxel of ``mask``; empty where there is none."""
+    """Return the smallest region that holds every non-zero voxel of ``mask``; empty where there is none."""
     start, stop = [], []
     part = mask
     for axis in range(mask.ndim):
@@ -95,5 +95,5 @@ def mask_region(mask: NDArray[Any]) -> Region:
 
 
 def changed_region(before: NDArray[Any], after: NDArray[Any]) -> Region:
-    """The smallest region outside which two arrays of the same shape are equal."""
+    """Return the smallest region outside which two arrays of the same shape are equal."""
     return mask_region(before != after)

@@ -41,7 +41,7 @@ class Registry(Generic[T]):
         return f"{self.kind}s"
 
     def register(self, name: str) -> Callable[[T], T]:
-        """Decorator that adds an entry under ``name``.
+        """Return decorator that adds an entry under ``name``.
 
         Raises:
             InputError: The name is taken by another entry.
@@ -56,7 +56,7 @@ class Registry(Generic[T]):
         return add
 
     def get(self, name: str) -> T:
-        """The entry called ``name``.
+        """Return the entry called ``name``.
 
         Raises:
             InputError: No entry has that name.
@@ -73,16 +73,16 @@ class Registry(Generic[T]):
         return self._entries[name]
 
     def names(self) -> list[str]:
-        """All names, sorted."""
+        """Return all names, sorted."""
         self._discover()
         return sorted(self._entries)
 
     def items(self) -> Iterator[tuple[str, T]]:
-        """All entries with their names, sorted by name."""
+        """Return all entries with their names, sorted by name."""
         return ((name, self._entries[name]) for name in self.names())
 
     def origin(self, name: str) -> Extension | None:
-        """The entry point that an entry came from; None for one of Bedside's own."""
+        """Return the entry point that an entry came from; None for one of Bedside's own."""
         self._discover()
         return self._origins.get(name)
 
@@ -96,7 +96,7 @@ class Registry(Generic[T]):
             for module in pkgutil.iter_modules(package.__path__):
                 importlib.import_module(f"{self._package}.{module.name}")
         except BaseException:
-            # A later call must fail the same way and not answer from half of the entries.
+            # A later call must fail the same way and not predict from half of the entries.
             self._discovered = False
             raise
         for extension in extensions(self.group):

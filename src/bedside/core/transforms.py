@@ -74,7 +74,7 @@ class NiftiTransforms:
         return matrix
 
     def for_nibabel(self) -> NDArray[np.float64]:
-        """Where nibabel puts the voxels: matrix (4, 4) from index (x, y, z) to LPS in the file's unit."""
+        """Say where nibabel puts the voxels: matrix (4, 4) from index (x, y, z) to LPS in the file's unit."""
         if self.codes[1]:
             return _RAS_TO_LPS @ self.sform
         if self.codes[0]:
@@ -87,7 +87,7 @@ class NiftiTransforms:
         return _RAS_TO_LPS @ matrix
 
     def for_itk(self) -> NDArray[np.float64]:
-        """Where ITK puts the voxels: matrix (4, 4) from index (x, y, z) to LPS in millimetres."""
+        """Say where ITK puts the voxels: matrix (4, 4) from index (x, y, z) to LPS in millimetres."""
         unit = np.diag([self.scale] * 3 + [1.0])
         qform, sform = self.codes
         if sform and (sform == SCANNER or not qform) and (not qform or _is_orthogonal(self.sform)):
@@ -98,7 +98,7 @@ class NiftiTransforms:
         return unit @ np.diag([*np.abs(self.pixdim[1:]), 1.0])
 
     def placements(self) -> list[NDArray[np.float64]]:
-        """All the places at which some program puts the voxels: matrices (4, 4) from index to LPS."""
+        """Return all the places at which some program puts the voxels: matrices (4, 4) from index to LPS."""
         unit = np.diag([self.scale] * 3 + [1.0])
         found = [self.for_itk(), self.for_nibabel()]
         found += [_RAS_TO_LPS @ m for m, code in ((self.qform, self.codes[0]), (self.sform, self.codes[1])) if code]

@@ -86,7 +86,7 @@ class DataSet:
         split: "train", "val", or "" where the set does not say.
         dimensions: 2 for images, 3 for volumes.
         structures: Name of each label value; empty for instances.
-        licence: Of the images.
+        licence: Licence of the images.
         cases: Sorted by their ids.
         details: Everything else in ``set.json``.
     """
@@ -104,7 +104,7 @@ class DataSet:
 
 
 def find_data_sets(folder: str | Path) -> list[DataSet]:
-    """Every data set in ``folder``, sorted by split, dimensions and name.
+    """Return every dataset in ``folder``, sorted by split, dimensions and name.
 
     Args:
         folder: The root that holds ``train`` and ``val``, one of those, or the folder of a single set.
@@ -127,7 +127,7 @@ def find_data_sets(folder: str | Path) -> list[DataSet]:
 
 
 def select_data_sets(sets: Iterable[DataSet], names: Iterable[str]) -> list[DataSet]:
-    """The sets called ``names``, in the order of ``sets``; all of them where no name is given.
+    """Return the sets called ``names``, in the order of ``sets``; all of them where no name is given.
 
     Raises:
         InputError: A name is of none of them.
@@ -169,7 +169,7 @@ def _read_set(path: Path) -> DataSet:
 
 
 def _stated_spacings(card: Mapping[str, Any]) -> dict[str, tuple[float, ...]]:
-    """Spacing (y, x) in mm of the images of which the set states it, by case."""
+    """Return spacing (y, x) in mm of the images of which the set states it, by case."""
     stated = {case["id"]: case.get("spacing_mm") for case in card.get("cases", ())}
     return {name: (float(s[0]), float(s[1])) for name, s in stated.items() if s is not None}
 

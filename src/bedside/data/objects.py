@@ -47,7 +47,7 @@ class ObjectReference:
         return f"{self.label}.{self.part}" if self.part else f"{self.label}"
 
     def crop(self, labels: NDArray[Any]) -> NDArray[np.bool_]:
-        """The object's mask within its region.
+        """Return the object's mask within its region.
 
         Args:
             labels: The label map that the reference was made from.
@@ -64,14 +64,14 @@ class ObjectReference:
         return result
 
     def mask(self, labels: NDArray[Any]) -> NDArray[np.bool_]:
-        """The object's mask in the whole image, bool of the label map's shape."""
+        """Return the object's mask in the whole image, bool of the label map's shape."""
         whole = np.zeros(labels.shape, dtype=np.bool_)
         whole[self.region.slices] = self.crop(labels)
         return whole
 
 
 def enumerate_objects(labels: NDArray[Any], label_kind: Literal["semantic", "instance"]) -> list[ObjectReference]:
-    """Every object of a label map, sorted by label value, then by part in scan order.
+    """Return every object of a label map, sorted by label value, then by part in scan order.
 
     An instance is an object with all its parts, and so is a semantic label, unless that label is a population:
     more than 8 connected parts of at least 10 voxels, none with half of the foreground. Then each such part is one.
@@ -98,7 +98,7 @@ def enumerate_objects(labels: NDArray[Any], label_kind: Literal["semantic", "ins
 
 
 def _population(labels: NDArray[Any], label: int, region: Region) -> list[ObjectReference]:
-    """The parts of ``label`` as objects of their own; empty where it is no population."""
+    """Return the parts of ``label`` as objects of their own; empty where it is no population."""
     parts, _ = label_components(labels[region.slices] == label)
     sizes = np.bincount(parts.ravel())
     sizes[0] = 0
@@ -117,13 +117,13 @@ def _population(labels: NDArray[Any], label: int, region: Region) -> list[Object
 
 
 def stable_generator(*parts: object) -> np.random.Generator:
-    """A private generator whose seed depends on ``parts`` alone: equal on every machine and in every process."""
+    """Return a private generator whose seed depends on ``parts`` alone: equal on every machine and in every process."""
     digest = hashlib.sha256("\0".join(str(part) for part in parts).encode()).digest()
     return np.random.default_rng(int.from_bytes(digest[:8], "big"))
 
 
 def choose(items: Sequence[Item], limit: int, generator: np.random.Generator) -> list[Item]:
-    """At most ``limit`` of ``items``, drawn without replacement and kept in their order."""
+    """Return at most ``limit`` of ``items``, drawn without replacement and kept in their order."""
     if len(items) <= limit:
         return list(items)
     kept = np.sort(generator.choice(len(items), size=limit, replace=False))
@@ -143,23 +143,23 @@ class SliceReference:
     index: int
 
     def of(self, array: NDArray[Any]) -> NDArray[Any]:
-        """The slice as a view, with the other two axes in their order."""
+        """Return the slice as a view, with the other two axes in their order."""
         return array[(slice(None),) * self.axis + (self.index,)]
 
     def drop(self, values: Sequence[Item]) -> tuple[Item, ...]:
-        """Values of the two axes that remain, of one value per axis in array order."""
+        """Return values of the two axes that remain, of one value per axis in array order."""
         return tuple(v for axis, v in enumerate(values) if axis != self.axis)
 
 
 def coarsest_axis(array_spacing: Sequence[float]) -> int:
-    """The array axis with the largest spacing, the first of equals: slices across it have the finest pixels."""
+    """Return the array axis with the largest spacing, the first of equals: slices across it have the finest pixels."""
     return int(np.argmax(np.round(np.asarray(array_spacing, dtype=np.float64), 6)))
 
 
 def largest_slice(
     labels: NDArray[Any], reference: ObjectReference, axis: int
 ) -> tuple[SliceReference, NDArray[np.bool_], Region]:
-    """The slice across ``axis`` in which an object has the largest area.
+    """Return the slice across ``axis`` in which an object has the largest area.
 
     Returns:
         The slice, the object's mask in it (bool, cropped) and the region of the slice where that mask lies.

@@ -34,17 +34,17 @@ TRAINING_SPLITS = ("train", "")
 def prepare_store(
     data: Path, folder: Path, *, seed: int = 0, sets: Sequence[str] | None = None, report: Callable[[str], None] = print
 ) -> list[Path]:
-    """Pack the data sets of ``data`` into a store in ``folder``; the same files always give the same store.
+    """Pack the datasets of ``data`` into a store in ``folder``; the same files always give the same store.
 
     Args:
-        data: Folder of data sets, see ``training_sets``.
+        data: Folder of datasets, see ``training_sets``.
         folder: Where the parts go.
         seed: Chooses the slices that get superpixels.
         sets: Names of the sets to take, all by default.
         report: Called with one line a set.
 
     Raises:
-        InputError: There is no such data set, or one that must not be trained on.
+        InputError: There is no such dataset, or one that must not be trained on.
         FormatError: A file cannot be read.
         DependencyError: scikit-image is not installed.
     """
@@ -63,10 +63,10 @@ def prepare_store(
 
 
 def training_sets(data: Path) -> list[DataSet]:
-    """The data sets of ``data`` that may be trained on, sorted by their folders.
+    """Return the datasets of ``data`` that may be trained on, sorted by their folders.
 
     Args:
-        data: Folder of data sets. Where it has a folder ``train``, only that one counts.
+        data: Folder of datasets. Where it has a folder ``train``, only that one counts.
 
     Raises:
         InputError: There is no such folder, no set in it, or one that is kept for measuring.
@@ -107,7 +107,7 @@ def _set_items(data_set: DataSet, generator: np.random.Generator) -> Iterator[It
 
 
 def _supervoxel_item(name: str, data_set: DataSet, image: NDArray[Any], spacing: tuple[float, ...] | None) -> Item:
-    """A reduced copy of a volume that carries supervoxels."""
+    """Return a reduced copy of a volume that carries supervoxels."""
     reduced, reduced_spacing = reduce_volume(image, spacing)
     maps = supervoxel_maps(reduced, reduced_spacing)
     kinds = ("supervoxel",) * len(maps)
@@ -116,7 +116,7 @@ def _supervoxel_item(name: str, data_set: DataSet, image: NDArray[Any], spacing:
 
 
 def _spacing_known(description: Mapping[str, Any], case: str) -> bool:
-    """Whether the set states a spacing for the case; volumes do unless the set says that it is not known."""
+    """Say whether the set states a spacing for the case; volumes do unless the set says that it is not known."""
     if not description.get("spacing_known", True):
         return False
     for entry in description.get("cases", []):
@@ -126,7 +126,7 @@ def _spacing_known(description: Mapping[str, Any], case: str) -> bool:
 
 
 def _load(case: Case, *, known: bool) -> tuple[NDArray[Any], NDArray[np.uint16], tuple[float, ...] | None]:
-    """Image, labels and spacing (array order, None where it is not ``known``) of a case, as its files lie."""
+    """Return image, labels and spacing (array order, None where it is not ``known``) of a case, as its files lie."""
     try:
         image, labels, spacing = (_load_png if case.image_path.suffix == ".png" else _load_nifti)(case)
     except (OSError, ValueError, EOFError) as error:
@@ -166,7 +166,7 @@ def _load_nifti(case: Case) -> tuple[NDArray[Any], NDArray[Any], tuple[float, ..
 
 
 def _object_maps(labels: NDArray[np.uint16], label_kind: str) -> tuple[NDArray[np.uint16], tuple[str, ...]]:
-    """The label map, and for semantic labels a second map that numbers the connected parts of every value."""
+    """Return the label map, and for semantic labels a second map that numbers the connected parts of every value."""
     if label_kind == "instance":
         return labels[None], ("instance",)
     parts = np.zeros(labels.shape, dtype=np.uint16)
@@ -183,7 +183,7 @@ def _object_maps(labels: NDArray[np.uint16], label_kind: str) -> tuple[NDArray[n
 
 
 def object_table(maps: NDArray[np.uint16]) -> NDArray[np.int32]:
-    """One row an object of at least ``MINIMUM_SIZE`` samples: map, value, size, start and stop on each axis."""
+    """Return one row an object of at least ``MINIMUM_SIZE`` samples: map, value, size, start and stop on each axis."""
     rows = []
     for number, values in enumerate(maps):
         sizes = np.bincount(values.ravel())
@@ -197,7 +197,7 @@ def object_table(maps: NDArray[np.uint16]) -> NDArray[np.int32]:
 def _planes(
     image: NDArray[Any], labels: NDArray[np.uint16], spacing: tuple[float, ...] | None, generator: np.random.Generator
 ) -> Iterator[tuple[NDArray[Any], tuple[float, ...] | None]]:
-    """The image itself, or one slice of a volume along each axis, drawn from its middle half."""
+    """Yield the image itself, or one slice of a volume along each axis, drawn from its middle half."""
     if labels.ndim == 2:
         yield image, spacing
         return
@@ -210,7 +210,7 @@ def _planes(
 
 
 def _reduce(plane: NDArray[Any], longest: int) -> tuple[NDArray[Any], float]:
-    """A copy whose longest side is at most ``longest``, and the factor by which its pixels grew."""
+    """Return a copy whose longest side is at most ``longest``, and the factor by which its pixels grew."""
     scale = max(plane.shape[:2]) / longest
     if scale <= 1:
         return plane, 1.0
@@ -220,7 +220,7 @@ def _reduce(plane: NDArray[Any], longest: int) -> tuple[NDArray[Any], float]:
 
 
 def superpixel_maps(plane: NDArray[Any]) -> NDArray[np.uint16]:
-    """Felzenszwalb's graph-based segmentation at several scales: objects nobody labelled.
+    """Return Felzenszwalb's graph-based segmentation at several scales: objects nobody labelled.
 
     Args:
         plane: (y, x) or (y, x, 3), any range.

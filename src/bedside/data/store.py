@@ -35,9 +35,9 @@ class ItemInfo:
 
     Attributes:
         name: "<set>/<case>", unique in the store together with ``variant``.
-        set_name: Data set, by which sampling is balanced.
+        set_name: Dataset, by which sampling is balanced.
         variant: "image", or "superpixel" or "supervoxel" for a reduced copy that carries those.
-        modality: As the data set states it.
+        modality: As the dataset states it.
         spacing: mm in array order, or None where unknown.
         map_kinds: Kind of each map, of ``MAP_KINDS``.
     """

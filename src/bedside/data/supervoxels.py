@@ -27,7 +27,7 @@ COMPACTNESS = 0.02
 def reduce_volume(
     volume: NDArray[Any], spacing: tuple[float, ...] | None
 ) -> tuple[NDArray[np.uint8], tuple[float, ...] | None]:
-    """A copy whose longest side is at most ``LONGEST_SIDE``, clipped to its percentiles 0.5 and 99.5 as uint8.
+    """Return a copy whose longest side is at most ``LONGEST_SIDE``, clipped to its percentiles 0.5 and 99.5 as uint8.
 
     Args:
         volume: (z, y, x), any range.
@@ -49,7 +49,7 @@ def reduce_volume(
 
 
 def supervoxel_maps(volume: NDArray[np.uint8], spacing: tuple[float, ...] | None) -> NDArray[np.uint16]:
-    """Supervoxels of a volume at several scales.
+    """Return supervoxels of a volume at several scales.
 
     Args:
         volume: uint8 (z, y, x).
@@ -86,7 +86,7 @@ def supervoxel_maps(volume: NDArray[np.uint8], spacing: tuple[float, ...] | None
 
 
 def contact_graph(labels: NDArray[Any], means: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Pairs of labels that touch across a face, and the difference of their means.
+    """Return pairs of labels that touch across a face, and the difference of their means.
 
     Args:
         labels: Whole numbers from 0, any shape.
@@ -111,7 +111,8 @@ def contact_graph(labels: NDArray[Any], means: NDArray[Any]) -> tuple[NDArray[np
 
 
 def merge_regions(count: int, edges: NDArray[np.int64], gaps: NDArray[np.float64], scale: float) -> NDArray[np.int64]:
-    """Felzenszwalb and Huttenlocher's merging (IJCV 2004): over edges by rising difference, two regions become one
+    """Return felzenszwalb and Huttenlocher's merging (IJCV 2004): over edges by rising difference, two regions become
+    one
     where the difference exceeds neither region's own largest difference by more than ``scale`` over its size.
 
     Args:

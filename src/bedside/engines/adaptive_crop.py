@@ -40,7 +40,7 @@ class AdaptiveCrop:
             raise InputError("adaptive crop", expected="room around the box", got=self.room)
 
     def first(self, scene: Scene) -> Window:
-        """The window around the object's box; clicks do not move it."""
+        """Return the window around the object's box; clicks do not move it."""
         low, high = anchor(scene)
         return adaptive_window(low.tolist(), high.tolist(), scene.grid, self.room)
 
@@ -52,13 +52,15 @@ class AdaptiveCrop:
     def refinements(
         self, mask: NDArray[Any], before: NDArray[Any], region: Region, window: Window, scene: Scene
     ) -> Iterable[Window]:
-        """None: the answer stands as it is."""
+        """None: the prediction stands as it is."""
         del mask, before, region, window, scene
         return ()
 
 
 def anchor(scene: Scene) -> Extent:
-    """What the window is put around: the first positive box or lasso, else the first positive prompt, else the mask."""
+    """Return what the window is put around: the first positive box or lasso, else the first positive prompt, else the
+    mask.
+    """
     positive = [p for p in scene.prompts if p.positive and not isinstance(p, InitialMask)]
     areas = [p for p in positive if isinstance(p, Box | Lasso)]
     for prompt in (*areas, *positive):

@@ -1,4 +1,4 @@
-"""The network's answer on one window, and how well it suits that window."""
+"""The network's prediction on one window, and how well it suits that window."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Answer:
 
 
 def answer_bounds(answer: Answer) -> Bounds | None:
-    """Bounds of the answer's mask in the image, None where it is empty."""
+    """Return bounds of the prediction's mask in the image, None where it is empty."""
     region = mask_region(answer.mask)
     if region.is_empty:
         return None
@@ -42,7 +42,7 @@ def answer_bounds(answer: Answer) -> Bounds | None:
 
 
 def touches_border(answer: Answer, shape: Sequence[int], share: float) -> bool:
-    """Whether the mask runs into a face of the window behind which the image goes on.
+    """Say whether the mask runs into a face of the window behind which the image goes on.
 
     A face counts when the mask covers there more than ``share`` of its own extent across.
     """
@@ -62,7 +62,7 @@ def touches_border(answer: Answer, shape: Sequence[int], share: float) -> bool:
 
 
 def answer_score(answer: Answer) -> float:
-    """How well an answer suits its window, 0 to 1: sure of itself, neither cut off nor lost in the window.
+    """Say how well a prediction suits its window, 0 to 1: sure of itself, neither cut off nor lost in the window.
 
     The first factor is the expected overlap of the mask with the truth under the network's own probabilities; the
     second falls where the mask reaches the window's border or fills little of it.
@@ -80,10 +80,10 @@ def answer_score(answer: Answer) -> float:
 
 
 def choose_answer(answers: Sequence[Answer]) -> Answer:
-    """The best of answers to the same prompts in windows of growing size.
+    """Return the best of predictions to the same prompts in windows of growing size.
 
     An object that is really there is found at the same size in neighbouring windows; what is only the network's habit
-    grows with the window. So an answer's score falls with the difference from the neighbour most like it in size.
+    grows with the window. So a prediction's score falls with the difference from the neighbour most like it in size.
     """
     sizes = [np.log(max(answer_extent(answer) * max(answer.window.sides), 1.0)) for answer in answers]
     ranks = []
@@ -94,7 +94,7 @@ def choose_answer(answers: Sequence[Answer]) -> Answer:
 
 
 def answer_extent(answer: Answer) -> float:
-    """Longest side of the answer's mask in parts of the window's side, 0 where it is empty."""
+    """Return longest side of the prediction's mask in parts of the window's side, 0 where it is empty."""
     mask = answer.mask
     region = mask_region(mask)
     shares: list[float] = [n / side for n, side in zip(region.shape, mask.shape, strict=True)]

@@ -1,4 +1,4 @@
-"""AutoZoom: look from further away while the answer changes at the window's faces, then again at full resolution.
+"""AutoZoom: look from further away while the prediction changes at the window's faces, then again at full resolution.
 
 The strategy of nnInteractive, version 2 (arXiv 2503.08373). Windows are cubes of whole voxels around the last prompt.
 """
@@ -53,7 +53,9 @@ class AutoZoom:
             raise InputError("autozoom", expected="a limit of 1 or more and a factor above 1", got=self)
 
     def first(self, scene: Scene) -> Window:
-        """The window around the last prompt; a click's at full resolution, else as wide as the prompt's extent asks."""
+        """Return the window around the last prompt; a click's at full resolution, else as wide as the prompt's extent
+        asks.
+        """
         prompt = scene.prompts[-1]
         extent = prompt_extent(prompt)
         zoom = 1.0
@@ -64,7 +66,7 @@ class AutoZoom:
         return self._window(prompt_centre(prompt), zoom, scene.grid)
 
     def following(self, windows: Sequence[Window], mask: NDArray[np.bool_], before: NDArray[np.bool_]) -> Window | None:
-        """A wider window around the same voxel while the mask changed on a face, up to the limit."""
+        """Return a wider window around the same voxel while the mask changed on a face, up to the limit."""
         first = windows[0]
         # Counted from the first window: sides are whole voxels, so that from one to the next the error would add up.
         zoom = max(first.scale) * self.zoom_factor ** len(windows)
@@ -74,7 +76,7 @@ class AutoZoom:
         return self._window(centre, min(self.zoom_limit, zoom), first.grid)
 
     def runs_out(self, mask: NDArray[np.bool_], before: NDArray[np.bool_]) -> bool:
-        """Whether the mask changed on one of the faces, by so many cells or by such a share of what was there."""
+        """Say whether the mask changed on one of the faces, by so many cells or by such a share of what was there."""
         for axis in range(mask.ndim):
             for face in (0, -1):
                 now, then = np.take(mask, face, axis), np.take(before, face, axis)
@@ -89,7 +91,7 @@ class AutoZoom:
     def refinements(
         self, mask: NDArray[Any], before: NDArray[Any], region: Region, window: Window, scene: Scene
     ) -> Iterable[Window]:
-        """Boxes at full resolution over all that a coarse answer changed, or one on the last prompt."""
+        """Return boxes at full resolution over all that a coarse prediction changed, or one on the last prompt."""
         if max(window.scale) <= 1:
             return
         changed = opened(mask != before)
@@ -105,7 +107,9 @@ class AutoZoom:
 
 
 def prompt_centre(prompt: Prompt) -> tuple[int, ...]:
-    """The voxel that a window is put around: a click's own, else the middle of the extent, of two the even one."""
+    """Return the voxel that a window is put around: a click's own, else the middle of the extent, of two the even
+    one.
+    """
     extent = prompt_extent(prompt)
     if isinstance(prompt, Point):
         return middle_voxel(extent)
@@ -114,7 +118,7 @@ def prompt_centre(prompt: Prompt) -> tuple[int, ...]:
 
 
 def prompt_extent(prompt: Prompt) -> Extent:
-    """The voxels that a prompt marks."""
+    """Return the voxels that a prompt marks."""
     if isinstance(prompt, InitialMask):
         region = mask_region(prompt.mask)
         if region.is_empty:

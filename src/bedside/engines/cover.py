@@ -1,4 +1,4 @@
-"""Which small boxes to look at again: those that hold most of what a coarse answer changed, one after the other."""
+"""Which small boxes to look at again: those that hold most of what a coarse prediction changed, one after the other."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ HALVINGS = 3
 
 
 def opened(changed: NDArray[Any], size: int = OPENING) -> NDArray[np.bool_]:
-    """``changed`` without what holds no cube of ``size`` voxels a side; beyond the array everything counts as changed.
+    """Return ``changed`` without what holds no cube of ``size`` voxels a side; beyond the array everything counts as
+    changed.
 
     Returns:
         bool of the same shape.
@@ -37,10 +38,11 @@ def opened(changed: NDArray[Any], size: int = OPENING) -> NDArray[np.bool_]:
 
 
 def greedy_cover(changed: NDArray[Any], side: Sequence[int], margin: Sequence[int]) -> list[tuple[int, ...]]:
-    """Middle voxels of boxes that together hold every changed voxel, each the best of its time.
+    """Return middle voxels of boxes that together hold every changed voxel, each the best of its time.
 
     Boxes are tried on a lattice over the extent of what is left and flush with its ends, and count what they hold
-    without a margin, where an answer sees too little around. Where no place of the lattice holds anything the lattice
+    without a margin, where a prediction sees too little around. Where no place of the lattice holds anything the
+    lattice
     is made finer.
 
     Args:
@@ -80,14 +82,14 @@ def _best_centre(left: NDArray[np.bool_], region: Region, inner: Sequence[int]) 
 
 
 def _places(start: int, stop: int, step: int, side: int) -> NDArray[np.int64]:
-    """Middles of boxes along one axis: on a lattice, and where a box begins or ends with what is left."""
+    """Return middles of boxes along one axis: on a lattice, and where a box begins or ends with what is left."""
     places = np.arange(start, stop, step)
     flush = np.array([start + side // 2, stop - side + side // 2])
     return np.union1d(places, flush[(flush >= start) & (flush < stop)])
 
 
 def _counts(left: NDArray[np.bool_], axes: Sequence[NDArray[np.int64]], inner: Sequence[int]) -> NDArray[np.int64]:
-    """Voxels of ``left`` in the box around every place of a lattice."""
+    """Return voxels of ``left`` in the box around every place of a lattice."""
     counts: NDArray[Any] = left
     for axis, places in enumerate(axes):
         sums = []

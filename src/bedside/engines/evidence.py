@@ -43,7 +43,7 @@ class Evidence:
 
 
 def gather_evidence(prompts: Sequence[Prompt], previous: NDArray[Any] | None) -> Evidence:
-    """Bounds of prompts in the frame ``index`` and of a previous mask."""
+    """Return bounds of prompts in the frame ``index`` and of a previous mask."""
     extents: list[Bounds] = []
     marks: list[Bounds] = []
     for prompt in prompts:
@@ -65,7 +65,7 @@ def gather_evidence(prompts: Sequence[Prompt], previous: NDArray[Any] | None) ->
 
 
 def prompt_bounds(prompt: Prompt) -> Bounds:
-    """Bounds of one prompt; a single position is one voxel wide."""
+    """Return bounds of one prompt; a single position is one voxel wide."""
     if isinstance(prompt, Box):
         return np.array(prompt.low[::-1]), np.array(prompt.high[::-1])
     vertices = prompt.vertices()[:, ::-1]

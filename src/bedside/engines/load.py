@@ -33,7 +33,7 @@ def load_segmenter(
     weights: WeightsFiles | None = None,
     calibration: Calibration | None = None,
 ) -> LoadedSegmenter:
-    """A segmenter for the model called ``name``.
+    """Return a segmenter for the model called ``name``.
 
     Args:
         name: Model in the registry.
@@ -43,9 +43,9 @@ def load_segmenter(
             runtime chooses by what the processor can do.
         window: Strategy by which windows are chosen, by its name; the model's own where left out.
         policy: Numbers of the strategy "evidence".
-        slices: How volumes are answered slice by slice, of the family "sam" only.
+        slices: How volumes are predicted slice by slice, of the family "sam" only.
         weights: Files to use instead of those found by name.
-        calibration: Curve to estimate the DSC of answers by, instead of the one on the weights' card.
+        calibration: Curve to estimate the DSC of predictions by, instead of the one on the weights' card.
 
     Raises:
         InputError: The model, runtime, device or precision is unknown.
@@ -74,12 +74,12 @@ def load_segmenter(
 
 
 def wanted_precision(precision: str) -> str:
-    """The precision that was asked for, by name or else by the environment."""
+    """Return the precision that was asked for, by name or else by the environment."""
     return (os.environ.get(PRECISION_VARIABLE) or "auto") if precision == "auto" else precision
 
 
 def read_calibration(files: WeightsFiles) -> Calibration | None:
-    """The curve on the card of the weights, None where there is none.
+    """Return the curve on the card of the weights, None where there is none.
 
     Raises:
         InputError: It is no rising curve.
@@ -95,7 +95,7 @@ def read_calibration(files: WeightsFiles) -> Calibration | None:
 
 
 def load_engine(request: EngineRequest) -> tuple[Segmenter, Graph]:
-    """The segmenter of the engine that runs the model of ``request``, and its network.
+    """Return the segmenter of the engine that runs the model of ``request``, and its network.
 
     Raises:
         InputError: No engine runs models of its family.
@@ -121,7 +121,7 @@ def check_weights(files: WeightsFiles) -> None:
 
 
 def check_choice(what: str, value: str, choices: tuple[str, ...]) -> Any:
-    """``value``, if it is one of ``choices``.
+    """Return ``value``, if it is one of ``choices``.
 
     Raises:
         InputError: It is not.

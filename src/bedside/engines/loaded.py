@@ -32,9 +32,9 @@ class EngineRequest:
         device: Where they are to run.
         precision: What they are to compute in.
         window: Name of the strategy that chooses windows, or the numbers of the strategy by evidence; None for the
-            engine's own. An engine without windows refuses anything else.
-        slices: How volumes are answered slice by slice, of the family "sam" only; None for its own.
-        calibration: Curve by which the DSC of answers is estimated; None for no estimates.
+            engine's own. An engine without windows rejects anything else.
+        slices: How volumes are predicted slice by slice, of the family "sam" only; None for its own.
+        calibration: Curve by which the DSC of predictions is estimated; None for no estimates.
     """
 
     card: ModelCard
@@ -55,20 +55,20 @@ class LoadedSegmenter:
     """A segmenter that was made from files, with what a manifest says of it.
 
     Args:
-        segmenter: What answers.
+        segmenter: What predictions.
         graph: Its network.
         request: What it was made from.
 
     Attributes:
-        name: Of the model.
+        name: Name of the model.
         capabilities: What prompts it takes.
         runtime: Name of the runtime.
         device: Where the network runs.
         precision: What it computes in.
         weights_sha256: Checksum of its weights.
-        experts: Checksum of the weights of each further network that may answer in its place, by their stem.
+        experts: Checksum of the weights of each further network that may predict in its place, by their stem.
         notice: One line that has to be shown of the weights' licence; None where it sets no conditions of use.
-        segmenter: What answers, for a wrapper that takes the place of this one.
+        segmenter: What predictions, for a wrapper that takes the place of this one.
     """
 
     def __init__(self, segmenter: Segmenter, graph: Graph, request: EngineRequest) -> None:
@@ -90,17 +90,17 @@ class LoadedSegmenter:
     def predict(
         self, prompts: Sequence[Prompt], previous: NDArray[np.uint8] | None = None, fresh: int = 1
     ) -> Prediction:
-        """Answer the prompts; see ``protocol.Segmenter``."""
+        """Predict the prompts; see ``protocol.Segmenter``."""
         return self.segmenter.predict(prompts, previous, fresh)
 
     def predict_object(self, prompts: Sequence[Prompt], number: int) -> Prediction:
-        """Answer the prompts of one of several objects; see ``protocol.Numbering``."""
+        """Predict the prompts of one of several objects; see ``protocol.Numbering``."""
         if isinstance(self.segmenter, Numbering):
             return self.segmenter.predict_object(prompts, number)
         return self.segmenter.predict(prompts)
 
     def suggest(self, prompts: Sequence[Prompt], mask: NDArray[np.uint8]) -> Point | None:
-        """Where a click would help most; see ``protocol.Suggesting``.
+        """Say where a click would help most; see ``protocol.Suggesting``.
 
         Raises:
             InputError: The model does not say.
@@ -111,7 +111,7 @@ class LoadedSegmenter:
 
 
 def card_capabilities(card: ModelCard, dimensions: tuple[int, ...], *, flat_boxes: bool = False) -> Capabilities:
-    """What the card of a model says of its prompts, for images of ``dimensions`` axes."""
+    """Return what the card of a model says of its prompts, for images of ``dimensions`` axes."""
     return Capabilities(
         dimensions=dimensions,
         prompt_kinds=frozenset(card.prompt_kinds),

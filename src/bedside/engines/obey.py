@@ -26,7 +26,7 @@ COVERED = 0.5
 
 
 def prompts_in_force(prompts: Sequence[Prompt]) -> list[Prompt]:
-    """Those whose place the mask must obey: clicks, strokes and negative areas since the newest given mask."""
+    """Return those whose place the mask must obey: clicks, strokes and negative areas since the newest given mask."""
     newest = max((n for n, p in enumerate(prompts) if isinstance(p, InitialMask)), default=-1)
     return [p for p in prompts[newest + 1 :] if isinstance(p, Point | Scribble) or not p.positive]
 
@@ -34,7 +34,7 @@ def prompts_in_force(prompts: Sequence[Prompt]) -> list[Prompt]:
 def bend_logits(
     logits: NDArray[np.float32], prompts: Sequence[Prompt], radius: float = CLICK_RADIUS
 ) -> NDArray[np.float32]:
-    """The logits with the sign of every prompt at its place.
+    """Return the logits with the sign of every prompt at its place.
 
     Args:
         logits: float32 on a window's grid.
@@ -94,7 +94,7 @@ def stamp_prompts(mask: NDArray[np.uint8], region: Region, prompts: Sequence[Pro
 
 
 def _block(prompt: Prompt, shape: Sequence[int]) -> Region:
-    """The voxels that a stroke or an area can touch."""
+    """Return the voxels that a stroke or an area can touch."""
     assert isinstance(prompt, Box | Lasso | Scribble)
     reach = prompt.thickness / 2 + 1 if isinstance(prompt, Scribble) else 1.0
     vertices = prompt.vertices()[:, ::-1]

@@ -39,13 +39,13 @@ class PlacedMask:
     start: tuple[int, ...]
 
     def sample(self, window: Window) -> NDArray[np.float32]:
-        """The mask on the window's grid, float32 0/1 (1, *grid)."""
+        """Return the mask on the window's grid, float32 0/1 (1, *grid)."""
         values, _ = window.shifted([-s for s in self.start]).sample(self.mask)
         return (values > 0.5).astype(np.float32)
 
 
 def check_prompts(prompts: Sequence[Prompt], image: Image, capabilities: Capabilities) -> Sequence[Prompt]:
-    """The prompts in the frame ``index``, each checked against the segmenter and, if it was not yet, the image.
+    """Return the prompts in the frame ``index``, each checked against the segmenter and, if it was not yet, the image.
 
     Raises:
         PromptError: There is none, or one lies outside the image or is of a kind the segmenter cannot take.
@@ -66,7 +66,7 @@ def check_prompts(prompts: Sequence[Prompt], image: Image, capabilities: Capabil
 
 
 def starting_mask(prompts: Sequence[Prompt], previous: NDArray[np.uint8] | None) -> NDArray[np.uint8] | None:
-    """The mask to start from: ``previous`` where it holds anything, else the newest initial mask."""
+    """Return the mask to start from: ``previous`` where it holds anything, else the newest initial mask."""
     if previous is not None and previous.any():
         return previous
     for prompt in reversed(prompts):

@@ -1,4 +1,4 @@
-"""A 2D segmenter on a volume: each prompt is answered on the slices that it lies on."""
+"""A 2D segmenter on a volume: each prompt is predicted on the slices that it lies on."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ T = TypeVar("T")
 class PlaneSegmenter:
     """Takes images as they are and volumes slice by slice.
 
-    The slices are cut across the axis of the largest spacing. A prompt is answered on every slice that it touches, and
+    The slices are cut across the axis of the largest spacing. A prompt is predicted on every slice that it touches, and
     once there is a mask only the slices of the newest prompts are asked again: a correction costs one slice and leaves
     the others alone.
 
@@ -51,7 +51,7 @@ class PlaneSegmenter:
     def predict(
         self, prompts: Sequence[Prompt], previous: NDArray[np.uint8] | None = None, fresh: int = 1
     ) -> Prediction:
-        """Answer the prompts; see ``protocol.Segmenter``."""
+        """Predict the prompts; see ``protocol.Segmenter``."""
         if self._image is None or self._image.ndim == 2:
             return self._plane.predict(prompts, previous, fresh)
         placed = check_prompts(prompts, self._image, self.capabilities)
@@ -61,12 +61,12 @@ class PlaneSegmenter:
             self._plane.set_image(slice_image(self._image, self._axis, index))
             mask = np.take(before, index, axis=self._axis) if before is not None else None
             answers.append((index, self._plane.predict(flat, mask, len(flat))))
-        # An initial mask that nothing corrects is the answer, though it was not the mask before.
+        # An initial mask that nothing corrects is the prediction, though it was not the mask before.
         shown = previous if previous is not None and previous.any() else None
         return self._combine(answers, before, shown)
 
     def suggest(self, prompts: Sequence[Prompt], mask: NDArray[np.uint8]) -> Point | None:
-        """Where a click would help most; see ``protocol.Suggesting``. In a volume, on the slices of the prompts.
+        """Say where a click would help most; see ``protocol.Suggesting``. In a volume, on the slices of the prompts.
 
         Raises:
             InputError: The segmenter of planes does not say.
@@ -86,7 +86,7 @@ class PlaneSegmenter:
     def _asked(
         self, prompts: Sequence[Prompt], before: NDArray[np.uint8] | None, fresh: int
     ) -> list[tuple[int, list[Prompt]]]:
-        """The slices to ask, in order, each with its prompts in two dimensions."""
+        """Return the slices to ask, in order, each with its prompts in two dimensions."""
         assert self._image is not None
         depth = self._image.shape[self._axis]
         newest = prompts if before is None else prompts[max(0, len(prompts) - fresh) :]
@@ -113,10 +113,10 @@ class PlaneSegmenter:
         before: NDArray[np.uint8] | None,
         shown: NDArray[np.uint8] | None,
     ) -> Prediction:
-        """One answer for the volume from those of its slices.
+        """Return one prediction for the volume from those of its slices.
 
         Args:
-            answers: Slices and their answers.
+            answers: Slices and their predictions.
             before: The mask that was started from.
             shown: The mask that the caller knows, from which the change is counted.
         """
@@ -148,12 +148,12 @@ class PlaneSegmenter:
 
 
 def insert(values: tuple[T, ...], axis: int, value: T) -> tuple[T, ...]:
-    """``values`` with ``value`` put in at ``axis``."""
+    """Return ``values`` with ``value`` put in at ``axis``."""
     return (*values[:axis], value, *values[axis:])
 
 
 def slice_image(image: Image, axis: int, index: int) -> Image:
-    """Slice ``index`` across ``axis`` (array order) of a volume, as an image of its own."""
+    """Return slice ``index`` across ``axis`` (array order) of a volume, as an image of its own."""
     kept = [s for a, s in enumerate(image.geometry.array_spacing) if a != axis]
     plane = np.take(image.array, index, axis=axis)
     spacing = tuple(kept[::-1]) if image.geometry.spacing_known else None
@@ -161,7 +161,7 @@ def slice_image(image: Image, axis: int, index: int) -> Image:
 
 
 def touched_slices(prompt: Prompt, axis: int, depth: int) -> range | list[int]:
-    """Slices across ``axis`` (array order) that a 3D prompt in the frame ``index`` lies on.
+    """Return slices across ``axis`` (array order) that a 3D prompt in the frame ``index`` lies on.
 
     A box lies on the slices whose centres are between its faces, or on the nearest one where it is thinner than that;
     a stroke on all that it passes through.
@@ -183,12 +183,13 @@ def touched_slices(prompt: Prompt, axis: int, depth: int) -> range | list[int]:
 
 
 def nearest(height: float) -> int:
-    """The slice that a height lies on; one half way between two lies on the upper, as voxels are half open."""
+    """Return the slice that a height lies on; one half way between two lies on the upper, as voxels are half open."""
     return int(np.floor(height + 0.5))
 
 
 def flatten_prompt(prompt: Prompt, axis: int, index: int, depth: int | None = None) -> Prompt | None:
-    """The part of a 3D prompt (frame ``index``) on one slice, in two dimensions; None where it does not touch it.
+    """Return the part of a 3D prompt (frame ``index``) on one slice, in two dimensions; None where it does not touch
+    it.
 
     Args:
         prompt: The prompt.
@@ -216,12 +217,12 @@ def flatten_prompt(prompt: Prompt, axis: int, index: int, depth: int | None = No
 
 
 def flatten_prompts(prompts: Sequence[Prompt], axis: int, index: int, depth: int) -> list[Prompt]:
-    """The parts of prompts that lie on one slice; see ``flatten_prompt``."""
+    """Return the parts of prompts that lie on one slice; see ``flatten_prompt``."""
     return [f for p in prompts if (f := flatten_prompt(p, axis, index, depth)) is not None]
 
 
 def _stroke_on_slice(scribble: Scribble, drop: int, index: int) -> list[Coordinates]:
-    """Vertices of a stroke on a slice, with the points at which its segments enter and leave it."""
+    """Return vertices of a stroke on a slice, with the points at which its segments enter and leave it."""
     points = scribble.points
     if not scribble.connected or len(points) == 1:
         return [p for p in points if nearest(p[drop]) == index]

@@ -26,7 +26,7 @@ class Capabilities:
         starts_from: Kinds that can begin an object.
         flat_boxes: Whether a box in a volume must lie on one slice, of any plane.
         suggests: Whether ``suggest`` says where to click next.
-        estimates: Whether answers carry an estimate of their DSC.
+        estimates: Whether predicts carry an estimate of their DSC.
     """
 
     dimensions: tuple[int, ...]
@@ -39,7 +39,7 @@ class Capabilities:
     estimates: bool = False
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, for JSON."""
+        """Return plain values, for JSON."""
         return {
             "dimensions": list(self.dimensions),
             "prompt_kinds": sorted(self.prompt_kinds),
@@ -54,7 +54,7 @@ class Capabilities:
 
 @dataclass(frozen=True, eq=False)
 class Prediction:
-    """An answer to prompts, as large as the window it was made in and not as the image.
+    """A prediction to prompts, as large as the window it was made in and not as the image.
 
     Attributes:
         mask: uint8 0/1 of ``region``'s shape, the object's whole mask within that region.
@@ -64,7 +64,7 @@ class Prediction:
         changed: The smallest region in which the object's mask differs from the one before.
         seconds: Wall time of each stage ("window", "network", "paste").
         passes: Times that the network ran.
-        quality: Estimated DSC of the answer, 0 to 1; None where the model gives none.
+        quality: Estimated DSC of the prediction, 0 to 1; None where the model gives none.
     """
 
     mask: NDArray[np.uint8]
@@ -77,7 +77,7 @@ class Prediction:
     quality: float | None = None
 
     def paste(self, mask: NDArray[np.uint8]) -> None:
-        """Write the answer into ``mask``, the object's mask of the whole image (uint8, in place)."""
+        """Write the prediction into ``mask``, the object's mask of the whole image (uint8, in place)."""
         if not self.region.is_empty:
             mask[self.region.slices] = self.mask
 
@@ -94,7 +94,7 @@ class Segmenter(Protocol):
     def predict(
         self, prompts: Sequence[Prompt], previous: NDArray[np.uint8] | None = None, fresh: int = 1
     ) -> Prediction:
-        """Answer all prompts of one object together.
+        """Predict all prompts of one object together.
 
         Args:
             prompts: The object's prompts so far, oldest first, in either frame; at least one.
@@ -109,14 +109,14 @@ class Segmenter(Protocol):
 
 @runtime_checkable
 class Numbering(Segmenter, Protocol):
-    """A segmenter that can be told which object of a case it answers."""
+    """A segmenter that can be told which object of a case it predictions."""
 
     def predict_object(self, prompts: Sequence[Prompt], number: int) -> Prediction:
-        """Answer the prompts of an object that has no mask yet; see ``predict``.
+        """Predict the prompts of an object that has no mask yet; see ``predict``.
 
         Args:
             prompts: The object's prompts; at least one.
-            number: Of the object in its case, from 1. It matters to published systems alone, see
+            number: Number of the object in its case, from 1. It matters to published systems alone, see
                 ``engines.sam.slices.covered_cells``.
         """
 
@@ -126,7 +126,7 @@ class Suggesting(Segmenter, Protocol):
     """A segmenter whose ``capabilities.suggests`` is true."""
 
     def suggest(self, prompts: Sequence[Prompt], mask: NDArray[np.uint8]) -> Point | None:
-        """Where a click would help most.
+        """Say where a click would help most.
 
         Args:
             prompts: The object's prompts so far, oldest first; at least one.

@@ -15,7 +15,7 @@ STRATEGIES: dict[str, Callable[[], WindowStrategy]] = {"autozoom": AutoZoom, "ad
 
 
 def make_strategy(name: str, others: tuple[str, ...] = ()) -> WindowStrategy:
-    """The strategy called ``name``, with its own numbers.
+    """Return the strategy called ``name``, with its own numbers.
 
     Args:
         name: In ``STRATEGIES``.

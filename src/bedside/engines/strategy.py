@@ -19,10 +19,10 @@ Extent = tuple[NDArray[np.float64], NDArray[np.float64]]
 
 @dataclass(frozen=True, eq=False)
 class Scene:
-    """One request for an answer.
+    """One request for a prediction.
 
     Attributes:
-        shape: Of the image.
+        shape: Shape of the image.
         grid: Cells of the network's input.
         prompts: In the frame ``index``, oldest first; at least one.
         previous: Mask of the whole image that was there before, None where there is none.
@@ -35,7 +35,7 @@ class Scene:
 
 
 class WindowStrategy(Protocol):
-    """Yields the windows of one answer: a first one, wider ones while the answer asks for it, and finer ones.
+    """Yields the windows of one prediction: a first one, wider ones while the prediction asks for it, and finer ones.
 
     Attributes:
         name: By which it is chosen.
@@ -50,30 +50,33 @@ class WindowStrategy(Protocol):
         """The window to begin with."""
 
     def following(self, windows: Sequence[Window], mask: NDArray[np.bool_], before: NDArray[np.bool_]) -> Window | None:
-        """The window to ask next, None where the answer may stand.
+        """Return the window to ask next, None where the prediction may stand.
 
         Args:
             windows: Those that were asked, the first one first.
-            mask: The answer of the last one on the grid.
+            mask: The prediction of the last one on the grid.
             before: The mask that was there before, on the grid.
         """
 
     def refinements(
         self, mask: NDArray[Any], before: NDArray[Any], region: Region, window: Window, scene: Scene
     ) -> Iterable[Window]:
-        """Windows of finer resolution in which the answer is made again, in that order; none where it may stand.
+        """Return windows of finer resolution in which the prediction is made again, in that order; none where it may
+        stand.
 
         Args:
-            mask: The answer at full resolution.
+            mask: The prediction at full resolution.
             before: The mask that was there before.
             region: Where both lie in the image.
-            window: The window that the answer came from.
+            window: The window that the prediction came from.
             scene: What was asked.
         """
 
 
 def whole_window(centre: Sequence[int], side: Sequence[int], grid: Sequence[int]) -> Window:
-    """A window of ``side`` whole voxels whose middle voxel is ``centre``: it begins at ``centre - side // 2``."""
+    """Return a window of ``side`` whole voxels whose middle voxel is ``centre``: it begins at ``centre - side //
+    2``.
+    """
     start = [c - s // 2 for c, s in zip(centre, side, strict=True)]
     return Window(
         tuple(map(float, start)), tuple(float(a + s) for a, s in zip(start, side, strict=True)), tuple(map(int, grid))
@@ -81,5 +84,5 @@ def whole_window(centre: Sequence[int], side: Sequence[int], grid: Sequence[int]
 
 
 def middle_voxel(extent: Extent) -> tuple[int, ...]:
-    """The voxel at the middle of an extent; of two in the middle the upper."""
+    """Return the voxel at the middle of an extent; of two in the middle the upper."""
     return tuple(int(np.floor(c)) for c in (extent[0] + extent[1]) / 2)

@@ -1,4 +1,4 @@
-"""What the network's own probabilities say of an answer: how good it is, and where a click would help most."""
+"""What the network's own probabilities say of a prediction: how good it is, and where a click would help most."""
 
 from __future__ import annotations
 
@@ -38,28 +38,29 @@ class Calibration:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Calibration:
-        """The inverse of ``to_dict``."""
+        """Return the inverse of ``to_dict``."""
         return cls(tuple(map(float, data["expected"])), tuple(map(float, data["found"])))
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, for the card of the weights."""
+        """Return plain values, for the card of the weights."""
         return {"expected": list(self.expected), "found": list(self.found)}
 
     def __call__(self, expected: float) -> float:
-        """The DSC to be told for a promised one."""
+        """Return the DSC to be told for a promised one."""
         return float(np.interp(expected, self.expected, self.found))
 
 
 def fit_calibration(expected: NDArray[np.float64], found: NDArray[np.float64], knots: int = 12) -> Calibration:
-    """The rising curve nearest to the data: isotonic regression (pool adjacent violators) of bins of equal counts.
+    """Return the rising curve nearest to the data: isotonic regression (pool adjacent violators) of bins of equal
+    counts.
 
     Args:
-        expected: Promised DSC of each answer, 0 to 1.
+        expected: Promised DSC of each prediction, 0 to 1.
         found: Its DSC against the truth.
         knots: Bins, at most.
 
     Raises:
-        InputError: There are too few different answers to fit a curve.
+        InputError: There are too few different predictions to fit a curve.
     """
     order = np.argsort(expected, kind="stable")
     bins = (
@@ -82,14 +83,14 @@ def fit_calibration(expected: NDArray[np.float64], found: NDArray[np.float64], k
 
 
 def probabilities(logits: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Probability of the object in every cell."""
+    """Return probability of the object in every cell."""
     # Clipped before the exponential, which would overflow in float32.
     values: NDArray[np.float32] = (1 / (1 + np.exp(-np.clip(logits, -30, 30)))).astype(np.float32)
     return values
 
 
 def expected_dsc(answer: Answer) -> float:
-    """The DSC that an answer's probabilities promise: twice the expected overlap over the expected sizes.
+    """Return the DSC that a prediction's probabilities promise: twice the expected overlap over the expected sizes.
 
     0 for an empty mask.
     """
@@ -102,10 +103,10 @@ def expected_dsc(answer: Answer) -> float:
 def most_doubtful_cell(
     answer: Answer, shown: NDArray[np.bool_], radius: float = CLICK_RADIUS
 ) -> tuple[tuple[int, ...], float] | None:
-    """Where the mask that is shown is most likely wrong over an area as large as a click reaches.
+    """Say where the mask that is shown is most likely wrong over an area as large as a click reaches.
 
     Args:
-        answer: Of the network, on a window.
+        answer: Prediction of the network, on a window.
         shown: The mask to be corrected, on the window's grid.
         radius: Cells about a click that it is meant to change.
 

@@ -73,7 +73,7 @@ class TargetObject:
         return int(np.count_nonzero(self.mask))
 
     def within(self, region: Region) -> NDArray[np.bool_]:
-        """The object's mask in a region that holds all of it."""
+        """Return the object's mask in a region that holds all of it."""
         result = np.zeros(region.shape, dtype=np.bool_)
         result[self.region.shift(tuple(-s for s in region.start)).slices] = self.mask
         return result
@@ -129,7 +129,7 @@ def _slice_views(
     selection: ObjectSelection,
     generator: np.random.Generator,
 ) -> tuple[tuple[View, ...], int]:
-    """One view per slice that is the largest of a chosen object, and how many objects were large enough."""
+    """Return one view per slice that is the largest of a chosen object, and how many objects were large enough."""
     spacing = loaded.image.geometry.array_spacing
     axis = coarsest_axis(spacing) if selection.slice_axis == "auto" else "zyx".index(selection.slice_axis)
     found: list[tuple[SliceReference, TargetObject]] = []
@@ -145,7 +145,7 @@ def _slice_views(
 
 
 def slice_image(volume: Image, plane: SliceReference) -> Image:
-    """A slice of a volume as a 2D image with the spacing of the two axes that it keeps."""
+    """Return a slice of a volume as a 2D image with the spacing of the two axes that it keeps."""
     geometry = volume.geometry
     array: NDArray[Any] = np.ascontiguousarray(plane.of(volume.array))
     spacing = plane.drop(geometry.array_spacing)[::-1] if geometry.spacing_known else None

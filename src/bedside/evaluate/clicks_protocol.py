@@ -47,9 +47,9 @@ class ClicksProtocol:
         clicks: Corrective clicks, at most; a perfect prediction needs no more and keeps its scores, and so does the
             first prediction of a model that takes no clicks.
         metrics: Names in the registry.
-        tolerance: Of surface metrics, in ``unit``.
+        tolerance: Tolerance of surface metrics, in ``unit``.
         unit: See ``Sampling.of``.
-        seed: Of the simulated user; every candidate meets the same user on the same object.
+        seed: Seed of the simulated user; every candidate meets the same user on the same object.
         click_source: Who clicks; by default at the centre of the largest connected error.
     """
 
@@ -91,7 +91,7 @@ class ClicksProtocol:
             segmenter: Its image is set.
             target: The object to find in that image.
             buffer: All-zero mask of the image's shape; it holds the predictions and is all zero again afterwards.
-            sampling: Of the image.
+            sampling: Sampling of the image.
             key: What the user's seed depends on besides the protocol's: set, case and object.
         """
         generator = stable_generator("clicks", self.seed, key)
@@ -145,7 +145,7 @@ class _ObjectAttempt:
         return {name: METRICS.get(name).score(truth, found, self._sampling) for name in self._protocol.metrics}
 
     def correct(self, number: int) -> bool:  # noqa: ARG002
-        """Click where the mask is most wrong, where the segmenter takes clicks."""
+        """Return click where the mask is most wrong, where the segmenter takes clicks."""
         if "point" not in self._segmenter.capabilities.prompt_kinds:
             return False
         truth, found, region = self._pair()

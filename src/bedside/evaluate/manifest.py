@@ -19,7 +19,7 @@ LIBRARIES = ("numpy", "scipy", "openvino", "onnxruntime", "scikit-image", "nibab
 
 
 def create_manifest(sets: Iterable[DataSet], seed: int) -> dict[str, Any]:
-    """Versions, host, command line, seed, and sha256 of every file of ``sets``."""
+    """Return versions, host, command line, seed, and sha256 of every file of ``sets``."""
     return {
         "bedside": bedside.__version__,
         "python": platform.python_version(),
@@ -34,7 +34,7 @@ def create_manifest(sets: Iterable[DataSet], seed: int) -> dict[str, Any]:
 
 
 def library_versions() -> dict[str, str]:
-    """Versions of what an answer can depend on; a library that is not installed is left out."""
+    """Versions of what a prediction can depend on; a library that is not installed is left out."""
     versions = {}
     for name in LIBRARIES:
         try:
@@ -50,7 +50,7 @@ def data_hashes(data_set: DataSet) -> dict[str, dict[str, str]]:
 
 
 def set_digest(hashes: dict[str, dict[str, str]]) -> str:
-    """One sha256 for a whole set, from those of its files."""
+    """Return one sha256 for a whole set, from those of its files."""
     lines = [f"{case} {pair['image']} {pair['labels']}\n" for case, pair in sorted(hashes.items())]
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 

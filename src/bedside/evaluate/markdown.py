@@ -58,7 +58,7 @@ def metric_note(evaluation: Evaluation, spec: MetricSpec, tolerance: str) -> str
     Args:
         evaluation: What the values are of.
         spec: The metric.
-        tolerance: Of the surface distance, in words.
+        tolerance: Tolerance of the surface distance, in words.
     """
     if spec.name == "nsd":
         return f"NSD at {tolerance}."

@@ -34,8 +34,8 @@ class PrecisionResult:
     Attributes:
         precision: "fp32", "bf16" or "int8".
         dsc: After each round, mean over sets.
-        milliseconds: Of one pass of the network; NaN for a model of several graphs.
-        answer_milliseconds: Of one answer, mean over all.
+        milliseconds: Milliseconds of one pass of the network; NaN for a model of several graphs.
+        answer_milliseconds: Predict milliseconds of one prediction, mean over all.
     """
 
     precision: Precision
@@ -45,7 +45,7 @@ class PrecisionResult:
 
 
 def possible_precisions(files: WeightsFiles) -> list[Precision]:
-    """What OpenVINO can compute in here with these weights: int8 needs a graph made of them."""
+    """Return what OpenVINO can compute in here with these weights: int8 needs a graph made of them."""
     possible: list[Precision] = ["fp32"]
     if computes_in_bf16(shared_core()):
         possible.append("bf16")
@@ -60,7 +60,7 @@ def possible_precisions(files: WeightsFiles) -> list[Precision]:
 def measure_precisions(
     name: str, sets: Sequence[DataSet], selection: ObjectSelection, *, clicks: int = 3, advance: Advance | None = None
 ) -> list[PrecisionResult]:
-    """Each possible precision on the same objects, from a tight box and corrective clicks.
+    """Return each possible precision on the same objects, from a tight box and corrective clicks.
 
     Args:
         name: Model in the registry, whose weights are installed.
@@ -89,7 +89,7 @@ def measure_precisions(
 
 
 def pass_milliseconds(files: WeightsFiles, inputs: Mapping[str, NDArray[Any]], precision: Precision) -> float:
-    """Milliseconds of the fastest of some passes of a graph, compiled beforehand."""
+    """Return milliseconds of the fastest of some passes of a graph, compiled beforehand."""
     shapes = {name: tuple(value.shape) for name, value in inputs.items()}
     graph = choose_backend("openvino").load(files, shape=shapes, precision=precision)
     graph.run(inputs)

@@ -33,7 +33,7 @@ class SetChange:
     """DSC on the held-out objects of one set, or the mean over sets where ``set_name`` is "".
 
     Attributes:
-        set_name: Of the data set.
+        set_name: Set name of the dataset.
         before: DSC of the exported graph in float32.
         after: DSC of the quantised one.
     """

@@ -60,7 +60,7 @@ class PackedMask:
         return cls(inner.shift(region.start), np.packbits(mask[inner.slices] != 0).tobytes())
 
     def within(self, region: Region) -> NDArray[np.bool_]:
-        """The mask in another region of the image; what lies outside that is cut off."""
+        """Return the mask in another region of the image; what lies outside that is cut off."""
         bits = np.unpackbits(np.frombuffer(self.bits, np.uint8), count=math.prod(self.region.shape))
         result = np.zeros(region.shape, dtype=np.bool_)
         start = tuple(max(a, b) for a, b in zip(self.region.start, region.start, strict=True))
@@ -93,7 +93,7 @@ class ObjectResult:
         object_name: Label, part and slice.
         label: Value in the label map; 0 for all of them.
         size: Voxels of the truth; 0 where it was not counted.
-        unit: Of lengths, the surface tolerance among them: "mm" or "px".
+        unit: Unit of lengths, the surface tolerance among them: "mm" or "px".
         image_seconds: Wall time of preparing the image, shared by its objects.
         rounds: The prediction from the first prompt, then one per correction.
         trace: For pictures; None where there are to be none.
@@ -238,9 +238,9 @@ def summarise_overall(summaries: Sequence[Summary], sets: Sequence[Sequence[Obje
     """Take means over datasets of one candidate: every set counts the same, however many cases it has.
 
     Args:
-        summaries: Of the candidate, one a set.
+        summaries: Summaries of the candidate, one a set.
         sets: The objects of each.
-        seed: Of the resampling.
+        seed: Seed of the resampling.
     """
     curves = {}
     for metric in summaries[0].curves:
@@ -320,7 +320,7 @@ def plain(value: Any, digits: int | None = None) -> Any:
     """Make a value one that JSON can hold: numbers that are not finite become None.
 
     Args:
-        value: Of mappings, sequences and what stands in them.
+        value: Value of mappings, sequences and what stands in them.
         digits: Digits behind the point that are kept; None for all.
     """
     if isinstance(value, float):

@@ -187,9 +187,9 @@ def make_evaluations(
     Args:
         results: By start.
         taking: From ``who_takes``.
-        infos: Of the sets, in the order of tables.
+        infos: Infos of the sets, in the order of tables.
         manifest: What makes the evaluation repeatable.
-        settings: Of the run, kept beside those of the protocol.
+        settings: Settings of the run, kept beside those of the protocol.
 
     Returns:
         One evaluation a protocol.
@@ -212,7 +212,7 @@ def make_evaluations(
 
 
 def count_steps(sets: Iterable[DataSet], entries: Sequence[Entry]) -> int:
-    """Count how often ``evaluate_sets`` calls ``advance``."""
+    """Return count how often ``evaluate_sets`` calls ``advance``."""
     return len(entries) * sum(len(s.cases) for s in sets)
 
 

@@ -32,8 +32,8 @@ class Occasion:
     Attributes:
         truth: The object, cropped to ``region``.
         region: Where it lies in the image.
-        shape: Of the image.
-        spacing: Of its voxels in array order.
+        shape: Shape of the image.
+        spacing: Spacing of its voxels in array order.
         flat_boxes: Whether boxes in a volume must lie on one slice.
         generator: Source of randomness.
     """
@@ -47,7 +47,7 @@ class Occasion:
 
 
 def draw_start(start: Start, occasion: Occasion) -> Prompt:
-    """The first prompt on an object, in the image's frame ``index``."""
+    """Return the first prompt on an object, in the image's frame ``index``."""
     if start == "mask":
         mask, inner = degraded_mask(_padded(occasion), occasion.generator, occasion.spacing)
         outer = _surroundings(occasion)
@@ -62,12 +62,12 @@ def start_kind(start: str) -> str:
 
 
 def start_title(start: str) -> str:
-    """What a start is called in tables, where several stand side by side."""
+    """Return what a start is called in tables, where several stand side by side."""
     return _TITLES.get(start, start)
 
 
 def choose_starts(names: Sequence[str], *, volumes: bool) -> list[Start]:
-    """The starts called ``names``; ``all`` stands for each that has a meaning of its own.
+    """Return the starts called ``names``; ``all`` stands for each that has a meaning of its own.
 
     Args:
         names: As given by the user.
@@ -131,7 +131,7 @@ _TITLES = {
 
 
 def _surroundings(occasion: Occasion) -> Region:
-    """Room for a mask that goes too far: the object's extent grown by its own size, within the image."""
+    """Return room for a mask that goes too far: the object's extent grown by its own size, within the image."""
     sides = occasion.region.shape
     start = tuple(a - n for a, n in zip(occasion.region.start, sides, strict=True))
     stop = tuple(b + n for b, n in zip(occasion.region.stop, sides, strict=True))
@@ -146,7 +146,7 @@ def _padded(occasion: Occasion) -> NDArray[np.bool_]:
 
 
 def _clipped(box: Box, shape: tuple[int, ...]) -> Box:
-    """The part of a box within an image."""
+    """Return the part of a box within an image."""
     low = tuple(max(0.0, v) for v in box.low)
     high = tuple(min(float(n), v) for v, n in zip(box.high, shape[::-1], strict=True))
     return replace(box, low=low, high=high)

@@ -21,7 +21,9 @@ class Interval(NamedTuple):
 
 
 def area_under_curve(values: Sequence[float]) -> float | None:
-    """Sum the trapezoids under ``values`` one apart, from 0 to ``len(values) - 1``; None for fewer than two values."""
+    """Sum the trapezoids under ``values`` one apart, from 0 to ``len(values) - 1``; None for fewer than two
+    values.
+    """
     return float(np.trapezoid(values)) if len(values) >= 2 else None
 
 

@@ -16,7 +16,7 @@ ROOM = 1 / 3
 
 
 def adaptive_window(low: Sequence[float], high: Sequence[float], grid: Sequence[int], room: float = ROOM) -> Window:
-    """A cubic window of whole voxels; a small extent is seen at full resolution.
+    """Return a cubic window of whole voxels; a small extent is seen at full resolution.
 
     With sides ``b`` of the extent and grid ``P``, the sides ``m = b + P * room`` ask for the zoom
     ``z = max(1, max(m / P))``, and the window is ``ceil(P * z)`` voxels wide on every axis.

@@ -38,13 +38,17 @@ Array = TypeVar("Array")
 
 
 def click_values(squared_distance: Array, radius: float = CLICK_RADIUS) -> Array:
-    """Value of a click at cells whose squared distance from it (in cells) is given; NumPy array or torch tensor."""
+    """Return value of a click at cells whose squared distance from it (in cells) is given; NumPy array or torch
+    tensor.
+    """
     values: Any = squared_distance
     return (1.0 - values**0.5 / (radius + 1.0)).clip(0.0)  # type: ignore[no-any-return]
 
 
 def stroke_values(distance: NDArray[Any], thickness: float) -> NDArray[Any]:
-    """Value of a stroke at cells ``distance`` cells from its centre line: 1 inside, falling to 0 within a cell."""
+    """Return value of a stroke at cells ``distance`` cells from its centre line: 1 inside, falling to 0 within a
+    cell.
+    """
     return np.clip(max(thickness, 1.0) / 2 + 0.5 - distance, 0.0, 1.0)
 
 
@@ -84,7 +88,7 @@ def paint_click(channel: NDArray[np.float32], position: Sequence[float]) -> None
 
 
 def _block(shape: Sequence[int], low: NDArray[Any], high: NDArray[Any]) -> tuple[slice, ...]:
-    """The cells whose centres lie between ``low`` and ``high``, clipped to the grid."""
+    """Return the cells whose centres lie between ``low`` and ``high``, clipped to the grid."""
     return tuple(
         slice(min(max(0, int(np.ceil(a))), n), max(0, min(n, int(np.floor(b)) + 1)))
         for a, b, n in zip(low, high, shape, strict=True)
@@ -135,7 +139,7 @@ def _paint_scribble(channel: NDArray[np.float32], scribble: Scribble) -> None:
 
 
 def _fitting(low: NDArray[np.float64], high: NDArray[np.float64]) -> int:
-    """How many of some segments are painted at once: as many as take ``CHUNK_CELLS`` distances, at least one."""
+    """Say how many of some segments are painted at once: as many as take ``CHUNK_CELLS`` distances, at least one."""
     extents = np.maximum.accumulate(high, axis=0) - np.minimum.accumulate(low, axis=0) + 1.0
     work = extents.prod(axis=1) * np.arange(1, len(low) + 1)
     return max(1, int(np.searchsorted(work, CHUNK_CELLS)))
@@ -144,7 +148,7 @@ def _fitting(low: NDArray[np.float64], high: NDArray[np.float64]) -> int:
 def _segment_distances(
     block: tuple[slice, ...], starts: NDArray[np.float64], stops: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Distance of each cell of a block from the nearest of some segments (n, axes), of the block's shape."""
+    """Return distance of each cell of a block from the nearest of some segments (n, axes), of the block's shape."""
     axes = np.meshgrid(*[np.arange(s.start, s.stop, dtype=np.float64) for s in block], indexing="ij")
     along = stops - starts
     length = np.square(along).sum(axis=1)
@@ -205,7 +209,7 @@ def _paint_lasso(channel: NDArray[np.float32], lasso: Lasso) -> None:
 
 
 def fill_polygon(points: NDArray[Any], shape: Sequence[int]) -> NDArray[np.float32]:
-    """Cells whose centres lie inside a closed outline, by the even-odd rule.
+    """Return cells whose centres lie inside a closed outline, by the even-odd rule.
 
     Args:
         points: Vertices (m, 2) in array order, centre of the first cell at 0.

@@ -40,7 +40,8 @@ class AxisWeights:
 def axis_weights(
     start: float, stop: float, cells: int, size: int, *, exact: bool = False, per_cell: int = 4
 ) -> AxisWeights:
-    """Weights that resample one axis: linear where the grid is finer than the voxels, a triangle over them otherwise.
+    """Return weights that resample one axis: linear where the grid is finer than the voxels, a triangle over them
+    otherwise.
 
     Coordinates are those of edges: voxel i spans i to i + 1.
 
@@ -88,7 +89,7 @@ class VoxelTaps:
 
 
 def voxel_taps(start: float, stop: float, cells: int, first: int, last: int) -> VoxelTaps:
-    """Taps that interpolate the voxels ``first <= i < last`` of an axis from a grid's cells.
+    """Return taps that interpolate the voxels ``first <= i < last`` of an axis from a grid's cells.
 
     Voxels beyond the centres of the outer cells take the outer cell's value.
     """
@@ -99,7 +100,7 @@ def voxel_taps(start: float, stop: float, cells: int, first: int, last: int) -> 
 
 
 def interpolate(array: NDArray[np.float32], taps: list[VoxelTaps]) -> NDArray[np.float32]:
-    """The values of all voxels, float32, one axis after the other."""
+    """Return the values of all voxels, float32, one axis after the other."""
     inner = _interpolate_inner(array, taps)
     first = taps[0]
     share = first.share.reshape(-1, *(1,) * (array.ndim - 1))
@@ -107,7 +108,7 @@ def interpolate(array: NDArray[np.float32], taps: list[VoxelTaps]) -> NDArray[np
 
 
 def interpolate_mask(array: NDArray[np.float32], taps: list[VoxelTaps]) -> NDArray[np.uint8]:
-    """Where ``interpolate`` is above 0, uint8 0/1, made slice by slice: the volume of values is never in memory."""
+    """Say where ``interpolate`` is above 0, uint8 0/1, made slice by slice: the volume of values is never in memory."""
     inner = _interpolate_inner(array, taps)
     first = taps[0]
     mask = np.empty((len(first.share), *inner.shape[1:]), dtype=np.uint8)
@@ -118,7 +119,7 @@ def interpolate_mask(array: NDArray[np.float32], taps: list[VoxelTaps]) -> NDArr
 
 
 def _interpolate_inner(array: NDArray[np.float32], taps: list[VoxelTaps]) -> NDArray[np.float32]:
-    """All axes but the first, the last one first, where the array is still small."""
+    """Return all axes but the first, the last one first, where the array is still small."""
     result = array
     for axis in range(array.ndim - 1, 0, -1):
         tap = taps[axis]
@@ -156,7 +157,7 @@ def _multiply(matrix: NDArray[np.float32], array: NDArray[np.float32], axis: int
     """Multiply one axis of ``array`` by ``matrix`` (out, in), without moving axes: copies would cost more than it."""
     before, after = math.prod(array.shape[:axis]), math.prod(array.shape[axis + 1 :])
     rows, columns = matrix.shape
-    # Lengths are given in full: -1 is refused where the window sees no voxel on an axis.
+    # Lengths are given in full: -1 is rejected where the window sees no voxel on an axis.
     source = array.reshape(before, columns, after)
     result = np.zeros((before, rows, after), dtype=np.float32)
     for first in range(0, rows, BAND):

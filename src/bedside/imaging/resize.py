@@ -21,15 +21,15 @@ Matrix = NDArray[np.float32]
 
 @functools.lru_cache(maxsize=8)
 def resize_matrix(kernel: Kernel, cells: int, size: int) -> Matrix:
-    """Weights (cells, size), float32, whose rows sum to 1.
+    """Return weights (cells, size), float32, whose rows sum to 1.
 
     Args:
         kernel: "area" is the mean over what a cell covers, in both directions; "linear" reads two neighbours, however
             far apart the cells are; "triangle" is the same where the result is larger, and as wide as a cell where it
             is smaller, as torch's antialiased bilinear resizing; "cubic" is a spline of third order through the
             samples, blurred before where the result is smaller, as scikit-image's resize with order 3.
-        cells: Of the result.
-        size: Of the source.
+        cells: Cells of the result.
+        size: Size of the source.
     """
     makers: dict[Kernel, Callable[[int, int], NDArray[np.float64]]] = {
         "area": _area,
@@ -44,7 +44,7 @@ def resize_matrix(kernel: Kernel, cells: int, size: int) -> Matrix:
 
 
 def resize(array: NDArray[Any], shape: tuple[int, int], kernel: Kernel) -> NDArray[np.float32]:
-    """(y, x) or (y, x, channels) to ``shape``, float32."""
+    """Map (y, x) or (y, x, channels) to ``shape``, float32."""
     axes = [
         AxisWeights(0, size, 1, resize_matrix(kernel, cells, size))
         for cells, size in zip(shape, array.shape[:2], strict=True)
@@ -61,7 +61,7 @@ def _area(cells: int, size: int) -> NDArray[np.float64]:
 
 
 def _centres(cells: int, size: int) -> NDArray[np.float64]:
-    """Where the cells' centres lie among the samples."""
+    """Say where the cells' centres lie among the samples."""
     return (np.arange(cells, dtype=np.float64) + 0.5) * (size / cells) - 0.5
 
 
@@ -80,7 +80,8 @@ def _triangle(cells: int, size: int) -> NDArray[np.float64]:
 
 @functools.lru_cache(maxsize=8)
 def cubic_matrix(cells: int, size: int) -> NDArray[np.float64]:
-    """Weights (cells, size), float64, of a cubic spline through samples that are mirrored about the outermost ones.
+    """Return weights (cells, size), float64, of a cubic spline through samples that are mirrored about the outermost
+    ones.
 
     Where the result is smaller the samples are blurred before, by a Gaussian whose deviation is half of what a cell is
     wider than a sample.
@@ -104,7 +105,7 @@ def cubic_matrix(cells: int, size: int) -> NDArray[np.float64]:
 
 
 def _mirrored(index: NDArray[np.intp], size: int) -> NDArray[np.intp]:
-    """Indices beyond the ends, mirrored about the outermost samples."""
+    """Return indices beyond the ends, mirrored about the outermost samples."""
     if size == 1:
         return np.zeros_like(index)
     turned: NDArray[np.intp] = np.abs(index) % (2 * size - 2)
@@ -112,7 +113,7 @@ def _mirrored(index: NDArray[np.intp], size: int) -> NDArray[np.intp]:
 
 
 def _spline(distance: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The cubic B-spline."""
+    """Return the cubic B-spline."""
     near = 2 / 3 - distance**2 + distance**3 / 2
     far = np.clip(2 - distance, 0.0, None) ** 3 / 6
     return np.where(distance < 1, near, far)

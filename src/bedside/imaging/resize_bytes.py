@@ -68,7 +68,9 @@ def opencv_linear(array: NDArray[np.uint8], shape: tuple[int, int]) -> NDArray[n
 
 
 def _block_means(array: NDArray[Any], shape: tuple[int, int]) -> NDArray[Any]:
-    """Means of whole blocks, for which OpenCV has code of its own: sums, times the rounded inverse of their size."""
+    """Return means of whole blocks, for which OpenCV has code of its own: sums, times the rounded inverse of their
+    size.
+    """
     rows, columns = (samples // cells for cells, samples in zip(shape, array.shape[:2], strict=True))
     blocks = array.reshape(shape[0], rows, shape[1], columns, *array.shape[2:])
     sums = blocks.sum(axis=(1, 3), dtype=np.int64)
@@ -78,7 +80,7 @@ def _block_means(array: NDArray[Any], shape: tuple[int, int]) -> NDArray[Any]:
 
 
 def _means(array: NDArray[np.float32], axis: int, cells: int) -> NDArray[np.float32]:
-    """Means of what a cell covers of an axis, added up in OpenCV's order."""
+    """Return means of what a cell covers of an axis, added up in OpenCV's order."""
     index, weights = _covered(cells, array.shape[axis])
     total: NDArray[np.float32] = np.take(array, index[0], axis) * _along(weights[0], axis, array.ndim)
     for samples, weight in zip(index[1:], weights[1:], strict=True):
@@ -88,7 +90,9 @@ def _means(array: NDArray[np.float32], axis: int, cells: int) -> NDArray[np.floa
 
 @functools.lru_cache(maxsize=8)
 def _covered(cells: int, samples: int) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
-    """Samples that each cell covers, (most, cells), and float32 weights of the same shape, 0 where there are fewer."""
+    """Return samples that each cell covers, (most, cells), and float32 weights of the same shape, 0 where there are
+    fewer.
+    """
     scale = _opencv_scale(cells, samples)
     low = np.arange(cells) * scale
     width = np.minimum(scale, samples - low)
@@ -146,7 +150,7 @@ def _opencv_interpolated(array: NDArray[Any], rows: Taps, columns: Taps) -> NDAr
 
 
 def _single_at_ends(taps: Taps) -> Taps:
-    """OpenCV counts the outermost column once, and the outermost row twice, which loses fractions once more."""
+    """Return OpenCV counts the outermost column once, and the outermost row twice, which loses fractions once more."""
     return Taps(taps.first, taps.second, np.where(taps.first == taps.second, np.float32(0), taps.share))
 
 
@@ -168,13 +172,13 @@ def _along(values: NDArray[Any], axis: int, dimensions: int) -> NDArray[Any]:
 
 
 def _opencv_scale(cells: int, samples: int) -> float:
-    """Samples a cell, as OpenCV divides: the last bit decides which sample a cell begins in."""
+    """Return samples a cell, as OpenCV divides: the last bit decides which sample a cell begins in."""
     return 1.0 / (cells / samples)
 
 
 @functools.lru_cache(maxsize=8)
 def _covering_taps(cells: int, samples: int) -> Taps:
-    """What a cell covers of two samples, where cells are smaller than samples."""
+    """Return what a cell covers of two samples, where cells are smaller than samples."""
     index = np.arange(cells)
     first = np.floor(index * _opencv_scale(cells, samples)).astype(np.intp)
     beyond = ((index + 1) - (first + 1) * (cells / samples)).astype(np.float32)
@@ -184,7 +188,7 @@ def _covering_taps(cells: int, samples: int) -> Taps:
 
 @functools.lru_cache(maxsize=8)
 def _centre_taps(cells: int, samples: int) -> Taps:
-    """The two samples whose centres are nearest to a cell's."""
+    """Return the two samples whose centres are nearest to a cell's."""
     at = ((np.arange(cells) + 0.5) * _opencv_scale(cells, samples) - 0.5).astype(np.float32)
     first = np.floor(at).astype(np.intp)
     return _ended(first, (at - first).astype(np.float32), samples)
@@ -200,6 +204,6 @@ def _torch_taps(cells: int, samples: int) -> Taps:
 
 
 def _ended(first: NDArray[np.intp], share: NDArray[np.float32], samples: int) -> Taps:
-    """Taps within the samples: beyond the ends both are the outermost."""
+    """Return taps within the samples: beyond the ends both are the outermost."""
     first, second = (np.clip(index, 0, samples - 1) for index in (first, first + 1))
     return Taps(first, second, share)

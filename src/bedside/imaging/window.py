@@ -47,7 +47,7 @@ class Window:
 
     @classmethod
     def centred(cls, centre: Sequence[float], sides: Sequence[float], grid: Sequence[int]) -> Window:
-        """A window of ``sides`` voxels around ``centre`` (array order, edge coordinates)."""
+        """Return a window of ``sides`` voxels around ``centre`` (array order, edge coordinates)."""
         start = tuple(float(c - s / 2) for c, s in zip(centre, sides, strict=True))
         stop = tuple(float(c + s / 2) for c, s in zip(centre, sides, strict=True))
         return cls(start, stop, tuple(int(g) for g in grid))
@@ -68,16 +68,16 @@ class Window:
         return tuple(s / g for s, g in zip(self.sides, self.grid, strict=True))
 
     def enlarged(self, factor: float) -> Window:
-        """The window grown by ``factor`` about its centre, on the same grid."""
+        """Return the window grown by ``factor`` about its centre, on the same grid."""
         return Window.centred(self.centre, [s * factor for s in self.sides], self.grid)
 
     def shifted(self, offset: Sequence[float]) -> Window:
-        """The window moved by ``offset`` voxels."""
+        """Return the window moved by ``offset`` voxels."""
         start = tuple(a + o for a, o in zip(self.start, offset, strict=True))
         return Window(start, tuple(b + o for b, o in zip(self.stop, offset, strict=True)), self.grid)
 
     def region(self, shape: Sequence[int]) -> Region:
-        """The voxels of an image of ``shape`` whose centres lie inside the window."""
+        """Return the voxels of an image of ``shape`` whose centres lie inside the window."""
         start = tuple(int(np.ceil(a - 0.5)) for a in self.start)
         stop = tuple(int(np.ceil(b - 0.5)) for b in self.stop)
         return Region(start, stop).clip(shape)
@@ -108,7 +108,8 @@ class Window:
         return np.ascontiguousarray(samples), np.broadcast_to(inside, self.grid)
 
     def sample_absent(self, array: NDArray[Any], ranges: Ranges) -> NDArray[np.bool_] | None:
-        """Cells of which a part of the samples is no measurement (see ``core.no_data``); None where there are none.
+        """Return cells of which a part of the samples is no measurement (see ``core.no_data``); None where there are
+        none.
 
         Args:
             array: As for ``sample``, without colour.
@@ -131,7 +132,7 @@ class Window:
         return interpolate(values, self._taps(region))
 
     def expand_mask(self, values: NDArray[np.float32], region: Region) -> NDArray[np.uint8]:
-        """Where ``expand`` is above 0, uint8 0/1 of the region's shape."""
+        """Say where ``expand`` is above 0, uint8 0/1 of the region's shape."""
         return interpolate_mask(values, self._taps(region))
 
     def _taps(self, region: Region) -> list[VoxelTaps]:
@@ -139,7 +140,7 @@ class Window:
         return [voxel_taps(*side) for side in sides]
 
     def to_grid(self, prompt: Prompt) -> Prompt:
-        """A prompt in the image's ``index`` frame, in the coordinates of the grid's cells."""
+        """Return a prompt in the image's ``index`` frame, in the coordinates of the grid's cells."""
         start, scale = np.array(self.start[::-1]), np.array(self.scale[::-1])
 
         def point(p: Sequence[float]) -> tuple[float, ...]:

@@ -32,7 +32,7 @@ _MODALITIES = {
 
 @dataclass(frozen=True, eq=False)
 class ChallengeCase:
-    """A case with its prompts, one entry per object, where the i-th object is labelled i + 1 in the answer.
+    """A case with its prompts, one entry per object, where the i-th object is labelled i + 1 in the prediction.
 
     Attributes:
         name: File name without its suffix.
@@ -62,7 +62,7 @@ class ChallengeCase:
 
 
 def read_case(path: str | Path) -> ChallengeCase:
-    """A case of either challenge.
+    """Return a case of either challenge.
 
     Raises:
         FormatError: The file is missing or damaged, lacks ``imgs``, or holds prompts of an unknown form.
@@ -85,11 +85,11 @@ def read_case(path: str | Path) -> ChallengeCase:
 
 
 def read_labels(path: str | Path, key: str) -> Image:
-    """One label map of an archive with the geometry that its ``spacing`` tells.
+    """Return one label map of an archive with the geometry that its ``spacing`` tells.
 
     Args:
         path: A .npz file.
-        key: Member that holds the labels: "gts" of a truth, "segs" of an answer.
+        key: Member that holds the labels: "gts" of a truth, "segs" of a prediction.
 
     Raises:
         FormatError: The file is missing or damaged, or has no such member.
@@ -110,7 +110,7 @@ def read_labels(path: str | Path, key: str) -> Image:
 
 
 def image_of(path: Path, members: Mapping[str, Any]) -> Image:
-    """The image of a case, given its members ``imgs`` and ``spacing``.
+    """Return the image of a case, given its members ``imgs`` and ``spacing``.
 
     Raises:
         FormatError: There is no ``imgs``.
@@ -125,7 +125,7 @@ def image_of(path: Path, members: Mapping[str, Any]) -> Image:
 
 
 def _without_channels(path: Path, array: NDArray[Any], volume: bool) -> NDArray[Any]:
-    """Samples (y, x), (y, x, 3) or (z, y, x) of what was stored with one or four channels.
+    """Return samples (y, x), (y, x, 3) or (z, y, x) of what was stored with one or four channels.
 
     Args:
         path: For messages.
@@ -147,14 +147,16 @@ def _without_channels(path: Path, array: NDArray[Any], volume: bool) -> NDArray[
 
 
 def geometry_of(shape: tuple[int, ...], spacing: Any) -> Geometry:
-    """The grid of a case; ``spacing`` is in (x, y, z) order although arrays are (z, y, x), or None if unknown."""
+    """Return the grid of a case; ``spacing`` is in (x, y, z) order although arrays are (z, y, x), or None if
+    unknown.
+    """
     values = np.ravel(spacing).astype(float)[: len(shape)] if spacing is not None else np.empty(0)
     usable = len(values) == len(shape) and np.all(np.isfinite(values)) and np.all(values > 0)
     return Geometry.create(shape, values.tolist() if usable else None)
 
 
 def modality_of(name: str) -> str | None:
-    """The modality that a case's name says, as in ``CT_AbdomenCT1K_1`` or ``2DBox_X-Ray_0001``; None if none."""
+    """Return the modality that a case's name says, as in ``CT_AbdomenCT1K_1`` or ``2DBox_X-Ray_0001``; None if none."""
     parts = name.lower().split("_")
     return next((_MODALITIES[part] for part in parts[:2] if part in _MODALITIES), None)
 
@@ -187,19 +189,19 @@ def _case(path: Path, image: Image, members: Mapping[str, Any]) -> ChallengeCase
 
 
 def _one_channel(labels: NDArray[Any], image: Image) -> NDArray[Any]:
-    """Labels of a picture whose channel was kept, without it."""
+    """Return labels of a picture whose channel was kept, without it."""
     return labels[..., 0] if labels.shape == (*image.shape, 1) else labels
 
 
 def _entries(value: Any) -> list[Any]:
-    """One entry per object of a member that is a list, an object array, or an array of rows."""
+    """Return one entry per object of a member that is a list, an object array, or an array of rows."""
     if value is None:
         return []
     return list(value) if isinstance(value, Sequence | np.ndarray) else [value]
 
 
 def _box(entry: Any) -> tuple[Box | None, int | None]:
-    """A closed box in either form as a half-open one, and its middle slice."""
+    """Return a closed box in either form as a half-open one, and its middle slice."""
     # Published cases mark a class without a box in either way.
     if entry is None or (isinstance(entry, Mapping) and not entry):
         return None, None
@@ -221,12 +223,12 @@ def _half_open(low: Sequence[float], high: Sequence[float]) -> Box:
 
 
 def _in_order(clicks: Any, order: Iterable[str | None]) -> tuple[Point, ...]:
-    """The clicks on one object in the order of its rounds; those that the order does not name come last."""
+    """Return the clicks on one object in the order of its rounds; those that the order does not name come last."""
     waiting = {kind: [_point(c, kind == "fg") for c in _entries((clicks or {}).get(kind))] for kind in ("fg", "bg")}
     made = [waiting[kind].pop(0) for kind in order if kind is not None and waiting.get(kind)]
     return (*made, *waiting["fg"], *waiting["bg"])
 
 
 def _point(index: Sequence[float], positive: bool) -> Point:
-    """A click that is stored in array order, (z, y, x) or (y, x)."""
+    """Return a click that is stored in array order, (z, y, x) or (y, x)."""
     return Point(tuple(float(v) for v in index)[::-1], positive)

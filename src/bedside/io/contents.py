@@ -34,7 +34,7 @@ class Content:
 
 
 def contents(path: str | Path) -> list[Content]:
-    """The images at a path: for DICOM each volume of each series, for other formats the image in the file.
+    """Return the images at a path: for DICOM each volume of each series, for other formats the image in the file.
 
     Raises:
         FormatError: There is nothing, or nothing that can be read.

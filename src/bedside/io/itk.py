@@ -47,25 +47,25 @@ class _Buffer:
 
 
 def array_of(image: Any) -> NDArray[Any]:
-    """The samples of an ITK image (z, y, x[, component]) without a copy."""
+    """Return the samples of an ITK image (z, y, x[, component]) without a copy."""
     return np.asarray(_Buffer(image))
 
 
 def header_text(path: Path) -> str:
-    """The beginning of a file with a header of text."""
+    """Return the beginning of a file with a header of text."""
     with path.open("rb") as file:
         return file.read(_HEADER_BYTES).decode("latin-1")
 
 
 def uncalibrated(_: str, __: int) -> Calibration:
-    """What a header says that never states a spacing."""
+    """Return what a header says that never states a spacing."""
     return Calibration(known=False)
 
 
 def read_itk(
     path: Path, options: ReadOptions, image_io: str, calibration: Callable[[str, int], Calibration] = uncalibrated
 ) -> Image:
-    """An image read by one of ITK's readers.
+    """Return an image read by one of ITK's readers.
 
     Args:
         path: The file.
@@ -138,7 +138,7 @@ def write_itk(path: Path, image: Image, image_io: str) -> None:
 
 
 def _for_itk(geometry: Geometry) -> Geometry:
-    """The grid as ITK's programs see the NIfTI file that it came from: they are who reads these formats."""
+    """Return the grid as ITK's programs see the NIfTI file that it came from: they are who reads these formats."""
     carried = geometry.carried()
     if carried is None or geometry.ndim != 3 or not any(carried.codes):
         return geometry

@@ -47,7 +47,7 @@ class StoredLevel:
         return dtype
 
     def __getitem__(self, key: tuple[slice, ...]) -> NDArray[Any]:
-        """A block, read now."""
+        """Return a block, read now."""
         full: list[Any] = list(self._chosen)
         for axis, part in zip(self._kept, key, strict=False):
             full[axis] = part
@@ -62,13 +62,13 @@ class StoredLevel:
 
 
 def image_array(levels: Sequence[StoredLevel], spatial: int) -> Any:
-    """The finest level as an array where it is small, else a pyramid that is read where it is looked at."""
+    """Return the finest level as an array where it is small, else a pyramid that is read where it is looked at."""
     pyramid = Pyramid(levels, spatial)
     return np.asarray(pyramid) if pyramid.nbytes <= AT_ONCE else pyramid
 
 
 def need_zarr(what: str) -> Any:
-    """The library that reads chunked arrays.
+    """Return the library that reads chunked arrays.
 
     Args:
         what: What needs it, for the message.

@@ -30,12 +30,12 @@ class _PlainUnpickler(pickle.Unpickler):
 
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) not in _ALLOWED:
-            raise pickle.UnpicklingError(f"it asks for {module}.{name}, which is refused for safety")
+            raise pickle.UnpicklingError(f"it asks for {module}.{name}, which is rejected for safety")
         return super().find_class(module, name)
 
 
 def load_members(path: Path, wanted: Collection[str] | None = None) -> dict[str, Any]:
-    """The arrays of an archive by name.
+    """Return the arrays of an archive by name.
 
     Args:
         path: A .npz file.
@@ -60,13 +60,13 @@ def load_members(path: Path, wanted: Collection[str] | None = None) -> dict[str,
 
 
 def member_names(path: Path) -> list[str]:
-    """Names of the arrays of an archive, without reading them."""
+    """Return names of the arrays of an archive, without reading them."""
     with zipfile.ZipFile(path) as archive:
         return [name.removesuffix(".npy") for name in archive.namelist() if name.endswith(".npy")]
 
 
 def _holds_objects(stream: IO[bytes]) -> bool:
-    """Whether the array whose header is read from ``stream`` holds Python objects."""
+    """Say whether the array whose header is read from ``stream`` holds Python objects."""
     version = npy.read_magic(stream)
     read_header = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
     return bool(read_header(stream)[2].hasobject)

@@ -36,7 +36,7 @@ class Head:
 
 
 def read_head(path: Path) -> Head:
-    """How a file begins. What cannot be unpacked counts as not compressed."""
+    """Say how a file begins. What cannot be unpacked counts as not compressed."""
     with path.open("rb") as file:
         raw = file.read(HEAD_BYTES)
     packing = next((name for magic, name in _MAGIC if raw.startswith(magic)), None)
@@ -51,7 +51,7 @@ def read_head(path: Path) -> Head:
 
 @contextmanager
 def open_unpacked(path: Path) -> Iterator[IO[bytes]]:
-    """A file's content as a stream, unpacked where the file is compressed as a whole, whatever its name says."""
+    """Yield a file's content as a stream, unpacked where the file is compressed as a whole, whatever its name says."""
     packing = read_head(path).packing
     with _OPEN[packing](path, "rb") if packing else path.open("rb") as stream:
         yield stream
@@ -59,7 +59,7 @@ def open_unpacked(path: Path) -> Iterator[IO[bytes]]:
 
 @contextmanager
 def unpacked(path: Path) -> Iterator[Path]:
-    """A temporary file with the unpacked content of a compressed one, under its name without the last suffix."""
+    """Yield a temporary file with the unpacked content of a compressed one, under its name without the last suffix."""
     name = path.stem if path.suffix.lower() in (".gz", ".bz2", ".xz") else path.name
     with tempfile.TemporaryDirectory(prefix="bedside-") as folder:
         inner = Path(folder) / name

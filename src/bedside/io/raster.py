@@ -31,7 +31,7 @@ _AS_THEY_ARE = ("L", "RGB", "F", "I", "I;16", "I;16L", "I;16B", "I;16N")
 
 
 def read_picture(path: Path, options: ReadOptions) -> Image:
-    """A PNG, JPEG or BMP, turned upright by its EXIF orientation; its spacing is unknown.
+    """Return a PNG, JPEG or BMP, turned upright by its EXIF orientation; its spacing is unknown.
 
     A resolution in such a file speaks of printing or of a screen, so it is not taken for millimetres.
 
@@ -48,7 +48,7 @@ def read_picture(path: Path, options: ReadOptions) -> Image:
 
 @contextmanager
 def open_picture(path: Path) -> Iterator[Picture]:
-    """A file opened by Pillow, whatever its size: the library's limit of pixels is no limit of ours.
+    """Yield a file opened by Pillow, whatever its size: the library's limit of pixels is no limit of ours.
 
     Raises:
         FormatError: More pixels than this machine's memory holds.
@@ -69,7 +69,7 @@ def open_picture(path: Path) -> Iterator[Picture]:
 
 @contextmanager
 def _without_limit() -> Iterator[None]:
-    """Lifts Pillow's limit of pixels, which belongs to the process; the last of several to leave restores it."""
+    """Yield lifts Pillow's limit of pixels, which belongs to the process; the last of several to leave restores it."""
     import PIL.Image
 
     with _guard:
@@ -85,7 +85,7 @@ def _without_limit() -> Iterator[None]:
 
 
 def _memory() -> int:
-    """Bytes of this machine's memory; without limit where that cannot be found out."""
+    """Return bytes of this machine's memory; without limit where that cannot be found out."""
     try:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, ValueError, OSError):
@@ -93,7 +93,7 @@ def _memory() -> int:
 
 
 def in_strips(picture: Picture, labels: bool) -> NDArray[Any]:
-    """The samples of a picture, taken out in strips, so that of a large one there is no third copy."""
+    """Return the samples of a picture, taken out in strips, so that of a large one there is no third copy."""
     rows = max(1, _STRIP // max(1, picture.width))
     if rows >= picture.height:
         return samples_of(picture, labels)
@@ -109,12 +109,12 @@ def in_strips(picture: Picture, labels: bool) -> NDArray[Any]:
 
 
 def from_samples(array: NDArray[Any]) -> Image:
-    """An image (y, x) or (y, x, 3) of unknown spacing."""
+    """Return an image (y, x) or (y, x, 3) of unknown spacing."""
     return Image(array, Geometry.create(array.shape[:2]))
 
 
 def samples_of(picture: Picture, labels: bool) -> NDArray[Any]:
-    """The samples of an opened picture, (y, x) or (y, x, 3), at their bit depth.
+    """Return the samples of an opened picture, (y, x) or (y, x, 3), at their bit depth.
 
     Args:
         picture: One frame.
@@ -135,7 +135,7 @@ def samples_of(picture: Picture, labels: bool) -> NDArray[Any]:
 
 
 def on_black(array: NDArray[Any]) -> NDArray[Any]:
-    """Samples (y, x, 2) or (y, x, 4) with their opacity last, laid on black: (y, x) or (y, x, 3).
+    """Return samples (y, x, 2) or (y, x, 4) with their opacity last, laid on black: (y, x) or (y, x, 3).
 
     Where all is opaque the samples are as they were.
     """

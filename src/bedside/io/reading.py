@@ -15,7 +15,7 @@ from bedside.io.samples import as_labels, single_channel
 
 
 def read_image(path: str | Path, *, series: str | int | None = None, volume: int | None = None) -> Image:
-    """The image in a file, or in a folder of DICOM files.
+    """Return the image in a file, or in a folder of DICOM files.
 
     Args:
         path: A file of any format of ``readers``, whatever its name, or a folder of DICOM files.
@@ -33,7 +33,7 @@ def read_image(path: str | Path, *, series: str | int | None = None, volume: int
 
 
 def read_mask(path: str | Path, *, series: str | int | None = None, volume: int | None = None) -> Image:
-    """The label map in a file, in the formats of ``read_image``.
+    """Return the label map in a file, in the formats of ``read_image``.
 
     Returns:
         Array uint8 or uint16, (z, y, x) or (y, x); the values of an indexed picture are its indices.
@@ -48,7 +48,7 @@ def read_mask(path: str | Path, *, series: str | int | None = None, volume: int 
 
 
 def readers() -> dict[str, tuple[str, ...]]:
-    """The formats that can be read, each with its suffixes."""
+    """Return the formats that can be read, each with its suffixes."""
     return {name: reader.suffixes for name, reader in READERS.items()}
 
 

@@ -82,12 +82,12 @@ def _by_suffix(path: Path, formats: Iterable[Format]) -> Format | None:
 
 
 def all_suffixes(formats: Iterable[Reader] | Iterable[Writer]) -> str:
-    """The suffixes of several formats as a list for a message."""
+    """Return the suffixes of several formats as a list for a message."""
     return ", ".join(dict.fromkeys(s for f in formats for s in f.suffixes))
 
 
 def find_reader(path: Path) -> tuple[Reader, Head]:
-    """The format of an existing file or folder, and how the file begins.
+    """Return the format of an existing file or folder, and how the file begins.
 
     Raises:
         FormatError: No format knows it.
@@ -111,7 +111,7 @@ def find_reader(path: Path) -> tuple[Reader, Head]:
 
 
 def find_writer(path: Path) -> Writer:
-    """The format that a file's suffix names.
+    """Return the format that a file's suffix names.
 
     Raises:
         FormatError: No format that can be written has that suffix.

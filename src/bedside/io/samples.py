@@ -17,7 +17,7 @@ _INTEGERS = (np.uint8, np.int16, np.uint16, np.int32, np.uint32, np.int64)
 
 
 def native(array: NDArray[Any]) -> NDArray[Any]:
-    """The array in this machine's byte order, itself where it is already."""
+    """Return the array in this machine's byte order, itself where it is already."""
     return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
 
 
@@ -29,7 +29,7 @@ def rescale(
     reuse: bool = False,
     limits: tuple[int, int] | None = None,
 ) -> NDArray[Any]:
-    """``array * slope + intercept``.
+    """Return ``array * slope + intercept``.
 
     Integers stay integers where the slope is 1 and the intercept whole, in the same dtype or the smallest that
     holds the values; everything else becomes float32, or float64 where float32 would lose digits.
@@ -70,7 +70,7 @@ def rescale(
 
 
 def _same_size(low: int, high: int, dtype: np.dtype[Any]) -> np.dtype[Any] | None:
-    """The dtype itself, or the other one of its size, that holds values from ``low`` to ``high``."""
+    """Return the dtype itself, or the other one of its size, that holds values from ``low`` to ``high``."""
     for kind in (dtype.kind, "i" if dtype.kind == "u" else "u"):
         limits = np.iinfo(f"{kind}{dtype.itemsize}")
         if limits.min <= low and high <= limits.max:
@@ -87,7 +87,7 @@ def _integer_for(low: int, high: int, preferred: np.dtype[Any]) -> np.dtype[Any]
 
 
 def as_labels(array: NDArray[Any], what: str) -> NDArray[Any]:
-    """Label values as uint8 or uint16.
+    """Return label values as uint8 or uint16.
 
     Args:
         array: Integers, booleans, or whole numbers stored as floats; not copied where it is uint8 or uint16.
@@ -111,7 +111,7 @@ def as_labels(array: NDArray[Any], what: str) -> NDArray[Any]:
 
 
 def single_channel(array: NDArray[Any], what: str) -> NDArray[Any]:
-    """The one channel of labels that were stored as colour (y, x, 3) with equal channels.
+    """Return the one channel of labels that were stored as colour (y, x, 3) with equal channels.
 
     Raises:
         FormatError: The channels differ.
@@ -126,7 +126,7 @@ def single_channel(array: NDArray[Any], what: str) -> NDArray[Any]:
 
 
 def pick_volume(path: Path, count: int, volume: int | None, what: str = "volumes", choices: Sequence[str] = ()) -> int:
-    """The index of the volume to read among ``count``.
+    """Return the index of the volume to read among ``count``.
 
     Args:
         path: For messages.
@@ -151,7 +151,7 @@ def pick_volume(path: Path, count: int, volume: int | None, what: str = "volumes
 
 
 def storable(array: NDArray[Any]) -> NDArray[Any]:
-    """The array in a dtype that every volume format has: bool as uint8 and float16 as float32."""
+    """Return the array in a dtype that every volume format has: bool as uint8 and float16 as float32."""
     if array.dtype == np.bool_:
         return array.astype(np.uint8)
     return array.astype(np.float32) if array.dtype == np.float16 else array

@@ -21,8 +21,8 @@ class SlideLevel:
         path: The file.
         number: The level, 0 for the finest.
         axes: As tifffile names them: Y, X and perhaps S for the colours.
-        shape: Of the level as it is stored.
-        dtype: Of the samples.
+        shape: Shape of the level as it is stored.
+        dtype: Dtype of the samples.
     """
 
     def __init__(self, path: Path, number: int, axes: str, shape: tuple[int, ...], dtype: Any) -> None:
@@ -41,7 +41,7 @@ class SlideLevel:
         return self._dtype
 
     def __getitem__(self, key: tuple[slice, ...]) -> NDArray[Any]:
-        """A block, read now."""
+        """Return a block, read now."""
         import tifffile
 
         zarr = need_zarr("a slide")
@@ -55,7 +55,7 @@ class SlideLevel:
 
 
 def open_slide(path: Path, series: Any) -> Any | None:
-    """The pyramid of a slide; None for a TIFF that is read at once.
+    """Return the pyramid of a slide; None for a TIFF that is read at once.
 
     Args:
         path: The file.

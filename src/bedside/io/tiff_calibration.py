@@ -22,7 +22,7 @@ OUR_VOLUME = "Bedside volume"
 
 
 def voxel_steps(file: Any) -> dict[str, float]:
-    """Millimetres between voxels by axis, "X", "Y" and "Z"; what the file does not state is left out.
+    """Return millimetres between voxels by axis, "X", "Y" and "Z"; what the file does not state is left out.
 
     Args:
         file: An open file of tifffile's.
@@ -41,7 +41,7 @@ def voxel_steps(file: Any) -> dict[str, float]:
 
 
 def ome_fields(image: Image) -> dict[str, Any]:
-    """What tifffile is to write into OME-XML of an image: the size of its voxels, and whether it is a volume.
+    """Return what tifffile is to write into OME-XML of an image: the size of its voxels, and whether it is a volume.
 
     The identifier follows from the content, so that equal images make equal files.
     """

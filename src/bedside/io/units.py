@@ -20,7 +20,7 @@ MILLIMETRES = {
 
 
 def millimetres(unit: str) -> float | None:
-    r"""Millimetres of a unit; None where it is none of length ("pixel", "sec") or is not known.
+    r"""Return millimetres of a unit; None where it is none of length ("pixel", "sec") or is not known.
 
     Escaped characters (``\u00B5m``, as ImageJ writes them) are understood.
     """
@@ -29,7 +29,7 @@ def millimetres(unit: str) -> float | None:
 
 
 def length(value: object, unit: str) -> float | None:
-    """A stated length in millimetres; None where it or its unit cannot be used."""
+    """Return a stated length in millimetres; None where it or its unit cannot be used."""
     scale = millimetres(unit)
     try:
         number = abs(float(value))  # type: ignore[arg-type]

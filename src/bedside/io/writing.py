@@ -49,7 +49,7 @@ def write_image(path: str | Path, image: Image) -> None:
 
 
 def writers() -> dict[str, tuple[str, ...]]:
-    """The formats that can be written, each with its suffixes."""
+    """Return the formats that can be written, each with its suffixes."""
     return {name: writer.suffixes for name, writer in WRITERS.items()}
 
 
@@ -75,6 +75,6 @@ def _write(target: Path, writer: Writer, image: Image, *, labels: bool) -> None:
     except BedsideError as error:
         # A writer knows the temporary path only.
         raise type(error)(f"{target}: {error}") from error
-    # The disk may be full or the library may refuse the data, each in its own kind of exception.
+    # The disk may be full or the library may reject the data, each in its own kind of exception.
     except Exception as error:
         raise FormatError(f"{target} cannot be written as {writer.title}", got=reason(error)) from error

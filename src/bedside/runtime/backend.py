@@ -29,7 +29,7 @@ class Graph(Protocol):
     precision: str
 
     def run(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-        """Outputs by name for inputs by name; float32 both."""
+        """Return outputs by name for inputs by name; float32 both."""
 
 
 @runtime_checkable
@@ -39,10 +39,10 @@ class Backend(Protocol):
     name: str
 
     def version(self) -> str | None:
-        """Version of the library, None where it is not installed; must not import it."""
+        """Return version of the library, None where it is not installed; must not import it."""
 
     def supports(self, device: Device) -> bool:
-        """Whether it can run on ``device`` as installed."""
+        """Say whether it can run on ``device`` as installed."""
 
     def load(
         self, weights: WeightsFiles, *, shape: Shape, device: Device = "auto", precision: Precision = "auto"
@@ -62,7 +62,7 @@ PREFERENCE = ("openvino", "onnxruntime", "torch")
 
 
 def choose_backend(name: str = "auto", device: Device = "auto") -> Backend:
-    """The runtime called ``name``, or the first installed one that supports ``device``.
+    """Return the runtime called ``name``, or the first installed one that supports ``device``.
 
     Raises:
         DependencyError: The runtime, or any runtime at all, is not installed.

@@ -84,7 +84,7 @@ def repack_weights(files: WeightsFiles, folder: Path, precision: StoredPrecision
     """Write installed weights of one graph into ``folder`` again, stored in another precision.
 
     Args:
-        files: Of a model of the family "window".
+        files: Files of a model of the family "window".
         folder: Where the files go; not the one they come from.
         precision: What the parameters are stored as.
     """
@@ -96,7 +96,7 @@ def repack_weights(files: WeightsFiles, folder: Path, precision: StoredPrecision
 
 
 def distinct_state(network: nn.Module) -> dict[str, Tensor]:
-    """The network's state dict with every tensor once, under its first name."""
+    """Return the network's state dict with every tensor once, under its first name."""
     seen: set[int] = set()
     distinct = {}
     for name, value in network.state_dict(keep_vars=True).items():
@@ -161,7 +161,7 @@ def point_into(model: Any, initializer: Any, location: str, place: tuple[int, in
 
 
 def _scales(initializer: Any) -> Any:
-    """The scale of each output channel, from values that were rounded by it: the largest is 127 scales."""
+    """Return the scale of each output channel, from values that were rounded by it: the largest is 127 scales."""
     import numpy as np
     import onnx
 
@@ -170,7 +170,7 @@ def _scales(initializer: Any) -> Any:
 
 
 def safetensors_offsets(path: Path) -> dict[str, tuple[int, int]]:
-    """Byte offset in the file and length of every tensor of a safetensors file."""
+    """Return byte offset in the file and length of every tensor of a safetensors file."""
     with path.open("rb") as file:
         (length,) = struct.unpack("<Q", file.read(8))
         header = json.loads(file.read(length))

@@ -26,7 +26,7 @@ class OnnxRuntimeGraph:
         self._outputs = [output.name for output in session.get_outputs()]
 
     def run(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-        """Outputs by name for inputs by name; float32 both."""
+        """Return outputs by name for inputs by name; float32 both."""
         return dict(zip(self._outputs, self._session.run(None, dict(inputs)), strict=True))
 
 
@@ -36,7 +36,7 @@ class OnnxRuntimeBackend:
     name = "onnxruntime"
 
     def version(self) -> str | None:
-        """Version of the installed library, None where there is none."""
+        """Return version of the installed library, None where there is none."""
         for package in PACKAGES:
             try:
                 return importlib.metadata.version(package)

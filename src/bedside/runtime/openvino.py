@@ -29,7 +29,7 @@ class OpenVinoGraph:
         self._outputs = outputs
 
     def run(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-        """Outputs by name for inputs by name; float32 both."""
+        """Return outputs by name for inputs by name; float32 both."""
         self._request.infer(dict(inputs), share_inputs=True)
         # The request reuses its buffers: what is kept must be a copy.
         tensors = (self._request.get_output_tensor(number) for number in range(len(self._outputs)))
@@ -42,7 +42,7 @@ class OpenVinoBackend:
     name = "openvino"
 
     def version(self) -> str | None:
-        """Version of the installed library, None where there is none."""
+        """Return version of the installed library, None where there is none."""
         try:
             return importlib.metadata.version("openvino")
         except importlib.metadata.PackageNotFoundError:
@@ -96,7 +96,7 @@ class OpenVinoBackend:
 
 
 def published_model(weights: WeightsFiles) -> Any:
-    """The model of one part of weights that were published as graphs; see ``openvino_parts``.
+    """Return the model of one part of weights that were published as graphs; see ``openvino_parts``.
 
     Raises:
         BackendError: The files hold something else.
@@ -112,7 +112,7 @@ def published_model(weights: WeightsFiles) -> Any:
 
 
 def int8_graph(weights: WeightsFiles) -> Path:
-    """The quantised graph of a set of weights.
+    """Return the quantised graph of a set of weights.
 
     Raises:
         BackendError: There is none, or it was made from other weights.
@@ -139,7 +139,7 @@ def _precision(core: Any, weights: WeightsFiles, precision: Precision) -> str:
 
 
 def computes_in_bf16(core: Any = None) -> bool:
-    """Whether the processor has instructions for bfloat16 (AVX-512 BF16 or AMX).
+    """Say whether the processor has instructions for bfloat16 (AVX-512 BF16 or AMX).
 
     Args:
         core: OpenVINO's; by default the one of the process.
@@ -148,12 +148,12 @@ def computes_in_bf16(core: Any = None) -> bool:
 
 
 def processor_name() -> str:
-    """What OpenVINO calls the processor."""
+    """Return what OpenVINO calls the processor."""
     return str(shared_core().get_property("CPU", "FULL_DEVICE_NAME")).strip()
 
 
 def int8_times(weights: WeightsFiles) -> dict[str, float]:
-    """Milliseconds a pass in each precision, as measured when the int8 graph was made.
+    """Return milliseconds a pass in each precision, as measured when the int8 graph was made.
 
     Empty where there is no such graph, where it was made from other weights, or on another processor than this.
     """

@@ -8,7 +8,7 @@ from typing import Any
 
 @functools.cache
 def shared_core() -> Any:
-    """The one Core of the process: two that are freed in another order than made crash at the next Ctrl+C."""
+    """Return the one Core of the process: two that are freed in another order than made crash at the next Ctrl+C."""
     import openvino
 
     return openvino.Core()

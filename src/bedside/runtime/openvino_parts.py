@@ -81,7 +81,7 @@ def _encoder(graphs: PublishedGraphs) -> Any:
 
 
 def _decoder(graphs: PublishedGraphs) -> Any:
-    """Prompt encoder and mask decoder as one graph: embedding and boxes (1, 4) to logits and iou."""
+    """Return prompt encoder and mask decoder as one graph: embedding and boxes (1, 4) to logits and iou."""
     import openvino
     from openvino import opset13
 
@@ -143,7 +143,8 @@ def _other(path: Path, expected: str, model: Any) -> WeightsError:
 
 
 def named_constants(path: Path) -> Mapping[str, NDArray[Any]]:
-    """The numbers of a published graph that still have a dotted name, float32 where they were compressed to float16.
+    """Return the numbers of a published graph that still have a dotted name, float32 where they were compressed to
+    float16.
 
     Raises:
         WeightsError: The graph is damaged.

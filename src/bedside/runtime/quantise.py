@@ -45,17 +45,17 @@ class Recorder:
         self._part = part
 
     def version(self) -> str | None:
-        """Version of the library that does the work."""
+        """Return version of the library that does the work."""
         return self._backend.version()
 
     def supports(self, device: Device) -> bool:
-        """Whether that library can run on ``device``."""
+        """Say whether that library can run on ``device``."""
         return self._backend.supports(device)
 
     def load(
         self, weights: WeightsFiles, *, shape: Shape, device: Device = "auto", precision: Precision = "auto"
     ) -> Graph:
-        """The loaded graph, around which inputs are kept where it is the part in question."""
+        """Return the loaded graph, around which inputs are kept where it is the part in question."""
         graph = self._backend.load(weights, shape=shape, device=device, precision=precision)
         return RecordedGraph(graph, self.kept) if weights.part == self._part else graph
 
@@ -70,7 +70,7 @@ class RecordedGraph:
         self._kept = kept
 
     def run(self, inputs: Inputs) -> dict[str, NDArray[Any]]:
-        """Outputs by name for inputs by name."""
+        """Return outputs by name for inputs by name."""
         self._kept.append({name: np.array(value) for name, value in inputs.items()})
         return self._graph.run(inputs)
 
@@ -121,7 +121,7 @@ def quantise_graph(files: WeightsFiles, samples: Sequence[Inputs], folder: Path,
 
 
 def _ends(model: Any) -> list[str]:
-    """Names of the first and the last convolutions of a graph.
+    """Return names of the first and the last convolutions of a graph.
 
     The first mix an image with prompts and masks, whose ranges differ, and the last decide on which side of 0 a border
     lies: there eight bits cost most and save least.
@@ -146,7 +146,9 @@ def publish_int8(made: Path, files: WeightsFiles, report: Mapping[str, Any]) -> 
 
 @contextlib.contextmanager
 def int8_in_place(made: Path, files: WeightsFiles) -> Any:
-    """A set of weights in a folder of its own, with links to the files and the int8 graph beside them, for a trial."""
+    """Return a set of weights in a folder of its own, with links to the files and the int8 graph beside them, for a
+    trial.
+    """
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         for path in files.paths:

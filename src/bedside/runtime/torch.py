@@ -26,7 +26,7 @@ class TorchGraph:
         self._torch_device = device
 
     def run(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-        """Outputs by name for inputs by name; float32 both."""
+        """Return outputs by name for inputs by name; float32 both."""
         import torch
 
         tensor = torch.from_numpy(np.ascontiguousarray(inputs["input"])).to(self._torch_device)
@@ -46,7 +46,7 @@ class TorchPart:
         self._torch_device = device
 
     def run(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-        """Outputs by name for inputs by name; float32 both."""
+        """Return outputs by name for inputs by name; float32 both."""
         import torch
 
         given = [torch.from_numpy(np.ascontiguousarray(inputs[n])).to(self._torch_device) for n in self._part.inputs]
@@ -62,7 +62,7 @@ class TorchBackend:
     name = "torch"
 
     def version(self) -> str | None:
-        """Version of the installed library, None where there is none."""
+        """Return version of the installed library, None where there is none."""
         try:
             return importlib.metadata.version("torch")
         except importlib.metadata.PackageNotFoundError:

@@ -22,7 +22,7 @@ _ABOUT = "Promptable segmentation of medical images on this machine. Not a medic
 
 
 def build_api(service: Service) -> FastAPI:
-    """The application that answers everything below /api."""
+    """Return the application that answers everything below /api."""
     app = FastAPI(
         title="Bedside",
         version=__version__,
@@ -34,14 +34,14 @@ def build_api(service: Service) -> FastAPI:
     app.state.service = service
     for routes in (start, images, objects, export, socket):
         app.include_router(routes.router)
-    app.add_exception_handler(BedsideError, _refused)
+    app.add_exception_handler(BedsideError, _rejected)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _unknown)
     app.add_exception_handler(Exception, _failed)
     return app
 
 
-async def _refused(request: Request, error: Exception) -> JSONResponse:
+async def _rejected(request: Request, error: Exception) -> JSONResponse:
     del request
     assert isinstance(error, BedsideError)
     return JSONResponse(problem_fields(error), status_of(error))

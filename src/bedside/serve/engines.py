@@ -49,7 +49,7 @@ class Engines:
         """Held while a model is loaded or asked."""
 
     def get(self, name: str) -> Segmenter:
-        """The model called ``name``, loaded if it is not.
+        """Return the model called ``name``, loaded if it is not.
 
         Raises:
             BedsideError: It cannot be loaded; the reason is remembered for ``models``.
@@ -69,11 +69,11 @@ class Engines:
             return self._loaded[name]
 
     def loaded(self, name: str) -> bool:
-        """Whether a model is ready to be asked."""
+        """Say whether a model is ready to be asked."""
         return name in self._loaded
 
     def capabilities(self, name: str) -> Capabilities:
-        """What a model takes: as it says itself, or as its card says where it cannot be loaded now.
+        """Return what a model takes: as it says itself, or as its card says where it cannot be loaded now.
 
         Raises:
             InputError: No model has that name.
@@ -101,7 +101,9 @@ class Engines:
                 engine.predict([Box((2.0, 2.0), (6.0, 6.0))])
 
     def showing(self, name: str, image: Image | None) -> Any:
-        """What answers for the model called ``name``, with an image set; the caller holds ``guard`` while it asks."""
+        """Return what answers for the model called ``name``, with an image set; the caller holds ``guard`` while it
+        asks.
+        """
         loaded = self.get(name)
         engine = getattr(loaded, "segmenter", loaded)
         if image is not None and self._shown.get(name) is not image:
@@ -110,7 +112,7 @@ class Engines:
         return engine
 
     def tools(self, name: str) -> Tools:
-        """What a model takes: as it says where it is loaded, otherwise as its card says."""
+        """Return what a model takes: as it says where it is loaded, otherwise as its card says."""
         engine = self._loaded.get(name)
         if engine is not None:
             can = engine.capabilities.to_dict()
@@ -126,7 +128,7 @@ class Engines:
         )
 
     def models(self) -> list[ModelInfo]:
-        """All models of the registry, and why one cannot be chosen."""
+        """Return all models of the registry, and why one cannot be chosen."""
         found = []
         for card in model_cards():
             reason = self._reason(card.name)
@@ -193,7 +195,7 @@ class Lent:
         return prediction
 
     def suggest(self, prompts: Sequence[Prompt], mask: NDArray[np.uint8]) -> Point | None:
-        """Where to click next; see ``Suggesting``."""
+        """Say where to click next; see ``Suggesting``."""
         with self._engines.guard:
             click: Point | None = self._engines.showing(self.name, self._image).suggest(prompts, mask)
         return click

@@ -53,17 +53,19 @@ _STATUS: tuple[tuple[type[BedsideError], int], ...] = (
 
 
 def status_of(error: BedsideError) -> int:
-    """The HTTP status of an error: 503 where the server's own parts fail, 4xx where the request can be put right."""
+    """Return the HTTP status of an error: 503 where the server's own parts fail, 4xx where the request can be put
+    right.
+    """
     return next((status for kind, status in _STATUS if isinstance(error, kind)), 400)
 
 
 def _without_options(text: str) -> str:
-    """A message without the options of the command line, which a page has not: "volume" for "--volume"."""
+    """Return a message without the options of the command line, which a page has not: "volume" for "--volume"."""
     return re.sub(r"(?<![\w-])--([a-z][a-z-]*)", r"\1", re.sub(r" \(\w+= in Python\)", "", text))
 
 
 def problem_fields(error: Exception) -> dict[str, str | None]:
-    """What the page is told of an error (``messages.Problem``); of one that nobody foresaw no more than that."""
+    """Return what the page is told of an error (``messages.Problem``); of one that nobody foresaw no more than that."""
     if isinstance(error, BedsideError):
         told = {"what": error.what, "expected": error.expected, "got": error.got, "fix": error.fix}
         said = {name: None if text is None else _without_options(text) for name, text in told.items()}

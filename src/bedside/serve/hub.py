@@ -53,11 +53,11 @@ class Hub:
         return list(self._open.values())
 
     def ready(self, image: int | None) -> bool:
-        """Whether an image is in memory."""
+        """Say whether an image is in memory."""
         return image in self._open
 
     async def open_item(self, item: ItemRecord, shown: bool = True) -> OpenImage:
-        """The image at an item, read if it is not in memory.
+        """Return the image at an item, read if it is not in memory.
 
         Args:
             item: The item.
@@ -78,7 +78,7 @@ class Hub:
         return opened
 
     async def get(self, image: int) -> OpenImage:
-        """An image by its number, opened again if it was dropped.
+        """Return an image by its number, opened again if it was dropped.
 
         Raises:
             NotFoundError: There is no such image.
@@ -250,7 +250,7 @@ class _Content:
 
 
 def _settle(future: asyncio.Future[Any]) -> Callable[[Outcome], None]:
-    """Hands an outcome to whoever waits for it, if somebody still does."""
+    """Hand an outcome to whoever waits for it, if somebody still does."""
 
     def settle(outcome: Outcome) -> None:
         if future.done():
@@ -264,7 +264,7 @@ def _settle(future: asyncio.Future[Any]) -> Callable[[Outcome], None]:
 
 
 def _tell(origin: Origin) -> Callable[[Outcome], None]:
-    """Hands an outcome to the listener that asked."""
+    """Hand an outcome to the listener that asked."""
 
     def tell(outcome: Outcome) -> None:
         if isinstance(outcome, Exception):

@@ -9,7 +9,7 @@ from bedside.serve.messages import Problem
 
 
 def invalid_body(errors: Sequence[Mapping[str, Any]]) -> Problem:
-    """The first of a validation's errors as a problem."""
+    """Return the first of a validation's errors as a problem."""
     first = errors[0] if errors else {"loc": (), "msg": "unreadable"}
     where = ".".join(str(part) for part in first.get("loc", ()) if part != "body") or "request"
     expected = str(first.get("msg", "")).rstrip(".")

@@ -142,7 +142,7 @@ class Keeper:
         return known
 
     def _weights(self, lent: Lent) -> str | None:
-        """Checksum of the model's weights; None, with ``problem`` set, where it cannot be loaded."""
+        """Return checksum of the model's weights; None, with ``problem`` set, where it cannot be loaded."""
         try:
             return lent.weights
         except BedsideError as error:
@@ -150,7 +150,7 @@ class Keeper:
             return None
 
     def _states(self, session: Session, looks: Mapping[int, ObjectLook], model: str) -> dict[int, _Written]:
-        """What the workspace should hold of each object."""
+        """Return what the workspace should hold of each object."""
         return {
             item.id: _Written(
                 len(item.events), item.name, item.colour, looks.get(item.id, ObjectLook()), model, item.label
@@ -160,12 +160,12 @@ class Keeper:
 
 
 def _asked(prompts: Sequence[Prompted]) -> bool:
-    """Whether a model answers: an initial mask alone is the answer to itself, and no model is loaded to keep it."""
+    """Say whether a model answers: an initial mask alone is the answer to itself, and no model is loaded to keep it."""
     return any(not isinstance(entry.prompt, InitialMask) for entry in prompts)
 
 
 def _made_by(prompts: Sequence[Prompted], model: str, weights: str | None) -> str:
-    """What a mask follows from, so that a kept one is used for just that."""
+    """Return what a mask follows from, so that a kept one is used for just that."""
     maker = (model, weights) if _asked(prompts) else ()
     numbers = [(entry.id, entry.predict) for entry in prompts]
     return sha256(repr((__version__, maker, numbers)).encode()).hexdigest()

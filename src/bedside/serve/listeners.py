@@ -30,7 +30,7 @@ class Listener:
             self._lost = True
 
     async def next(self) -> str | None:
-        """The next message; None when too many waited, so that the connection is to be closed."""
+        """Return the next message; None when too many waited, so that the connection is to be closed."""
         return None if self._lost else await self._queue.get()
 
 

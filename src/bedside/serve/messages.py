@@ -19,7 +19,7 @@ WorkState = Literal["new", "in progress", "done"]
 
 
 class Message(BaseModel):
-    """Base of all messages: unknown fields are refused, so that a misspelt one is not ignored."""
+    """Base of all messages: unknown fields are rejected, so that a misspelt one is not ignored."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -271,7 +271,7 @@ class Patch(Message):
     Attributes:
         bits: 0/1 mask of the object that the change is of; None where it is of all objects.
         labels: Numbers of the objects that are seen (visible ones, by the image's overlap policy), 0 for none.
-        dtype: Of ``labels``: "uint16" where a number of an object is above 255.
+        dtype: Dtype of ``labels``: "uint16" where a number of an object is above 255.
     """
 
     start: list[int]
@@ -359,8 +359,8 @@ class ImageInfo(Message):
         direction: Rows of the matrix whose columns are the axes x, y[, z], LPS.
         affine: 4 x 4, from index (x, y, z) to RAS mm, as in the NIfTI of ``/image.nii``.
         modality: As the file says, or "CT" where the values leave no doubt (``modality_guessed``).
-        dtype: Of the image in memory.
-        stored_dtype: Of ``/image.nii``.
+        dtype: Dtype of the image in memory.
+        stored_dtype: Stored dtype of ``/image.nii``.
         colour: Whether it is an RGB picture.
         range: Smallest and largest value (sampled in large volumes).
         percentiles: Values by percentile ("0.5", "1", "2", "5", "25", "50", "75", "95", "98", "99", "99.5").

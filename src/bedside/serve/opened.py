@@ -140,7 +140,7 @@ class OpenImage:
                 outcomes.append(error)
         good = [place for place, outcome in enumerate(outcomes) if outcome is None]
         asking = [place for place in good if prompts[place][1]]
-        # Together they may begin what none of them could by itself; if not even so, each is refused by itself.
+        # Together they may begin what none of them could by itself; if not even so, each is rejected by itself.
         together = bool(asking) and can_answer(self._session, self._target(number), [prompts[p][0].given for p in good])
         waiting = [p for p in asking[:-1] if together]
         for place in good:
@@ -214,7 +214,7 @@ class OpenImage:
         return self._changed(lambda: self._session.remove_prompt(prompt), owner)
 
     def suggest(self, number: int) -> Suggestion:
-        """Where to click next."""
+        """Say where to click next."""
         self.snapshot.object(number)
         if not self._session.capabilities.suggests:
             raise NotOfferedError(f"{self.model} does not suggest where to click", fix="choose a model that does")
@@ -256,7 +256,7 @@ class OpenImage:
             self.snapshot.object(current)
         before = whole_box(self.snapshot.layers, self.image.ndim)
         if model is not None and model != self.model:
-            # Loaded now, so that a model without weights is refused before any prompt is looked at.
+            # Loaded now, so that a model without weights is rejected before any prompt is looked at.
             self._engines.get(model)
             lent = Lent(self._engines, model)
             self._session.replay(segmenter=cast("Segmenter", lent))
@@ -280,7 +280,7 @@ class OpenImage:
     # Inside
 
     def _target(self, number: int | None) -> int | None:
-        """The object that a change is of; None where it is still to be begun.
+        """Return the object that a change is of; None where it is still to be begun.
 
         Raises:
             NotFoundError: There is no such object.
@@ -343,7 +343,7 @@ class OpenImage:
         )
 
     def mask_patch(self, number: int) -> Patch:
-        """The mask of one object as it is seen now; may be called from any thread."""
+        """Return the mask of one object as it is seen now; may be called from any thread."""
         snapshot = self.snapshot
         mask = snapshot.object(number).mask
         labels = paint_labels(snapshot.visible, mask.region, snapshot.policy)

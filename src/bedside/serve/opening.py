@@ -34,7 +34,7 @@ class Opener:
         self._folder = folder
 
     def open(self, item: ItemRecord) -> OpenImage:
-        """The image at an item, with the work on it.
+        """Return the image at an item, with the work on it.
 
         Raises:
             BedsideError: It cannot be read, or its journal cannot be answered.

@@ -30,17 +30,17 @@ class Layer:
 
 
 def encode(array: NDArray[Any]) -> str:
-    """The bytes of an array (C order), deflated, as base64."""
+    """Return the bytes of an array (C order), deflated, as base64."""
     return base64.b64encode(zlib.compress(np.ascontiguousarray(array).data, LEVEL)).decode("ascii")
 
 
 def encode_bits(mask: NDArray[np.uint8]) -> str:
-    """A 0/1 mask: eight voxels a byte, deflated, as base64."""
+    """Return a 0/1 mask: eight voxels a byte, deflated, as base64."""
     return encode(np.packbits(mask))
 
 
 def decode_bits(text: str, shape: Sequence[int]) -> NDArray[np.uint8]:
-    """The inverse of ``encode_bits``, which trusts nothing in ``text``.
+    """Return the inverse of ``encode_bits``, which trusts nothing in ``text``.
 
     Raises:
         InputError: It does not hold the bits of a mask of ``shape``.
@@ -58,7 +58,7 @@ def decode_bits(text: str, shape: Sequence[int]) -> NDArray[np.uint8]:
 
 
 def crop(mask: PackedMask, within: Region) -> NDArray[np.uint8]:
-    """The part of a mask within a region, uint8 0/1 of the region's shape."""
+    """Return the part of a mask within a region, uint8 0/1 of the region's shape."""
     result = np.zeros(within.shape, dtype=np.uint8)
     inner = mask.region.intersection(within)
     if not inner.is_empty:
@@ -68,7 +68,7 @@ def crop(mask: PackedMask, within: Region) -> NDArray[np.uint8]:
 
 
 def paint_labels(layers: Sequence[Layer], within: Region, policy: OverlapPolicy) -> NDArray[Any]:
-    """Who is seen at each voxel of a region.
+    """Say who is seen at each voxel of a region.
 
     Args:
         layers: The visible objects, in the order of their labels.
@@ -96,7 +96,7 @@ def dtype_name(labels: NDArray[Any]) -> Literal["uint8", "uint16"]:
 
 
 def whole_box(layers: Sequence[Layer], dimensions: int) -> Region:
-    """The smallest region that holds all objects."""
+    """Return the smallest region that holds all objects."""
     union = Region.empty(dimensions)
     for layer in layers:
         union = union.union(layer.mask.region)

@@ -42,7 +42,7 @@ class Place:
 
 
 def find_images(root: Path) -> list[Place]:
-    """The images below a folder, by their suffixes, and its DICOM series, in natural order.
+    """Return the images below a folder, by their suffixes, and its DICOM series, in natural order.
 
     Raises:
         FormatError: There is none.
@@ -92,7 +92,7 @@ def _series_of(root: Path, folder: Path) -> Iterator[Place]:
 
 
 def choices_at(path: Path, series: str | None, count: int | None) -> list[Place]:
-    """The images at a path that holds several, of which one has to be chosen.
+    """Return the images at a path that holds several, of which one has to be chosen.
 
     Args:
         path: A file or folder.
@@ -114,7 +114,7 @@ def choices_at(path: Path, series: str | None, count: int | None) -> list[Place]
 
 
 def _suffix_known(path: Path) -> bool:
-    """Whether a reader claims the file by its name alone; DICOM files are looked into instead."""
+    """Say whether a reader claims the file by its name alone; DICOM files are looked into instead."""
     from bedside.io import readers
 
     name = path.name.lower()
@@ -131,12 +131,12 @@ def _is_dicom(path: Path) -> bool:
 
 
 def natural(name: str) -> list[tuple[int, int, str]]:
-    """A key that sorts "slice 10" after "slice 9"."""
+    """Return a key that sorts "slice 10" after "slice 9"."""
     return [(0, int(part), "") if part.isdigit() else (1, 0, part.lower()) for part in re.split(r"(\d+)", name) if part]
 
 
 def is_archive(path: Path) -> bool:
-    """Whether a path is a zip of images (and not one of the formats that are zips themselves)."""
+    """Say whether a path is a zip of images (and not one of the formats that are zips themselves)."""
     return path.suffix.lower() == ".zip" and path.is_file()
 
 
@@ -166,7 +166,7 @@ def unpack(archive: Path, folder: Path) -> Path:
 
 
 def single_image(folder: Path, name: str) -> Path:
-    """The one image in a folder: a file, or the folder itself where it holds DICOM.
+    """Return the one image in a folder: a file, or the folder itself where it holds DICOM.
 
     Raises:
         FormatError: There is none, or several.
@@ -215,7 +215,7 @@ def copy_limited(source: IO[bytes], sink: IO[bytes], limit: int, what: str) -> i
 
 
 def safe_relative(name: str) -> Path:
-    """A name from a stranger as a relative path that cannot leave its folder.
+    """Return a name from a stranger as a relative path that cannot leave its folder.
 
     Raises:
         InputError: Nothing of it can be used.

@@ -18,7 +18,7 @@ _LISTS = ("position", "low", "high", "points")
 
 
 def read_prompt(fields: Mapping[str, Any], image: Image) -> PlacedPrompt:
-    """The prompt that the page sent, placed on the image, so that a wrong one never waits for the model.
+    """Return the prompt that the page sent, placed on the image, so that a wrong one never waits for the model.
 
     Raises:
         PromptError: It is no prompt, or misses the image.

@@ -32,7 +32,7 @@ _BODIES = (
 
 
 def sample_volume() -> Image:
-    """The volume: int16 Hounsfield units (z, y, x), the same every time."""
+    """Return the volume: int16 Hounsfield units (z, y, x), the same every time."""
     from scipy import ndimage
 
     array = np.full(SHAPE, _AIR, dtype=np.float32)

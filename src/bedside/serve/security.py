@@ -50,12 +50,12 @@ class Guard:
             return
         headers = _joined(scope["headers"])
         if not self._is_ours(headers):
-            await _refuse(scope, send, 403, OtherSiteError(headers.get("origin") or headers.get("host", "no host")))
+            await _reject(scope, send, 403, OtherSiteError(headers.get("origin") or headers.get("host", "no host")))
         elif scope["path"].startswith("/api") and scope["path"] not in OPEN_PATHS and not self._has_token(headers):
-            await _refuse(scope, send, 401, TokenError())
+            await _reject(scope, send, 401, TokenError())
         elif (size := _excess(scope, headers)) is not None:
             error = TooLargeError("request", expected="a body whose length is said and allowed", got=size)
-            await _refuse(scope, send, 413, error)
+            await _reject(scope, send, 413, error)
         elif scope["type"] == "http" and not scope["path"].startswith("/api") and b"token=" in scope["query_string"]:
             await self._take_token(scope, send)
         else:
@@ -105,7 +105,7 @@ class Guard:
 
 
 def _joined(pairs: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
-    """Headers by name in lower case; several cookies are one list, and of any other header the last counts."""
+    """Return headers by name in lower case; several cookies are one list, and of any other header the last counts."""
     headers: dict[str, str] = {}
     for name, value in pairs:
         key, text = name.decode("latin-1").lower(), value.decode("latin-1")
@@ -114,7 +114,7 @@ def _joined(pairs: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
 
 
 def _excess(scope: Scope, headers: dict[str, str]) -> str | None:
-    """How large the body of a request is, where that is too large or not said; None where it is in order."""
+    """Say how large the body of a request is, where that is too large or not said; None where it is in order."""
     if scope["type"] != "http":
         return None
     length = headers.get("content-length", "0")
@@ -124,7 +124,7 @@ def _excess(scope: Scope, headers: dict[str, str]) -> str | None:
     return f"{length} bytes of {limit}" if int(length) > limit else None
 
 
-async def _refuse(scope: Scope, send: Send, status: int, error: Exception) -> None:
+async def _reject(scope: Scope, send: Send, status: int, error: Exception) -> None:
     if scope["type"] == "websocket":
         # Before the handshake this becomes HTTP 403: a page of another site learns no more.
         await send({"type": "websocket.close", "code": 1008, "reason": str(error)[:120]})

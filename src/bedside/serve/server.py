@@ -30,7 +30,7 @@ _PATIENCE = 1
 
 
 def new_token() -> str:
-    """A secret for one start: the environment's, or a random one.
+    """Return a secret for one start: the environment's, or a random one.
 
     Raises:
         InputError: The environment's is too short to be one.
@@ -99,7 +99,7 @@ def listen(port: int | None, host: str = "127.0.0.1") -> Address:
 
 
 def _take(port: int, host: str) -> socket.socket | None:
-    """A listening socket; None where the port is in use."""
+    """Return a listening socket; None where the port is in use."""
     taken = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
     try:
         # On Windows this would let two servers share the port.

@@ -131,7 +131,7 @@ class Service:
             await asyncio.wait_for(self._looked_through.wait(), patience)
 
     def item(self, number: int) -> ItemRecord:
-        """An item by its number.
+        """Return an item by its number.
 
         Raises:
             NotFoundError: There is none.
@@ -142,7 +142,7 @@ class Service:
         return found[0]
 
     def next_item(self, after: int | None) -> ItemRecord | None:
-        """The next item that is not done, from the one after ``after`` on and round; None where all are done."""
+        """Return the next item that is not done, from the one after ``after`` on and round; None where all are done."""
         start = self.items.index(after) + 1 if after in self.items else 0
         order = self.items[start:] + self.items[:start]
         return next((i for i in self.workspace.items(order) if i.state != "done" and i.id != after), None)
@@ -229,7 +229,7 @@ class Service:
 
 
 def item_info(service: Service, record: ItemRecord) -> Item:
-    """An item as the page takes it."""
+    """Return an item as the page takes it."""
     return Item(
         item=record.id,
         path=record.path,
@@ -245,7 +245,7 @@ def item_info(service: Service, record: ItemRecord) -> Item:
 
 
 def image_info(service: Service, opened: OpenImage) -> ImageInfo:
-    """An open image as the page takes it."""
+    """Return an open image as the page takes it."""
     record, image, facts, seen = service.item(opened.item), opened.image, opened.facts, opened.snapshot
     geometry = image.geometry
     return ImageInfo(

@@ -64,7 +64,7 @@ class Snapshot:
         return [Layer(number, seen.mask) for number, seen in self.seen.items()]
 
     def object(self, number: int) -> Seen:
-        """The object of that number.
+        """Return the object of that number.
 
         Raises:
             NotFoundError: There is none.
@@ -74,12 +74,12 @@ class Snapshot:
         return self.seen[number]
 
     def prompts(self, number: int) -> PromptList:
-        """The prompts in force of an object, as the page takes them."""
+        """Return the prompts in force of an object, as the page takes them."""
         return PromptList(object=number, prompts=[_prompt_info(p) for p in self.object(number).prompts])
 
 
 def colour_of(number: int) -> str:
-    """The colour of an object to which nobody gave one."""
+    """Return the colour of an object to which nobody gave one."""
     return PALETTE[(number - 1) % len(PALETTE)]
 
 
@@ -89,7 +89,7 @@ def take_snapshot(
     policy: OverlapPolicy,
     looks: Mapping[int, ObjectLook],
 ) -> Snapshot:
-    """What is seen of a session now."""
+    """Return what is seen of a session now."""
     seen = {}
     for item in session.objects:
         mask = packed_mask(session, item.id)
@@ -118,7 +118,7 @@ def take_snapshot(
 
 
 def _volume(voxels: int, geometry: Geometry) -> tuple[float, Literal["ml", "mm2", "voxels", "pixels"]]:
-    """How much so many voxels are, and its unit."""
+    """Say how much so many voxels are, and its unit."""
     if not geometry.spacing_known:
         return float(voxels), "voxels" if geometry.ndim == 3 else "pixels"
     amount = voxels * geometry.voxel_volume

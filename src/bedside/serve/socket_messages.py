@@ -82,7 +82,7 @@ class SocketSuperseded(Message):
 
 
 class SocketError(Message):
-    """Server: a request was refused, and nothing changed. ``request`` is None where it could not be read."""
+    """Server: a request was rejected, and nothing changed. ``request`` is None where it could not be read."""
 
     type: Literal["error"] = "error"
     request: str | None

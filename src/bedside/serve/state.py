@@ -47,7 +47,7 @@ class ServerState(Message):
 
 
 def save_formats() -> list[SaveFormat]:
-    """Every format that masks are saved in, one entry a suffix."""
+    """Return every format that masks are saved in, one entry a suffix."""
     return [
         SaveFormat(format=suffix.removeprefix("."), title=writer.title, dimensions=list(writer.dimensions))
         for _, writer in WRITERS.items()

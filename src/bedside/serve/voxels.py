@@ -25,12 +25,13 @@ _LARGEST = 32767
 
 
 def affine_of(geometry: Geometry) -> NDArray[np.float64]:
-    """The affine (4, 4) from index (x, y, z) to RAS millimetres; a picture gets a third axis of 1 mm."""
+    """Return the affine (4, 4) from index (x, y, z) to RAS millimetres; a picture gets a third axis of 1 mm."""
     return affine_from_geometry(geometry)
 
 
 def stored_dtype(array: NDArray[Any]) -> np.dtype[Any]:
-    """The dtype that an image is sent in: its own, or the smallest of uint8, int16, uint16, float32 that holds it.
+    """Return the dtype that an image is sent in: its own, or the smallest of uint8, int16, uint16, float32 that holds
+    it.
 
     Whole numbers beyond 16 bits become float32, which is exact up to 2**24.
     """
@@ -48,7 +49,7 @@ def stored_dtype(array: NDArray[Any]) -> np.dtype[Any]:
 
 
 def nifti_header(geometry: Geometry, dtype: np.dtype[Any]) -> bytes:
-    """The 352 bytes before the samples of a NIfTI-1 file (.nii), little endian; a picture becomes one slice.
+    """Return the 352 bytes before the samples of a NIfTI-1 file (.nii), little endian; a picture becomes one slice.
 
     Layout: the NIfTI-1.1 standard, nifti1.h.
 
@@ -77,7 +78,7 @@ def nifti_header(geometry: Geometry, dtype: np.dtype[Any]) -> bytes:
 
 
 def _quaternion(affine: NDArray[np.float64], spacing: tuple[float, ...]) -> tuple[float, float, float, float]:
-    """Parameters b, c, d of the rotation, and -1 where the axes are left-handed (nifti1.h, method 2)."""
+    """Return parameters b, c, d of the rotation, and -1 where the axes are left-handed (nifti1.h, method 2)."""
     from scipy.spatial.transform import Rotation
 
     rotation = affine[:3, :3] / np.asarray(spacing)
@@ -88,12 +89,12 @@ def _quaternion(affine: NDArray[np.float64], spacing: tuple[float, ...]) -> tupl
 
 
 def nifti_size(geometry: Geometry, dtype: np.dtype[Any]) -> int:
-    """Bytes of the whole file."""
+    """Return bytes of the whole file."""
     return HEADER_BYTES + int(np.prod(geometry.shape, dtype=np.int64)) * dtype.itemsize
 
 
 def nifti_stream(array: NDArray[Any], geometry: Geometry, dtype: np.dtype[Any]) -> Iterator[bytes]:
-    """The file in pieces: no second copy of the volume is made.
+    """Yield the file in pieces: no second copy of the volume is made.
 
     Args:
         array: (z, y, x) or (y, x).
@@ -113,7 +114,7 @@ def nifti_stream(array: NDArray[Any], geometry: Geometry, dtype: np.dtype[Any]) 
 
 
 def picture(image: Image, level: float, width: float) -> bytes:
-    """A two-dimensional image as PNG: colour and 8 bit grey as they are, other grey through a display window.
+    """Return a two-dimensional image as PNG: colour and 8 bit grey as they are, other grey through a display window.
 
     Raises:
         InputError: The image is a volume, or the window has no width.

@@ -27,14 +27,14 @@ class Answers:
 
     Args:
         segmenter: Holds the image already.
-        geometry: Of the image.
+        geometry: Geometry of the image.
         canvas: Dense mask of the image's shape to work in.
         placed: Prompts known from the start, by number, on the image's grid.
         cache_bytes: Memory for the masks of earlier steps.
 
     Attributes:
         placed: Every prompt by its number, on the image's grid; the owner fills it before asking for a mask.
-        seconds: Wall time of the answers so far, by the segmenter's stages.
+        seconds: Wall time of the predictions so far, by the segmenter's stages.
         passes: Times that the network has run.
     """
 
@@ -61,14 +61,14 @@ class Answers:
         return self._segmenter.capabilities
 
     def mask(self, prompts: Sequence[Prompted]) -> PackedMask:
-        """The mask that ``prompts`` of one object make, oldest first.
+        """Return the mask that ``prompts`` of one object make, oldest first.
 
-        Every prompt that is to be predicted is answered with all prompts so far and the mask before it; one that
+        Every prompt that is to be predicted is predicted with all prompts so far and the mask before it; one that
         waits changes nothing until then. An initial mask takes the place of the mask before it, unchanged. Where
         the prompts so far cannot begin an object (what began it was removed) the mask stays empty.
 
         Raises:
-            PromptError: The segmenter refuses a prompt.
+            PromptError: The segmenter rejects a prompt.
         """
         steps = self._steps(prompts)
         numbers = tuple(entry.id for entry in prompts)
@@ -94,19 +94,19 @@ class Answers:
             self._qualities[numbers] = kept.quality
 
     def quality(self, prompts: Sequence[Prompted]) -> float | None:
-        """Estimated DSC of the mask that ``prompts`` make; None where it was not estimated."""
+        """Return estimated DSC of the mask that ``prompts`` make; None where it was not estimated."""
         steps = self._steps(prompts)
         return self._qualities.get(tuple(entry.id for entry in prompts[: steps[-1]])) if steps else None
 
     def suggest(self, prompts: Sequence[Prompted], mask: PackedMask, segmenter: Suggesting) -> Point | None:
-        """Where a click would help the mask that ``prompts`` made most; None where there is nothing to correct."""
+        """Say where a click would help the mask that ``prompts`` made most; None where there is nothing to correct."""
         asked = self._asked(prompts)
         if mask.region.is_empty or not any(prompt.positive for prompt in asked):
             return None
         return segmenter.suggest(asked, self._canvas.show(mask))
 
     def check_start(self, prompts: Sequence[Prompted], mask: PackedMask) -> None:
-        """Make sure that ``prompts``, the last of which is to be answered, can begin an object or have begun one.
+        """Make sure that ``prompts``, the last of which is to be predicted, can begin an object or have begun one.
 
         Raises:
             PromptError: The object is empty and none of them can begin it.
@@ -121,7 +121,7 @@ class Answers:
 
     @staticmethod
     def _steps(prompts: Sequence[Prompted]) -> list[int]:
-        """After how many prompts the mask changes, each time; those that wait at the end change nothing."""
+        """Return after how many prompts the mask changes, each time; those that wait at the end change nothing."""
         return [i + 1 for i, entry in enumerate(prompts) if entry.predict or isinstance(entry.prompt, InitialMask)]
 
     def _starts(self, prompts: Sequence[Prompted], mask: PackedMask) -> bool:
@@ -129,7 +129,9 @@ class Answers:
         return not mask.region.is_empty or any(e.prompt.positive and e.prompt.kind in starters for e in prompts)
 
     def _asked(self, prompts: Sequence[Prompted]) -> PlacedPrompts:
-        """What the segmenter is given; one that does not know initial masks sees them as the previous mask anyway."""
+        """Return what the segmenter is given; one that does not know initial masks sees them as the previous mask
+        anyway.
+        """
         kinds = self.capabilities.prompt_kinds
         return PlacedPrompts((self.placed[e.id] for e in prompts if e.prompt.kind in kinds), self._geometry)
 
@@ -141,7 +143,7 @@ class Answers:
             return before
         prediction = self._segmenter.predict(self._asked(prompts), self._canvas.show(before), fresh)
         if not self.passes:
-            # Until a model has answered, its card may have spoken for it.
+            # Until a model has predicted, its card may have spoken for it.
             self.__dict__.pop("capabilities", None)
         for stage, seconds in prediction.seconds.items():
             self.seconds[stage] = self.seconds.get(stage, 0.0) + seconds

@@ -79,7 +79,7 @@ def check_prompt(session: Session, prompt: Prompt | PlacedPrompt) -> PlacedPromp
 
 
 def can_answer(session: Session, number: int | None, prompts: Sequence[Prompt]) -> bool:
-    """Whether ``prompts``, answered together, can begin the object or find it begun."""
+    """Say whether ``prompts``, predicted together, can begin the object or find it begun."""
     state = session._state(number) if number is not None else None
     before = state.history.prompts if state else ()
     events = [Prompted(-place, prompt) for place, prompt in enumerate(prompts, start=1)]
@@ -91,28 +91,28 @@ def can_answer(session: Session, number: int | None, prompts: Sequence[Prompt]) 
 
 
 def object_journals(session: Session) -> list[ObjectJournal]:
-    """Every object with everything that happened to it, the oldest first."""
+    """Return every object with everything that happened to it, the oldest first."""
     return [state.journal for state in session._states.values()]
 
 
 def object_prompts(session: Session, number: int) -> tuple[Prompted, ...]:
-    """The prompts in force of an object, oldest first."""
+    """Return the prompts in force of an object, oldest first."""
     return session._state(number).history.prompts
 
 
 def packed_mask(session: Session, number: int) -> PackedMask:
-    """The mask of an object as it is kept; it does not change."""
+    """Return the mask of an object as it is kept; it does not change."""
     return session._state(number).mask
 
 
 def brushed(session: Session, number: int | None, region: Region, patch: NDArray[Any]) -> InitialMask:
-    """The prompt that makes an object's mask ``patch`` within ``region`` and leaves it as it is outside.
+    """Return the prompt that makes an object's mask ``patch`` within ``region`` and leaves it as it is outside.
 
     Args:
         session: The session.
         number: The object; None for one that is still to be begun.
         region: Where to paint, within the image.
-        patch: Of the region's shape; the object where it is not zero.
+        patch: Patch of the region's shape; the object where it is not zero.
 
     Raises:
         InputError: The region does not lie within the image, the patch has another shape, or there is no such object.

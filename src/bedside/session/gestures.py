@@ -17,7 +17,7 @@ class Gestures(ABC):
 
     @abstractmethod
     def add(self, prompt: Prompt, *, predict: bool = True, object_id: int | None = None) -> Region | None:
-        """Add a prompt of any kind to an object and have the model answer; see ``Session.add``."""
+        """Add a prompt of any kind to an object and have the model predict; see ``Session.add``."""
 
     def add_box(
         self,

@@ -30,7 +30,7 @@ class Prompted:
     Attributes:
         id: Number of the prompt, unique within the session.
         prompt: What was drawn, in the frame it was drawn in.
-        predict: Whether the model answered at once; False for a prompt that waits for the next one.
+        predict: Whether the model predicted at once; False for a prompt that waits for the next one.
     """
 
     id: int
@@ -39,7 +39,7 @@ class Prompted:
     event: ClassVar[str] = "prompt"
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, for JSON."""
+        """Return plain values, for JSON."""
         return {"event": self.event, "id": self.id, "predict": self.predict, "prompt": self.prompt.to_dict()}
 
 
@@ -51,7 +51,7 @@ class Removed:
     event: ClassVar[str] = "remove"
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, for JSON."""
+        """Return plain values, for JSON."""
         return {"event": self.event, "id": self.id}
 
 
@@ -62,7 +62,7 @@ class Undone:
     event: ClassVar[str] = "undo"
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, for JSON."""
+        """Return plain values, for JSON."""
         return {"event": self.event}
 
 
@@ -73,7 +73,7 @@ class Redone:
     event: ClassVar[str] = "redo"
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, for JSON."""
+        """Return plain values, for JSON."""
         return {"event": self.event}
 
 
@@ -125,7 +125,7 @@ class History:
 
 
 def history(events: Sequence[Event]) -> History:
-    """What ``events`` amount to, oldest first.
+    """Return what ``events`` amount to, oldest first.
 
     Undo steps back over prompts and removals alike, redo steps forward again, and a new prompt or removal
     forgets what was undone.
@@ -177,11 +177,11 @@ class ObjectJournal:
             check_label(self.label)
 
     def append(self, event: Event) -> ObjectJournal:
-        """The same object with one event more."""
+        """Return the same object with one event more."""
         return replace(self, events=(*self.events, event))
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, for JSON."""
+        """Return plain values, for JSON."""
         label = {} if self.label is None else {"label": self.label}
         events = [event.to_dict() for event in self.events]
         return {"id": self.id, "name": self.name, "colour": self.colour, **label, "events": events}
@@ -193,7 +193,7 @@ class Journal:
 
     Attributes:
         objects: In the order they were added.
-        model: Name of the model that answered; None leaves it to whoever opens the journal.
+        model: Name of the model that predicted; None leaves it to whoever opens the journal.
         image: What identifies the image; None (a journal written by hand) fits any image.
         current: Number of the object that prompts go to; None where there is no object.
     """
@@ -204,7 +204,7 @@ class Journal:
     current: int | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, for JSON, with the name and version of the format."""
+        """Return plain values, for JSON, with the name and version of the format."""
         return {
             "format": FORMAT,
             "version": VERSION,
@@ -216,10 +216,10 @@ class Journal:
 
     @classmethod
     def from_dict(cls, data: object) -> Journal:
-        """The inverse of ``to_dict``, which trusts nothing in ``data``.
+        """Return the inverse of ``to_dict``, which trusts nothing in ``data``.
 
         A journal written by hand may leave out everything but ``format``, ``version``, ``objects`` and in each
-        object ``events``: objects and prompts are then numbered in order and every prompt is answered at once.
+        object ``events``: objects and prompts are then numbered in order and every prompt is predicted at once.
 
         Raises:
             FormatError: A field is missing or of the wrong kind, or the events could not have happened.
@@ -252,7 +252,7 @@ class Journal:
 
     @classmethod
     def load(cls, path: str | Path) -> Journal:
-        """The journal in the JSON file ``path``.
+        """Return the journal in the JSON file ``path``.
 
         Raises:
             FormatError: The file cannot be read, is not JSON, or is no journal.
@@ -270,7 +270,7 @@ class Journal:
 
 
 def with_labels(objects: Sequence[ObjectJournal]) -> tuple[ObjectJournal, ...]:
-    """The same objects, each with a label: one without takes that of its place, or the next that is free.
+    """Return the same objects, each with a label: one without takes that of its place, or the next that is free.
 
     Before labels were kept they were the places in the list, so an older journal gives the label map that it gave then.
     """
@@ -308,7 +308,7 @@ def _objects_from_list(items: list[Any], image: ImageStamp | None) -> tuple[Obje
 
 
 def _events_from_list(items: list[Any], where: str, image: ImageStamp | None, used: set[int]) -> tuple[Event, ...]:
-    """Checked events of one object; ``used`` holds the session's prompt numbers so far and grows."""
+    """Return checked events of one object; ``used`` holds the session's prompt numbers so far and grows."""
     if len(items) > MAX_EVENTS:
         raise FormatError(f"{where}: events", expected=f"at most {MAX_EVENTS}", got=len(items))
     events: list[Event] = []

@@ -39,7 +39,7 @@ class Canvas:
         return self._array.ndim
 
     def show(self, mask: PackedMask) -> NDArray[np.uint8]:
-        """``mask`` as a read-only uint8 0/1 array of the image's shape, valid until the next call."""
+        """Return ``mask`` as a read-only uint8 0/1 array of the image's shape, valid until the next call."""
         if mask is not self._shown:
             self._array[self._shown.region.slices] = 0
             self._array[mask.region.slices] = mask.patch()

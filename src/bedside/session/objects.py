@@ -44,7 +44,7 @@ class ObjectState:
     mask: PackedMask
 
     def view(self, quality: float | None = None) -> SessionObject:
-        """The object as clients see it, with the estimated DSC of its mask."""
+        """Return the object as clients see it, with the estimated DSC of its mask."""
         journal, past = self.journal, self.history
         return SessionObject(
             journal.id,

@@ -39,7 +39,7 @@ def check_journal(journal: Journal, image: Image) -> ImageStamp | None:
 
 
 def open_image(image: Image | NDArray[Any] | str | Path) -> Image:
-    """The image itself, one made from an array, or the one in a file.
+    """Return the image itself, one made from an array, or the one in a file.
 
     Raises:
         InputError: It is none of these.
@@ -57,7 +57,7 @@ def open_image(image: Image | NDArray[Any] | str | Path) -> Image:
 
 
 def open_segmenter(model: str, device: str) -> Segmenter:
-    """The segmenter of the model called ``model``; imports a runtime only now.
+    """Return the segmenter of the model called ``model``; imports a runtime only now.
 
     Raises:
         InputError: No model has that name.

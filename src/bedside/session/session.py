@@ -53,7 +53,7 @@ class Session(Gestures):
         image: An image, an array (y, x), (y, x, 3) or (z, y, x), or a file to read.
         model: Name of a model in the registry; by default the bundled one for images or for volumes.
         device: "auto", "cpu" or "cuda".
-        segmenter: Answers instead of a model that is loaded by name. It serves this session alone, because it
+        segmenter: Predicts instead of a model that is loaded by name. It serves this session alone, because it
             holds the session's image.
 
     Raises:
@@ -83,12 +83,12 @@ class Session(Gestures):
 
     @property
     def model(self) -> str:
-        """Name of the model that answers."""
+        """Name of the model that predictions."""
         return self._segmenter.name
 
     @property
     def segmenter(self) -> Segmenter:
-        """What answers the prompts."""
+        """What predicts the prompts."""
         return self._segmenter
 
     @property
@@ -152,7 +152,7 @@ class Session(Gestures):
             self._states[object_id] = replace(state, journal=replace(state.journal, label=chosen))
 
     def _free_label(self, label: int | None) -> int:
-        """The label asked for, if it is free; the next one by default."""
+        """Return the label asked for, if it is free; the next one by default."""
         used = {state.journal.label for state in self._states.values()}
         if label is not None:
             if label in used:
@@ -168,15 +168,15 @@ class Session(Gestures):
     def add(
         self, prompt: Prompt | PlacedPrompt, *, predict: bool = True, object_id: int | None = None
     ) -> Region | None:
-        """Add a prompt of any kind to an object and have the model answer.
+        """Add a prompt of any kind to an object and have the model predict.
 
         Args:
             prompt: The prompt, in either frame, or one that was placed on the image's grid already.
-            predict: False keeps the prompt back, to be answered together with the next one that is predicted.
+            predict: False keeps the prompt back, to be predicted together with the next one that is predicted.
             object_id: The object; the current one by default, which is begun where there is none yet.
 
         Returns:
-            The region in which the object's mask changed (empty where nothing did); None where no answer was asked.
+            The region in which the object's mask changed (empty where nothing did); None where no prediction was asked.
 
         Raises:
             PromptError: The prompt lies outside the image, or the model cannot take it or start from it.
@@ -194,7 +194,7 @@ class Session(Gestures):
         self._answers.placed[event.id] = placed
         changed = self._apply(state, event)
         self._last_prompt = event.id
-        # An object that was begun for this prompt is kept only now that the prompt was answered.
+        # An object that was begun for this prompt is kept only now that the prompt was predicted.
         if self._current is None:
             self._current = state.journal.id
         return changed if event.predict or isinstance(placed.given, InitialMask) else None
@@ -218,7 +218,7 @@ class Session(Gestures):
         return self._apply(state, Redone()) if state and state.history.undone else None
 
     def remove_prompt(self, prompt_id: int) -> Region:
-        """Take one prompt away, wherever it stands; those after it are answered anew.
+        """Take one prompt away, wherever it stands; those after it are predicted anew.
 
         Returns:
             The region in which the mask of its object changed.
@@ -232,10 +232,10 @@ class Session(Gestures):
         numbers = [p.id for state in self._states.values() for p in state.history.prompts]
         raise InputError("prompt to remove", expected=f"one of {numbers}", got=prompt_id)
 
-    # What the model thinks of its answer
+    # What the model thinks of its prediction
 
     def suggest_click(self, object_id: int | None = None) -> Point | None:
-        """The click expected to help an object most, with the sign it has if the mask is wrong there.
+        """Return the click expected to help an object most, with the sign it has if the mask is wrong there.
 
         Args:
             object_id: The object; the current one by default.
@@ -266,7 +266,7 @@ class Session(Gestures):
         return {number: self.mask_of(number) for number in self._states}
 
     def mask_of(self, object_id: int, within: Region | None = None) -> NDArray[np.uint8]:
-        """An object's mask, uint8 0/1: the part in the region ``within``, by default of the whole image.
+        """Return an object's mask, uint8 0/1: the part in the region ``within``, by default of the whole image.
 
         Raises:
             InputError: There is no such object.
@@ -279,7 +279,7 @@ class Session(Gestures):
         return state.mask.patch(union)[wanted.shift([-a for a in union.start]).slices]
 
     def label_map(self, policy: OverlapPolicy = "keep") -> NDArray[Any]:
-        """All objects in one map of the image's spatial shape, each with the value of its label.
+        """Return all objects in one map of the image's spatial shape, each with the value of its label.
 
         Args:
             policy: Who gets a voxel that several objects claim (see ``bedside.core.labels.merge_masks``).
@@ -310,7 +310,7 @@ class Session(Gestures):
 
     @property
     def seconds(self) -> dict[str, float]:
-        """Wall time of the model's answers so far, by stage."""
+        """Wall time of the model's predictions so far, by stage."""
         return dict(self._answers.seconds)
 
     @property
@@ -331,14 +331,14 @@ class Session(Gestures):
         device: str = "auto",
         segmenter: Segmenter | None = None,
     ) -> Session:
-        """The session saved at ``path``, replayed on ``image``.
+        """Return the session saved at ``path``, replayed on ``image``.
 
         Args:
             path: A journal.
             image: The image that the journal was made on.
             model: Another model than the journal's.
             device: "auto", "cpu" or "cuda".
-            segmenter: Answers instead of a model that is loaded by name.
+            segmenter: Predicts instead of a model that is loaded by name.
 
         Raises:
             FormatError: The file is no journal.
@@ -356,7 +356,7 @@ class Session(Gestures):
         device: str = "auto",
         segmenter: Segmenter | None = None,
     ) -> Session:
-        """The session that ``journal`` describes, replayed on ``image``; see ``load``."""
+        """Return the session that ``journal`` describes, replayed on ``image``; see ``load``."""
         opened = open_image(image)
         stamp = check_journal(journal, opened)
         session = cls(opened, model or journal.model, device, segmenter)
@@ -366,11 +366,11 @@ class Session(Gestures):
         return session
 
     def restore(self, journal: Journal, known: Mapping[int, KeptMask] | None = None) -> None:
-        """Take over the objects of ``journal`` in place of this session's own, and answer their prompts.
+        """Take over the objects of ``journal`` in place of this session's own, and predict their prompts.
 
         Args:
             journal: One made on this image (``bedside.session.opening.check_journal`` makes sure of it).
-            known: Masks by object that this model made of just these prompts, which need no answer any more.
+            known: Masks by object that this model made of just these prompts, which need no prediction any more.
 
         Raises:
             PromptError: The model cannot take one of its prompts. The session stays as it was.
@@ -392,12 +392,12 @@ class Session(Gestures):
         self._last_prompt = max(placed, default=0)
 
     def replay(self, model: str | None = None, device: str | None = None, segmenter: Segmenter | None = None) -> None:
-        """Answer every prompt in force anew, on another model where one is given.
+        """Predict every prompt in force anew, on another model where one is given.
 
         Args:
             model: Name of a model; by default the one in use.
             device: "auto", "cpu" or "cuda"; by default the one in use.
-            segmenter: Answers instead of a model that is loaded by name.
+            segmenter: Predicts instead of a model that is loaded by name.
 
         Raises:
             PromptError: The model cannot take one of the prompts. The session stays as it was.
@@ -415,7 +415,7 @@ class Session(Gestures):
         return ImageStamp.of(self.image)
 
     def _place(self, prompt: Prompt | PlacedPrompt) -> PlacedPrompt:
-        """The prompt on the image's grid, checked against the image and the model."""
+        """Return the prompt on the image's grid, checked against the image and the model."""
         given = prompt.given if isinstance(prompt, PlacedPrompt) else prompt
         kinds = self.capabilities.prompt_kinds if given.positive else self.capabilities.negative_kinds
         # A mask needs no leave of the model: it takes the place of the current one without asking it.

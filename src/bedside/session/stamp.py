@@ -17,7 +17,7 @@ from bedside.core.pyramid import is_pyramid, overview_of
 
 
 def content_hash(array: NDArray[Any]) -> str:
-    """SHA-256 (hexadecimal) of an array's shape, dtype and samples, whatever its memory layout or byte order.
+    """Return SHA-256 (hexadecimal) of an array's shape, dtype and samples, whatever its memory layout or byte order.
 
     The samples are taken slice by slice, so that a volume mapped from disk is never copied whole.
     """
@@ -49,7 +49,7 @@ class ImageStamp:
 
     @classmethod
     def of(cls, image: Image) -> ImageStamp:
-        """The stamp of ``image``; reads every sample once."""
+        """Return the stamp of ``image``; reads every sample once."""
         array = image.array
         return cls(content_hash(array), array.shape, array.dtype.name, image.geometry)
 
@@ -83,7 +83,7 @@ class ImageStamp:
             )
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, for JSON."""
+        """Return plain values, for JSON."""
         return {
             "sha256": self.sha256,
             "shape": list(self.shape),
@@ -93,7 +93,7 @@ class ImageStamp:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> ImageStamp:
-        """The inverse of ``to_dict``.
+        """Return the inverse of ``to_dict``.
 
         Raises:
             FormatError: A field is missing or unusable.

@@ -35,7 +35,7 @@ _BELOW = "substr(path, 1, length(?)) = ?"
 
 
 def _below(folder: Path) -> tuple[str, str]:
-    """The values of ``_BELOW`` for all that lies in a folder."""
+    """Return the values of ``_BELOW`` for all that lies in a folder."""
     prefix = str(folder) + os.sep
     return prefix, prefix
 
@@ -149,27 +149,27 @@ class Workspace:
     # Items
 
     def item(self, path: str, series: str | None = None, volume: int | None = None, name: str | None = None) -> int:
-        """The number of the item at a place, which is made where it is new."""
+        """Return the number of the item at a place, which is made where it is new."""
         key = (path, series or "", -1 if volume is None else volume)
         with self._transaction() as run:
             run("INSERT OR IGNORE INTO item (path, series, volume, name) VALUES (?, ?, ?, ?)", *key, name or path)
             return int(run("SELECT id FROM item WHERE (path, series, volume) = (?, ?, ?)", *key).fetchone()[0])
 
     def items(self, numbers: Sequence[int]) -> list[ItemRecord]:
-        """The items of these numbers, in that order; those that there are not are left out."""
+        """Return the items of these numbers, in that order; those that there are not are left out."""
         found = {r.id: r for r in self._items(f"WHERE id IN ({','.join(str(int(n)) for n in numbers)})")}
         return [found[n] for n in numbers if n in found]
 
     def recent(self, count: int) -> list[ItemRecord]:
-        """Items that were opened, the last one first."""
+        """Return items that were opened, the last one first."""
         return self._items(f"WHERE opened IS NOT NULL AND problem IS NULL ORDER BY opened DESC LIMIT {int(count)}")
 
     def places(self, image: int) -> list[ItemRecord]:
-        """Items at which an image was found, the last one opened first."""
+        """Return items at which an image was found, the last one opened first."""
         return self._items(f"WHERE image = {int(image)} ORDER BY opened DESC")
 
     def needs(self, folder: Path, since: float) -> bool:
-        """Whether work would be lost with the images in a folder, or one was opened after ``since``.
+        """Say whether work would be lost with the images in a folder, or one was opened after ``since``.
 
         Args:
             folder: Holds images.
@@ -228,7 +228,7 @@ class Workspace:
             run("UPDATE item SET opened = ? WHERE id = ?", time.time(), item)
 
     def image(self, number: int) -> ImageRecord:
-        """An image that was opened once.
+        """Return an image that was opened once.
 
         Raises:
             InputError: There is no such image.
@@ -312,15 +312,15 @@ class Workspace:
                 run("UPDATE object SET deleted = 1 WHERE (image, id) = (?, ?)", image, number)
 
     def last_object(self, image: int) -> int:
-        """The highest number that an object of an image ever had, deleted ones included; 0 before the first."""
+        """Return the highest number that an object of an image ever had, deleted ones included; 0 before the first."""
         return self._number("SELECT coalesce(max(id), 0) FROM object WHERE image = ?", image)
 
     def last_label(self, image: int) -> int:
-        """The highest label that an object of an image has, or had when it was deleted; 0 before the first."""
+        """Return the highest label that an object of an image has, or had when it was deleted; 0 before the first."""
         return self._number("SELECT coalesce(max(label), 0) FROM object WHERE image = ?", image)
 
     def last_prompt(self, image: int) -> int:
-        """The highest number that a prompt of an image ever had, those of deleted objects included."""
+        """Return the highest number that a prompt of an image ever had, those of deleted objects included."""
         return self._number(
             "SELECT coalesce(max(json_extract(body, '$.id')), 0) FROM event"
             " WHERE image = ? AND json_extract(body, '$.event') = 'prompt'",
@@ -328,11 +328,11 @@ class Workspace:
         )
 
     def objects(self, image: int) -> int:
-        """How many objects an image has."""
+        """Say how many objects an image has."""
         return self._number("SELECT count(*) FROM object WHERE image = ? AND NOT deleted", image)
 
     def journal(self, image: int) -> tuple[Journal, dict[int, ObjectLook]]:
-        """The journal of an image, and how each of its objects looks.
+        """Return the journal of an image, and how each of its objects looks.
 
         Raises:
             FormatError: The file holds events that could not have happened.
@@ -377,7 +377,7 @@ class Workspace:
         return events
 
     def remembered_mask(self, image: int, number: int, made_by: str | None) -> KeptMask | None:
-        """The mask of an object, if it was made by just that; with None, by whatever answered its prompts."""
+        """Return the mask of an object, if it was made by just that; with None, by whatever predicted its prompts."""
         with self._guard:
             row = self._connection.execute(
                 "SELECT region, bits, quality, made_by FROM mask WHERE (image, object) = (?, ?)", (image, number)
@@ -396,7 +396,7 @@ class Workspace:
 
     @contextmanager
     def _transaction(self) -> Iterator[Any]:
-        """All or nothing: a function that executes statements, committed when the block ends.
+        """Yield all or nothing: a function that executes statements, committed when the block ends.
 
         Raises:
             FormatError: The disk is full, or the file cannot be written for another reason.

@@ -93,13 +93,13 @@ _CHANGES = {1: "ALTER TABLE mask ADD COLUMN quality REAL;", 2: _LABELS}
 
 
 def default_workspace() -> Path:
-    """``$BEDSIDE_WORKSPACE``, or a file in the user's folder for state; see ``core.paths``."""
+    """Return ``$BEDSIDE_WORKSPACE``, or a file in the user's folder for state; see ``core.paths``."""
     chosen = os.environ.get(FILE_VARIABLE)
     return Path(chosen) if chosen else state_folder() / FILE_NAME
 
 
 class WorkspaceFile:
-    """An open workspace's file, locked. Quick to import, so that a command can refuse early.
+    """An open workspace's file, locked. Quick to import, so that a command can reject early.
 
     Args:
         path: The file; made, with its folder, where there is none. By default ``default_workspace()``.

@@ -13,7 +13,7 @@ from bedside.core.region import mask_region
 
 
 def tight_box(truth: NDArray[Any]) -> Box:
-    """The smallest box that holds the object.
+    """Return the smallest box that holds the object.
 
     Raises:
         PromptError: The object is empty.
@@ -25,7 +25,8 @@ def tight_box(truth: NDArray[Any]) -> Box:
 
 
 def jittered_box(box: Box, generator: np.random.Generator, inward: float = 0.05, outward: float = 0.1) -> Box:
-    """``box`` with each face moved on its own, uniformly from ``inward`` to ``outward``, in parts of the box's side.
+    """Return ``box`` with each face moved on its own, uniformly from ``inward`` to ``outward``, in parts of the box's
+    side.
 
     Args:
         box: In the frame ``index``.

@@ -16,7 +16,7 @@ STEPS = 256
 
 
 def middle_slice_box(truth: NDArray[Any], generator: np.random.Generator) -> tuple[Box, int]:
-    """The competition's box of an object and the slice on which it was measured.
+    """Return the competition's box of an object and the slice on which it was measured.
 
     In z the box reaches from the object's first slice to its last. In x and y it is the extent on the middle one of the
     slices that hold the object, enlarged by as many parts of the image as the generator says (one draw for both axes)

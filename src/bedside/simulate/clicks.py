@@ -15,7 +15,7 @@ OFFICIAL_SEED = 42
 
 
 def first_click(truth: NDArray[Any], generator: np.random.Generator, sharpness: float | None = None) -> Point:
-    """A positive click on the object: at the centre of its largest part, or drawn by ``sharpness``.
+    """Return a positive click on the object: at the centre of its largest part, or drawn by ``sharpness``.
 
     Args:
         truth: The object, (z, y, x) or (y, x), at least one voxel set.
@@ -30,7 +30,7 @@ def first_click(truth: NDArray[Any], generator: np.random.Generator, sharpness: 
 def next_click(
     truth: NDArray[Any], prediction: NDArray[Any], generator: np.random.Generator, sharpness: float | None = None
 ) -> Point | None:
-    """The click that corrects the largest connected error, at its centre; None where there is no error.
+    """Return the click that corrects the largest connected error, at its centre; None where there is no error.
 
     It is positive where the object was missed and negative where the prediction went too far: the CVPR 2025
     competition's rule, with a private generator and on the error cropped to its extent.

@@ -12,13 +12,13 @@ from bedside.core.region import Region, mask_region
 
 
 def label_components(mask: NDArray[Any]) -> tuple[NDArray[np.integer[Any]], int]:
-    """Connected components with full connectivity (8 neighbours in 2D, 26 in 3D) and their number."""
+    """Return connected components with full connectivity (8 neighbours in 2D, 26 in 3D) and their number."""
     labels, count = ndimage.label(mask, structure=np.ones((3,) * mask.ndim))
     return labels, int(count)
 
 
 def largest_component(mask: NDArray[Any]) -> tuple[NDArray[np.bool_], Region]:
-    """The component with most voxels, cropped, and the region it fills; empty where the mask is."""
+    """Return the component with most voxels, cropped, and the region it fills; empty where the mask is."""
     outer = mask_region(mask)
     if outer.is_empty:
         return np.zeros(outer.shape, dtype=bool), outer
@@ -34,14 +34,16 @@ def largest_component(mask: NDArray[Any]) -> tuple[NDArray[np.bool_], Region]:
 
 
 def depth(mask: NDArray[Any]) -> NDArray[np.float64]:
-    """Distance in voxels from each voxel of ``mask`` to the nearest voxel outside, the array's border being outside."""
+    """Return distance in voxels from each voxel of ``mask`` to the nearest voxel outside, the array's border being
+    outside.
+    """
     padded = np.pad(mask, 1)
     distances: NDArray[np.float64] = ndimage.distance_transform_edt(padded)
     return distances[(slice(1, -1),) * mask.ndim]
 
 
 def pick_centre(mask: NDArray[Any], generator: np.random.Generator, sharpness: float | None = None) -> tuple[int, ...]:
-    """A voxel of ``mask`` (array order), as deep inside as can be.
+    """Return a voxel of ``mask`` (array order), as deep inside as can be.
 
     Args:
         mask: At least one voxel set.

@@ -19,7 +19,7 @@ LARGEST_MARGIN = 0.6
 def simulate_lasso(
     truth: NDArray[Any], generator: np.random.Generator, positive: bool = True, looseness: float = 0.15
 ) -> Lasso:
-    """An outline around an object, drawn in a hurry: closed, a little too wide, uneven.
+    """Return an outline around an object, drawn in a hurry: closed, a little too wide, uneven.
 
     Args:
         truth: The object (y, x), at least one pixel set.
@@ -41,7 +41,7 @@ def simulate_lasso(
 
 
 def outline(mask: NDArray[Any]) -> NDArray[np.float64]:
-    """The border of a mask's largest part, its holes filled, as a closed polygon along the pixels' edges.
+    """Return the border of a mask's largest part, its holes filled, as a closed polygon along the pixels' edges.
 
     Args:
         mask: (y, x), at least one pixel set.
@@ -69,7 +69,7 @@ def outline(mask: NDArray[Any]) -> NDArray[np.float64]:
 
 
 def _edges(part: NDArray[np.bool_]) -> dict[tuple[int, int], list[tuple[int, int]]]:
-    """Steps along the pixels' edges that keep the mask on the right hand, by the corner that they begin at."""
+    """Return steps along the pixels' edges that keep the mask on the right hand, by the corner that they begin at."""
     following: dict[tuple[int, int], list[tuple[int, int]]] = {}
     above = part[1:] & ~part[:-1]
     below = part[:-1] & ~part[1:]
@@ -87,7 +87,7 @@ def _edges(part: NDArray[np.bool_]) -> dict[tuple[int, int], list[tuple[int, int
 
 
 def _turn(steps: list[tuple[int, int]], heading: tuple[int, int]) -> tuple[int, int]:
-    """The next step; where two pixels touch by a corner, the one that stays at the same pixel: a right turn."""
+    """Return the next step; where two pixels touch by a corner, the one that stays at the same pixel: a right turn."""
     if len(steps) == 1:
         return steps[0]
     return next(step for step in steps if step == (heading[1], -heading[0]))

@@ -25,7 +25,7 @@ HALVINGS = 6
 def degraded_mask(
     truth: NDArray[Any], generator: np.random.Generator, spacing: Sequence[float] | None = None
 ) -> tuple[NDArray[np.bool_], Region]:
-    """A mask as another tool or a hurried colleague would have left it.
+    """Return a mask as another tool or a hurried colleague would have left it.
 
     Its border is displaced by smooth noise, drawn in or let out as a whole, and the mask is moved. All faults are in
     proportion to the object's depth, the largest distance of a voxel from the border, so that thin objects keep their
@@ -34,7 +34,7 @@ def degraded_mask(
     Args:
         truth: The object, (z, y, x) or (y, x), at least one voxel set.
         generator: Source of randomness.
-        spacing: Of the voxels in array order, in any unit; ones where left out.
+        spacing: Spacing of the voxels in array order, in any unit; ones where left out.
 
     Returns:
         The mask and the region of ``truth``'s grid that it covers; at least one voxel is set.
@@ -69,10 +69,11 @@ def degraded_mask(
 
 
 def smooth_noise(shape: Sequence[int], lengths: Sequence[float], generator: np.random.Generator) -> NDArray[np.float64]:
-    """Noise of mean 0 and deviation 1 that changes over ``lengths`` voxels along each axis: coarse noise, interpolated.
+    """Return noise of mean 0 and deviation 1 that changes over ``lengths`` voxels along each axis: coarse noise,
+    interpolated.
 
     Args:
-        shape: Of the result.
+        shape: Shape of the result.
         lengths: Voxels from one independent value to the next, one an axis.
         generator: Source of randomness.
     """
@@ -91,7 +92,7 @@ def smooth_noise(shape: Sequence[int], lengths: Sequence[float], generator: np.r
 
 
 def _signed_distance(mask: NDArray[np.bool_], steps: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Distance to the border, negative inside; what lies beyond the array is outside."""
+    """Return distance to the border, negative inside; what lies beyond the array is outside."""
     inside = ndimage.distance_transform_edt(np.pad(mask, 1), sampling=steps)[(slice(1, -1),) * mask.ndim]
     if mask.all():
         return np.asarray(-inside)

@@ -13,7 +13,7 @@ Drawn = Point | Box | Scribble | Lasso
 
 
 def shift_prompt(prompt: Prompt, offset: Sequence[int]) -> Drawn:
-    """A prompt made in a crop, moved to the image.
+    """Return a prompt made in a crop, moved to the image.
 
     Args:
         prompt: A point, box, scribble or lasso in the frame ``index``.
@@ -37,7 +37,7 @@ def shift_prompt(prompt: Prompt, offset: Sequence[int]) -> Drawn:
 
 
 def lift_prompt(prompt: Drawn, axis: int, index: int) -> Drawn:
-    """A prompt of two dimensions, drawn on one slice of a volume, in three; a box is one voxel thick.
+    """Return a prompt of two dimensions, drawn on one slice of a volume, in three; a box is one voxel thick.
 
     Args:
         prompt: In the frame ``index`` of the slice.

@@ -13,7 +13,7 @@ from bedside.simulate.components import depth, largest_component
 
 
 def centre_scribble(truth: NDArray[Any], generator: np.random.Generator, positive: bool = True) -> Scribble:
-    """A stroke through the deep inside of an object's largest part, from one end to the other.
+    """Return a stroke through the deep inside of an object's largest part, from one end to the other.
 
     The stroke follows the ridge of the depth along the part's longer axis, smoothed as a hand would draw it, and
     leaves out a random share of both ends.
@@ -43,7 +43,7 @@ def centre_scribble(truth: NDArray[Any], generator: np.random.Generator, positiv
 
 
 def line_scribble(truth: NDArray[Any], generator: np.random.Generator, positive: bool = True) -> Scribble:
-    """A straight stroke between two random pixels of an object's largest part.
+    """Return a straight stroke between two random pixels of an object's largest part.
 
     Args:
         truth: The object (y, x), at least one pixel set.
@@ -57,7 +57,7 @@ def line_scribble(truth: NDArray[Any], generator: np.random.Generator, positive:
 
 
 def contour_scribble(truth: NDArray[Any], generator: np.random.Generator, positive: bool = True) -> Scribble:
-    """A stroke along the inside of an object's border, on part of its round.
+    """Return a stroke along the inside of an object's border, on part of its round.
 
     Args:
         truth: The object (y, x), at least one pixel set.
@@ -82,13 +82,13 @@ def contour_scribble(truth: NDArray[Any], generator: np.random.Generator, positi
 
 
 def simulate_scribble(truth: NDArray[Any], generator: np.random.Generator, positive: bool = True) -> Scribble:
-    """A line, centre or contour scribble, drawn with weights 4, 2 and 3 (specs, nnInteractive training)."""
+    """Return a line, centre or contour scribble, drawn with weights 4, 2 and 3 (specs, nnInteractive training)."""
     kind = generator.choice(3, p=(4 / 9, 2 / 9, 3 / 9))
     return (line_scribble, centre_scribble, contour_scribble)[kind](truth, generator, positive)
 
 
 def lasso_region(truth: NDArray[Any], generator: np.random.Generator, looseness: float = 0.15) -> NDArray[np.bool_]:
-    """The area inside a lasso that someone draws around an object in a hurry: closed, dilated and uneven.
+    """Return the area inside a lasso that someone draws around an object in a hurry: closed, dilated and uneven.
 
     Args:
         truth: The object (y, x), at least one pixel set.

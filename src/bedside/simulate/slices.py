@@ -27,7 +27,7 @@ Draw = Callable[[NDArray[np.bool_], np.random.Generator, bool], Drawn]
 
 
 def draw_slice(mask: NDArray[Any], generator: np.random.Generator, axes: Sequence[int] = (0, 1, 2)) -> tuple[int, int]:
-    """A plane and a slice of it, drawn with a probability proportional to the object's area on the slice.
+    """Return a plane and a slice of it, drawn with a probability proportional to the object's area on the slice.
 
     Args:
         mask: The object (z, y, x).
@@ -59,7 +59,7 @@ def draw_on_slice(
     positive: bool = True,
     axes: Sequence[int] = (0, 1, 2),
 ) -> Drawn:
-    """A prompt on a drawn slice of a volume, or on an image as it is.
+    """Return a prompt on a drawn slice of a volume, or on an image as it is.
 
     Args:
         mask: The object, (z, y, x) or (y, x), at least one voxel set.
@@ -82,13 +82,13 @@ def draw_on_slice(
 
 
 def draw_box(plane: NDArray[Any], generator: np.random.Generator, positive: bool = True) -> Box:
-    """The tight box of an object, in two or three dimensions, with each face moved on its own."""
+    """Return the tight box of an object, in two or three dimensions, with each face moved on its own."""
     tight = tight_box(plane)
     return jittered_box(Box(tight.low, tight.high, positive), generator)
 
 
 def draw_scribble(plane: NDArray[Any], generator: np.random.Generator, positive: bool = True) -> Scribble:
-    """A line, centre or contour scribble that keeps to an object of any shape, its middle on it.
+    """Return a line, centre or contour scribble that keeps to an object of any shape, its middle on it.
 
     Args:
         plane: The object (y, x), at least one pixel set.
@@ -105,7 +105,7 @@ def draw_scribble(plane: NDArray[Any], generator: np.random.Generator, positive:
 
 
 def _trace(scribble: Scribble) -> tuple[NDArray[np.int64], ...]:
-    """The pixels that a stroke passes through, from end to end."""
+    """Return the pixels that a stroke passes through, from end to end."""
     points = scribble.vertices()[:, ::-1]
     steps = [max(1, int(np.ceil(2 * np.abs(b - a).max()))) for a, b in pairwise(points)]
     parts = [np.linspace(a, b, n, endpoint=False) for (a, b), n in zip(pairwise(points), steps, strict=True)]
@@ -113,14 +113,16 @@ def _trace(scribble: Scribble) -> tuple[NDArray[np.int64], ...]:
 
 
 def flat_box(mask: NDArray[Any], generator: np.random.Generator, positive: bool = True) -> Box:
-    """A box on one slice of any plane, its faces within the slice moved each on its own; see ``draw_on_slice``."""
+    """Return a box on one slice of any plane, its faces within the slice moved each on its own; see
+    ``draw_on_slice``.
+    """
     box = draw_on_slice(mask, generator, draw_box, positive)
     assert isinstance(box, Box)
     return box
 
 
 def middle_box(mask: NDArray[Any], axis: int = 0) -> Box:
-    """The tight box of a volume's object on the slice across ``axis`` where its area is largest.
+    """Return the tight box of a volume's object on the slice across ``axis`` where its area is largest.
 
     Raises:
         PromptError: The object is empty.
@@ -133,14 +135,16 @@ def middle_box(mask: NDArray[Any], axis: int = 0) -> Box:
 
 
 def slice_scribble(mask: NDArray[Any], generator: np.random.Generator, positive: bool = True) -> Scribble:
-    """A line, centre or contour scribble on one slice of any plane; see ``draw_on_slice`` and ``draw_scribble``."""
+    """Return a line, centre or contour scribble on one slice of any plane; see ``draw_on_slice`` and
+    ``draw_scribble``.
+    """
     scribble = draw_on_slice(mask, generator, draw_scribble, positive)
     assert isinstance(scribble, Scribble)
     return scribble
 
 
 def slice_lasso(mask: NDArray[Any], generator: np.random.Generator, positive: bool = True) -> Lasso:
-    """A lasso on one slice of any plane; see ``draw_on_slice``."""
+    """Return a lasso on one slice of any plane; see ``draw_on_slice``."""
     lasso = draw_on_slice(mask, generator, simulate_lasso, positive)
     assert isinstance(lasso, Lasso)
     return lasso

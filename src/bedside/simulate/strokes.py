@@ -27,7 +27,7 @@ Rectangle = tuple[int, int, int, int]
 def stroke_within(
     allowed: NDArray[np.bool_], rectangle: Rectangle, generator: np.random.Generator
 ) -> NDArray[np.float32]:
-    """A random stroke where it is allowed, 0 and 1; empty if all attempts leave too little of it.
+    """Return a random stroke where it is allowed, 0 and 1; empty if all attempts leave too little of it.
 
     Args:
         allowed: (y, x), where the stroke may leave a trace.
@@ -43,7 +43,7 @@ def stroke_within(
 
 
 def random_stroke(rectangle: Rectangle, shape: tuple[int, ...], generator: np.random.Generator) -> NDArray[np.float32]:
-    """A brush that starts anywhere in a rectangle and is pushed now and then, painted on a grid of ``shape``."""
+    """Return a brush that starts anywhere in a rectangle and is pushed now and then, painted on a grid of ``shape``."""
     low, high = np.array(rectangle[:2], float), np.maximum(np.array(rectangle[2:], float) - 1, rectangle[:2])
     position = generator.uniform(low, high)
     angle = generator.uniform(0, 2 * np.pi)

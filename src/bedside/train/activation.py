@@ -31,7 +31,7 @@ class StageBytes:
     given: int
 
     def scaled(self, factor: float) -> StageBytes:
-        """The same for a sample of ``factor`` times as many cells."""
+        """Return the same for a sample of ``factor`` times as many cells."""
         return StageBytes(round(self.saved * factor), round(self.given * factor))
 
 

@@ -25,7 +25,7 @@ def write_checkpoint(path: Path, state: Mapping[str, Any]) -> None:
 
 
 def read_checkpoint(path: Path, device: torch.device) -> dict[str, Any]:
-    """The state that ``write_checkpoint`` wrote.
+    """Return the state that ``write_checkpoint`` wrote.
 
     Raises:
         WeightsError: The file is damaged or holds something else.
@@ -45,7 +45,7 @@ def read_checkpoint(path: Path, device: torch.device) -> dict[str, Any]:
 
 
 def changed_settings(before: Mapping[str, Any], after: Mapping[str, Any], prefix: str = "") -> list[str]:
-    """Settings whose value differs, as "name: old to new"; settings that one of the two lacks are left out."""
+    """Return settings whose value differs, as "name: old to new"; settings that one of the two lacks are left out."""
     lines: list[str] = []
     for name in before.keys() & after.keys():
         old, new = before[name], after[name]

@@ -27,14 +27,14 @@ class CellNoise:
 
     Args:
         keys: int64 (batch,), one key a sample, on the samples' device.
-        seed: Of the training step, 0 or more and below 2^62.
+        seed: Seed of the training step, 0 or more and below 2^62.
     """
 
     def __init__(self, keys: Tensor, seed: int) -> None:
         self._keys, self._stream = keys ^ seed, FIRST_STREAM
 
     def draw(self, cells: int) -> tuple[Tensor, Tensor]:
-        """Another sharpness (batch, 1) and other uniform numbers (batch, cells) with every call, float32."""
+        """Return another sharpness (batch, 1) and other uniform numbers (batch, cells) with every call, float32."""
         choice = cell_bits(self._keys, self._stream, 1) % len(SHARPNESS)
         sharpness = torch.full_like(choice, SHARPNESS[0], dtype=torch.float32)
         for number, value in enumerate(SHARPNESS[1:], start=1):
@@ -48,7 +48,7 @@ Randomness = torch.Generator | CellNoise
 
 
 def erosion_depth(mask: Tensor) -> Tensor:
-    """Erosions (3x3 or 3x3x3) that each cell of ``mask`` survives, plus one; 0 outside.
+    """Return erosions (3x3 or 3x3x3) that each cell of ``mask`` survives, plus one; 0 outside.
 
     Eroding axis by axis gives the same and costs a third in 3D.
 
@@ -72,7 +72,7 @@ def erosion_depth(mask: Tensor) -> Tensor:
 
 
 def _erode_axis(values: Tensor, axis: int) -> Tensor:
-    """The least of each cell and its two neighbours along ``axis``, with 0 beyond the grid."""
+    """Return the least of each cell and its two neighbours along ``axis``, with 0 beyond the grid."""
     padding = [0, 0] * (values.ndim - 1 - axis) + [1, 1]
     padded = F.pad(values, padding)
     size = values.shape[axis]
@@ -81,7 +81,7 @@ def _erode_axis(values: Tensor, axis: int) -> Tensor:
 
 
 def correction_clicks(error: Tensor, randomness: Randomness) -> tuple[Tensor, Tensor]:
-    """One click in the error of every sample, deep inside it.
+    """Return one click in the error of every sample, deep inside it.
 
     Args:
         error: bool (batch, *grid).
@@ -107,7 +107,7 @@ def correction_clicks(error: Tensor, randomness: Randomness) -> tuple[Tensor, Te
 
 
 def _draw(flat: Tensor, randomness: Randomness) -> tuple[Tensor, Tensor]:
-    """A sharpness (batch, 1) and uniform numbers (batch, cells)."""
+    """Return a sharpness (batch, 1) and uniform numbers (batch, cells)."""
     if isinstance(randomness, CellNoise):
         return randomness.draw(flat.shape[1])
     choice = torch.randint(len(SHARPNESS), (len(flat), 1), generator=randomness)
@@ -116,7 +116,7 @@ def _draw(flat: Tensor, randomness: Randomness) -> tuple[Tensor, Tensor]:
 
 
 def squared_distances(positions: Tensor, grid: Sequence[int]) -> Tensor:
-    """Squared distance of every cell from each sample's click, in cells.
+    """Return squared distance of every cell from each sample's click, in cells.
 
     Args:
         positions: (batch, axes) in array order.

@@ -42,7 +42,7 @@ class TrainingConfig:
         steps: Optimiser steps.
         batch: Samples a step.
         learning_rate: Highest learning rate of AdamW.
-        weight_decay: Of AdamW, on weights of convolutions only.
+        weight_decay: Weight decay of AdamW, on weights of convolutions only.
         warmup_steps: Steps over which the learning rate rises from 0.
         cooldown: Last share of the steps, over which the learning rate falls to 0 on a cosine.
         coarse_share: First share of the steps, which see samples of half the grid and twice as many at a time. Like
@@ -57,21 +57,22 @@ class TrainingConfig:
         round_probabilities: Probability of 0, 1, 2, ... correction rounds without gradient before the one with it.
         dice_weight: Weight of the soft Dice loss.
         bce_weight: Weight of the binary cross-entropy.
-        slice_teacher_weight: Of volumes only: weight of the cross-entropy to what bedside-2d answers on one slice of
+        slice_teacher_weight: Of volumes only: weight of the cross-entropy to what bedside-2d predictions on one slice
+        of
             each sample, from the box around the object there; see ``slice_teacher``.
         precision: "bf16" for autocast, "fp32" for none, "auto" for what is faster where the run begins, measured for
             passes with and without gradient apart and kept when the run goes on.
-        round_precision: Of passes without gradient: "bf16", "fp32", or "same"; "auto" sets it, too.
-        seed: Of everything random.
+        round_precision: Round precision of passes without gradient: "bf16", "fp32", or "same"; "auto" sets it, too.
+        seed: Seed of everything random.
         workers: Processes that draw samples.
-        held_out: Data sets that are never trained on and by which the run is followed.
+        held_out: Datasets that are never trained on and by which the run is followed.
         log_every: Steps between lines of the log.
         validate_every: Steps between validations and checkpoints.
         validation_samples: Samples of a validation.
         sampling: How samples are drawn.
         initial: Starting weights where the command names none, see ``initial.initial_path``.
         architecture: Arguments of the model's ``build`` that replace what its card describes, for experiments; None for
-            none. The weights then serve through their graph alone, and the runtime "torch" refuses them.
+            none. The weights then serve through their graph alone, and the runtime "torch" rejects them.
         options: Settings of the task, an instance of its ``Options``; None where it has none.
     """
 
@@ -146,7 +147,7 @@ class TrainingConfig:
         self.late_config()
 
     def late_config(self) -> TrainingConfig:
-        """The settings that hold for the last steps.
+        """Return the settings that hold for the last steps.
 
         Raises:
             InputError: ``late`` has an unknown name or a value of the wrong type.
@@ -165,7 +166,7 @@ class TrainingConfig:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> TrainingConfig:
-        """Settings from plain values, as in a YAML file; unknown names are refused.
+        """Return settings from plain values, as in a YAML file; unknown names are rejected.
 
         Raises:
             InputError: A name is unknown or a value has the wrong type.
@@ -176,16 +177,16 @@ class TrainingConfig:
             if config.options:
                 raise InputError("training setting options", expected=f"none for the task {task}", got=config.options)
             return config
-        _refuse_window_settings(config, task)
+        _reject_window_settings(config, task)
         options = _convert(config.options or {}, task_module(task).Options, "options")
         return dataclasses.replace(config, options=options)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, for JSON and YAML."""
+        """Return plain values, for JSON and YAML."""
         return dataclasses.asdict(self)
 
     def with_overrides(self, overrides: Mapping[str, Any]) -> TrainingConfig:
-        """A copy with settings replaced; names of nested settings are dotted ("sampling.grid").
+        """Return a copy with settings replaced; names of nested settings are dotted ("sampling.grid").
 
         Raises:
             InputError: A name is unknown or a value has the wrong type.
@@ -212,8 +213,8 @@ def _task_of(config: TrainingConfig) -> str:
         return WINDOW
 
 
-def _refuse_window_settings(config: TrainingConfig, task: str) -> None:
-    """Refuse what would be ignored."""
+def _reject_window_settings(config: TrainingConfig, task: str) -> None:
+    """Reject what would be ignored."""
     for entry in dataclasses.fields(config):
         if entry.name not in WINDOW_SETTINGS:
             continue
@@ -236,7 +237,7 @@ def _names(kind: Any) -> str:
 
 
 def settings_from_dict(kind: Any, values: Any, prefix: str = "") -> Any:
-    """An instance of the dataclass ``kind`` from plain values; ``prefix`` goes before names in errors.
+    """Return an instance of the dataclass ``kind`` from plain values; ``prefix`` goes before names in errors.
 
     Raises:
         InputError: A name is unknown or a value has the wrong type.
@@ -245,7 +246,7 @@ def settings_from_dict(kind: Any, values: Any, prefix: str = "") -> Any:
 
 
 def _build(kind: Any, values: Any, prefix: str) -> Any:
-    """An instance of a dataclass from plain values, as ``_convert`` takes them."""
+    """Return an instance of a dataclass from plain values, as ``_convert`` takes them."""
     if not isinstance(values, Mapping):
         raise InputError(
             f"training setting {prefix.rstrip('.')}".rstrip(), expected="names with values", got=repr(values)
@@ -262,7 +263,7 @@ def _build(kind: Any, values: Any, prefix: str) -> Any:
 
 
 def _convert(value: Any, hint: Any, name: str) -> Any:
-    """A plain value as its type says: whole numbers and text like "1e-3" become floats, lists become tuples.
+    """Return a plain value as its type says: whole numbers and text like "1e-3" become floats, lists become tuples.
 
     Raises:
         InputError: The value is of another type.

@@ -9,7 +9,7 @@ from torch import Tensor
 
 
 def state_sha256(state: Mapping[str, Tensor]) -> str:
-    """SHA-256, hexadecimal, of names, types, shapes and values in the order of the names."""
+    """Return SHA-256, hexadecimal, of names, types, shapes and values in the order of the names."""
     digest = hashlib.sha256()
     for name in sorted(state):
         value = state[name].detach().cpu().contiguous()

@@ -23,7 +23,7 @@ class Draws:
     Each call of a method takes the next slots, so that the order of the calls is part of the stream.
 
     Args:
-        seed: Of the run.
+        seed: Seed of the run.
         numbers: int64 (samples,), the samples' numbers.
         salt: Tells streams of one seed apart.
     """
@@ -35,38 +35,38 @@ class Draws:
         self._slot = 0
 
     def rows(self, chosen: NDArray[np.int64]) -> Draws:
-        """Draws for some of the samples, on slots that no other call takes."""
+        """Draw for some of the samples, on slots that no other call takes."""
         part = Draws.__new__(Draws)
         part._keys, part._slot = _mix(self._keys[chosen] ^ np.uint64(GOLDEN)), self._slot
         return part
 
     def bits(self, count: int = 1) -> NDArray[np.uint64]:
-        """(samples, count) of 64 random bits each."""
+        """Return (samples, count) of 64 random bits each."""
         slots = np.arange(self._slot + 1, self._slot + 1 + count, dtype=np.uint64)
         self._slot += count
         with np.errstate(over="ignore"):
             return _mix(self._keys[:, None] + slots * np.uint64(GOLDEN))
 
     def uniform(self, low: float = 0.0, high: float = 1.0) -> NDArray[np.float64]:
-        """(samples,), at least ``low`` and below ``high``."""
+        """Return (samples,), at least ``low`` and below ``high``."""
         return self.uniforms(1, low, high)[:, 0]
 
     def uniforms(self, count: int, low: float = 0.0, high: float = 1.0) -> NDArray[np.float64]:
-        """(samples, count)."""
+        """Return (samples, count)."""
         unit = (self.bits(count) >> np.uint64(11)).astype(np.float64) * 2.0**-53
         return low + unit * (high - low)
 
     def below(self, limits: NDArray[np.int64] | int) -> NDArray[np.int64]:
-        """(samples,) whole numbers from 0 to below ``limits``, which are at least 1."""
+        """Map (samples,) whole numbers from 0 to below ``limits``, which are at least 1."""
         return (self.uniform() * limits).astype(np.int64)
 
     def chance(self, probability: float) -> NDArray[np.bool_]:
-        """(samples,), True with ``probability``."""
+        """Return (samples,), True with ``probability``."""
         result: NDArray[np.bool_] = self.uniform() < probability
         return result
 
     def normals(self, count: int) -> NDArray[np.float64]:
-        """(samples, count) of the standard normal distribution."""
+        """Return (samples, count) of the standard normal distribution."""
         half = (count + 1) // 2
         # 1 - u is above 0, which the logarithm needs.
         radius = np.sqrt(-2 * np.log(1 - self.uniforms(half)))
@@ -75,14 +75,14 @@ class Draws:
 
 
 def _mix(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """The finaliser of SplitMix64."""
+    """Return the finaliser of SplitMix64."""
     values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return values ^ (values >> np.uint64(31))
 
 
 def cell_bits(keys: Tensor, stream: int, count: int) -> Tensor:
-    """31 random bits for each of ``count`` cells of every sample.
+    """Return 31 random bits for each of ``count`` cells of every sample.
 
     Args:
         keys: int64 (batch,), one key a sample, 0 or more.
@@ -100,7 +100,7 @@ def cell_bits(keys: Tensor, stream: int, count: int) -> Tensor:
 
 
 def _mix32(values: Tensor) -> Tensor:
-    """A bijection of 32 bits in which every bit depends on every other, after MurmurHash3's (Appleby, 2011)."""
+    """Return a bijection of 32 bits in which every bit depends on every other, after MurmurHash3's (Appleby, 2011)."""
     values = values ^ ((values >> 16) & 0xFFFF)
     values = values * -2048144789
     values = values ^ ((values >> 13) & 0x7FFFF)
@@ -109,12 +109,12 @@ def _mix32(values: Tensor) -> Tensor:
 
 
 def uniform_cells(keys: Tensor, stream: int, count: int) -> Tensor:
-    """float32 (batch, count), uniform, above 0 and below 1; arguments as for ``cell_bits``."""
+    """Return float32 (batch, count), uniform, above 0 and below 1; arguments as for ``cell_bits``."""
     return ((cell_bits(keys, stream, count) >> 8).float() + 0.5) * 2.0**-23
 
 
 def normal_cells(keys: Tensor, stream: int, count: int) -> Tensor:
-    """float32 (batch, count) of the standard normal distribution; arguments as for ``cell_bits``."""
+    """Return float32 (batch, count) of the standard normal distribution; arguments as for ``cell_bits``."""
     half = (count + 1) // 2
     uniform = uniform_cells(keys, stream, 2 * half)
     radius = (-2 * uniform[:, :half].log()).sqrt()

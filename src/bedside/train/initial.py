@@ -42,7 +42,7 @@ class Start:
 
 
 def initial_path(choice: str, model: str) -> Path | None:
-    """File or folder of the weights that ``choice`` means for ``model``.
+    """Return file or folder of the weights that ``choice`` means for ``model``.
 
     Args:
         choice: "none", "bundled" for the model's own, a name that its engine knows ("efficientnet-lite0" for an encoder
@@ -76,7 +76,7 @@ def initial_path(choice: str, model: str) -> Path | None:
 
 
 def read_start(path: Path, config: TrainingConfig) -> Start:
-    """The weights of a file or folder as a start for a run, as the engine of its model takes them.
+    """Return the weights of a file or folder as a start for a run, as the engine of its model takes them.
 
     Raises:
         WeightsError: A file is damaged or not what it says, or was made for prompts in other channels.
@@ -87,7 +87,7 @@ def read_start(path: Path, config: TrainingConfig) -> Start:
 
 
 def read_file(path: Path) -> Start:
-    """The tensors of a safetensors file, with what the card beside it says, where there is one.
+    """Return the tensors of a safetensors file, with what the card beside it says, where there is one.
 
     Raises:
         WeightsError: The file is damaged or no safetensors file.
@@ -101,7 +101,7 @@ def read_file(path: Path) -> Start:
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
-    """Every tensor of a safetensors file, read with torch alone, as training machines may hold nothing else.
+    """Return every tensor of a safetensors file, read with torch alone, as training machines may hold nothing else.
 
     Raises:
         WeightsError: The file is damaged, no safetensors file, or holds no floating-point numbers.

@@ -92,7 +92,9 @@ def _append(path: Path, row: Mapping[str, Any]) -> None:
 
 
 def read_losses(path: Path) -> dict[int, float]:
-    """The mean losses of a table, by the last step of each; steps that were taken twice count as they were last."""
+    """Return the mean losses of a table, by the last step of each; steps that were taken twice count as they were
+    last.
+    """
     if not path.is_file():
         return {}
     with path.open(newline="", encoding="utf-8") as file:
@@ -100,7 +102,7 @@ def read_losses(path: Path) -> dict[int, float]:
 
 
 def read_last_validation(path: Path) -> dict[str, float]:
-    """The last row of the table of validations, empty where there is none."""
+    """Return the last row of the table of validations, empty where there is none."""
     if not path.is_file():
         return {}
     with path.open(newline="", encoding="utf-8") as file:

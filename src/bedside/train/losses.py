@@ -29,7 +29,7 @@ def soft_dice_loss(logits: Tensor, truth: Tensor, inside: Tensor) -> Tensor:
 
 
 def binary_cross_entropy(logits: Tensor, truth: Tensor, inside: Tensor) -> Tensor:
-    """Mean binary cross-entropy over the cells inside the image; arguments as for ``soft_dice_loss``."""
+    """Return mean binary cross-entropy over the cells inside the image; arguments as for ``soft_dice_loss``."""
     values = F.binary_cross_entropy_with_logits(logits, truth, reduction="none")
     return (values * inside).sum() / inside.sum().clamp(min=1)
 
@@ -37,7 +37,7 @@ def binary_cross_entropy(logits: Tensor, truth: Tensor, inside: Tensor) -> Tenso
 def segmentation_loss(
     logits: Tensor, truth: Tensor, inside: Tensor, dice_weight: float, bce_weight: float | Tensor
 ) -> Tensor:
-    """Weighted sum of soft Dice loss and binary cross-entropy; arguments as for ``soft_dice_loss``.
+    """Return weighted sum of soft Dice loss and binary cross-entropy; arguments as for ``soft_dice_loss``.
 
     Over the parts of a batch the whole batch's loss is the sum of the parts' losses, the first term weighted by the
     part's share of the samples and the second by its share of the cells inside the image.
@@ -47,7 +47,7 @@ def segmentation_loss(
 
 
 def dynamic_prompt_loss(logits: Tensor, truth: Tensor, dice_weight: float) -> Tensor:
-    """Cross-entropy plus the weighted soft Dice loss of the dynamic-prompt method (arXiv 2510.03189).
+    """Return cross-entropy plus the weighted soft Dice loss of the dynamic-prompt method (arXiv 2510.03189).
 
     Both are over all cells, those beyond the image included. Over the parts of a batch the whole batch's loss is the
     sum of the parts' losses, each weighted by the part's share of the samples.

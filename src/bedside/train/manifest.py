@@ -41,18 +41,18 @@ class RunSettings(Protocol):
 
     @property
     def held_out(self) -> tuple[str, ...]:
-        """Data sets that are not trained on."""
+        """Datasets that are not trained on."""
         ...
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values."""
+        """Return plain values."""
         ...
 
 
 def create_manifest(
     recipe: str, config: RunSettings, store_sha256: str, sets: Sequence[SetSummary], initial: Start | None
 ) -> dict[str, Any]:
-    """The manifest of a run as it begins; ``describe_start`` is added to "starts" whenever it goes on."""
+    """Return the manifest of a run as it begins; ``describe_start`` is added to "starts" whenever it goes on."""
     return {
         "format": "bedside-training",
         "recipe": recipe,
@@ -66,13 +66,13 @@ def create_manifest(
 
 
 def _describe_initial(initial: Start) -> dict[str, Any]:
-    """What a run begins with; how that was trained goes along, so that a card tells the whole history."""
+    """Return what a run begins with; how that was trained goes along, so that a card tells the whole history."""
     described = {"file": initial.file.name, "sha256": file_sha256(initial.file), "licence": initial.licence}
     return described | ({"training": initial.training} if initial.training else {})
 
 
 def describe_start(step: int, device: torch.device) -> dict[str, Any]:
-    """One start of a run: when, from which step, with which command, versions and device."""
+    """Return one start of a run: when, from which step, with which command, versions and device."""
     return {
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "from_step": step,
@@ -84,7 +84,7 @@ def describe_start(step: int, device: torch.device) -> dict[str, Any]:
 
 
 def versions() -> dict[str, str]:
-    """Versions of what the weights depend on."""
+    """Return versions of what the weights depend on."""
     return {
         "bedside": bedside.__version__,
         "python": platform.python_version(),
@@ -94,7 +94,7 @@ def versions() -> dict[str, str]:
 
 
 def describe_device(device: torch.device) -> dict[str, Any]:
-    """Kind, name and, of a processor, the threads in use."""
+    """Return kind, name and, of a processor, the threads in use."""
     if device.type == "cuda":
         return {"kind": "cuda", "name": torch.cuda.get_device_name(device), "cuda": torch.version.cuda}
     name = platform.processor() or platform.machine()
@@ -102,17 +102,17 @@ def describe_device(device: torch.device) -> dict[str, Any]:
 
 
 def describe_data(sets: Sequence[SetSummary], config: RunSettings) -> list[dict[str, Any]]:
-    """Every data set with its licence and size, and whether it was trained on or only followed."""
+    """Return every dataset with its licence and size, and whether it was trained on or only followed."""
     return [{**asdict(s), "use": "validation" if s.name in config.held_out else "training"} for s in sets]
 
 
 def create_card(
     manifest: Mapping[str, Any], config: RunSettings, entries: Mapping[str, Any] | None = None
 ) -> WeightsCard:
-    """The card of the weights that the run of ``manifest``, which holds its result, has made.
+    """Return the card of the weights that the run of ``manifest``, which holds its result, has made.
 
     Args:
-        manifest: Of the run.
+        manifest: Manifest of the run.
         config: Its settings.
         entries: What inference has to know beside the weights; goes into ``training``.
     """
@@ -141,13 +141,13 @@ def create_card(
 
 
 def inherited_licence(initial: object, model: str) -> str:
-    """The licence of weights that were trained: that of those they started from, or this project's own.
+    """Return the licence of weights that were trained: that of those they started from, or this project's own.
 
     Where it is not known what they started from, or under which licence that was, it is the one of the model's
     published weights.
 
     Args:
-        initial: Of a manifest: None for none, a mapping with a "licence", or a text where nothing is known.
+        initial: Initial of a manifest: None for none, a mapping with a "licence", or a text where nothing is known.
         model: Name in the model registry.
     """
     if initial is None:

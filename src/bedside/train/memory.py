@@ -18,13 +18,13 @@ OVERHEAD = 1.6
 
 
 def activation_bytes(network: nn.Module, inputs: Tensor, precision: str) -> int:
-    """Bytes that a forward pass saves for the backward pass, weights not counted."""
+    """Return bytes that a forward pass saves for the backward pass, weights not counted."""
     with autocast(inputs.device, precision):
         return saved_bytes(network, lambda: network(inputs))
 
 
 def saved_bytes(network: nn.Module, forward: Callable[[], object]) -> int:
-    """Bytes that a computation with a network saves for its backward pass, weights not counted."""
+    """Return bytes that a computation with a network saves for its backward pass, weights not counted."""
     weights = {p.data_ptr() for p in network.parameters()}
     seen: dict[int, int] = {}
 
@@ -42,7 +42,7 @@ def saved_bytes(network: nn.Module, forward: Callable[[], object]) -> int:
 def largest_micro_batch(
     network: nn.Module, config: TrainingConfig, device: torch.device, memory_gb: float | None
 ) -> int:
-    """Samples of the window family that fit at once, at most the batch.
+    """Return samples of the window family that fit at once, at most the batch.
 
     Raises:
         InputError: Not even one sample fits.
@@ -56,7 +56,7 @@ def largest_micro_batch(
 
 
 def samples_that_fit(network: nn.Module, saved: int, batch: int, memory_gb: float) -> int:
-    """Samples that fit at once, at most ``batch``.
+    """Return samples that fit at once, at most ``batch``.
 
     Args:
         network: Whose weights, gradients and the like take memory, too.
@@ -76,12 +76,12 @@ def samples_that_fit(network: nn.Module, saved: int, batch: int, memory_gb: floa
 
 
 def weight_bytes(network: nn.Module) -> int:
-    """Bytes of weights, their average, gradients and the two moments of AdamW, in float32."""
+    """Return bytes of weights, their average, gradients and the two moments of AdamW, in float32."""
     return 5 * 4 * sum(p.numel() for p in network.parameters())
 
 
 def check_memory(memory_gb: float) -> None:
-    """Refuse a memory that is no positive number.
+    """Reject a memory that is no positive number.
 
     Raises:
         InputError: It is none.

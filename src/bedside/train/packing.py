@@ -1,4 +1,4 @@
-"""The training store of a run: packed from a folder of data sets, or one that was packed before."""
+"""The training store of a run: packed from a folder of datasets, or one that was packed before."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ PACKING_VERSION = 3
 
 @dataclass(frozen=True)
 class SetSummary:
-    """What a store holds of one data set.
+    """What a store holds of one dataset.
 
     Attributes:
-        name: Of the set.
+        name: Name of the set.
         licence: As the set states it.
         cases: Images or volumes.
         objects: Labelled objects, counting a label's parts beside the label itself.
@@ -42,13 +42,13 @@ class SetSummary:
 
 
 def open_store(data: Path, folder: Path, report: Callable[[str], None], *, keep: bool = False) -> Store:
-    """The store that ``data`` is, or the one packed from it into ``folder`` where that is not done yet.
+    """Return the store that ``data`` is, or the one packed from it into ``folder`` where that is not done yet.
 
     Args:
-        data: A packed store, or a folder of data sets, see ``training_sets``.
+        data: A packed store, or a folder of datasets, see ``training_sets``.
         folder: Where a store is packed.
         report: Called with a line for every set that is packed.
-        keep: Refuse to replace a store that was packed from other files, because a run depends on it.
+        keep: Reject to replace a store that was packed from other files, because a run depends on it.
 
     Raises:
         InputError: ``data`` does not exist, holds no set, or one that must not be trained on; or the store is kept.
@@ -74,12 +74,12 @@ def open_store(data: Path, folder: Path, report: Callable[[str], None], *, keep:
 
 
 def is_store(folder: Path) -> bool:
-    """Whether ``folder`` holds a packed store."""
+    """Say whether ``folder`` holds a packed store."""
     return next(folder.glob(PARTS), None) is not None
 
 
 def summarise(store: Store, folder: Path) -> list[SetSummary]:
-    """What ``store``, which lies in ``folder``, holds of each data set, sorted by name."""
+    """Return what ``store``, which lies in ``folder``, holds of each dataset, sorted by name."""
     licences = {entry["name"]: entry["licence"] for entry in _read_record(folder).get("sets", [])}
     cases, objects, superpixels = Counter[str](), Counter[str](), Counter[str]()
     for item in store.items:
@@ -96,7 +96,9 @@ def summarise(store: Store, folder: Path) -> list[SetSummary]:
 
 
 def _record(sets: Sequence[DataSet]) -> dict[str, Any]:
-    """What tells whether a store is up to date: the files with their sizes and times, and how they are packed."""
+    """Return what tells whether a store is up to date: the files with their sizes and times, and how they are
+    packed.
+    """
     files = {}
     for data_set in sets:
         paths = [data_set.folder / "set.json"]
@@ -121,7 +123,7 @@ def _read_record(folder: Path) -> dict[str, Any]:
 
 
 def _sizes(record: dict[str, Any]) -> dict[str, int]:
-    """Names and sizes alone: a copy of the same files has other times, and is packed to the same store."""
+    """Return names and sizes alone: a copy of the same files has other times, and is packed to the same store."""
     return {name: size for name, (size, _) in record.get("files", {}).items()}
 
 

@@ -28,7 +28,9 @@ LAST = {4: torch.channels_last, 5: torch.channels_last_3d}
 
 
 def autocast(device: torch.device, precision: str) -> contextlib.AbstractContextManager[object]:
-    """Autocast to bfloat16, or nothing for "fp32"; "auto" is for tasks that do not measure: bfloat16 on a GPU alone."""
+    """Return autocast to bfloat16, or nothing for "fp32"; "auto" is for tasks that do not measure: bfloat16 on a GPU
+    alone.
+    """
     if precision == "fp32" or (precision == "auto" and device.type == "cpu"):
         return contextlib.nullcontext()
     return torch.autocast(device.type, torch.bfloat16)
@@ -39,8 +41,8 @@ class PrecisionChoice:
     """Precisions of a run.
 
     Attributes:
-        gradient: Of passes with gradient.
-        rounds: Of passes without.
+        gradient: Gradient of passes with gradient.
+        rounds: Rounds of passes without.
     """
 
     gradient: Precision
@@ -48,12 +50,12 @@ class PrecisionChoice:
 
     @classmethod
     def fixed(cls, precision: Precision) -> PrecisionChoice:
-        """One precision for all."""
+        """Return one precision for all."""
         return cls(precision, precision)
 
 
 def measure_precision(network: nn.Module, inputs: Tensor) -> tuple[PrecisionChoice, str]:
-    """The faster precision of passes with and without gradient, and a line that says so.
+    """Return the faster precision of passes with and without gradient, and a line that says so.
 
     The network keeps its weights; its gradients are cleared.
 
@@ -86,7 +88,7 @@ def _pass(network: nn.Module, inputs: Tensor, precision: Precision) -> None:
 
 
 def _seconds(work: Work, network: nn.Module, inputs: Tensor, precision: Precision) -> float:
-    """The least time of a few repeats; the first also pays for choosing kernels."""
+    """Return the least time of a few repeats; the first also pays for choosing kernels."""
     times = []
     for _ in range(REPEATS):
         began = time.perf_counter()

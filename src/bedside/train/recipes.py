@@ -18,12 +18,12 @@ SUFFIXES = (".yaml", ".yml")
 
 
 def recipe_names() -> list[str]:
-    """Names of the recipes that come with the package, sorted."""
+    """Return names of the recipes that come with the package, sorted."""
     return sorted(_packaged())
 
 
 def _packaged() -> dict[str, Path]:
-    """The recipes in the folders of all engines, by name."""
+    """Return the recipes in the folders of all engines, by name."""
     found: dict[str, Path] = {}
     for package in (spec.recipes for spec in engine_specs().values() if spec.recipes):
         located = importlib.util.find_spec(package)
@@ -33,7 +33,7 @@ def _packaged() -> dict[str, Path]:
 
 
 def load_recipe(name_or_path: str | Path) -> TrainingConfig | StagedRecipe:
-    """The settings of a recipe: one that comes with the package, or a YAML file of the user's own.
+    """Return the settings of a recipe: one that comes with the package, or a YAML file of the user's own.
 
     Raises:
         InputError: There is no such recipe, or it has an unknown name or an unusable value.
@@ -46,7 +46,7 @@ def load_recipe(name_or_path: str | Path) -> TrainingConfig | StagedRecipe:
 
 
 def settings_of(values: Any) -> TrainingConfig | StagedRecipe:
-    """The settings that plain values mean, those of a recipe or of a manifest.
+    """Return the settings that plain values mean, those of a recipe or of a manifest.
 
     Recipes that go through stages hold ``stages`` and are made by the engine of their model.
 
@@ -63,7 +63,7 @@ def settings_of(values: Any) -> TrainingConfig | StagedRecipe:
 
 
 def read_yaml(path: Path, what: str) -> Any:
-    """The plain values in a YAML file; ``what`` names it in errors.
+    """Return the plain values in a YAML file; ``what`` names it in errors.
 
     Raises:
         FormatError: The file is no YAML.
@@ -77,7 +77,7 @@ def read_yaml(path: Path, what: str) -> Any:
 
 
 def parse_overrides(assignments: list[str]) -> dict[str, Any]:
-    """Settings by name from texts like "sampling.grid=256"; values are read as YAML.
+    """Return settings by name from texts like "sampling.grid=256"; values are read as YAML.
 
     Raises:
         InputError: A text is no assignment.

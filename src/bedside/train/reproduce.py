@@ -50,7 +50,7 @@ class Reproduction:
         return self.identical or (bool(self.scores) and close)
 
     def lines(self) -> list[str]:
-        """What there is to say."""
+        """Return what there is to say."""
         said = []
         for name, (first, second) in self.tensors.items():
             word = "equal bit for bit" if first == second else "differ"
@@ -82,7 +82,7 @@ def reproduce(
     Args:
         source: Folder of a run, or its manifest.
         out: Folder of the new run, which must not hold one.
-        data: Packed store or folder of data sets; by default the store in the folder of the run.
+        data: Packed store or folder of datasets; by default the store in the folder of the run.
         initial: Starting weights, where the first run had any but those of its recipe.
         device: Where to train. Equal bits are to be had on a CPU alone.
         threads: Threads of torch; by default as many as the first run had, because sums depend on it.
@@ -112,7 +112,7 @@ def reproduce(
 
 
 def compare_results(before: Mapping[str, Any], after: Mapping[str, Any], spread: float) -> Reproduction:
-    """Two entries "result" of manifests side by side."""
+    """Return two entries "result" of manifests side by side."""
     tensors, again = before.get("tensors", {}), after.get("tensors", {})
     names = [name for name in before["held_out"] if name.startswith("dsc") and name in after["held_out"]]
     return Reproduction(
@@ -123,7 +123,7 @@ def compare_results(before: Mapping[str, Any], after: Mapping[str, Any], spread:
 
 
 def read_manifest(source: Path) -> dict[str, Any]:
-    """The manifest of a run, given its folder or the file.
+    """Return the manifest of a run, given its folder or the file.
 
     Raises:
         FormatError: It is missing, damaged, or something else.
@@ -140,7 +140,7 @@ def read_manifest(source: Path) -> dict[str, Any]:
 
 
 def _settings(manifest: Mapping[str, Any]) -> TrainingConfig | StagedRecipe:
-    """The settings of a run that reached its end.
+    """Return the settings of a run that reached its end.
 
     Raises:
         InputError: It did not.
@@ -163,7 +163,7 @@ def _settings(manifest: Mapping[str, Any]) -> TrainingConfig | StagedRecipe:
 def _store_folder(
     manifest: Mapping[str, Any], source: Path, out: Path, data: Path | None, report: Callable[[str], None]
 ) -> Path:
-    """The folder of a packed store that is the one of the run.
+    """Return the folder of a packed store that is the one of the run.
 
     Raises:
         InputError: There is none, or it is another.

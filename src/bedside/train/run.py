@@ -54,7 +54,7 @@ def run_training(
 
     Args:
         recipe: Name of a recipe, a YAML file, or settings.
-        data: Folder of data sets (its ``train`` alone where it has one), or a packed store.
+        data: Folder of datasets (its ``train`` alone where it has one), or a packed store.
         out: Folder of the run: checkpoint, log, manifest, the packed store and the exported weights.
         overrides: Settings that replace the recipe's, by dotted name.
         device: "auto" (CUDA where there is any), "cpu" or "cuda".
@@ -124,12 +124,12 @@ def run_training(
 
 
 def recipe_initial(config: TrainingConfig | StagedRecipe) -> str:
-    """The starting weights that a recipe names; those that go through stages name none."""
+    """Return the starting weights that a recipe names; those that go through stages name none."""
     return config.initial if isinstance(config, TrainingConfig) else NONE
 
 
 def cpu_hint(environment: Mapping[str, str]) -> str | None:
-    """Advice for faster steps on a CPU, None where it is followed already."""
+    """Return advice for faster steps on a CPU, None where it is followed already."""
     advice = []
     if "jemalloc" not in environment.get("LD_PRELOAD", ""):
         advice.append("LD_PRELOAD=/path/to/libjemalloc.so.2")
@@ -155,7 +155,7 @@ def _clear(out: Path) -> None:
 
 
 def _checkpoints(out: Path) -> list[Path]:
-    """The checkpoint of the run, or of each of its stages where every stage has one."""
+    """Return the checkpoint of the run, or of each of its stages where every stage has one."""
     return [*out.glob(CHECKPOINT), *out.glob(f"*/{CHECKPOINT}")]
 
 

@@ -8,7 +8,7 @@ from bedside.train.config import TrainingConfig
 
 
 def learning_rate(config: TrainingConfig, step: int) -> float:
-    """Linear warm-up, then constant, then a cosine to zero over the last ``cooldown`` of the steps."""
+    """Return linear warm-up, then constant, then a cosine to zero over the last ``cooldown`` of the steps."""
     rate = config.learning_rate * min(1.0, (step + 1) / max(1, config.warmup_steps))
     begin = config.steps * (1 - config.cooldown)
     if step > begin:

@@ -66,9 +66,9 @@ class StagedRecipe(Protocol):
         ...
 
     def with_overrides(self, overrides: Mapping[str, Any]) -> Self:
-        """The recipe with other settings, by dotted name."""
+        """Return the recipe with other settings, by dotted name."""
         ...
 
     def starting_from(self, weights: Path) -> Self:
-        """The recipe, beginning with the weights in a file or folder."""
+        """Return the recipe, beginning with the weights in a file or folder."""
         ...

@@ -42,25 +42,25 @@ class Stage:
         return self.batch * self.accumulate
 
     def samples_from(self, step: int) -> range:
-        """Numbers of the samples from ``step`` (not before the stage) to the stage's end."""
+        """Return numbers of the samples from ``step`` (not before the stage) to the stage's end."""
         begin = max(step, self.first_step) - self.first_step
         end = self.last_step - self.first_step
         return range(self.first_sample + begin * self.samples, self.first_sample + end * self.samples)
 
     def is_fine(self, step: int) -> bool:
-        """Whether a step of the stage has samples of twice the grid."""
+        """Say whether a step of the stage has samples of twice the grid."""
         return bool(self.fine_every) and (step - self.first_step) % self.fine_every == self.fine_every - 1
 
     def step_of(self, sample: int) -> int:
-        """The step that a number of ``samples_from`` belongs to."""
+        """Return the step that a number of ``samples_from`` belongs to."""
         return self.first_step + (sample - self.first_sample) // self.samples
 
     def batch_of(self, step: int) -> int:
-        """Samples of each batch of a step."""
+        """Return samples of each batch of a step."""
         return max(1, self.batch // FINE_PARTS) if self.is_fine(step) else self.batch
 
     def batches_from(self, step: int) -> Iterator[list[int]]:
-        """Numbers of the samples of every batch from ``step`` to the stage's end."""
+        """Yield numbers of the samples of every batch from ``step`` to the stage's end."""
         numbers = self.samples_from(step)
         for first in range(numbers.start, numbers.stop, self.batch):
             yield list(range(first, min(first + self.batch_of(self.step_of(first)), numbers.stop)))
@@ -71,7 +71,9 @@ LATE = "late"
 
 
 def plan_stages(config: TrainingConfig) -> list[Stage]:
-    """The stages of a run: ``coarse_share`` of the steps at half the grid with twice the batch, the rest, late ones."""
+    """Return the stages of a run: ``coarse_share`` of the steps at half the grid with twice the batch, the rest, late
+    ones.
+    """
     coarse_steps = round(config.steps * config.coarse_share)
     late_step = max(coarse_steps, config.steps - round(config.steps * config.late_share))
     grid, batch = config.sampling.grid, config.batch
@@ -89,7 +91,7 @@ def plan_stages(config: TrainingConfig) -> list[Stage]:
 
 
 def count_samples(stages: Sequence[Stage], steps: int) -> int:
-    """Samples that the first ``steps`` steps of a run see."""
+    """Return samples that the first ``steps`` steps of a run see."""
     return sum(_stage_samples(stage, max(0, min(steps, stage.last_step) - stage.first_step)) for stage in stages)
 
 

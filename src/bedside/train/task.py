@@ -23,16 +23,16 @@ from bedside.weights.card import WeightsCard
 from bedside.weights.models import model_card
 
 Batch = Mapping[str, Tensor]
-"""Samples of a data set by field, stacked, on the device of the training."""
+"""Samples of a dataset by field, stacked, on the device of the training."""
 
 
 class Task(Protocol):
     """One kind of training. Derive from it: what has a body below need not be written again.
 
     Attributes:
-        micro_batch: Samples that the network answers at once with gradient.
+        micro_batch: Samples that the network predicts at once with gradient.
         memory_format: How the network's weights lie in memory.
-        collate: Makes a batch of what the data set gives for its samples; None stacks arrays. It is called in worker
+        collate: Makes a batch of what the dataset gives for its samples; None stacks arrays. It is called in worker
             processes, and each value of a batch has the methods ``to`` and ``pin_memory`` of tensors.
     """
 
@@ -41,25 +41,25 @@ class Task(Protocol):
     collate: Callable[[Any], Mapping[str, Any]] | None = None
 
     def build(self) -> nn.Module:
-        """The network to train with initial weights, on the CPU.
+        """Return the network to train with initial weights, on the CPU.
 
         Layers may draw from torch's global generator: the loop seeds it before and restores it after.
         """
         ...
 
     def stages(self) -> list[Stage]:
-        """The stages of the run in their order, from step 0 to the last without a gap."""
+        """Return the stages of the run in their order, from step 0 to the last without a gap."""
         ...
 
     def dataset(self, stage: Stage) -> Dataset[dict[str, Any]]:
-        """Training samples by number, each a mapping from field to array, the same for the same number.
+        """Return training samples by number, each a mapping from field to array, the same for the same number.
 
         Numbers are those of ``stage.samples_from``. Samples are drawn in worker processes.
         """
         ...
 
     def losses(self, network: nn.Module, batch: Batch, generator: torch.Generator) -> Iterator[Tensor]:
-        """The losses of the parts of a batch, whose sum is that of the batch.
+        """Return the losses of the parts of a batch, whose sum is that of the batch.
 
         The loop takes the gradient of each before it asks for the next, so that one part at a time is in memory.
 
@@ -71,7 +71,8 @@ class Task(Protocol):
         ...
 
     def validate(self, network: nn.Module) -> dict[str, float]:
-        """Scores on held-out samples by name, the same names in the same order every time; empty without such samples.
+        """Return scores on held-out samples by name, the same names in the same order every time; empty without such
+        samples.
 
         Args:
             network: The averaged network, which does not take gradients.
@@ -112,11 +113,11 @@ class Task(Protocol):
         load_weights(network, state)
 
     def parameter_groups(self, network: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-        """Groups for AdamW; a group's "scale", where it has one, multiplies its learning rate."""
+        """Return groups for AdamW; a group's "scale", where it has one, multiplies its learning rate."""
         return decay_groups(network, weight_decay)
 
     def learning_rate(self, config: TrainingConfig, step: int) -> float:
-        """The learning rate of a step."""
+        """Return the learning rate of a step."""
         return learning_rate(config, step)
 
     def clip(self, network: nn.Module, config: TrainingConfig) -> float:
@@ -133,7 +134,7 @@ class Task(Protocol):
         return False
 
     def state_dict(self) -> dict[str, Any]:
-        """State of the task's own that belongs into the checkpoint: tensors and plain values."""
+        """Return state of the task's own that belongs into the checkpoint: tensors and plain values."""
         return {}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -141,7 +142,7 @@ class Task(Protocol):
         del state
 
     def card_entries(self) -> dict[str, Any]:
-        """What inference has to know beside the weights; goes into ``training`` of their card."""
+        """Return what inference has to know beside the weights; goes into ``training`` of their card."""
         return {}
 
     def export(self, network: nn.Module, folder: Path, card: WeightsCard) -> None:
@@ -156,13 +157,13 @@ class TaskModule(Protocol):
 
     Attributes:
         Options: Frozen dataclass of the settings that recipes give under ``options:``. Unknown names in a recipe are
-            refused, and values are converted to the types of its fields.
+            rejected, and values are converted to the types of its fields.
     """
 
     Options: Any
 
     def create(self, config: TrainingConfig, store: Store, device: torch.device) -> Task:
-        """The task for a run; ``config.options`` is an ``Options``.
+        """Return the task for a run; ``config.options`` is an ``Options``.
 
         Raises:
             InputError: Model, options and store do not belong together.
@@ -171,14 +172,16 @@ class TaskModule(Protocol):
 
 
 def decay_groups(network: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """Weight decay for the weights of convolutions and matrices, none for biases and norms."""
+    """Return weight decay for the weights of convolutions and matrices, none for biases and norms."""
     decayed = [p for p in network.parameters() if p.ndim > 1]
     free = [p for p in network.parameters() if p.ndim <= 1]
     return [{"params": decayed, "weight_decay": weight_decay}, {"params": free, "weight_decay": 0.0}]
 
 
 def scaled_groups(network: nn.Module, weight_decay: float, scales: Mapping[str, float]) -> list[dict[str, Any]]:
-    """``decay_groups`` for each learning rate; ``scales`` are its factors by the first part of a parameter's name."""
+    """Return ``decay_groups`` for each learning rate; ``scales`` are its factors by the first part of a parameter's
+    name.
+    """
     groups: dict[tuple[float, bool], list[nn.Parameter]] = {}
     for name, parameter in network.named_parameters():
         scale = scales.get(name.partition(".")[0], 1.0)

@@ -12,12 +12,12 @@ from bedside.weights.models import model_card
 
 
 def task_modules() -> dict[str, str]:
-    """Module of each task by name, of all engines; see ``task.TaskModule`` for what it holds."""
+    """Return module of each task by name, of all engines; see ``task.TaskModule`` for what it holds."""
     return {name: module for spec in engine_specs().values() for name, module in spec.tasks.items()}
 
 
 def task_name(task: str, model: str) -> str:
-    """The task that a recipe means: the one that it names, or the default for its model.
+    """Return the task that a recipe means: the one that it names, or the default for its model.
 
     Raises:
         InputError: There is no such task, or the recipe names none and the model has no default.
@@ -37,5 +37,5 @@ def task_name(task: str, model: str) -> str:
 
 
 def task_module(name: str) -> Any:
-    """The module of the task called ``name``, one of ``task_modules()``; see ``task.TaskModule``."""
+    """Return the module of the task called ``name``, one of ``task_modules()``; see ``task.TaskModule``."""
     return importlib.import_module(task_modules()[name])

@@ -216,7 +216,7 @@ class Trainer:
             kept_buffer.copy_(buffer)
 
     def validate(self) -> dict[str, float]:
-        """Scores of the average on the held-out sets, noted in the log; empty without such sets."""
+        """Return scores of the average on the held-out sets, noted in the log; empty without such sets."""
         with torch.no_grad():
             scores = self.task.validate(self.average)
         if scores:

@@ -10,7 +10,7 @@ from bedside.data.store import Store
 
 
 def divide_store(store: Store, held_out: tuple[str, ...]) -> tuple[Store, Store]:
-    """The store without the held-out sets, and with them alone; no array is copied."""
+    """Return the store without the held-out sets, and with them alone; no array is copied."""
     kept, held = copy.copy(store), copy.copy(store)
     kept.items = [item for item in store.items if item.info.set_name not in held_out]
     held.items = [item for item in store.items if item.info.set_name in held_out]
@@ -18,7 +18,7 @@ def divide_store(store: Store, held_out: tuple[str, ...]) -> tuple[Store, Store]
 
 
 def grid_dice(prediction: Tensor, truth: Tensor) -> Tensor:
-    """DSC of every sample; bool (batch, *grid) both, (batch,) out."""
+    """Return DSC of every sample; bool (batch, *grid) both, (batch,) out."""
     axes = tuple(range(1, truth.ndim))
     overlap = (prediction & truth).sum(dim=axes)
     return 2 * overlap / (prediction.sum(dim=axes) + truth.sum(dim=axes)).clamp(min=1)

@@ -30,11 +30,11 @@ class WeightsCard:
 
     Attributes:
         name: Model in the registry.
-        version: Of these weights.
-        sha256: Of the safetensors file, hexadecimal.
+        version: Version of these weights.
+        sha256: Sha256 of the safetensors file, hexadecimal.
         licence: SPDX identifier of the weights.
         source: Who made them and how.
-        data: Data sets they were trained on, each with its licence and number of cases; read when first asked for.
+        data: Datasets they were trained on, each with its licence and number of cases; read when first asked for.
         training: Settings and length of the run, seed included.
         metrics: Figures, with the command that produced them; read when first asked for.
         calibration: Curve from the DSC that the network's probabilities promise to the one to expect; empty where
@@ -86,12 +86,12 @@ class WeightsCard:
 
 
 def results_path(card: Path) -> Path:
-    """Where the results beside a card are kept."""
+    """Say where the results beside a card are kept."""
     return card.with_suffix(".results.json")
 
 
 def read_card(path: Path) -> WeightsCard:
-    """The card in a file, parsed once for as long as the file stays as it is.
+    """Return the card in a file, parsed once for as long as the file stays as it is.
 
     Raises:
         WeightsError: The file is missing or no card.
@@ -118,7 +118,7 @@ class _Results:
 
     Args:
         path: The file, which need not be there.
-        sha256: Of the weights; results of other weights are none of theirs.
+        sha256: Sha256 of the weights; results of other weights are none of theirs.
     """
 
     def __init__(self, path: Path, sha256: str) -> None:
@@ -165,7 +165,7 @@ class _LaterMapping(Mapping[str, Any]):
 
 
 class _LaterRows(Sequence[Mapping[str, Any]]):
-    """The data sets in a file of results."""
+    """The datasets in a file of results."""
 
     def __init__(self, results: _Results) -> None:
         self._results = results
@@ -187,7 +187,7 @@ class _LaterRows(Sequence[Mapping[str, Any]]):
 
 
 def file_sha256(path: Path) -> str:
-    """SHA-256 of a file, hexadecimal."""
+    """Return SHA-256 of a file, hexadecimal."""
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while block := file.read(1 << 20):

@@ -135,7 +135,7 @@ FOLDERS: tuple[Source, ...] = (
 
 
 def weights_stem(model: str, variant: str = "") -> str:
-    """What the files of a model's weights are called; those of its first variant as the model itself."""
+    """Return what the files of a model's weights are called; those of its first variant as the model itself."""
     from bedside.weights.models import model_card
 
     variants = model_card(model).variants
@@ -143,7 +143,7 @@ def weights_stem(model: str, variant: str = "") -> str:
 
 
 def sources_of(model: str, variant: str = "", sources: Sequence[Source] | None = None) -> list[Source]:
-    """The known sources of a model's weights, or of one variant of them.
+    """Return the known sources of a model's weights, or of one variant of them.
 
     Args:
         model: In the registry.

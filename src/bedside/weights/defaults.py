@@ -1,4 +1,4 @@
-"""Which model answers when none is named."""
+"""Which model predicts when none is named."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from bedside.weights.store import installed_weights
 IMAGES, VOLUMES = "bedside-2d", "bedside-3d"
 """Models for images and for volumes; the first takes volumes, too, slice by slice."""
 LEAST_SLICES = 4
-"""Slices from which on a volume is answered whole: fewer are images that a file holds as a volume."""
+"""Slices from which on a volume is predicted whole: fewer are images that a file holds as a volume."""
 
 
 def volume_model() -> str:
-    """The model for volumes: the one made for them where its weights are there."""
+    """Return the model for volumes: the one made for them where its weights are there."""
     return VOLUMES if installed_weights(VOLUMES) is not None else IMAGES
 
 
 def default_model(shape: Sequence[int]) -> str:
-    """The model for an image.
+    """Return the model for an image.
 
     Args:
         shape: Spatial shape, (y, x) or (z, y, x).

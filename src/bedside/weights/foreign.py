@@ -2,7 +2,7 @@
 
 Such files are pickles, and a pickle can name any function of the machine to be called on opening. Here only tensors,
 plain values and the few things beside them that trainings leave behind (a device, a NumPy number) are let through, and
-a file that names anything else is refused with that name.
+a file that names anything else is rejected with that name.
 
 Lightning saves the arguments of a module's constructor beside its tensors, and with them optimisers, schedulers and
 networks. Of such a file the tensors alone are read: whatever else it names becomes an inert object of ours, which takes
@@ -26,7 +26,7 @@ from torch.serialization import get_unsafe_globals_in_checkpoint, safe_globals
 from bedside.core.errors import WeightsError
 
 LISTED = 3
-"""How many of the names that a refused file holds the message lists."""
+"""How many of the names that a rejected file holds the message lists."""
 STATE = "state_dict"
 LIGHTNING = frozenset(
     ("pytorch-lightning_version", "hyper_parameters", "hparams_name", "loops", "callbacks", "lr_schedulers")
@@ -69,7 +69,7 @@ class Inert:
 
 
 def _tensor_makers() -> dict[tuple[str, str], Any]:
-    """All that a file may name to be used as what it is: what makes tensors of stored bytes."""
+    """Return all that a file may name to be used as what it is: what makes tensors of stored bytes."""
     makers = {
         ("collections", "OrderedDict"): OrderedDict,
         ("torch._utils", "_rebuild_tensor_v2"): torch._utils._rebuild_tensor_v2,
@@ -94,7 +94,7 @@ class _InertPickle(types.ModuleType):
 
 
 def read_lightning_state(path: Path) -> dict[str, Tensor] | None:
-    """The tensors of a Lightning module's checkpoint; None where the file is none.
+    """Return the tensors of a Lightning module's checkpoint; None where the file is none.
 
     Args:
         path: As ``read_checkpoint``.
@@ -107,7 +107,7 @@ def read_lightning_state(path: Path) -> dict[str, Tensor] | None:
         inert: Any = _InertPickle("inert")
         content = torch.load(path, map_location="cpu", weights_only=False, mmap=True, pickle_module=inert)
     except Exception as error:
-        raise _refusal(path, f"{type(error).__name__}: {_first_line(error)}") from error
+        raise _rejection(path, f"{type(error).__name__}: {_first_line(error)}") from error
     if not isinstance(content, dict) or not LIGHTNING & content.keys():
         return None
     state = content.get(STATE)
@@ -117,7 +117,7 @@ def read_lightning_state(path: Path) -> dict[str, Tensor] | None:
 
 
 def _allowed() -> list[Any]:
-    """What may be named beside torch's own tensors: NumPy numbers, as a training's log holds them."""
+    """Return what may be named beside torch's own tensors: NumPy numbers, as a training's log holds them."""
     scalar = np.float64(0.0).__reduce__()[0]
     numbers = (np.float64, np.float32, np.int64, np.int32, np.bool_)
     return [
@@ -130,7 +130,7 @@ def _allowed() -> list[Any]:
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
-    """The dictionary that ``torch.save`` wrote to a file, with tensors that lie in the file until they are used.
+    """Return the dictionary that ``torch.save`` wrote to a file, with tensors that lie in the file until they are used.
 
     Args:
         path: A file in torch's zip format, which all versions since 1.6 write.
@@ -149,15 +149,15 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
             content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
         except Exception as error:
             # What a damaged pickle makes the reader raise is any of a dozen classes.
-            raise _refusal(path, f"{type(error).__name__}: {_first_line(error)}") from error
+            raise _rejection(path, f"{type(error).__name__}: {_first_line(error)}") from error
     if not isinstance(content, dict) or not all(isinstance(key, str) for key in content):
-        raise _refusal(
+        raise _rejection(
             path, f"a {type(content).__name__}" if not isinstance(content, dict) else "keys that are no text"
         )
     return content
 
 
-def _refusal(path: Path, got: str) -> WeightsError:
+def _rejection(path: Path, got: str) -> WeightsError:
     return WeightsError(f"checkpoint {path.name}", expected="a dictionary of tensors written by torch", got=got)
 
 
@@ -167,26 +167,26 @@ def _first_line(error: BaseException) -> str:
 
 
 def _check_archive(path: Path) -> None:
-    """Refuse what is no plain zip file of torch: its reader would guess at other formats, or inflate without end."""
+    """Reject what is no plain zip file of torch: its reader would guess at other formats, or inflate without end."""
     try:
         with zipfile.ZipFile(path) as archive:
             entries = archive.infolist()
     except FileNotFoundError as error:
         raise WeightsError(f"checkpoint {path}", expected="a file", got="none") from error
     except (OSError, zipfile.BadZipFile, ValueError, NotImplementedError) as error:
-        raise _refusal(path, f"no complete zip file ({_first_line(error)})") from error
+        raise _rejection(path, f"no complete zip file ({_first_line(error)})") from error
     names = [entry.filename.rpartition("/")[2] for entry in entries]
     if names.count("data.pkl") != 1 or "constants.pkl" in names:
-        raise _refusal(path, "a zip file of something else")
+        raise _rejection(path, "a zip file of something else")
     if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
-        raise _refusal(path, "a compressed zip file, which torch does not write")
+        raise _rejection(path, "a compressed zip file, which torch does not write")
 
 
 def _check_names(path: Path) -> None:
     try:
         names = sorted(get_unsafe_globals_in_checkpoint(path))
     except Exception as error:
-        raise _refusal(path, f"{type(error).__name__}: {_first_line(error)}") from error
+        raise _rejection(path, f"{type(error).__name__}: {_first_line(error)}") from error
     if names:
         listed = ", ".join(names[:LISTED]) + (f" and {len(names) - LISTED} more" if len(names) > LISTED else "")
         raise NamesCodeError(

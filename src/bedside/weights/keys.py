@@ -9,7 +9,7 @@ from bedside.weights.models import build_model
 
 
 def skeleton(name: str) -> nn.Module:
-    """The network called ``name`` on torch's meta device: shapes without numbers, at no cost in memory.
+    """Return the network called ``name`` on torch's meta device: shapes without numbers, at no cost in memory.
 
     Raises:
         InputError: No model has that name.
@@ -19,5 +19,5 @@ def skeleton(name: str) -> nn.Module:
 
 
 def key_lines(network: nn.Module) -> list[str]:
-    """Every entry of the state dict as ``name (shape)``, in the network's order."""
+    """Return every entry of the state dict as ``name (shape)``, in the network's order."""
     return [f"{key} {tuple(value.shape)}" for key, value in network.state_dict().items()]

@@ -13,7 +13,7 @@ TERMS = {
 
 
 def licence_notice(name: str, licence: str) -> str:
-    """One line that says under which licence the weights of the model ``name`` are, and what it asks for.
+    """Return one line that says under which licence the weights of the model ``name`` are, and what it asks for.
 
     Args:
         name: Model in the registry.

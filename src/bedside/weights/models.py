@@ -65,13 +65,13 @@ class ModelCard:
     stored_as: Literal["float16", "float32", "int8"] = "float16"
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, for JSON."""
+        """Return plain values, for JSON."""
         return asdict(self)
 
 
 @functools.cache
 def _found() -> dict[str, tuple[ModelCard, str]]:
-    """Every card by name, with the module that builds its network."""
+    """Return every card by name, with the module that builds its network."""
     found: dict[str, tuple[ModelCard, str]] = {}
     for module in (name for spec in engine_specs().values() for name in spec.networks):
         for name, path in _sources(module):
@@ -89,7 +89,7 @@ def _found() -> dict[str, tuple[ModelCard, str]]:
 
 
 def _added(extension: Extension, known: Mapping[str, Any]) -> dict[str, tuple[ModelCard, str]]:
-    """The models of another package's module, or package of modules."""
+    """Return the models of another package's module, or package of modules."""
     added: dict[str, tuple[ModelCard, str]] = {}
     for name, path in _sources(extension.module):
         for card in _cards_in(path):
@@ -102,7 +102,7 @@ def _added(extension: Extension, known: Mapping[str, Any]) -> dict[str, tuple[Mo
 
 
 def _sources(module: str) -> list[tuple[str, Path]]:
-    """A module, or the modules of a package, with their files; none of them is imported."""
+    """Return a module, or the modules of a package, with their files; none of them is imported."""
     spec = importlib.util.find_spec(module)
     if spec is None or spec.origin is None:
         raise InputError(f"networks: module {module}", expected="a module", got="none")
@@ -123,12 +123,12 @@ def _cards_in(path: Path) -> list[ModelCard]:
 
 
 def model_cards() -> list[ModelCard]:
-    """The cards of all models, sorted by name."""
+    """Return the cards of all models, sorted by name."""
     return [card for _, (card, _) in sorted(_found().items())]
 
 
 def model_card(name: str) -> ModelCard:
-    """The card of the model called ``name``.
+    """Return the card of the model called ``name``.
 
     Raises:
         InputError: No model has that name.
@@ -145,7 +145,7 @@ def model_card(name: str) -> ModelCard:
 
 
 def build_model(name: str, architecture: Mapping[str, Any] | None = None) -> nn.Module:
-    """The network of the model called ``name``, with initial weights.
+    """Return the network of the model called ``name``, with initial weights.
 
     Args:
         name: Model in the registry.

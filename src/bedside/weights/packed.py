@@ -20,7 +20,7 @@ LARGE = 1024
 
 
 def pack(state: Mapping[str, Tensor], precision: StoredPrecision) -> dict[str, Tensor]:
-    """The tensors as they are stored.
+    """Return the tensors as they are stored.
 
     Args:
         state: float32 tensors by name.
@@ -39,7 +39,7 @@ def pack(state: Mapping[str, Tensor], precision: StoredPrecision) -> dict[str, T
 
 
 def unpack(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The float32 values of stored tensors; the inverse of ``pack`` up to its rounding."""
+    """Return the float32 values of stored tensors; the inverse of ``pack`` up to its rounding."""
     values: dict[str, Tensor] = {}
     for name, stored in tensors.items():
         if name.endswith(SCALE) and name.removesuffix(SCALE) in tensors:
@@ -52,7 +52,9 @@ def unpack(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def quantise_channels(value: Tensor) -> tuple[Tensor, Tensor]:
-    """int8 values and float32 scales (channels,) of a tensor (channels, ...): symmetric, the largest becomes 127."""
+    """Return int8 values and float32 scales (channels,) of a tensor (channels, ...): symmetric, the largest becomes
+    127.
+    """
     import torch
 
     flat = value.float().flatten(1)

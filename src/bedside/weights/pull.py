@@ -44,10 +44,10 @@ class Fetched:
 
 
 def fetch_source(source: Source, mirror: str | Path | None = None, advance: Advance | None = None) -> Fetched:
-    """The file of a source, from the mirror where there is one, else from its own address.
+    """Return the file of a source, from the mirror where there is one, else from its own address.
 
     Args:
-        source: Of the catalogue.
+        source: Source of the catalogue.
         mirror: Folder or server's address; by default what ``BEDSIDE_WEIGHTS_MIRROR`` says.
         advance: Told of the progress.
 
@@ -75,7 +75,7 @@ def fetch_source(source: Source, mirror: str | Path | None = None, advance: Adva
 
 
 def _fetch_folder(source: Source, chosen: str, advance: Advance | None) -> Fetched:
-    """A folder of several files, each from the same place."""
+    """Return a folder of several files, each from the same place."""
     if chosen and not chosen.startswith(("http://", "https://")):
         folders = [Path(chosen) / source.file, Path(chosen)]
         found = next((f for f in folders if all((f / part).is_file() for part in source.parts)), None)
@@ -95,7 +95,7 @@ def _fetch_folder(source: Source, chosen: str, advance: Advance | None) -> Fetch
 
 
 def find_copy(source: Source, folder: Path) -> Path:
-    """The copy of a source's file in a folder: under its own name, or under that of the weights.
+    """Return the copy of a source's file in a folder: under its own name, or under that of the weights.
 
     Raises:
         WeightsError: There is none.
@@ -128,7 +128,7 @@ def download(
         advance: Told of the progress.
 
     Raises:
-        WeightsError: There is no connection, the server refuses, the download stopped, or the file is another one.
+        WeightsError: There is no connection, the server rejects, the download stopped, or the file is another one.
     """
     if not url.startswith(("http://", "https://")):
         raise WeightsError(f"address {url}", expected="one that begins with https://")
@@ -213,7 +213,7 @@ class _Transfer:
         return response
 
     def _validator(self) -> str | None:
-        """What must not have changed on the server for the part to be gone on with."""
+        """Return what must not have changed on the server for the part to be gone on with."""
         try:
             url, _, validator = self._tag.read_text(encoding="utf-8").partition("\n")
         except (OSError, UnicodeDecodeError):

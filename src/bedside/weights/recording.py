@@ -16,13 +16,13 @@ FORMATS = ("bedside-evaluation", "bedside-evaluation-starts")
 
 
 def record_metrics(card: WeightsCard, results: Path) -> WeightsCard:
-    """The card with what an evaluation found of its weights, under ``metrics["evaluation"]``.
+    """Return the card with what an evaluation found of its weights, under ``metrics["evaluation"]``.
 
     For each start: the command and, of the mean over sets and of every set, the means after each round with their 95 %
     intervals. What the card held of these starts by the same protocol is replaced, everything else stays.
 
     Args:
-        card: Of the weights.
+        card: Card of the weights.
         results: What ``bedside evaluate --json`` wrote, by the clicks protocol or interactive2025.
 
     Raises:
@@ -47,7 +47,7 @@ def record_metrics(card: WeightsCard, results: Path) -> WeightsCard:
 
 
 def _entries(document: Mapping[str, Any], card: WeightsCard) -> Iterator[tuple[str, dict[str, Any]]]:
-    """What to keep of each start, under its name on the card."""
+    """Return what to keep of each start, under its name on the card."""
     if document["format"] not in FORMATS:
         raise KeyError("format")
     for part in document["starts"] if document["format"] == FORMATS[1] else [document]:
@@ -72,7 +72,7 @@ def _entries(document: Mapping[str, Any], card: WeightsCard) -> Iterator[tuple[s
 
 
 def _curves(summary: Mapping[str, Any]) -> dict[str, Any]:
-    """Means and intervals of each metric, four digits."""
+    """Return means and intervals of each metric, four digits."""
     found: dict[str, Any] = {}
     for metric, curve in summary["curves"].items():
         found[metric] = [round(v, 4) for v in curve["values"]]
@@ -84,6 +84,6 @@ def _curves(summary: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def portable_command(command: str) -> str:
-    """A command line as it may be published: of absolute paths their last part alone is left."""
+    """Return a command line as it may be published: of absolute paths their last part alone is left."""
     words = shlex.split(command)
     return shlex.join(Path(word).name if Path(word).is_absolute() else word for word in words)

@@ -41,7 +41,7 @@ class WeightsFiles:
 
     @classmethod
     def in_folder(cls, name: str, folder: Path, part: str = "") -> WeightsFiles:
-        """The files of ``name`` as they are called in a folder of weights."""
+        """Return the files of ``name`` as they are called in a folder of weights."""
         graph = folder / f"{name}{'.' if part else ''}{part}.onnx"
         published = graph.with_suffix(".xml")
         if part and published.is_file() and not graph.is_file():
@@ -49,7 +49,7 @@ class WeightsFiles:
         return cls(name, graph, folder / f"{name}.safetensors", folder / f"{name}.json", part)
 
     def part_named(self, part: str) -> WeightsFiles:
-        """The same tensors with the graph of another part."""
+        """Return the same tensors with the graph of another part."""
         return self.in_folder(self.name, self.graph.parent, part)
 
     @property
@@ -79,7 +79,7 @@ class WeightsFiles:
 
 
 def user_folder() -> Path:
-    """The user's folder of weights: ``$BEDSIDE_WEIGHTS``, or ``bedside/weights`` in the user's data folder."""
+    """Return the user's folder of weights: ``$BEDSIDE_WEIGHTS``, or ``bedside/weights`` in the user's data folder."""
     chosen = os.environ.get(FOLDER_VARIABLE)
     if chosen:
         return Path(chosen)
@@ -87,7 +87,7 @@ def user_folder() -> Path:
 
 
 def find_weights(name: str) -> WeightsFiles:
-    """The weights of the model ``name``: the user's own before the bundled ones.
+    """Return the weights of the model ``name``: the user's own before the bundled ones.
 
     Raises:
         WeightsError: There are none.
@@ -104,7 +104,9 @@ def find_weights(name: str) -> WeightsFiles:
 
 
 def _how_to_get(name: str) -> str:
-    """What to do for weights that are not there; a pull is advised only where there is an address to pull from."""
+    """Return what to do for weights that are not there; a pull is advised only where there is an address to pull
+    from.
+    """
     from bedside.weights.catalogue import sources_of
 
     bundled = f"(bundled are: {', '.join(bundled_names()) or 'none'})"
@@ -133,5 +135,5 @@ def installed_weights(name: str) -> WeightsFiles | None:
 
 
 def bundled_names() -> list[str]:
-    """Models whose weights come with the package."""
+    """Return models whose weights come with the package."""
     return sorted(path.stem for path in BUNDLED.glob("*.onnx"))

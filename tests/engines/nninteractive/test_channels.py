@@ -162,7 +162,7 @@ class TestBox:
         assert np.count_nonzero(channels.values()[2]) == 3 * 8
 
     @pytest.mark.parametrize("box", [Region((4, 5, 6), (4, 9, 12)), Region((4, 5, 6), (6, 9, 12))])
-    def test_empty_and_thick_boxes_are_refused_and_change_nothing(self, box: Region) -> None:
+    def test_empty_and_thick_boxes_are_rejected_and_change_nothing(self, box: Region) -> None:
         channels = fresh()
         with pytest.raises(PromptError, match="box"):
             channels.add_box(box)
@@ -224,13 +224,13 @@ class TestDrawings:
         assert (found.min(axis=0).tolist(), found.max(axis=0).tolist()) == ([19, 22, 0], [19, 23, 1])
 
     @pytest.mark.parametrize("mask", [np.zeros(SHAPE), np.ones((2, 2, 2))])
-    def test_an_empty_mask_or_one_of_another_shape_is_refused(self, mask: np.ndarray) -> None:
+    def test_an_empty_mask_or_one_of_another_shape_is_rejected(self, mask: np.ndarray) -> None:
         channels = fresh()
         with pytest.raises(PromptError, match="scribble"):
             channels.add_mask("scribble", mask)
         assert channels.intensity == 1
 
-    def test_a_kind_that_the_network_does_not_know_is_refused(self) -> None:
+    def test_a_kind_that_the_network_does_not_know_is_rejected(self) -> None:
         channels = fresh(InteractionSettings.from_metadata({"supported_interactions": {"points": False}}))
         with pytest.raises(PromptError, match="'points'"):
             channels.add_point((5, 5, 5))
@@ -255,7 +255,7 @@ class TestMask:
         assert np.count_nonzero(channels.values()[3]) == 257
         assert (channels.values()[0] == 1).all()
 
-    def test_a_mask_of_another_shape_is_refused(self) -> None:
+    def test_a_mask_of_another_shape_is_rejected(self) -> None:
         with pytest.raises(PromptError, match="initial mask"):
             fresh().set_mask(np.ones((2, 2, 2)))
 

@@ -1,4 +1,4 @@
-"""A folder of published weights is taken where all of it fits, and refused in one line where something does not."""
+"""A folder of published weights is taken where all of it fits, and rejected in one line where something does not."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def test_a_missing_file_is_named(name: str, nninteractive_folder: MakeFolder, ne
 
 @pytest.mark.parametrize("name", ["plans.json", "dataset.json", "inference_session_class.json"])
 @pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe", b"[" * 100_000, b"3"])
-def test_a_file_that_is_no_json_object_is_refused(
+def test_a_file_that_is_no_json_object_is_rejected(
     name: str, content: bytes, nninteractive_folder: MakeFolder, network: NNInteractive
 ) -> None:
     folder = nninteractive_folder()
@@ -142,7 +142,7 @@ def test_a_file_that_is_no_json_object_is_refused(
         ),
     ],
 )
-def test_plans_of_another_network_are_refused(
+def test_plans_of_another_network_are_rejected(
     fields: dict[str, Any], message: str, nninteractive_folder: MakeFolder, network: NNInteractive
 ) -> None:
     folder = nninteractive_folder()
@@ -178,7 +178,7 @@ def test_plans_of_older_versions_are_understood(nninteractive_folder: MakeFolder
 
 
 @pytest.mark.parametrize("channels", [{"0": "CT", "1": "PET"}, {}, ["image"]])
-def test_a_data_set_of_several_channels_is_refused(
+def test_a_data_set_of_several_channels_is_rejected(
     channels: Any, nninteractive_folder: MakeFolder, network: NNInteractive
 ) -> None:
     folder = nninteractive_folder()
@@ -187,7 +187,7 @@ def test_a_data_set_of_several_channels_is_refused(
         read_published_folder(folder, network)
 
 
-def test_settings_for_other_channels_are_refused(nninteractive_folder: MakeFolder, network: NNInteractive) -> None:
+def test_settings_for_other_channels_are_rejected(nninteractive_folder: MakeFolder, network: NNInteractive) -> None:
     folder = nninteractive_folder()
     change(folder / "inference_session_class.json", interaction_channels=9)
     with pytest.raises(WeightsError, match="channels: expected 8, got 11"):
@@ -207,7 +207,7 @@ def test_settings_for_other_channels_are_refused(nninteractive_folder: MakeFolde
         ({"network_weights": {}}, "no tensor 'encoder.stem"),
     ],
 )
-def test_a_checkpoint_of_something_else_is_refused(
+def test_a_checkpoint_of_something_else_is_rejected(
     changes: dict[str, Any], message: str, nninteractive_folder: MakeFolder, network: NNInteractive
 ) -> None:
     with pytest.raises(WeightsError, match=message):
@@ -228,7 +228,7 @@ def test_tensors_fit_under_all_their_names_and_what_wraps_them(
     assert all(torch.equal(value, state[name]) for name, value in found.items())
 
 
-def test_an_unknown_tensor_is_refused(state: dict[str, Tensor], network: NNInteractive) -> None:
+def test_an_unknown_tensor_is_rejected(state: dict[str, Tensor], network: NNInteractive) -> None:
     state["encoder.stem.extra"] = torch.ones(2)
     with pytest.raises(WeightsError, match=r"of another network.*an unknown tensor 'encoder\.stem\.extra'"):
         fit_tensors(state, network, "file")
@@ -237,14 +237,14 @@ def test_an_unknown_tensor_is_refused(state: dict[str, Tensor], network: NNInter
 @pytest.mark.parametrize(
     "value", [torch.ones(8, 4, 3, 3, 1), torch.ones(8, 4, 3, 3, 3, dtype=torch.int64), torch.ones(1).expand(2**40)]
 )
-def test_another_shape_or_kind_is_refused(value: Tensor, state: dict[str, Tensor], network: NNInteractive) -> None:
+def test_another_shape_or_kind_is_rejected(value: Tensor, state: dict[str, Tensor], network: NNInteractive) -> None:
     state[KEY] = value
     with pytest.raises(WeightsError, match=rf"tensor {KEY}: expected \(8, 4, 3, 3, 3\)"):
         fit_tensors(state, network, "file")
 
 
 @pytest.mark.parametrize("number", [float("nan"), float("inf")])
-def test_numbers_that_are_not_finite_are_refused(
+def test_numbers_that_are_not_finite_are_rejected(
     number: float, state: dict[str, Tensor], network: NNInteractive
 ) -> None:
     state[KEY].view(-1)[3] = number
@@ -252,7 +252,7 @@ def test_numbers_that_are_not_finite_are_refused(
         fit_tensors(state, network, "file")
 
 
-def test_names_of_one_tensor_that_hold_different_numbers_are_refused(
+def test_names_of_one_tensor_that_hold_different_numbers_are_rejected(
     state: dict[str, Tensor], network: NNInteractive
 ) -> None:
     alias = f"decoder.{KEY}"

@@ -177,7 +177,7 @@ def test_an_interruption_between_the_moves_leaves_no_part(
     assert not out.exists()
 
 
-def test_numbers_too_large_for_half_precision_are_refused(
+def test_numbers_too_large_for_half_precision_are_rejected(
     no_graph: None, nninteractive_folder: MakeFolder, tmp_path: Path
 ) -> None:
     source = nninteractive_folder()
@@ -190,7 +190,7 @@ def test_numbers_too_large_for_half_precision_are_refused(
     assert convert_nninteractive(source, tmp_path / "out", precision="float32", **SMALL).complete
 
 
-def test_an_unknown_precision_is_refused_first(tmp_path: Path) -> None:
+def test_an_unknown_precision_is_rejected_first(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="float16 or float32, got 'int8'"):
         convert_nninteractive(tmp_path / "none", tmp_path / "out", precision="int8")  # type: ignore[arg-type]
 

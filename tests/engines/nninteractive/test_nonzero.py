@@ -50,7 +50,7 @@ def test_scale_does_not_matter(seed: int, factor: float, kind: type) -> None:
     )
 
 
-def test_an_image_of_zeros_is_refused() -> None:
+def test_an_image_of_zeros_is_rejected() -> None:
     with pytest.raises(InputError, match="samples other than zero"):
         normalise_nonzero(np.zeros((4, 4, 4)))
 

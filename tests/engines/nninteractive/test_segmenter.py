@@ -284,7 +284,7 @@ def test_a_flat_box_lies_on_any_plane(axis: int) -> None:
     assert np.ptp(np.argwhere(painted)[:, 2 - axis]) == 0
 
 
-def test_a_thick_box_is_refused_before_the_network_runs_and_says_what_to_do() -> None:
+def test_a_thick_box_is_rejected_before_the_network_runs_and_says_what_to_do() -> None:
     engine, graph = segmenter(nothing)
     engine.set_image(Image.from_array(scene(np.zeros((40, 40, 40), np.uint8))))
     thick = Box((10.0, 10.0, 10.0), (20.0, 22.0, 14.0))
@@ -316,7 +316,7 @@ def test_an_image_must_come_first() -> None:
         segmenter(nothing)[0].predict([Point((1.0, 1.0, 1.0))])
 
 
-def test_a_prompt_outside_is_refused_by_name() -> None:
+def test_a_prompt_outside_is_rejected_by_name() -> None:
     engine, _ = segmenter(nothing)
     engine.set_image(Image.from_array(np.ones((20, 20, 20), np.uint8)))
     with pytest.raises(PromptError, match="point lies outside the image on axis z"):

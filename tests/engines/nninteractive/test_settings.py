@@ -102,7 +102,7 @@ def test_a_file_that_says_everything() -> None:
         ({"supports_initial_label": 1}, "supports_initial_label"),
     ],
 )
-def test_what_cannot_be_is_refused_in_one_line(metadata: Any, message: str) -> None:
+def test_what_cannot_be_is_rejected_in_one_line(metadata: Any, message: str) -> None:
     with pytest.raises(WeightsError, match=message) as error:
         InteractionSettings.from_metadata(metadata)
     assert "\n" not in str(error.value)

@@ -328,7 +328,7 @@ def test_an_empty_answer_is_an_empty_region(make_segmenter: Make) -> None:
         assert prediction.mask.size == 0
 
 
-def test_other_prompts_than_boxes_are_refused(make_segmenter: Make) -> None:
+def test_other_prompts_than_boxes_are_rejected(make_segmenter: Make) -> None:
     segmenter, _, _ = make_segmenter()
     with pytest.raises(InputError, match="set_image before predict"):
         segmenter.predict([Box((8, 8), (32, 32))])
@@ -410,7 +410,7 @@ def test_the_part_that_is_drawn_is_the_part_of_the_whole(height: int, width: int
     assert not (drawn & (whole < -1e-5)).any()
 
 
-def test_wrong_policies_are_refused() -> None:
+def test_wrong_policies_are_rejected() -> None:
     with pytest.raises(InputError, match="one of inclusive, published, got 'all'"):
         SlicePolicy("all")  # type: ignore[arg-type]
     with pytest.raises(InputError, match="0 bytes"):

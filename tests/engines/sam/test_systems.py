@@ -149,7 +149,7 @@ class TestContent:
             assert given["image_features"][0, 0] == pytest.approx(tower.crops[-1].mean())
 
     @pytest.mark.parametrize("modality", [None, "SEG"])
-    def test_an_unknown_modality_is_refused(self, modality: str | None, make_segmenter: Make) -> None:
+    def test_an_unknown_modality_is_rejected(self, modality: str | None, make_segmenter: Make) -> None:
         segmenter, _, _ = make_segmenter("mcp-medsam", prompter=ContentPrompter(Tower()))
         segmenter.set_image(Image.from_array(np.zeros((64, 64), np.uint8), modality=modality))
         with pytest.raises(InputError, match=f"expected one of CT, MR, .*got {modality or 'none'}"):
@@ -244,7 +244,7 @@ class TestRouting:
         encoders = [name for name, part, _ in backend.loaded if part == "encoder"]
         assert encoders == ["daft", "daft-3d", "daft-x-ray", "lite-medsam", "daft-3d"]
 
-    def test_a_damaged_expert_is_refused(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_damaged_expert_is_rejected(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(store.FOLDER_VARIABLE, str(tmp_path / "mine"))
         general = install(tmp_path / "w", "daft", "daft")
         install(tmp_path / "w", "daft-3d", "daft").tensors.write_bytes(b"other")
@@ -272,7 +272,7 @@ class TestLoading:
         load_sam(request(files, backend))
         assert [part for _, part, _ in backend.loaded] == ["content", "encoder", "decoder"]
 
-    def test_windows_are_refused(self, tmp_path: Path) -> None:
+    def test_windows_are_rejected(self, tmp_path: Path) -> None:
         wish = request(install(tmp_path, "lite-medsam", "lite-medsam"), FakeBackend())
         for window in ("evidence", WindowPolicy()):
             with pytest.raises(InputError, match="it sees whole slices"):

@@ -1,4 +1,4 @@
-"""The bench of systems: what it keeps and refuses, and whole on one system."""
+"""The bench of systems: what it keeps and rejects, and whole on one system."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_all_systems_are_measured_the_smallest_first() -> None:
     assert system_names(["medsam", "rep-medsam"]) == ["rep-medsam", "medsam"]
 
 
-def test_what_cannot_be_measured_is_refused_by_name() -> None:
+def test_what_cannot_be_measured_is_rejected_by_name() -> None:
     with pytest.raises(InputError, match="system 'bedside-2d': expected a model of the family sam, got one of window"):
         system_names(["bedside-2d"])
     with pytest.raises(InputError, match="unknown model"):
@@ -72,7 +72,7 @@ def test_what_is_known_is_not_measured_again(tmp_path: Path, monkeypatch: pytest
     assert content["row"]["problem"] == "no nncf"
 
 
-def test_figures_of_another_machine_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_figures_of_another_machine_are_rejected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fail_in_int8(monkeypatch)
     run(tmp_path, [INT8])
     with pytest.raises(InputError, match="expected figures of this machine, got another's"):

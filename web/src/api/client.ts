@@ -18,7 +18,7 @@ import type {
   WorkState,
 } from "./messages";
 
-/** What the server refused, or that it could not be reached (status 0). */
+/** What the server rejected, or that it could not be reached (status 0). */
 export class ApiError extends Error {
   constructor(
     readonly problem: Problem,

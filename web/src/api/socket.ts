@@ -2,7 +2,7 @@
 
 import type { SocketReply, SocketRequest } from "./messages";
 
-export type SocketStatus = "connecting" | "open" | "lost" | "refused";
+export type SocketStatus = "connecting" | "open" | "lost" | "rejected";
 
 export interface SocketEvents {
   reply(reply: SocketReply): void;
@@ -49,12 +49,12 @@ export class ImageSocket {
     socket.onclose = (event) => {
       if (this.closed) return;
       this.events.status("lost");
-      if (event.code === NO_IMAGE) this.events.status("refused");
+      if (event.code === NO_IMAGE) this.events.status("rejected");
       else this.timer = window.setTimeout(() => void this.again(), RETRY_MS);
     };
   }
 
-  /** A browser does not say why a socket was refused; an ordinary question does. */
+  /** A browser does not say why a socket was rejected; an ordinary question does. */
   private async again(): Promise<void> {
     let status = 0;
     try {
@@ -63,7 +63,7 @@ export class ImageSocket {
       // No server yet.
     }
     if (this.closed) return;
-    if (status === 401 || status === 403 || status === 404) this.events.status("refused");
+    if (status === 401 || status === 403 || status === 404) this.events.status("rejected");
     else if (status === 200) this.connect();
     else this.timer = window.setTimeout(() => void this.again(), RETRY_MS);
   }

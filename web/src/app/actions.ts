@@ -167,7 +167,7 @@ export class Actions {
   /** Sends a prompt to the current object; `gesture` is when the pointer went up. */
   prompt(prompt: SentPrompt, gesture = performance.now()): void {
     const { current } = this.store.get();
-    if (this.refuseLocked()) return;
+    if (this.rejectLocked()) return;
     this.store.set({ suggestion: null });
     this.request((request) => ({ type: "prompt", request, object: current, prompt, predict: true }), prompt, gesture);
   }
@@ -192,7 +192,7 @@ export class Actions {
 
   private walk(type: "undo" | "redo"): void {
     const object = currentObject(this.store.get());
-    if (!object || this.refuseLocked()) return;
+    if (!object || this.rejectLocked()) return;
     if (type === "undo" ? !object.can_undo : !object.can_redo) {
       toast("info", `Nothing to ${type} in ${object.name}.`);
       return;
@@ -201,7 +201,7 @@ export class Actions {
   }
 
   removePrompt(prompt: number): void {
-    if (this.refuseLocked()) return;
+    if (this.rejectLocked()) return;
     this.request((request) => ({ type: "remove", request, prompt }), null, performance.now());
   }
 
@@ -217,7 +217,7 @@ export class Actions {
   }
 
   /** True, and says so, where the current object must not be changed. */
-  refuseLocked(): boolean {
+  rejectLocked(): boolean {
     const object = currentObject(this.store.get());
     if (!object?.locked) return false;
     toast("info", `${object.name} is locked. Unlock it in the list of objects, or begin a new object (N).`);

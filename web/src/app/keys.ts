@@ -6,7 +6,7 @@ import { openSaveDialog } from "../panels/save_dialog";
 import { chooseTool, sendShapedBox, suggestOrAccept } from "../panels/toolbar";
 import { presets } from "../panels/window_menu";
 import type { AppStore } from "../state/app";
-import { negativeRefusal, TOOLS, toolEntry } from "../tools/catalogue";
+import { negativeRejection, TOOLS, toolEntry } from "../tools/catalogue";
 import type { Views } from "../views/grid";
 import type { Actions } from "./actions";
 
@@ -55,7 +55,7 @@ function alone(event: KeyboardEvent, store: AppStore, actions: Actions, views: V
   const onButton = event.target instanceof HTMLButtonElement;
   switch (key) {
     case "X":
-      if (negativeRefusal(toolEntry(state.tool), state) === null) store.set({ positive: !state.positive });
+      if (negativeRejection(toolEntry(state.tool), state) === null) store.set({ positive: !state.positive });
       return true;
     case "G":
       suggestOrAccept(store, actions);

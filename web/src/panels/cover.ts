@@ -29,10 +29,10 @@ export function lostBanner(store: AppStore): HTMLElement {
   const banner = h("div", { class: "banner", role: "alert" }, text);
   store.watch(["connection", "image"], () => {
     const { connection, image } = store.get();
-    banner.hidden = !image || (connection !== "lost" && connection !== "refused");
+    banner.hidden = !image || (connection !== "lost" && connection !== "rejected");
     if (banner.hidden) return;
     text.textContent =
-      connection === "refused"
+      connection === "rejected"
         ? "This page is not known to the server any more. Open the address that `bedside ui` printed; your work is saved."
         : "The server does not answer. Start `bedside ui` again; your work is saved, and this page goes on by itself when it can.";
   });

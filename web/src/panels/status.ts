@@ -45,7 +45,7 @@ export function statusBar(store: AppStore, actions: Actions): HTMLElement {
         : connection === "connecting"
           ? "Connecting"
           : "No server";
-    line.classList.toggle("bad", connection === "lost" || connection === "refused");
+    line.classList.toggle("bad", connection === "lost" || connection === "rejected");
   });
   return h("footer", { class: "status" }, where, under, h("span", { class: "spacer" }), work, line);
 }

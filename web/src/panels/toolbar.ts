@@ -3,8 +3,8 @@
 import type { Actions } from "../app/actions";
 import { type AppStore, currentObject } from "../state/app";
 import { sendBox } from "../tools/box_tool";
-import { negativeRefusal, refusal, suggestRefusal, TOOLS, toolEntry } from "../tools/catalogue";
-import { deepBoxRefusal } from "../tools/refusals";
+import { negativeRejection, rejection, suggestRejection, TOOLS, toolEntry } from "../tools/catalogue";
+import { deepBoxRejection } from "../tools/rejections";
 import { fill, h } from "../ui/dom";
 import { type IconName, icon } from "../ui/icons";
 
@@ -19,7 +19,7 @@ function railButton(name: IconName, label: string, key: string, onclick: () => v
 }
 
 /** Greyed out with its reason, and still reachable, so that the reason can be read. */
-function refuse(button: HTMLButtonElement, reason: string | null, title: string): void {
+function reject(button: HTMLButtonElement, reason: string | null, title: string): void {
   button.title = reason ?? title;
   button.setAttribute("aria-disabled", String(reason !== null));
 }
@@ -35,13 +35,13 @@ export function toolRail(store: AppStore, actions: Actions): HTMLElement {
   store.watch(["tool", "image", "objects", "current"], () => {
     const state = store.get();
     for (const { entry, button } of buttons) {
-      refuse(button, refusal(entry, state), `${entry.hint} (${entry.key})`);
+      reject(button, rejection(entry, state), `${entry.hint} (${entry.key})`);
       button.setAttribute("aria-pressed", String(state.tool === entry.name));
     }
     const object = currentObject(state);
-    refuse(suggest, suggestRefusal(state), "Show where a click would help most (G)");
-    refuse(undo, object?.can_undo ? null : "Nothing to undo", "Undo (Ctrl+Z)");
-    refuse(redo, object?.can_redo ? null : "Nothing to redo", "Redo (Ctrl+Shift+Z or Ctrl+Y)");
+    reject(suggest, suggestRejection(state), "Show where a click would help most (G)");
+    reject(undo, object?.can_undo ? null : "Nothing to undo", "Undo (Ctrl+Z)");
+    reject(redo, object?.can_redo ? null : "Nothing to redo", "Redo (Ctrl+Shift+Z or Ctrl+Y)");
   });
   const group = (...children: HTMLElement[]): HTMLElement => h("div", { class: "tool-group" }, ...children);
   const all = buttons.map(({ button }) => button);
@@ -60,14 +60,14 @@ export function chooseTool(store: AppStore, name: (typeof TOOLS)[number]["name"]
   store.set({
     tool: name,
     shapedBox: null,
-    ...(negativeRefusal(toolEntry(name), store.get()) ? { positive: true } : {}),
+    ...(negativeRejection(toolEntry(name), store.get()) ? { positive: true } : {}),
   });
 }
 
 /** The first time shows the place, the second takes it. */
 export function suggestOrAccept(store: AppStore, actions: Actions): void {
   const state = store.get();
-  if (suggestRefusal(state) !== null) return;
+  if (suggestRejection(state) !== null) return;
   if (state.suggestion) actions.prompt(state.suggestion);
   else void actions.suggest();
 }
@@ -94,7 +94,7 @@ export function optionBar(store: AppStore, actions: Actions): HTMLElement {
       const state = store.get();
       const entry = toolEntry(state.tool);
       if (!state.image) return fill(bar);
-      const reason = refusal(entry, state);
+      const reason = rejection(entry, state);
       fill(
         bar,
         entry.signed ? signSwitch(store) : null,
@@ -113,7 +113,7 @@ export function optionBar(store: AppStore, actions: Actions): HTMLElement {
           ? null
           : h(
               "span",
-              { class: reason ? "hint hint-refused" : "hint", title: reason ?? entry.hint },
+              { class: reason ? "hint hint-rejected" : "hint", title: reason ?? entry.hint },
               reason ?? entry.hint,
             ),
         h("span", { class: "spacer" }),
@@ -140,7 +140,7 @@ function toggle(
 
 function signSwitch(store: AppStore): HTMLElement {
   const state = store.get();
-  const reason = negativeRefusal(toolEntry(state.tool), state);
+  const reason = negativeRejection(toolEntry(state.tool), state);
   const minus = toggle(
     "minus",
     !state.positive,
@@ -169,7 +169,7 @@ function signSwitch(store: AppStore): HTMLElement {
 }
 
 function boxSwitch(store: AppStore): HTMLElement {
-  const reason = deepBoxRefusal(store.get());
+  const reason = deepBoxRejection(store.get());
   const box3d = store.get().box3d && reason === null;
   const deep = toggle(
     "box3d",

@@ -5,7 +5,7 @@ import { indexToPlane, type Plane } from "../image/planes";
 import type { Region } from "../masks/region";
 import { toast } from "../ui/toast";
 import { signColour, strokeBox } from "../views/markers";
-import { deepBoxRefusal } from "./refusals";
+import { deepBoxRejection } from "./rejections";
 import { clamped, type Pointer, type Stage, signOf, type Tool } from "./tool";
 
 /** How near to a side the pointer takes hold of it, in CSS pixels. */
@@ -48,7 +48,7 @@ export class BoxTool implements Tool {
     }
     const region = regionBetween(stage, start, pointer);
     const state = stage.store.get();
-    if (state.box3d && deepBoxRefusal(state) === null) {
+    if (state.box3d && deepBoxRejection(state) === null) {
       stage.store.set({ shapedBox: deepened(stage, region), cursor: middle(region) });
     } else sendBox(stage, region, signOf(state, pointer), time);
   }

@@ -24,7 +24,7 @@ export class BrushTool implements Tool {
   constructor(private readonly paints: boolean) {}
 
   down(stage: Stage, pointer: Pointer): void {
-    if (stage.actions.refuseLocked()) return;
+    if (stage.actions.rejectLocked()) return;
     this.stage = stage;
     const { brushSize } = stage.store.get();
     this.stroke = { plane: stage.plane, slice: stage.slice, points: [[pointer.u, pointer.v]], diameter: brushSize };

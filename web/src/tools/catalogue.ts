@@ -111,7 +111,7 @@ export function toolEntry(name: ToolName): ToolEntry {
 }
 
 /** Why a tool cannot be used now; null where it can. */
-export function refusal(entry: ToolEntry, state: Readonly<AppState>): string | null {
+export function rejection(entry: ToolEntry, state: Readonly<AppState>): string | null {
   if (entry.kind === null) return null;
   const { image } = state;
   if (!image) return "Open an image first";
@@ -128,13 +128,13 @@ export function refusal(entry: ToolEntry, state: Readonly<AppState>): string | n
 }
 
 /** Why the sign cannot be negative; null where it can. */
-export function negativeRefusal(entry: ToolEntry, state: Readonly<AppState>): string | null {
+export function negativeRejection(entry: ToolEntry, state: Readonly<AppState>): string | null {
   if (!state.image || !entry.signed || entry.kind === null) return null;
   if (state.image.tools.negative_kinds.includes(entry.kind)) return null;
   return `${state.image.model} takes no negative ${plural(entry.kind)}`;
 }
 
-export function suggestRefusal(state: Readonly<AppState>): string | null {
+export function suggestRejection(state: Readonly<AppState>): string | null {
   const { image } = state;
   if (!image) return "Open an image first";
   if (image.model_problem !== null) return `${image.model} cannot answer: ${remedy(image.model_problem)}`;

@@ -4,7 +4,7 @@ import type { Actions } from "../app/actions";
 import type { Workplace } from "../app/workplace";
 import { indexToPlane, type Plane, type PlaneName, planeLetters, planeOf, planeToIndex } from "../image/planes";
 import { type AppStore, currentObject } from "../state/app";
-import { refusal, toolEntry } from "../tools/catalogue";
+import { rejection, toolEntry } from "../tools/catalogue";
 import { PointTool } from "../tools/prompt_tools";
 import type { Pointer, Stage, Tool } from "../tools/tool";
 import { MoveTool, WindowTool } from "../tools/view_tools";
@@ -351,7 +351,7 @@ export class PlaneView {
     if (button !== 0) return null;
     const state = this.store.get();
     const entry = toolEntry(state.tool);
-    const reason = refusal(entry, state);
+    const reason = rejection(entry, state);
     if (reason === null) return entry.tool;
     toast("info", `${entry.label}: ${reason}`);
     return null;
@@ -390,7 +390,7 @@ export class PlaneView {
   private rightClick(stage: Stage, pointer: Pointer, time: number): void {
     const state = this.store.get();
     const entry = toolEntry(state.tool);
-    if (!(entry.tool instanceof PointTool) || refusal(entry, state) !== null || !state.image) return;
+    if (!(entry.tool instanceof PointTool) || rejection(entry, state) !== null || !state.image) return;
     if (!currentObject(state)?.prompts) toast("info", "Click on the object first; right-click then takes away.");
     else if (state.image.tools.negative_kinds.includes("point"))
       entry.tool.place(stage, pointer, !state.positive, time);
@@ -453,7 +453,7 @@ export class PlaneView {
     const stage = this.stage();
     const state = this.store.get();
     const entry = toolEntry("point");
-    if (!stage || refusal(entry, state) !== null) return;
+    if (!stage || rejection(entry, state) !== null) return;
     const { cursor } = state;
     this.actions.prompt(
       { kind: "point", position: cursor.slice(0, stage.place.geometry.ndim), positive: state.positive, frame: "index" },

@@ -27,10 +27,10 @@ HIGHEST = float(np.finfo(np.float16).max)
 
 @functools.lru_cache(maxsize=8)
 def click_ball(radius: int) -> NDArray[np.float32]:
-    """The values of a click: a ball whose voxels hold their distance to its outside, 1 at the centre.
+    """Return the values of a click: a ball whose voxels hold their distance to its outside, 1 at the centre.
 
     Args:
-        radius: Of the ball in voxels; voxels at this distance belong to it.
+        radius: Radius of the ball in voxels; voxels at this distance belong to it.
 
     Returns:
         float32 (2 * radius + 1,) * 3, read-only, 0 outside the ball.
@@ -174,7 +174,7 @@ class InteractionChannels:
         self.set_previous(mask)
 
     def set_previous(self, mask: NDArray[Any]) -> None:
-        """Put the network's last answer into the channel of the previous mask and keep all prompts.
+        """Put the network's last prediction into the channel of the previous mask and keep all prompts.
 
         Raises:
             PromptError: The mask has another shape than the block.
@@ -188,7 +188,7 @@ class InteractionChannels:
         self.intensity = 1.0
 
     def values(self) -> NDArray[np.float32]:
-        """What the network is given beside the image: float32 (channels, *block), values 0 to 1."""
+        """Return what the network is given beside the image: float32 (channels, *block), values 0 to 1."""
         values = self._stamps.astype(np.float32)
         previous = values[self.settings.previous].copy()
         # Rounded as the stamps are, so that the newest prompt is exactly 1.
@@ -197,7 +197,7 @@ class InteractionChannels:
         return values
 
     def _part_of(self, mask: NDArray[Any]) -> NDArray[Any]:
-        """A mask of the whole image on the block, which may reach beyond it."""
+        """Return a mask of the whole image on the block, which may reach beyond it."""
         part = np.zeros(self.block.shape, dtype=bool)
         inside = self.block.intersection(Region.whole(mask.shape))
         if not inside.is_empty:
@@ -234,7 +234,7 @@ def _check_shape(what: str, mask: NDArray[Any], region: Region) -> None:
 
 
 def box_region(box: Box) -> Region:
-    """The voxels whose centres lie inside a box that is given in the frame ``index``.
+    """Return the voxels whose centres lie inside a box that is given in the frame ``index``.
 
     A box thinner than a voxel keeps the voxel that it lies in.
     """

@@ -40,7 +40,7 @@ class PublishedFolder:
         metadata: The JSON that the settings were read from.
         configuration: nnU-Net's name of the configuration that was trained.
         trainer: Class that trained it.
-        plans: nnU-Net's names of data set and plans.
+        plans: nnU-Net's names of dataset and plans.
         patch: Voxels along each side of the patches that were trained on.
         licence: SPDX identifier, of the folder's ``LICENSE`` or else of the public weights.
         checkpoint: The file of the weights.
@@ -95,7 +95,7 @@ def read_published_folder(folder: Path, network: NNInteractive) -> PublishedFold
 
 
 def fit_tensors(weights: object, network: NNInteractive, file: str) -> dict[str, Tensor]:
-    """Every tensor of ``network`` from a checkpoint's weights, once, under its first name.
+    """Return every tensor of ``network`` from a checkpoint's weights, once, under its first name.
 
     Args:
         weights: Tensors by name, with all names or the first of each.
@@ -197,7 +197,7 @@ def _checkpoint_path(folder: Path) -> Path:
 
 
 def _training(content: Mapping[str, Any], file: str) -> tuple[str, str]:
-    """Trainer and configuration that a checkpoint names."""
+    """Return trainer and configuration that a checkpoint names."""
     trainer, arguments = content.get("trainer_name"), content.get("init_args")
     configuration = arguments.get("configuration") if isinstance(arguments, dict) else None
     if not isinstance(trainer, str) or not trainer.startswith(TRAINER):
@@ -210,7 +210,7 @@ def _training(content: Mapping[str, Any], file: str) -> tuple[str, str]:
 
 
 def _configuration(plans: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """A configuration of the plans with what it inherits from others."""
+    """Return a configuration of the plans with what it inherits from others."""
     configurations = plans.get("configurations")
     merged: dict[str, Any] = {}
     seen: list[object] = []
@@ -256,7 +256,7 @@ def _check_plans(configuration: Mapping[str, Any], network: NNInteractive) -> No
 
 
 def _patch(configuration: Mapping[str, Any]) -> int:
-    """Side of the cube that plans name; that of the public weights where they name none."""
+    """Return side of the cube that plans name; that of the public weights where they name none."""
     grid = model_card(NAME).grid
     size = configuration.get("patch_size", [grid] * 3)
     # Five halvings and an instance normalisation that needs more than one voxel at the end.
@@ -268,7 +268,7 @@ def _patch(configuration: Mapping[str, Any]) -> int:
 
 
 def _licence(path: Path) -> str:
-    """The identifier on the first line of a licence file, else that of the public weights."""
+    """Return the identifier on the first line of a licence file, else that of the public weights."""
     public = model_card(NAME).licence
     try:
         with path.open(encoding="utf-8") as file:

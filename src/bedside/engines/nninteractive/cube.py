@@ -31,12 +31,12 @@ THRESHOLD = 0.5 - 1e-6
 
 
 def cube_region(window: Window) -> Region:
-    """The voxels of a window whose faces lie on voxels' edges; it may reach beyond the image."""
+    """Return the voxels of a window whose faces lie on voxels' edges; it may reach beyond the image."""
     return Region(tuple(round(a) for a in window.start), tuple(round(b) for b in window.stop))
 
 
 def sample_image(array: NDArray[Any], window: Window, statistics: tuple[float, float]) -> NDArray[np.float32]:
-    """The normalised image on the window's grid.
+    """Return the normalised image on the window's grid.
 
     Args:
         array: (z, y, x), any range.
@@ -78,7 +78,7 @@ class _Taps:
         self._indices = np.clip(indices, self.first, max(self.first, self.last - 1))
 
     def of(self, cell: int) -> list[tuple[int, np.float32]]:
-        """The voxels of a cell that count, with their weights."""
+        """Return the voxels of a cell that count, with their weights."""
         pairs = zip(self._indices[:, cell], self._weights[:, cell], strict=True)
         return [(int(index), weight) for index, weight in pairs if weight > 0]
 
@@ -98,7 +98,7 @@ def sample_prompts(
     settings: InteractionSettings,
     origin: Sequence[int] = (0, 0, 0),
 ) -> NDArray[np.float32]:
-    """Prompts and the previous mask on the window's grid.
+    """Return prompts and the previous mask on the window's grid.
 
     Args:
         prompts: In the frame ``index`` of the image, oldest first; each makes those before it fainter.
@@ -158,7 +158,7 @@ def _paint_solid(
 
 
 def _marked(prompts: Sequence[Prompt], settings: InteractionSettings, margin: int) -> Region:
-    """The voxels that prompts may mark, with a margin."""
+    """Return the voxels that prompts may mark, with a margin."""
     marked = Region.empty(3)
     for prompt in prompts:
         if isinstance(prompt, Box):
@@ -177,7 +177,7 @@ def _grown(region: Region, margin: int) -> Region:
 
 
 def _slabs(window: Window, marked: Region, margin: int) -> Iterator[tuple[Region, Region]]:
-    """Runs of cells along z that see any of the marked voxels, each with the voxels of the image that they average."""
+    """Run of cells along z that see any of the marked voxels, each with the voxels of the image that they average."""
     whole = cube_region(window)
     marked = marked.intersection(whole)
     if marked.is_empty:
@@ -195,7 +195,7 @@ def _slabs(window: Window, marked: Region, margin: int) -> Iterator[tuple[Region
 
 
 def _averaged_voxels(cells: Region, window: Window) -> Region:
-    """The voxels of the image that cells of a window average: all that they touch."""
+    """Return the voxels of the image that cells of a window average: all that they touch."""
     whole = cube_region(window)
     start, stop = [], []
     for axis, (side, grid) in enumerate(zip(whole.shape, window.grid, strict=True)):
@@ -205,7 +205,7 @@ def _averaged_voxels(cells: Region, window: Window) -> Region:
 
 
 def _averaged(values: NDArray[np.float32], cells: Region, inner: Region, window: Window) -> NDArray[np.float32]:
-    """Voxels of the window averaged over cells."""
+    """Return voxels of the window averaged over cells."""
     whole = cube_region(window)
     if whole.shape == window.grid:
         return values
@@ -218,12 +218,14 @@ def _averaged(values: NDArray[np.float32], cells: Region, inner: Region, window:
 
 
 def dilation_kernel(zoom: float) -> int:
-    """Voxels by which clicks and strokes are widened: the odd number nearest to 2 * zoom - 1, the larger of two."""
+    """Return voxels by which clicks and strokes are widened: the odd number nearest to 2 * zoom - 1, the larger of
+    two.
+    """
     return 2 * int(np.floor((2 * zoom - 1) / 2)) + 1
 
 
 def area_weights(voxels: int, cells: int) -> NDArray[np.float32]:
-    """Weights (cells, voxels) that average all voxels that a cell touches, each alike."""
+    """Return weights (cells, voxels) that average all voxels that a cell touches, each alike."""
     start = np.arange(cells) * voxels // cells
     stop = -(-(np.arange(cells) + 1) * voxels // cells)
     index = np.arange(voxels)
@@ -233,7 +235,7 @@ def area_weights(voxels: int, cells: int) -> NDArray[np.float32]:
 
 
 def part_of(mask: NDArray[Any], region: Region) -> NDArray[Any]:
-    """A mask of the whole image on a region that may reach beyond it, 0 there."""
+    """Return a mask of the whole image on a region that may reach beyond it, 0 there."""
     part = np.zeros(region.shape, dtype=mask.dtype)
     inside = region.intersection(Region.whole(mask.shape))
     if not inside.is_empty:
@@ -242,14 +244,14 @@ def part_of(mask: NDArray[Any], region: Region) -> NDArray[Any]:
 
 
 def sample_nearest(mask: NDArray[Any], window: Window) -> NDArray[np.bool_]:
-    """A mask of the whole image at the middle of the window's cells, False beyond the image."""
+    """Return a mask of the whole image at the middle of the window's cells, False beyond the image."""
     indices = [np.clip(index, 0, size - 1) for index, size in zip(_middles(window), mask.shape, strict=True)]
     values: NDArray[np.bool_] = (mask[np.ix_(*indices)] != 0) & inside_image(window, mask.shape)
     return values
 
 
 def inside_image(window: Window, shape: Sequence[int]) -> NDArray[np.bool_]:
-    """Cells of the window's grid whose middle lies within an image of ``shape``."""
+    """Return cells of the window's grid whose middle lies within an image of ``shape``."""
     inside = np.ones((1,) * len(shape), dtype=bool)
     for axis, (index, size) in enumerate(zip(_middles(window), shape, strict=True)):
         held = (index >= 0) & (index < size)
@@ -266,7 +268,7 @@ def _middles(window: Window) -> list[NDArray[np.int64]]:
 
 
 def expand_mask(mask: NDArray[np.bool_], window: Window, region: Region) -> NDArray[np.uint8]:
-    """A mask on the window's grid at the voxels of ``region``, which lies within the window.
+    """Return a mask on the window's grid at the voxels of ``region``, which lies within the window.
 
     The mask itself is interpolated linearly and cut at one half.
 

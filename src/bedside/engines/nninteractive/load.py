@@ -18,7 +18,8 @@ KINDS = {"box": ("bbox2d", "bbox3d"), "point": ("points",), "scribble": ("scribb
 
 
 def load_interactions(request: EngineRequest) -> tuple[Segmenter, Graph]:
-    """A segmenter of the interactions engine, with the settings and the grid that were imported with its weights.
+    """Return a segmenter of the interactions engine, with the settings and the grid that were imported with its
+    weights.
 
     Raises:
         InputError: The window strategy is unknown.
@@ -38,7 +39,7 @@ def load_interactions(request: EngineRequest) -> tuple[Segmenter, Graph]:
 
 
 def read_settings(card: WeightsCard) -> InteractionSettings:
-    """What the checkpoint said of its prompts, from the card of the imported weights.
+    """Return what the checkpoint said of its prompts, from the card of the imported weights.
 
     Raises:
         WeightsError: It cannot be used, or something else than zeros is to lie beyond the image.
@@ -52,7 +53,7 @@ def read_settings(card: WeightsCard) -> InteractionSettings:
 
 
 def read_grid(card: WeightsCard, default: int) -> int:
-    """Side of the patch that the network was trained with.
+    """Return side of the patch that the network was trained with.
 
     Raises:
         WeightsError: It is no side that the network can take.
@@ -64,7 +65,7 @@ def read_grid(card: WeightsCard, default: int) -> int:
 
 
 def settings_capabilities(card: Capabilities, settings: InteractionSettings) -> Capabilities:
-    """The prompts of a model's card that its checkpoint was trained with."""
+    """Return the prompts of a model's card that its checkpoint was trained with."""
     known = {kind for kind, names in KINDS.items() if any(settings.supported[name] for name in names)}
     kinds = card.prompt_kinds & (known | ({"mask"} if settings.takes_mask else set()))
     return replace(

@@ -1,4 +1,4 @@
-"""nnInteractive: the residual-encoder U-Net "L" that answers 3D prompts in a window of 192 voxels a side.
+"""nnInteractive: the residual-encoder U-Net "L" that predicts 3D prompts in a window of 192 voxels a side.
 
 arXiv 2503.08373. Its published weights may be used for non-commercial purposes only and are not part of Bedside; they
 are brought in with ``bedside weights import nninteractive``.
@@ -42,8 +42,9 @@ DEPTHS = (1, 3, 4, 6, 6, 6)
 class NNInteractive(ResidualEncoderUNet):
     """The network as the window engine takes it: one logit a voxel.
 
-    Its heads (``heads``) answer with two channels, background and object, of which the larger wins. Their difference
-    is one logit with the same answer, the same probability and the same cross-entropy.
+    Its heads (``heads``) prediction with two channels, background and object, of which the larger wins. Their
+    difference
+    is one logit with the same prediction, the same probability and the same cross-entropy.
 
     Args:
         widths: Channels of each stage, finest first.
@@ -54,12 +55,14 @@ class NNInteractive(ResidualEncoderUNet):
         super().__init__(channels_in=8, channels_out=2, widths=widths, depths=depths)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(batch, 8, z, y, x) to logits (batch, 1, z, y, x); above 0 is the object."""
+        """Map (batch, 8, z, y, x) to logits (batch, 1, z, y, x); above 0 is the object."""
         answer = self.full_resolution(x)
         return answer[:, 1:] - answer[:, :1]
 
 
 def build(name: str = NAME) -> NNInteractive:
-    """The network: (batch, 8, z, y, x) to logits (batch, 1, z, y, x); sides are multiples of 32, one at least 64."""
+    """Return the network: (batch, 8, z, y, x) to logits (batch, 1, z, y, x); sides are multiples of 32, one at least
+    64.
+    """
     del name
     return NNInteractive()

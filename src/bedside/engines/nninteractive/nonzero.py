@@ -12,7 +12,7 @@ from bedside.core.region import mask_region
 
 
 def nonzero_statistics(samples: NDArray[Any]) -> tuple[float, float]:
-    """Mean and standard deviation over the bounding box of all samples that are not zero.
+    """Return mean and standard deviation over the bounding box of all samples that are not zero.
 
     Summed slice by slice, so that a large scan is never copied as floating-point numbers.
 

@@ -45,7 +45,7 @@ class Samples:
         array: (z, y, x); all of the image, or the box of its samples other than zero.
         start: Where ``array`` begins in the image.
         statistics: Mean and deviation over the box of the samples other than zero.
-        shape: Of the image.
+        shape: Shape of the image.
     """
 
     array: NDArray[np.generic]
@@ -57,7 +57,8 @@ class Samples:
 class InteractionSegmenter:
     """A network that takes prompts as nnInteractive does, on volumes.
 
-    Every prompt in force is painted anew for each answer, so that an answer depends on image, prompts and the mask
+    Every prompt in force is painted anew for each prediction, so that a prediction depends on image, prompts and the
+    mask
     before alone; the last prompt has the value 1 and each earlier one is fainter by the checkpoint's decay.
 
     Args:
@@ -112,7 +113,7 @@ class InteractionSegmenter:
     def predict(
         self, prompts: Sequence[Prompt], previous: NDArray[np.uint8] | None = None, fresh: int = 1
     ) -> Prediction:
-        """Answer the prompts; see ``protocol.Segmenter``.
+        """Predict the prompts; see ``protocol.Segmenter``.
 
         Where several prompts are new, the last one places the window.
 
@@ -176,7 +177,7 @@ class InteractionSegmenter:
         return Answer(window, logits, inside_image(window, scene.shape))
 
     def _commit(self, answer: Answer, scene: Scene, clock: Clock) -> PlacedMask:
-        """The object's mask where it is new: the answer itself, or what finer windows make of it."""
+        """Return the object's mask where it is new: the prediction itself, or what finer windows make of it."""
         began = time.perf_counter()
         region = cube_region(answer.window).clip(scene.shape)
         coarse = expand_mask(answer.mask, answer.window, region)
@@ -207,7 +208,8 @@ class InteractionSegmenter:
 def since_mask(
     prompts: Sequence[Prompt], previous: NDArray[np.uint8] | None, fresh: int
 ) -> tuple[list[Prompt], NDArray[np.uint8] | None]:
-    """The prompts since the last initial mask, which makes the network forget those before, and the mask to start from.
+    """Return the prompts since the last initial mask, which makes the network forget those before, and the mask to
+    start from.
 
     The mask before is newer than an initial mask that is not among the ``fresh`` prompts.
     """
@@ -228,7 +230,9 @@ def _prediction(
     answer: Answer,
     clock: Clock,
 ) -> Prediction:
-    """The answer for a caller who knows the mask ``known``; what was started from and is not known comes along."""
+    """Return the prediction for a caller who knows the mask ``known``; what was started from and is not known comes
+    along.
+    """
     region = Region(patch.start, tuple(a + n for a, n in zip(patch.start, patch.mask.shape, strict=True)))
     mask = patch.mask
     if start is not None and start is not known:
@@ -245,7 +249,7 @@ def _prediction(
 
 
 def _unchanged(start: NDArray[np.uint8], known: NDArray[np.uint8] | None, grid: tuple[int, ...]) -> Prediction:
-    """An initial mask that nothing corrects is the answer."""
+    """Return an initial mask that nothing corrects is the prediction."""
     region = mask_region(start)
     if known is not None:
         region = region.union(mask_region(known))
@@ -255,7 +259,7 @@ def _unchanged(start: NDArray[np.uint8], known: NDArray[np.uint8] | None, grid: 
 
 
 def _part(mask: NDArray[np.uint8] | None, region: Region) -> NDArray[np.uint8]:
-    """A copy of a mask of the image on a region, nothing where there is none."""
+    """Return a copy of a mask of the image on a region, nothing where there is none."""
     if mask is None:
         return np.zeros(region.shape, dtype=np.uint8)
     part: NDArray[np.uint8] = (part_of(mask, region) != 0).astype(np.uint8)

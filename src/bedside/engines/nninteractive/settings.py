@@ -76,7 +76,7 @@ class InteractionSettings:
 
     @classmethod
     def from_metadata(cls, metadata: object) -> InteractionSettings:
-        """The settings that a checkpoint's file asks for.
+        """Return the settings that a checkpoint's file asks for.
 
         Args:
             metadata: The parsed JSON of the file: an object, or a string from the oldest checkpoints.
@@ -184,7 +184,7 @@ def _pair(kind: str, value: object) -> tuple[int, int]:
 
 
 def _channel_count(metadata: Mapping[str, Any], used: list[int]) -> int:
-    """Channels beside the image. The file counts those of prompts alone, without the previous mask."""
+    """Return channels beside the image. The file counts those of prompts alone, without the previous mask."""
     if "interaction_channels" in metadata:
         count = _integer(metadata["interaction_channels"], "interaction_channels", 1, 63) + 1
     else:

@@ -22,7 +22,7 @@ RADIUS = 4
 
 @functools.cache
 def solid_ball() -> NDArray[np.bool_]:
-    """The cells of a click, (7, 7, 7)."""
+    """Return the cells of a click, (7, 7, 7)."""
     offsets = np.arange(1 - RADIUS, RADIUS) ** 2
     ball: NDArray[np.bool_] = offsets[:, None, None] + offsets[:, None] + offsets < RADIUS**2
     ball.flags.writeable = False
@@ -30,7 +30,7 @@ def solid_ball() -> NDArray[np.bool_]:
 
 
 def clicked_cell(position: Sequence[float], window: Window) -> tuple[int, ...]:
-    """The cell of the window's grid in which the middle of a voxel lies; it may lie beyond the grid.
+    """Return the cell of the window's grid in which the middle of a voxel lies; it may lie beyond the grid.
 
     Args:
         position: Voxel, array order, as ``window`` counts them.
@@ -41,7 +41,7 @@ def clicked_cell(position: Sequence[float], window: Window) -> tuple[int, ...]:
 
 
 def ball_on_grid(cell: Sequence[int], grid: Sequence[int]) -> tuple[Region, NDArray[np.bool_]]:
-    """The part of a click's ball that lies on the grid: the cells, and which of them it holds."""
+    """Return the part of a click's ball that lies on the grid: the cells, and which of them it holds."""
     reach = RADIUS - 1
     ball = Region(tuple(c - reach for c in cell), tuple(c + reach + 1 for c in cell))
     held = ball.intersection(Region.whole(tuple(grid)))
@@ -51,7 +51,9 @@ def ball_on_grid(cell: Sequence[int], grid: Sequence[int]) -> tuple[Region, NDAr
 
 
 def short_profiles(box: Region, window: Window) -> NDArray[np.float32]:
-    """A half-open box without its last voxels on the grid, as one profile an axis of 0 and 1, float32 (axes, cells)."""
+    """Return a half-open box without its last voxels on the grid, as one profile an axis of 0 and 1, float32 (axes,
+    cells).
+    """
     profiles = []
     axes = zip(box.start, box.stop, window.start, window.scale, window.grid, strict=True)
     for first, stop, start, scale, cells in axes:

@@ -19,12 +19,12 @@ from bedside.imaging.window import Window
 
 
 def click_stamp(position: Sequence[int], window: Window, radius: int) -> tuple[Region, NDArray[np.float32]]:
-    """The values of a click on the cells of the window's grid that it touches.
+    """Return the values of a click on the cells of the window's grid that it touches.
 
     Args:
         position: Voxel of the image, array order.
         window: Whole voxels; its grid is no finer than they are.
-        radius: Of the click in voxels.
+        radius: Radius of the click in voxels.
 
     Returns:
         The cells, and float32 values of their shape, 1 in the middle where a cell is a voxel; empty where no voxel of
@@ -55,7 +55,8 @@ def click_stamp(position: Sequence[int], window: Window, radius: int) -> tuple[R
 
 
 def box_profiles(box: Region, window: Window) -> NDArray[np.float32]:
-    """A half-open box on the window's grid, as one profile an axis whose product is the share of each cell in the box.
+    """Return a half-open box on the window's grid, as one profile an axis whose product is the share of each cell in
+    the box.
 
     Args:
         box: Voxels of the image.

@@ -14,7 +14,7 @@ CLIP_SIDE, CROP_SIDE = 224, 64
 
 
 def content_crop(colours: NDArray[np.uint8], corners: Sequence[float]) -> NDArray[np.uint8]:
-    """What a box holds, its last pixels left out as the public code has it; one pixel at least.
+    """Return what a box holds, its last pixels left out as the public code has it; one pixel at least.
 
     Args:
         colours: The slice (y, x, 3) at its own resolution.
@@ -27,6 +27,8 @@ def content_crop(colours: NDArray[np.uint8], corners: Sequence[float]) -> NDArra
 
 
 def crop_input(crop: NDArray[np.uint8], side: int) -> NDArray[np.float32]:
-    """A crop as a network's input, (1, 3, side, side), 0 to 1: antialiased bilinear, and not normalised further."""
+    """Return a crop as a network's input, (1, 3, side, side), 0 to 1: antialiased bilinear, and not normalised
+    further.
+    """
     resized = resize(crop, (side, side), "triangle") / 255.0
     return np.ascontiguousarray(resized.transpose(2, 0, 1)[None], dtype=np.float32)

@@ -30,9 +30,9 @@ class Frame:
     """A slice's place on a grid.
 
     Attributes:
-        shape: Of the slice, (y, x).
+        shape: Shape of the slice, (y, x).
         inner: Cells that it covers, (y, x), from the top left.
-        side: Of the grid.
+        side: Side of the grid.
         scale: Cells per pixel, (y, x), by which coordinates are multiplied.
     """
 
@@ -43,7 +43,7 @@ class Frame:
 
     @classmethod
     def of(cls, shape: tuple[int, int], side: int, framing: Framing) -> Frame:
-        """The frame of a slice of ``shape``."""
+        """Return the frame of a slice of ``shape``."""
         if framing == "stretch":
             return cls(shape, (side, side), side, (side / shape[0], side / shape[1]))
         scale = side / max(shape)
@@ -51,7 +51,7 @@ class Frame:
         return cls(shape, (height, width), side, (scale, scale))
 
     def fit(self, colours: NDArray[np.uint8], kernel: SliceKernel) -> NDArray[np.float32]:
-        """A slice (y, x, 3) on the grid: float32 (3, side, side), stretched to 0 to 1 and padded with 0."""
+        """Return a slice (y, x, 3) on the grid: float32 (3, side, side), stretched to 0 to 1 and padded with 0."""
         resized = fit_bytes(colours, self.inner, kernel)
         low, high = float(resized.min()), float(resized.max())
         scaled = (resized - low) / max(high - low, SMALLEST_RANGE)
@@ -62,7 +62,7 @@ class Frame:
     def expand(
         self, logits: NDArray[np.float32], *, probabilities: bool = False, answer_side: int = LOGITS_SIDE
     ) -> tuple[NDArray[np.uint8], Region]:
-        """The mask at the slice's own resolution, no larger than it needs to be.
+        """Return the mask at the slice's own resolution, no larger than it needs to be.
 
         Args:
             logits: (256, 256), of the whole grid.
@@ -86,7 +86,9 @@ class Frame:
 
 
 def fit_bytes(colours: NDArray[np.uint8], inner: tuple[int, int], kernel: SliceKernel) -> NDArray[np.float32]:
-    """A slice (y, x) or (y, x, 3) resized as the systems' libraries do, which give bytes for bytes: float32, whole."""
+    """Return a slice (y, x) or (y, x, 3) resized as the systems' libraries do, which give bytes for bytes: float32,
+    whole.
+    """
     if kernel == "cubic":
         return _cubic_bytes(colours, inner)
     made = {"area": opencv_area, "linear": opencv_linear, "linear-torch": torch_linear}[kernel](colours, inner)
@@ -94,7 +96,9 @@ def fit_bytes(colours: NDArray[np.uint8], inner: tuple[int, int], kernel: SliceK
 
 
 def _cubic_bytes(colours: NDArray[np.uint8], inner: tuple[int, int]) -> NDArray[np.float32]:
-    """Bytes resized by a spline, whose overshoot is cut to the range of the slice before fractions are cut off."""
+    """Return bytes resized by a spline, whose overshoot is cut to the range of the slice before fractions are cut
+    off.
+    """
     channels = colours if colours.ndim == 3 else colours[..., None]
     if channels.shape[2] == 3 and all(np.array_equal(channels[..., 0], channels[..., c]) for c in (1, 2)):
         channels = channels[..., :1]
@@ -107,7 +111,9 @@ def _cubic_bytes(colours: NDArray[np.uint8], inner: tuple[int, int]) -> NDArray[
 
 @functools.lru_cache(maxsize=8)
 def back_matrix(pixels: int, cells: int, answer_side: int) -> Matrix:
-    """Weights (pixels, 256) that bring one axis of logits to a slice: enlarge to ``answer_side``, crop, enlarge."""
+    """Return weights (pixels, 256) that bring one axis of logits to a slice: enlarge to ``answer_side``, crop,
+    enlarge.
+    """
     back = resize_matrix("linear", pixels, cells)
     if answer_side == LOGITS_SIDE:
         return np.pad(back, ((0, 0), (0, LOGITS_SIDE - cells)))
@@ -116,6 +122,6 @@ def back_matrix(pixels: int, cells: int, answer_side: int) -> Matrix:
 
 
 def _span(weights: Matrix, cells: NDArray[np.bool_]) -> tuple[int, int]:
-    """The rows of ``weights``, start and stop, that any of ``cells`` reaches."""
+    """Return the rows of ``weights``, start and stop, that any of ``cells`` reaches."""
     reached = np.flatnonzero((weights[:, cells] > 0).any(axis=1))
     return (int(reached[0]), int(reached[-1]) + 1) if reached.size else (0, 0)

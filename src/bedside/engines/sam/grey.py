@@ -37,7 +37,7 @@ class ByteScale:
     keep_zero: bool = False
 
     def __call__(self, samples: NDArray[Any]) -> NDArray[np.uint8]:
-        """Samples of any shape as bytes; fractions are cut off, as the official code does."""
+        """Return samples of any shape as bytes; fractions are cut off, as the official code does."""
         if self.high <= self.low:
             return np.zeros(samples.shape, dtype=np.uint8)
         known = np.nan_to_num(samples.astype(np.float32), nan=self.low, posinf=self.high, neginf=self.low)
@@ -49,7 +49,7 @@ class ByteScale:
 
 
 def byte_scale(image: Image) -> ByteScale | None:
-    """How an image's samples become bytes; None where they are bytes already."""
+    """Say how an image's samples become bytes; None where they are bytes already."""
     array = image.array
     if array.dtype == np.uint8:
         return None

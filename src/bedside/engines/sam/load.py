@@ -51,7 +51,7 @@ LOADED = 2
 
 
 def load_sam(request: EngineRequest) -> tuple[Segmenter, Graph]:
-    """A segmenter of the SAM family.
+    """Return a segmenter of the SAM family.
 
     Raises:
         InputError: Windows are asked for, which these systems do not have.
@@ -69,7 +69,7 @@ def load_sam(request: EngineRequest) -> tuple[Segmenter, Graph]:
 
 
 def open_network(request: EngineRequest, files: WeightsFiles, system: System) -> Network:
-    """The graphs of a system, loaded for one box at a time.
+    """Return the graphs of a system, loaded for one box at a time.
 
     Raises:
         WeightsError: The files are those of another kind of model.
@@ -118,7 +118,7 @@ class Experts:
         self._open: LruCache[str, Network] = LruCache(LOADED)
 
     def __call__(self, image: Image) -> Network:
-        """The network for an image.
+        """Return the network for an image.
 
         Raises:
             WeightsError: The files of an expert are damaged.
@@ -135,7 +135,7 @@ class Experts:
         return self._general
 
     def installed(self) -> dict[str, str]:
-        """SHA-256 of the weights of every expert that is installed, by stem."""
+        """Return SHA-256 of the weights of every expert that is installed, by stem."""
         found = {stem: self._find(stem) for stem in daft.all_experts()}
         return {stem: files.card.sha256 for stem, files in found.items() if files is not None}
 

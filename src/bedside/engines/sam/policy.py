@@ -1,4 +1,4 @@
-"""How volumes are answered slice by slice, where the user has a choice."""
+"""How volumes are predicted slice by slice, where the user has a choice."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ Inference = Literal["submitted", "python"]
 
 @dataclass(frozen=True)
 class SlicePolicy:
-    """Which slices of a box are answered and how an object is followed through them, and how much is remembered.
+    """Which slices of a box are predicted and how an object is followed through them, and how much is remembered.
 
     Attributes:
-        range: "inclusive" answers every slice of a box, cut to the image, and follows every object alike. "published"
+        range: "inclusive" predicts every slice of a box, cut to the image, and follows every object alike. "published"
             does as the team's own code: it leaves out the ends that that leaves out, takes boxes as they are given, and
             follows the k-th object of a case by what that code makes of the number k (see ``slices.covered_cells``).
         axis: Across which axis a volume is sliced: "first", as the systems were trained on and as the challenge has it,

@@ -72,13 +72,13 @@ class SliceAnswer:
 class SliceSegmenter:
     """A system of the SAM family behind the protocol: boxes on images, and boxes followed through volumes.
 
-    Several boxes on one object are answered each by itself, and their masks are joined.
+    Several boxes on one object are predicted each by itself, and their masks are joined.
 
     Args:
         name: Model in the registry.
         choose: Gives the network for an image; the same every time, but where a system has experts.
         capabilities: What prompts it takes.
-        policy: Which slices are answered, and how much is remembered.
+        policy: Which slices are predicted, and how much is remembered.
         experts: Checksum of the weights of each network that ``choose`` may give beside the system's own, by stem.
     """
 
@@ -117,11 +117,11 @@ class SliceSegmenter:
     def predict(
         self, prompts: Sequence[Prompt], previous: NDArray[np.uint8] | None = None, fresh: int = 1
     ) -> Prediction:
-        """Answer the prompts; see ``protocol.Segmenter``."""
+        """Predict the prompts; see ``protocol.Segmenter``."""
         return self._predict(prompts, previous, fresh, 1)
 
     def predict_object(self, prompts: Sequence[Prompt], number: int) -> Prediction:
-        """Answer the prompts of object ``number`` of a case; see ``protocol.Numbering``."""
+        """Predict the prompts of object ``number`` of a case; see ``protocol.Numbering``."""
         return self._predict(prompts, None, len(prompts), number)
 
     def _predict(
@@ -142,7 +142,7 @@ class SliceSegmenter:
         return self._image, self._network
 
     def _follow(self, box: Box, clock: Clock) -> Iterator[SliceAnswer]:
-        """Answers of all slices of a box, from the middle outward, first up and then down."""
+        """Predict of all slices of a box, from the middle outward, first up and then down."""
         image, network = self._ready()
         if image.ndim == 2:
             yield self._answer(0, self._corners(box), None, clock)
@@ -162,7 +162,7 @@ class SliceSegmenter:
                 yield before
 
     def _corners(self, box: Box) -> Corners:
-        """A half-open box in two dimensions as the closed one that the systems know.
+        """Return a half-open box in two dimensions as the closed one that the systems know.
 
         The challenge's boxes reach the width and height of an image, one beyond its last pixel, and so may these. Boxes
         that reach further are cut to the last pixel, but where the published code is followed, which does not.
@@ -181,7 +181,9 @@ class SliceSegmenter:
         return kept[0], kept[1]
 
     def _answer(self, index: int, corners: Corners, before: SliceAnswer | None, clock: Clock) -> SliceAnswer:
-        """The answer on one slice, by the mask of the slice before where that has one, and else by the box itself."""
+        """Return the prediction on one slice, by the mask of the slice before where that has one, and else by the box
+        itself.
+        """
         _, network = self._ready()
         system = network.system
         view, features = self._cache.get_or_make(index, lambda i: self._encode(i, clock))
@@ -213,7 +215,7 @@ class SliceSegmenter:
         return view, clock.run(network.encoder, {"image": view.pixels[None]})
 
     def _combine(self, answers: list[SliceAnswer], before: NDArray[np.uint8] | None, clock: Clock) -> Prediction:
-        """One answer for the image from those of its slices."""
+        """Return one prediction for the image from those of its slices."""
         image, network = self._ready()
         began = time.perf_counter()
         region = Region.empty(image.ndim)
@@ -249,7 +251,7 @@ class SliceSegmenter:
 
 
 def slice_axis(image: Image) -> int:
-    """Axis (array order) across which a volume is sliced: the first, as the systems were trained on.
+    """Return axis (array order) across which a volume is sliced: the first, as the systems were trained on.
 
     Only where the spacing of another axis is much larger are the slices cut across that one.
     """
@@ -259,20 +261,20 @@ def slice_axis(image: Image) -> int:
 
 
 def box_on_grid(corners: Corners, frame: Frame, system: System) -> Corners:
-    """A box's corners on the grid, as the system takes them."""
+    """Return a box's corners on the grid, as the system takes them."""
     scaled = [c * s for c, s in zip(corners, (*frame.scale[::-1], *frame.scale[::-1]), strict=True)]
     x0, y0, x1, y1 = (float(int(c)) for c in scaled) if system.whole_boxes else scaled
     return x0, y0, x1, y1
 
 
 def following_box(before: SliceAnswer, frame: Frame, system: System, number: int = 1) -> Corners | None:
-    """The next slice's box on the grid: the extent of the mask before, enlarged; None where there is no mask.
+    """Return the next slice's box on the grid: the extent of the mask before, enlarged; None where there is no mask.
 
     Args:
         before: The slice before.
-        frame: Of both slices.
+        frame: Frame of both slices.
         system: Says where the mask is measured.
-        number: Of the object, see ``covered_cells``.
+        number: Number of the object, see ``covered_cells``.
     """
     if before.region.is_empty:
         return None
@@ -299,7 +301,7 @@ def following_box(before: SliceAnswer, frame: Frame, system: System, number: int
 def covered_cells(
     mask: NDArray[np.uint8], inner: tuple[int, int], number: int = 1, *, wide: bool = False
 ) -> NDArray[np.bool_]:
-    """Cells of the grid that a mask covers, as the public code finds them.
+    """Return cells of the grid that a mask covers, as the public code finds them.
 
     It shrinks a map of bytes that holds the object's number, rounds to bytes again and takes all that is above 0. So a
     cell is covered from a share of 0.5 / number: by half for the first object, by just over a tenth for the fifth.
@@ -307,7 +309,7 @@ def covered_cells(
     Args:
         mask: uint8 0/1 (y, x).
         inner: Cells, (y, x).
-        number: Of the object; 1 treats all alike.
+        number: Number of the object; 1 treats all alike.
         wide: The map holds numbers of 16 bits; bytes begin again at 1 after 255.
     """
     value = np.uint16(number) if wide else np.uint8((number - 1) % HIGHEST + 1)
@@ -315,7 +317,7 @@ def covered_cells(
 
 
 def extent_in_pixels(before: SliceAnswer, frame: Frame, room: int) -> Corners:
-    """The extent of a mask in its slice's pixels with ``room`` on each side, at most one beyond the slice."""
+    """Return the extent of a mask in its slice's pixels with ``room`` on each side, at most one beyond the slice."""
     extent = mask_region(before.mask).shift(before.region.start)
     (top, left), (bottom, right) = extent.start, extent.stop
     height, width = frame.shape
@@ -329,7 +331,7 @@ def extent_in_pixels(before: SliceAnswer, frame: Frame, room: int) -> Corners:
 
 @dataclass(frozen=True)
 class SliceSpan:
-    """The slices of a box: the one that it is begun on, and the ends, both answered."""
+    """The slices of a box: the one that it is begun on, and the ends, both predicted."""
 
     first: int
     middle: int
@@ -337,7 +339,7 @@ class SliceSpan:
 
 
 def answered_slices(ends: tuple[float, float], depth: int, system: System, *, published: bool) -> SliceSpan:
-    """Which slices of a box in a volume are answered, and on which it is begun.
+    """Say which slices of a box in a volume are predicted, and on which it is begun.
 
     The challenge's boxes may reach one beyond the last slice. The middle is that of the box as it was given, also where
     its end lies beyond the volume.
@@ -365,7 +367,7 @@ def answered_slices(ends: tuple[float, float], depth: int, system: System, *, pu
 
 
 def published_network(network: Network, policy: SlicePolicy) -> Network:
-    """The network with its system as the chosen public inference has it.
+    """Return the network with its system as the chosen public inference has it.
 
     Raises:
         InputError: There is no second one.
@@ -379,6 +381,6 @@ def published_network(network: Network, policy: SlicePolicy) -> Network:
 
 
 def covered_by_grid(shape: tuple[int, int], system: System) -> tuple[tuple[float, float], ...]:
-    """What the grid covers, in the slice's pixels, edge to edge per axis; padding lies beyond the slice."""
+    """Return what the grid covers, in the slice's pixels, edge to edge per axis; padding lies beyond the slice."""
     scale = Frame.of(shape, system.side, system.framing).scale
     return tuple((0.0, system.side / s) for s in scale)

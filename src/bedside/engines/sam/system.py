@@ -38,7 +38,7 @@ with ``System.room`` around it; and on the grid, as the decoder gets it."""
 
 
 def no_more(view: View, corners: Corners, on_grid: Corners) -> Mapping[str, NDArray[Any]]:
-    """Nothing beyond the box."""
+    """Return nothing beyond the box."""
     del view, corners, on_grid
     return {}
 
@@ -49,7 +49,7 @@ class System:
 
     Attributes:
         name: In the registry.
-        side: Of the input, in pixels.
+        side: Side of the input, in pixels.
         framing: "pad" keeps the aspect and fills up on the right and below; "stretch" does not keep it.
         kernel: By which slices are brought to the input's size.
         whole_boxes: Whether a box's corners on the grid are cut to whole pixels.
@@ -60,8 +60,8 @@ class System:
         margin: By how much that box is enlarged on each side, in 256ths of the grid's side.
         wide_map: Whether the map that gives the next box holds numbers of 16 bits and not bytes.
         room: By how much it is enlarged where it is measured in the slice's own pixels, for ``prompter``.
-        first_slice: Whether the team's own code answers the first slice of a box.
-        last_slice: Whether it answers the last.
+        first_slice: Whether the team's own code predicts the first slice of a box.
+        last_slice: Whether it predicts the last.
         middle_within: Whether it cuts a box to the volume before it takes the middle.
         prompter: Makes the prompts that go with a box.
         second: The system as another public inference of the same weights has it; None where there is but one.

@@ -19,7 +19,7 @@ from bedside.weights.card import WeightsCard
 
 
 def load_window(request: EngineRequest) -> tuple[Segmenter, Graph]:
-    """A segmenter of the window family; one of two dimensions takes volumes slice by slice.
+    """Return a segmenter of the window family; one of two dimensions takes volumes slice by slice.
 
     Raises:
         InputError: The window strategy is unknown, or the model's channels are not those of its encoding.
@@ -49,13 +49,13 @@ def load_window(request: EngineRequest) -> tuple[Segmenter, Graph]:
 
 
 def trained_on_fine(card: WeightsCard) -> bool:
-    """Whether weights of a network of images were trained on twice the grid, too."""
+    """Say whether weights of a network of images were trained on twice the grid, too."""
     settings = card.training.get("config")
     return isinstance(settings, Mapping) and bool(settings.get("fine_every"))
 
 
 def _fine_graph(request: EngineRequest) -> Callable[[], Graph]:
-    """The network on twice the grid, loaded once it is called for."""
+    """Return the network on twice the grid, loaded once it is called for."""
     card = request.card
     shape = (1, len(card.channels), *(2 * card.grid,) * card.dimensions)
 
@@ -67,7 +67,7 @@ def _fine_graph(request: EngineRequest) -> Callable[[], Graph]:
 
 
 def _windows(chosen: str | WindowPolicy | None, dimensions: int) -> tuple[WindowPolicy, WindowStrategy | None]:
-    """The numbers of the strategy by evidence, and another strategy where one is asked for."""
+    """Return the numbers of the strategy by evidence, and another strategy where one is asked for."""
     if isinstance(chosen, WindowPolicy):
         return chosen, None
     return usual_policy(dimensions), None if chosen in (None, EVIDENCE) else make_strategy(chosen, (EVIDENCE,))

@@ -20,7 +20,7 @@ class WindowPolicy:
         least_side: Smallest side of a window in voxels of the finest axis.
         search_ratio: Ratio of the sides tried one after the other when the extent is unknown.
         search_start: Smallest side tried, in voxels of the finest axis.
-        grow_factor: By how much the window grows when the answer runs into its border.
+        grow_factor: By how much the window grows when the prediction runs into its border.
         grow_limit: How often it may grow for one prompt.
         border_share: Share of a face's cells, measured on the mask's own extent, that counts as running into it.
         refine_scale: Voxels per cell beyond which borders are drawn again in smaller windows.
@@ -29,7 +29,7 @@ class WindowPolicy:
             on both.
         fine_thickness: Cells of the mask for each cell of its border below which that is done: few where an object is
             thin or has many small parts.
-        fine_refine_limit: As ``refine_limit``, after an answer on twice the grid, whose windows take longer.
+        fine_refine_limit: As ``refine_limit``, after a prediction on twice the grid, whose windows take longer.
         search_refine_limit: Most windows used for that after a search, which clicks alone ask for; None for
             ``refine_limit``. Such a mask is a first proposal, and its size is more in doubt than its border.
     """
@@ -78,11 +78,11 @@ class WindowPolicy:
         return replace(self, **changes)  # type: ignore[arg-type]
 
     def after_search(self) -> WindowPolicy:
-        """The policy by which an answer is refined that a search has found."""
+        """Return the policy by which a prediction is refined that a search has found."""
         return self if self.search_refine_limit is None else replace(self, refine_limit=self.search_refine_limit)
 
     def after_fine(self) -> WindowPolicy:
-        """The policy by which an answer on twice the grid is refined."""
+        """Return the policy by which a prediction on twice the grid is refined."""
         return replace(self, refine_limit=min(self.refine_limit, self.fine_refine_limit))
 
 
@@ -91,5 +91,5 @@ VOLUMES = WindowPolicy(object_zoom=1.5, flat_zoom=2.2, refine_scale=1.0, search_
 
 
 def usual_policy(dimensions: int) -> WindowPolicy:
-    """The policy of networks of 2 or 3 dimensions where nothing else is asked for."""
+    """Return the policy of networks of 2 or 3 dimensions where nothing else is asked for."""
     return VOLUMES if dimensions == 3 else WindowPolicy()

@@ -16,7 +16,7 @@ SMALLEST_GAIN = 1.4
 
 
 def refinement_windows(mask: NDArray[Any], coarse: Window, policy: WindowPolicy) -> Iterator[Window]:
-    """Smaller windows that cover the border of a coarse mask, those with most of it first.
+    """Yield smaller windows that cover the border of a coarse mask, those with most of it first.
 
     The windows' cells are as large as one voxel where ``policy.refine_limit`` windows suffice for the whole border,
     and larger otherwise.
@@ -46,7 +46,7 @@ def refinement_windows(mask: NDArray[Any], coarse: Window, policy: WindowPolicy)
 
 
 def border_voxels(mask: NDArray[Any]) -> NDArray[np.int64]:
-    """Indices (n, axes) of the mask's voxels that have a neighbour of the other kind along an axis."""
+    """Return indices (n, axes) of the mask's voxels that have a neighbour of the other kind along an axis."""
     inside = mask != 0
     border = np.zeros(mask.shape, dtype=bool)
     for axis in range(mask.ndim):
@@ -59,13 +59,15 @@ def border_voxels(mask: NDArray[Any]) -> NDArray[np.int64]:
 
 
 def thickness(mask: NDArray[Any]) -> float:
-    """Voxels of a mask for each voxel of its border: half the radius of a disc, half the width of a line; 0 of none."""
+    """Return voxels of a mask for each voxel of its border: half the radius of a disc, half the width of a line; 0 of
+    none.
+    """
     border = len(border_voxels(mask))
     return float(np.count_nonzero(mask)) / border if border else 0.0
 
 
 def cover(points: NDArray[Any], sides: NDArray[np.float64], limit: int) -> list[NDArray[np.float64]] | None:
-    """Centres of at most ``limit`` boxes of ``sides`` that hold all ``points``; None where more would be needed.
+    """Return centres of at most ``limit`` boxes of ``sides`` that hold all ``points``; None where more would be needed.
 
     Points are binned into a lattice of such boxes, and each box that holds any is moved to the middle of its points.
     """

@@ -85,7 +85,7 @@ class WindowSegmenter:
     def predict(
         self, prompts: Sequence[Prompt], previous: NDArray[np.uint8] | None = None, fresh: int = 1
     ) -> Prediction:
-        """Answer the prompts; see ``protocol.Segmenter``."""
+        """Predict the prompts; see ``protocol.Segmenter``."""
         del fresh
         image = self._require_image()
         placed = check_prompts(prompts, image, self.capabilities)
@@ -108,7 +108,7 @@ class WindowSegmenter:
         return self._paste(answer, placed, previous, clock, policy)
 
     def _asks_finer(self, answer: Answer) -> bool:
-        """Whether twice the grid would show more of the object, and that is needed."""
+        """Say whether twice the grid would show more of the object, and that is needed."""
         if self._fine is None or max(answer.window.scale) <= self.policy.fine_scale:
             return False
         return 0 < thickness(answer.mask) < self.policy.fine_thickness
@@ -133,7 +133,7 @@ class WindowSegmenter:
         return self._image
 
     def _sides(self, extent: NDArray[np.float64]) -> tuple[float, ...]:
-        """Sides in voxels of a window of equal millimetres that holds ``extent`` voxels."""
+        """Return sides in voxels of a window of equal millimetres that holds ``extent`` voxels."""
         spacing = np.array(self._require_image().geometry.array_spacing)
         longest = max(float((extent * spacing).max()), self.policy.least_side * float(spacing.min()))
         return tuple(longest / spacing)
@@ -163,7 +163,7 @@ class WindowSegmenter:
         return Answer(window, bend_logits(logits, prompts_in_force(on_grid), self.encoding.click_radius), inside)
 
     def _search(self, evidence: Evidence, prompts: Sequence[Prompt], clock: Clock) -> Answer:
-        """Try windows of growing size around marks that do not tell the object's extent; keep the best answer."""
+        """Try windows of growing size around marks that do not tell the object's extent; keep the best prediction."""
         image = self._require_image()
         low, high = evidence.bounds
         spacing = np.array(image.geometry.array_spacing)
@@ -200,12 +200,12 @@ class WindowSegmenter:
         evidence: Evidence,
         clock: Clock,
     ) -> Answer:
-        """Enlarge the window while the answer runs into a border behind which the image goes on."""
+        """Enlarge the window while the prediction runs into a border behind which the image goes on."""
         for _ in range(self.policy.grow_limit):
             if not touches_border(answer, self._require_image().shape, self.policy.border_share):
                 break
             larger = self._ask(answer.window.enlarged(self.policy.grow_factor), prompts, before, clock)
-            # A box bounds the object: past it the answer may not grow without end.
+            # A box bounds the object: past it the prediction may not grow without end.
             if evidence.extent is not None and answer_score(larger) < 0.5 * answer_score(answer):
                 break
             answer = larger
@@ -219,7 +219,9 @@ class WindowSegmenter:
         clock: Clock,
         policy: WindowPolicy,
     ) -> Prediction:
-        """The mask at full resolution within the window, its border refined where cells are much larger than voxels."""
+        """Return the mask at full resolution within the window, its border refined where cells are much larger than
+        voxels.
+        """
         shape = self._require_image().shape
         began = time.perf_counter()
         region = answer.window.region(shape)
@@ -240,7 +242,7 @@ class WindowSegmenter:
         return Prediction(mask, region, answer.logits, window, changed, clock.seconds, clock.passes, quality)
 
     def suggest(self, prompts: Sequence[Prompt], mask: NDArray[np.uint8]) -> Point | None:
-        """Where a click would help most; see ``protocol.Suggesting``."""
+        """Say where a click would help most; see ``protocol.Suggesting``."""
         placed = check_prompts(prompts, self._require_image(), self.capabilities)
         evidence = gather_evidence(placed, mask)
         if evidence.extent is None:

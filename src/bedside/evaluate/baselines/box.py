@@ -39,7 +39,7 @@ class BoxBaseline:
     def predict(
         self, prompts: Sequence[Prompt], previous: NDArray[np.uint8] | None = None, fresh: int = 1
     ) -> Prediction:
-        """The union of the positive boxes' extent."""
+        """Return the union of the positive boxes' extent."""
         del fresh
         begin = time.perf_counter()
         if self._image is None:

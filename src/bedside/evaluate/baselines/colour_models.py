@@ -35,7 +35,7 @@ class ColourModelsBaseline(WindowBaseline):
     name = "colour-models"
 
     def probability(self, grid: Grid) -> NDArray[np.floating[Any]]:
-        """Posterior of the object's colour model against the background's, never outside the box."""
+        """Return posterior of the object's colour model against the background's, never outside the box."""
         values = grid.samples.reshape(-1, grid.samples.shape[-1]).astype(np.float64)
         free = (grid.seeds == UNKNOWN) & ~grid.clicked
         pull = _pull_of_clicks(grid)
@@ -57,7 +57,7 @@ class ColourModelsBaseline(WindowBaseline):
 
 
 def _first_guess(grid: Grid) -> NDArray[np.bool_]:
-    """All that the box leaves open, or the neighbourhood of positive clicks where there is no box."""
+    """Return all that the box leaves open, or the neighbourhood of positive clicks where there is no box."""
     guess: NDArray[np.bool_] = grid.seeds != BACKGROUND
     if not grid.boxed:
         positive = (grid.seeds == FOREGROUND) & grid.clicked
@@ -66,7 +66,7 @@ def _first_guess(grid: Grid) -> NDArray[np.bool_]:
 
 
 def _pull_of_clicks(grid: Grid) -> NDArray[np.float64]:
-    """What clicks add to the logits around them."""
+    """Return what clicks add to the logits around them."""
     pull = np.zeros(grid.seeds.shape)
     for value, sign in ((FOREGROUND, 1.0), (BACKGROUND, -1.0)):
         here = grid.clicked & (grid.seeds == value)
@@ -77,7 +77,7 @@ def _pull_of_clicks(grid: Grid) -> NDArray[np.float64]:
 
 
 def _fit(values: NDArray[np.float64]) -> Mixture:
-    """A mixture with diagonal variances: a few steps of k-means from evenly spaced quantiles of brightness."""
+    """Return a mixture with diagonal variances: a few steps of k-means from evenly spaced quantiles of brightness."""
     order = np.argsort(values.mean(axis=1), kind="stable")
     groups = np.empty(len(values), dtype=int)
     groups[order] = np.arange(len(values)) * COMPONENTS // len(values)

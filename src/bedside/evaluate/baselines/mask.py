@@ -31,7 +31,7 @@ class MaskBaseline(WindowBaseline):
     def predict(
         self, prompts: Sequence[Prompt], previous: NDArray[np.uint8] | None = None, fresh: int = 1
     ) -> Prediction:
-        """The voxels of the newest mask among ``prompts``."""
+        """Return the voxels of the newest mask among ``prompts``."""
         del fresh
         begin = time.perf_counter()
         masks = [p for p in prompts if isinstance(p, InitialMask)]

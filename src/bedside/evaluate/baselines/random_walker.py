@@ -39,7 +39,7 @@ class RandomWalkerBaseline(WindowBaseline):
         self._random_walker = random_walker
 
     def probability(self, grid: Grid) -> NDArray[np.floating[Any]]:
-        """Probability that a walk from a sample reaches a foreground seed first."""
+        """Return probability that a walk from a sample reaches a foreground seed first."""
         seeds = seeded(grid)
         if not all((seeds == value).any() for value in (UNKNOWN, BACKGROUND, FOREGROUND)):
             return np.where(seeds == FOREGROUND, 1.0, 0.0)
@@ -57,7 +57,7 @@ class RandomWalkerBaseline(WindowBaseline):
 
 
 def seeded(grid: Grid) -> NDArray[np.uint8]:
-    """The grid's seeds with those that the prompts leave out.
+    """Return the grid's seeds with those that the prompts leave out.
 
     A box is given a core of foreground in its middle; without a box the window's border is background.
     """
@@ -74,7 +74,7 @@ def seeded(grid: Grid) -> NDArray[np.uint8]:
 
 
 def _core(inside: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """An ellipse in the middle of the smallest box around ``inside``."""
+    """Return an ellipse in the middle of the smallest box around ``inside``."""
     box = mask_region(inside)
     axes = [
         (np.arange(n) - (a + b - 1) / 2) / max(0.5, CORE * (b - a))

@@ -23,7 +23,7 @@ from bedside.engines.protocol import Capabilities, Prediction
 WINDOW_FACTOR = 2.0
 """Side of the window in sides of the box."""
 LONGEST_SIDE = {2: 128, 3: 48}
-"""Samples of the window's grid along its longest side, by number of axes: more would take seconds per answer."""
+"""Samples of the window's grid along its longest side, by number of axes: more would take seconds per prediction."""
 SEED_RADIUS = 1.5
 """Radius of a click in samples of the grid."""
 BACKGROUND, FOREGROUND, UNKNOWN = 0, 1, 2
@@ -70,7 +70,7 @@ class WindowBaseline:
     def predict(
         self, prompts: Sequence[Prompt], previous: NDArray[np.uint8] | None = None, fresh: int = 1
     ) -> Prediction:
-        """Decide anew from all prompts; ``previous`` only serves to say what changed."""
+        """Return decide anew from all prompts; ``previous`` only serves to say what changed."""
         del fresh
         begin = time.perf_counter()
         if self._image is None:
@@ -88,12 +88,12 @@ class WindowBaseline:
         return make_prediction(mask, window, np.log(clipped / (1 - clipped)), previous, seconds)
 
     def probability(self, grid: Grid) -> NDArray[np.floating[Any]]:
-        """How likely each sample is the object, 0 to 1, of ``grid.seeds``'s shape."""
+        """Say how likely each sample is the object, 0 to 1, of ``grid.seeds``'s shape."""
         raise NotImplementedError
 
 
 def place_all(prompts: Sequence[Prompt], geometry: Geometry) -> list[Prompt]:
-    """The prompts in the frame ``index``.
+    """Return the prompts in the frame ``index``.
 
     Raises:
         PromptError: There is none, one lies outside, or one is of a kind that baselines do not take.
@@ -108,7 +108,7 @@ def place_all(prompts: Sequence[Prompt], geometry: Geometry) -> list[Prompt]:
 
 
 def positive_box(prompts: Sequence[Prompt], shape: Sequence[int]) -> Region | None:
-    """The voxels in any positive box, as one region; None where there is no box."""
+    """Return the voxels in any positive box, as one region; None where there is no box."""
     region = Region.empty(len(shape))
     for prompt in prompts:
         if isinstance(prompt, Box) and prompt.positive:
@@ -161,7 +161,7 @@ def make_grid(image: Image, window: Region, box: Region | None, prompts: Sequenc
 
 
 def _trace(prompt: Prompt) -> NDArray[np.float64]:
-    """Positions along a prompt, one voxel apart at most, (n, axes) in (x, y, z) order."""
+    """Return positions along a prompt, one voxel apart at most, (n, axes) in (x, y, z) order."""
     vertices = prompt.vertices()
     if not (isinstance(prompt, Scribble) and prompt.connected and len(vertices) > 1):
         return vertices
@@ -170,7 +170,7 @@ def _trace(prompt: Prompt) -> NDArray[np.float64]:
 
 
 def _discs(places: NDArray[np.float64], shape: Sequence[int]) -> NDArray[np.bool_]:
-    """Samples within a click's radius of ``places`` (n, axes)."""
+    """Return samples within a click's radius of ``places`` (n, axes)."""
     result = np.zeros(tuple(shape), dtype=np.bool_)
     for place in places:
         start = np.maximum(0, np.floor(place - SEED_RADIUS).astype(int))
@@ -182,7 +182,9 @@ def _discs(places: NDArray[np.float64], shape: Sequence[int]) -> NDArray[np.bool
 
 
 def resize(array: NDArray[np.float32], shape: Sequence[int]) -> NDArray[np.float32]:
-    """Linear interpolation onto ``shape``, blurred first where that is coarser; outer faces stay where they are."""
+    """Return linear interpolation onto ``shape``, blurred first where that is coarser; outer faces stay where they
+    are.
+    """
     if array.shape == tuple(shape):
         return array
     step = [n / m for n, m in zip(array.shape, shape, strict=True)]
@@ -206,7 +208,7 @@ def make_prediction(
     previous: NDArray[np.uint8] | None,
     seconds: dict[str, float],
 ) -> Prediction:
-    """A prediction whose ``changed`` is found within the window alone: nothing outside it is touched."""
+    """Return a prediction whose ``changed`` is found within the window alone: nothing outside it is touched."""
     before = previous[window.slices] if previous is not None else np.zeros_like(mask)
     changed = changed_region(before != 0, mask != 0)
     if not changed.is_empty:

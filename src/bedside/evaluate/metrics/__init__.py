@@ -63,7 +63,7 @@ class Sampling:
         """Take the sampling of an image's grid.
 
         Args:
-            geometry: Of the image.
+            geometry: Geometry of the image.
             tolerance: In the unit that comes of ``unit``.
             unit: "auto" takes millimetres where they are known and tell something, "px" pixels of the finest axis.
         """
@@ -84,9 +84,9 @@ class EmptyValues:
     """What a metric is where a mask has no voxel.
 
     Attributes:
-        both: Of two empty masks. NaN says that there was nothing to find: the value then takes no part in means.
-        one: Of one empty mask; "diagonal" for the longest distance within the image, so that means of a distance stay
-            finite and a missed object is the worst that can be.
+        both: Both of two empty masks. NaN says that there was nothing to find: the value then takes no part in means.
+        one: One of one empty mask; "diagonal" for the longest distance within the image, so that means of a distance
+            stay finite and a missed object is the worst that can be.
     """
 
     both: float = math.nan

@@ -37,7 +37,7 @@ def border_distances(
 
 
 def _border(mask: NDArray[Any]) -> NDArray[np.intp]:
-    """Indices (n, axes) of a mask's border."""
+    """Return indices (n, axes) of a mask's border."""
     inside = mask != 0
     return np.argwhere(inside & ~ndimage.binary_erosion(inside))
 

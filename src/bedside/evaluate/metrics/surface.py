@@ -64,9 +64,9 @@ SPEC = register_metric(
 
 
 def _within(points: NDArray[np.float64], others: NDArray[np.float64], tolerance: float) -> NDArray[np.bool_]:
-    """Which of ``points`` have one of ``others`` no farther than ``tolerance``.
+    """Say which of ``points`` have one of ``others`` no farther than ``tolerance``.
 
-    A tree of the few surface points answers faster than a distance transform of the whole box.
+    A tree of the few surface points predicts faster than a distance transform of the whole box.
     """
     bound = tolerance * (1 + ROUNDING) + 1e-12
     distance, _ = cKDTree(others, balanced_tree=False, compact_nodes=False).query(points, distance_upper_bound=bound)
@@ -74,7 +74,7 @@ def _within(points: NDArray[np.float64], others: NDArray[np.float64], tolerance:
 
 
 def surface_elements(mask: NDArray[Any], spacing: Sequence[float]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Positions and sizes of the surface elements of a binary mask.
+    """Return positions and sizes of the surface elements of a binary mask.
 
     Args:
         mask: (z, y, x) or (y, x); non-zero is inside.
@@ -98,7 +98,7 @@ def surface_elements(mask: NDArray[Any], spacing: Sequence[float]) -> tuple[NDAr
 
 @lru_cache(maxsize=64)
 def element_sizes(spacing: tuple[float, ...]) -> NDArray[np.float64]:
-    """Size of the surface that crosses a neighbourhood, for each of its codes.
+    """Return size of the surface that crosses a neighbourhood, for each of its codes.
 
     Bit ``b`` of a code is the neighbour at the ``b``-th offset of ``itertools.product((0, 1), repeat=axes)``.
 
@@ -148,14 +148,14 @@ def _total_area(vectors: NDArray[np.float64]) -> float:
 
 
 def _fans(outline: NDArray[np.float64]) -> Iterator[NDArray[np.float64]]:
-    """Area vectors of the triangles of each fan of a closed outline (n, 3), one fan per vertex to start from."""
+    """Yield area vectors of the triangles of each fan of a closed outline (n, 3), one fan per vertex to start from."""
     for start in range(len(outline)):
         turned = np.roll(outline, -start, axis=0) - outline[start]
         yield np.cross(turned[1:-1], turned[2:]) / 2
 
 
 def _outlines(code: int) -> list[NDArray[np.float64]]:
-    """Closed outlines through the middles of the cube's cut edges, each (n, 3)."""
+    """Return closed outlines through the middles of the cube's cut edges, each (n, 3)."""
     neighbours: dict[Edge, list[Edge]] = {}
     for one, other in _face_segments(code):
         neighbours.setdefault(one, []).append(other)
@@ -174,7 +174,7 @@ def _outlines(code: int) -> list[NDArray[np.float64]]:
 
 
 def _face_segments(code: int) -> Iterator[tuple[Edge, Edge]]:
-    """Segments in which the surface crosses the cube's six faces, each between two cut edges."""
+    """Yield segments in which the surface crosses the cube's six faces, each between two cut edges."""
 
     def inside(corner: Corner) -> bool:
         return bool(code >> (4 * corner[0] + 2 * corner[1] + corner[2]) & 1)

@@ -23,7 +23,7 @@ class Example:
         rank: "worst", "median" or "best"; "only" where the set has one case.
         case_score: Mean of the case's objects after the last click.
         result: The object of the case whose score is nearest to that mean.
-        picture: Of that object.
+        picture: Picture of that object.
     """
 
     rank: str

@@ -76,10 +76,10 @@ class Figures:
         """Draw one line per candidate over the rounds, with a band for a model's 95 % interval.
 
         Args:
-            summaries: Of one dataset, one per candidate.
+            summaries: Summaries of one dataset, one per candidate.
             spec: The metric, whose range is that of the axis.
             heading: Its name with the unit.
-            colours: Of the candidates.
+            colours: Colours of the candidates.
             start: Name of the first prompt.
         """
         from matplotlib.ticker import MaxNLocator
@@ -193,7 +193,7 @@ def inline_svg(drawn: bytes, prefix: str, kind: str, title: str) -> str:
 
     Args:
         drawn: The file.
-        prefix: Of identifiers.
+        prefix: Prefix of identifiers.
         kind: Class of the element.
         title: What it shows, for those who cannot see it.
     """

@@ -45,10 +45,10 @@ class Row:
     """A candidate, or a first prompt, in a table.
 
     Attributes:
-        name: Of the candidate or the prompt.
+        name: Name of the candidate or the prompt.
         cells: One a column.
         spreads: Half the width of each interval, for a line of its own; empty without intervals.
-        colour: Of the candidate in the curves, "" for none.
+        colour: Colour of the candidate in the curves, "" for none.
     """
 
     name: str

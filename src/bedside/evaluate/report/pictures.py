@@ -47,8 +47,8 @@ class ObjectPicture:
     """An object before and after the corrections.
 
     Attributes:
-        width: Of the pictures in pixels.
-        height: Of the pictures in pixels.
+        width: Width of the pictures in pixels.
+        height: Height of the pictures in pixels.
         image: PNG of the image around the object.
         first: Transparent PNG with the outlines of truth and first prediction.
         last: The same with the last prediction.

@@ -95,7 +95,7 @@ _PLACES = (0x00209057, 0x00200032, 0x00201041, 0x00209301)
 
 
 def volume_attributes(dataset: Any, index: int, count: int) -> dict[str, Hashable]:
-    """The values of a frame by keyword; what the file does not say is left out."""
+    """Return the values of a frame by keyword; what the file does not say is left out."""
     # Old files have no groups, and most of these elements not at all.
     grouped = not tags_of(dataset).isdisjoint(_group_tags())
     found: dict[str, Hashable] = dict(_dimensions(dataset, index)) if grouped else {}
@@ -118,20 +118,20 @@ def _group_tags() -> frozenset[int]:
 
 @cache
 def _own_tags(name: str) -> frozenset[int]:
-    """Elements outside functional groups that tell an attribute."""
+    """Return elements outside functional groups that tell an attribute."""
     keywords = {"AcquisitionTime": (name, "AcquisitionDateTime")}.get(name, (_VECTORS.get(name, name),))
     private = ((group << 16) + element for group, element in _PRIVATE_B_VALUES) if name == "DiffusionBValue" else ()
     return frozenset((*map(tag_of, keywords), *private)) - {-1}
 
 
 def is_localizer(attributes: dict[str, Hashable]) -> bool:
-    """Whether the image's type calls it one."""
+    """Say whether the image's type calls it one."""
     kinds = attributes.get("ImageType")
     return isinstance(kinds, tuple) and any(str(kind) in ("LOCALIZER", "SCOUT", "TOPOGRAM") for kind in kinds)
 
 
 def _dimensions(dataset: Any, index: int) -> Iterator[tuple[str, Hashable]]:
-    """Where a frame stands on each dimension of an enhanced file that does not count slices."""
+    """Say where a frame stands on each dimension of an enhanced file that does not count slices."""
     content = group_of(dataset, index, "FrameContentSequence")
     values = np.ravel(value_of(content, "DimensionIndexValues") or ()) if content is not None else np.empty(0)
     pointers = list(value_of(dataset, "DimensionIndexSequence") or ())
@@ -193,14 +193,14 @@ def _b_value(dataset: Any) -> Any:
 
 
 def _component(kinds: Hashable) -> str | None:
-    """Magnitude, phase, real or imaginary, of the parts of an image's type after the second."""
+    """Return magnitude, phase, real or imaginary, of the parts of an image's type after the second."""
     if not isinstance(kinds, tuple):
         return None
     return next((_COMPONENTS[str(kind)] for kind in kinds[2:] if str(kind) in _COMPONENTS), None)
 
 
 def _plain(value: Any) -> Hashable | None:
-    """A value that can be compared: numbers to six digits, text, or a tuple of them."""
+    """Return a value that can be compared: numbers to six digits, text, or a tuple of them."""
     if value is None or value == "":
         return None
     if isinstance(value, str):

@@ -29,7 +29,7 @@ _KEPT = (
 
 
 def decode_by_itk(dataset: Any) -> NDArray[Any]:
-    """The stored samples of a compressed file, (frame, y, x), or (frame, y, x, 3) for colour.
+    """Return the stored samples of a compressed file, (frame, y, x), or (frame, y, x, 3) for colour.
 
     Args:
         dataset: As pydicom read it, with its samples.

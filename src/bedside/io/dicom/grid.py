@@ -44,7 +44,7 @@ class Grid:
 
 
 def fit_grid(along: NDArray[np.float64], rounding: float, claimed: float | None = None) -> Grid | None:
-    """The grid that positions lie on, with or without holes; None where there is none.
+    """Return the grid that positions lie on, with or without holes; None where there is none.
 
     Args:
         along: Positions along the normal in mm, ascending, at least two.
@@ -63,7 +63,7 @@ def fit_grid(along: NDArray[np.float64], rounding: float, claimed: float | None 
 
 
 def usual_gap(along: NDArray[np.float64]) -> float:
-    """The distance that most neighbours have."""
+    """Return the distance that most neighbours have."""
     return float(np.median(np.diff(along)))
 
 
@@ -100,7 +100,7 @@ def _refined(along: NDArray[np.float64], step: float) -> Grid | None:
 
 
 def _fit(along: NDArray[np.float64], index: NDArray[np.intp]) -> Grid:
-    """The line through (index, position) whose largest error is smallest (Chebyshev's).
+    """Return the line through (index, position) whose largest error is smallest (Chebyshev's).
 
     With the best start for a step ``s``, the error is half the range of ``position - s * index``, which is convex in
     ``s``: its minimum is found by narrowing.

@@ -27,18 +27,18 @@ _LONGEST_FIRST = 256
 
 
 def is_dicom(path: Path) -> bool:
-    """Whether a file has DICOM's preamble, or begins with an element as files without a preamble do."""
+    """Say whether a file has DICOM's preamble, or begins with an element as files without a preamble do."""
     with path.open("rb") as file:
         return looks_like_dicom(file.read(PREAMBLE_BYTES + 4))
 
 
 def looks_like_dicom(head: bytes) -> bool:
-    """Whether a file that begins with ``head``, at least 132 bytes of it, is DICOM."""
+    """Say whether a file that begins with ``head``, at least 132 bytes of it, is DICOM."""
     return head[PREAMBLE_BYTES : PREAMBLE_BYTES + 4] == b"DICM" or _is_bare(head)
 
 
 def _is_bare(head: bytes) -> bool:
-    """Whether the first bytes are an element of the groups that DICOM data begin with (0002 or 0008)."""
+    """Say whether the first bytes are an element of the groups that DICOM data begin with (0002 or 0008)."""
     if len(head) < 8 or head[:2] not in (b"\x02\x00", b"\x08\x00") or head[3] != 0:
         return False
     if head[4:6] in _VALUE_REPRESENTATIONS:
@@ -52,7 +52,7 @@ def _is_bare(head: bytes) -> bool:
 
 
 def read_header(path: Path) -> tuple[Any, Storage] | None:
-    """Everything before the samples, and how these are stored; None where the file is no DICOM image."""
+    """Return everything before the samples, and how these are stored; None where the file is no DICOM image."""
     from pydicom import dcmread
     from pydicom.errors import InvalidDicomError
 
@@ -94,7 +94,7 @@ def _storage(path: Path, dataset: Any, file: IO[bytes]) -> Storage:
 
 
 def _pixel_data(file: IO[bytes], *, explicit: bool, size: int) -> int:
-    """Where the samples begin behind the header that was just read; -1 where that is not plain to see."""
+    """Say where the samples begin behind the header that was just read; -1 where that is not plain to see."""
     header = file.read(12 if explicit else 8)
     if header[:4] != b"\xe0\x7f\x10\x00":
         return -1
@@ -108,7 +108,7 @@ def _pixel_data(file: IO[bytes], *, explicit: bool, size: int) -> int:
 
 
 def frames_of(dataset: Any, storage: Storage) -> Iterator[Frame]:
-    """The frames of a file."""
+    """Yield the frames of a file."""
     for index in range(storage.frames):
         yield _frame(dataset, storage, index)
 
@@ -145,7 +145,7 @@ def _frame(dataset: Any, storage: Storage, index: int) -> Frame:
 
 
 def _padding(dataset: Any) -> tuple[float, float] | None:
-    """Lowest and highest stored sample that stands for no measurement (PS3.3 C.7.5.1.1.2)."""
+    """Return lowest and highest stored sample that stands for no measurement (PS3.3 C.7.5.1.1.2)."""
     value = _as_sample(value_of(dataset, "PixelPaddingValue"), dataset)
     if value is None:
         return None
@@ -154,7 +154,7 @@ def _padding(dataset: Any) -> tuple[float, float] | None:
 
 
 def _as_sample(value: Any, dataset: Any) -> float | None:
-    """A stored sample, whose element is often written with the other signedness than the samples have."""
+    """Return a stored sample, whose element is often written with the other signedness than the samples have."""
     if isinstance(value, bytes):
         value = int.from_bytes(value[:2], "little") if len(value) >= 2 else None
     number = first_number(value)
@@ -167,7 +167,7 @@ def _as_sample(value: Any, dataset: Any) -> float | None:
 
 
 def transfer_syntax(dataset: Any) -> Any:
-    """The transfer syntax of a dataset that was read, guessed where its file does not say."""
+    """Return the transfer syntax of a dataset that was read, guessed where its file does not say."""
     from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
     stated = dataset.file_meta.get("TransferSyntaxUID")
@@ -177,5 +177,5 @@ def transfer_syntax(dataset: Any) -> Any:
 
 
 def natural(name: str) -> list[tuple[int, int, str]]:
-    """A key that sorts "IM10" after "IM9"."""
+    """Return a key that sorts "IM10" after "IM9"."""
     return [(0, int(part), "") if part.isdigit() else (1, 0, part) for part in re.split(r"(\d+)", name) if part]

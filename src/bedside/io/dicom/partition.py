@@ -74,7 +74,7 @@ class Volume:
 
 
 def volumes_of(path: Path, frames: Sequence[Frame]) -> list[Volume]:
-    """All volumes of a series: stacks first, then single slices, then pictures without a position.
+    """Return all volumes of a series: stacks first, then single slices, then pictures without a position.
 
     Args:
         path: For messages.
@@ -90,7 +90,7 @@ def volumes_of(path: Path, frames: Sequence[Frame]) -> list[Volume]:
 
 
 def main_volume(volumes: Sequence[Volume]) -> Volume | None:
-    """The one that a series is about; None where that is a matter of choice.
+    """Return the one that a series is about; None where that is a matter of choice.
 
     A stack of slices beside a few images that are none (a localizer, a screenshot) is what the series is about.
     """
@@ -104,7 +104,7 @@ def main_volume(volumes: Sequence[Volume]) -> Volume | None:
 
 
 def listing(volumes: Sequence[Volume]) -> list[str]:
-    """What there is to choose from, each with its number; runs of like pictures are told as one."""
+    """Return what there is to choose from, each with its number; runs of like pictures are told as one."""
     lines: list[str] = []
     start = 0
     while start < len(volumes):
@@ -135,7 +135,7 @@ def _volume(path: Path, frames: Sequence[Frame], name: str | FormatError) -> Vol
 
 
 def _plane(frame: Frame) -> str:
-    """The plane of the body that a slice is nearest to."""
+    """Return the plane of the body that a slice is nearest to."""
     try:
         normal = np.abs(normal_of(frame))
     except FormatError:
@@ -148,7 +148,9 @@ def _plane(frame: Frame) -> str:
 
 
 def _parts(frames: Iterable[Frame]) -> list[list[Frame]]:
-    """Frames alike in size, channels, direction and pixel spacing; localizers apart. The largest part comes first."""
+    """Return frames alike in size, channels, direction and pixel spacing; localizers apart. The largest part comes
+    first.
+    """
     parts: list[list[Frame]] = []
     for frame in sorted(frames, key=_natural_order):
         part = next((p for p in parts if _alike(p[0], frame)), None)
@@ -188,12 +190,12 @@ class _Places:
         return int(self.in_plane[index]) if name == PLACE_IN_PLANE else self.frames[index].attributes.get(name)
 
     def crowded(self, group: Sequence[int]) -> bool:
-        """Whether two frames of a group lie at one position."""
+        """Say whether two frames of a group lie at one position."""
         return len(set(self.place[group].tolist())) < len(group)
 
 
 def _split(path: Path, frames: list[Frame]) -> list[tuple[str | FormatError, list[Frame]]]:
-    """The volumes of a part, each with its name, or with what is wrong."""
+    """Return the volumes of a part, each with its name, or with what is wrong."""
     try:
         axes_of(frames[0])
     except FormatError as error:
@@ -231,7 +233,7 @@ def _places(frames: list[Frame]) -> _Places:
 
 
 def _clusters_beside(frames: list[Frame], normal: NDArray[np.float64]) -> NDArray[np.intp]:
-    """Number of the place beside the normal at which each frame lies: two knees in one series are two stacks."""
+    """Return number of the place beside the normal at which each frame lies: two knees in one series are two stacks."""
     positions = np.array([f.position for f in frames])
     beside = positions - (positions @ normal)[:, None] * normal
     reach = max(DRIFT_TOLERANCE * min(frames[0].pixel_spacing or (1.0, 1.0)), 1e-3)
@@ -248,7 +250,7 @@ def _clusters_beside(frames: list[Frame], normal: NDArray[np.float64]) -> NDArra
 
 
 def _by_attributes(places: _Places, groups: Groups) -> Groups:
-    """Groups refined by one attribute after the other until every position holds one slice of each."""
+    """Return groups refined by one attribute after the other until every position holds one slice of each."""
     dimensions = sorted({k for f in places.frames for k in f.attributes if k.startswith("dimension ")})
     for name in (PLACE_IN_PLANE, *dimensions, *VALUES):
         if not any(places.crowded(group) for _, group in groups):
@@ -261,7 +263,7 @@ def _by_attributes(places: _Places, groups: Groups) -> Groups:
 
 
 def _refined(places: _Places, label: tuple[tuple[str, Any], ...], group: list[int], name: str) -> Groups:
-    """A group divided by an attribute, if that tells apart frames at one position; else the group itself."""
+    """Return a group divided by an attribute, if that tells apart frames at one position; else the group itself."""
     classes: dict[Hashable, list[int]] = {}
     for index in group:
         classes.setdefault(places.value(index, name), []).append(index)
@@ -280,7 +282,7 @@ def _refined(places: _Places, label: tuple[tuple[str, Any], ...], group: list[in
 
 
 def _in_time(places: _Places, label: tuple[tuple[str, Any], ...], group: list[int]) -> Groups:
-    """A group divided by the order of a time at each position, where every position was taken equally often."""
+    """Return a group divided by the order of a time at each position, where every position was taken equally often."""
     if not places.crowded(group):
         return [(label, group)]
     counts = np.unique(places.place[group], return_counts=True)[1]
@@ -316,7 +318,7 @@ def _ranks(places: _Places, group: list[int], values: Sequence[Any]) -> list[int
 
 
 def _by_order(places: _Places, groups: Groups) -> Groups:
-    """Groups that no attribute divides, divided by InstanceNumber where its order leaves no doubt."""
+    """Return groups that no attribute divides, divided by InstanceNumber where its order leaves no doubt."""
     result: Groups = []
     for label, group in groups:
         numbers = [places.frames[i].number for i in group]
@@ -334,7 +336,7 @@ def _by_order(places: _Places, groups: Groups) -> Groups:
 
 
 def _consistent(places: _Places, group: list[int], numbers: list[int], ranked: list[int]) -> bool:
-    """Whether volumes follow each other in number, or the slices of one position do, all in the same direction."""
+    """Say whether volumes follow each other in number, or the slices of one position do, all in the same direction."""
     order = np.argsort(numbers)
     ranks, position = np.array(ranked)[order], places.place[group][order]
     count = int(ranks.max()) + 1
@@ -364,14 +366,16 @@ def _of_one_kind(places: _Places, groups: Groups) -> Groups:
 
 
 def _nearly(value: Hashable, known: Iterable[Hashable]) -> Hashable:
-    """A value that was seen already and differs by less than one percent, or the value."""
+    """Return a value that was seen already and differs by less than one percent, or the value."""
     if not isinstance(value, float):
         return value
     return next((k for k in known if isinstance(k, float) and abs(k - value) <= 0.01 * max(abs(k), abs(value))), value)
 
 
 def _stacks(name: str, frames: list[Frame]) -> list[tuple[str, list[Frame]]]:
-    """Frames at different positions as one stack; as several where only these are regular, each with its own value."""
+    """Return frames at different positions as one stack; as several where only these are regular, each with its own
+    value.
+    """
     if len(frames) < 4 or is_regular(frames):
         return [(name, frames)]
     for attribute in _BY_STACK:
@@ -387,7 +391,7 @@ def _stacks(name: str, frames: list[Frame]) -> list[tuple[str, list[Frame]]]:
 
 
 def _duplicated(path: Path, places: _Places, group: list[int]) -> FormatError:
-    """Several slices at one place that nothing tells apart."""
+    """Return several slices at one place that nothing tells apart."""
     normal = normal_of(places.frames[0])
     at: dict[int, list[Frame]] = {}
     for index in group:
@@ -405,7 +409,7 @@ def _duplicated(path: Path, places: _Places, group: list[int]) -> FormatError:
 
 
 def _rank(places: _Places, label: tuple[tuple[str, Any], ...], group: list[int]) -> tuple[Any, ...]:
-    """Order of volumes: by their values where these are numbers, else by their first number."""
+    """Return order of volumes: by their values where these are numbers, else by their first number."""
     first = min((n for n in (places.frames[i].number for i in group) if n is not None), default=0)
     values = tuple((0, value) if isinstance(value, float | int) else (1, first) for _, value in label)
     return (values, first, tuple(str(value) for _, value in label))

@@ -25,7 +25,7 @@ _READERS = 4
 
 
 def read_frames(frames: Sequence[Frame], labels: bool) -> NDArray[Any]:
-    """The samples of frames of one size, rescaled: (frame, y, x), or (frame, y, x, 3) for colour.
+    """Return the samples of frames of one size, rescaled: (frame, y, x), or (frame, y, x, 3) for colour.
 
     Integers stay integers where every slope is 1 and the intercepts are whole and equal.
 
@@ -42,7 +42,7 @@ def read_frames(frames: Sequence[Frame], labels: bool) -> NDArray[Any]:
 
 
 def _read_all_plain(frames: Sequence[Frame], labels: bool) -> tuple[NDArray[Any], tuple[int, int]]:
-    """Uncompressed frames, and their lowest and highest sample, found while each is at hand."""
+    """Return uncompressed frames, and their lowest and highest sample, found while each is at hand."""
     dtype = np.result_type(*{_plain_dtype(frame.storage) for frame in frames})
     stacked = np.empty((len(frames), *frames[0].shape), dtype)
     # Most of the time goes into copying, which leaves the interpreter to others.
@@ -74,7 +74,7 @@ def _decode_all(frames: Sequence[Frame], labels: bool) -> NDArray[Any]:
 
 
 def padding_ranges(frames: Sequence[Frame]) -> tuple[tuple[float, float], ...]:
-    """Ranges of the samples that ``read_frames`` gives which the files declare to be no measurement."""
+    """Return ranges of the samples that ``read_frames`` gives which the files declare to be no measurement."""
     found: dict[tuple[float, float], None] = {}
     for frame in frames:
         if frame.padding is None or frame.colour:
@@ -136,7 +136,7 @@ def _rescale(stacked: NDArray[Any], frames: Sequence[Frame], limits: tuple[int, 
 
 
 def _decode(frame: Frame, labels: bool) -> NDArray[Any]:
-    """All stored samples of a file, (frame, y, x) or (frame, y, x, 3), with white the largest."""
+    """Return all stored samples of a file, (frame, y, x) or (frame, y, x, 3), with white the largest."""
     from pydicom import dcmread
     from pydicom.pixels.processing import apply_color_lut, apply_modality_lut
 
@@ -184,7 +184,7 @@ def _stored(dataset: Any, frame: Frame) -> NDArray[Any]:
 
 
 def _invert(array: NDArray[Any], signed: bool, bits: int) -> NDArray[Any]:
-    """Samples of which the smallest is white, turned over within the bits that are used."""
+    """Return samples of which the smallest is white, turned over within the bits that are used."""
     if array.dtype.kind == "f":
         return np.asarray(array.max() + array.min() - array)
     # -1 - v turns the range of a signed number over.

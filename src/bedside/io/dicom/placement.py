@@ -28,7 +28,7 @@ _CENTIMETRES = 3
 
 
 def group_of(dataset: Any, index: int, name: str) -> Any | None:
-    """The functional group that describes a frame: its own or the shared one; None where there is none."""
+    """Return the functional group that describes a frame: its own or the shared one; None where there is none."""
     own = value_of(dataset, "PerFrameFunctionalGroupsSequence")
     for group in (
         own[index] if own and index < len(own) else None,
@@ -40,13 +40,13 @@ def group_of(dataset: Any, index: int, name: str) -> Any | None:
 
 
 def macro(dataset: Any, index: int, name: str) -> Any:
-    """The part of the header that describes a frame: its functional group, or the whole header of old files."""
+    """Return the part of the header that describes a frame: its functional group, or the whole header of old files."""
     group = group_of(dataset, index, name)
     return dataset if group is None else group
 
 
 def own_group(dataset: Any, index: int, name: str) -> Any | None:
-    """A functional group of this frame alone."""
+    """Return a functional group of this frame alone."""
     own = value_of(dataset, "PerFrameFunctionalGroupsSequence")
     if own and index < len(own) and value_of(own[index], name):
         return own[index][name].value[0]
@@ -54,7 +54,7 @@ def own_group(dataset: Any, index: int, name: str) -> Any | None:
 
 
 def placement(dataset: Any, index: int, count: int) -> Placement:
-    """Where a frame lies; ``NOWHERE`` where the file does not tell."""
+    """Say where a frame lies; ``NOWHERE`` where the file does not tell."""
     for position_group, position_name, orientation_group, orientation_name in _PLANES:
         own = own_group(dataset, index, position_group)
         stated = value_of(own if own is not None else macro(dataset, index, position_group), position_name)
@@ -73,7 +73,7 @@ def placement(dataset: Any, index: int, count: int) -> Placement:
 
 
 def _of_detector(dataset: Any, index: int, count: int) -> Placement:
-    """A frame of nuclear medicine, whose first position stands with the detector."""
+    """Return a frame of nuclear medicine, whose first position stands with the detector."""
     detectors = value_of(dataset, "DetectorInformationSequence")
     if not detectors or (count > 1 and not _is_reconstruction(dataset)):
         return NOWHERE
@@ -87,7 +87,7 @@ def _of_detector(dataset: Any, index: int, count: int) -> Placement:
 
 
 def _is_reconstruction(dataset: Any) -> bool:
-    """Whether frames of nuclear medicine are slices and not views of a camera or moments of a film."""
+    """Say whether frames of nuclear medicine are slices and not views of a camera or moments of a film."""
     kinds = [str(v).upper() for v in np.ravel(value_of(dataset, "ImageType") or ())]
     return any(kind.startswith("RECON") for kind in kinds) or value_of(dataset, "SliceVector") is not None
 
@@ -103,7 +103,9 @@ def _normal(axes: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _offset(dataset: Any, index: int, count: int) -> float | None:
-    """Millimetres along the normal from the first slice's position to that of a frame; None where nothing tells."""
+    """Return millimetres along the normal from the first slice's position to that of a frame; None where nothing
+    tells.
+    """
     offsets = vector(value_of(dataset, "GridFrameOffsetVector"), count)
     if offsets is not None:
         return float(offsets[index] - offsets[0])
@@ -112,7 +114,7 @@ def _offset(dataset: Any, index: int, count: int) -> float | None:
 
 
 def _step(dataset: Any, index: int) -> float | None:
-    """Signed millimetres from one slice to the next of a file with one position."""
+    """Return signed millimetres from one slice to the next of a file with one position."""
     measures = macro(dataset, index, "PixelMeasuresSequence")
     between = first_number(value_of(measures, "SpacingBetweenSlices"))
     modality = text(value_of(dataset, "Modality"))
@@ -125,7 +127,7 @@ def _step(dataset: Any, index: int) -> float | None:
 
 
 def _is_film(dataset: Any) -> bool:
-    """Whether frames follow each other in time."""
+    """Say whether frames follow each other in time."""
     pointers = np.ravel(value_of(dataset, "FrameIncrementPointer") or ())
     # Frame Time and Frame Time Vector.
     return any(int(p) in (0x00181063, 0x00181065) for p in pointers) or (
@@ -135,7 +137,7 @@ def _is_film(dataset: Any) -> bool:
 
 
 def _slice(dataset: Any, index: int, count: int) -> int:
-    """Which slice a frame belongs to, from 0."""
+    """Say which slice a frame belongs to, from 0."""
     slices = vector(value_of(dataset, "SliceVector"), count)
     if slices is not None:
         return int(slices[index] - slices.min())
@@ -149,7 +151,7 @@ def _slice(dataset: Any, index: int, count: int) -> int:
 
 
 def pixel_spacing(dataset: Any, index: int) -> tuple[float, float] | None:
-    """Millimetres between rows and columns, in the patient where the file knows it, else at the detector."""
+    """Return millimetres between rows and columns, in the patient where the file knows it, else at the detector."""
     measures = macro(dataset, index, "PixelMeasuresSequence")
     for values in (
         value_of(measures, "PixelSpacing"),
@@ -164,7 +166,7 @@ def pixel_spacing(dataset: Any, index: int) -> tuple[float, float] | None:
 
 
 def _ultrasound_spacing(dataset: Any) -> tuple[float, float] | None:
-    """Millimetres between rows and columns of an ultrasound picture with one calibrated region."""
+    """Return millimetres between rows and columns of an ultrasound picture with one calibrated region."""
     regions = list(value_of(dataset, "SequenceOfUltrasoundRegions") or ())
     if len(regions) != 1:
         return None

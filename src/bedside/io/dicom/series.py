@@ -39,7 +39,7 @@ class Series:
 
 
 def find_series(path: Path) -> list[Series]:
-    """The series with images in a file, or in a folder and those below it, in the order of their numbers.
+    """Return the series with images in a file, or in a folder and those below it, in the order of their numbers.
 
     Files that are copies of each other (one SOPInstanceUID, one place, the same samples) count once.
     """
@@ -59,7 +59,7 @@ def find_series(path: Path) -> list[Series]:
 
 
 def choose_series(path: Path, series: list[Series], choice: str | None) -> Series:
-    """The series that ``choice`` names by UID, number or description; the only one where nothing is chosen.
+    """Return the series that ``choice`` names by UID, number or description; the only one where nothing is chosen.
 
     Raises:
         ChoiceError: There are several series and no choice.
@@ -101,7 +101,7 @@ def _candidates(path: Path) -> Iterator[Path]:
 
 
 def _without_copies(frames: Iterable[Frame]) -> Iterator[Frame]:
-    """One of those frames that agree in identifier, place, number, attributes and samples.
+    """Yield one of those frames that agree in identifier, place, number, attributes and samples.
 
     An identifier alone proves nothing: careless anonymisation gives all slices of a series the same, or an empty one.
     """
@@ -122,7 +122,7 @@ def _without_copies(frames: Iterable[Frame]) -> Iterator[Frame]:
 
 
 def _content(path: Path) -> bytes:
-    """A digest of the stored samples of a file."""
+    """Return a digest of the stored samples of a file."""
     from pydicom import dcmread
 
     try:
@@ -136,7 +136,7 @@ def _content(path: Path) -> bytes:
 
 
 def _kind(path: Path) -> str | None:
-    """What a DICOM file holds instead of an image; None where that cannot be said."""
+    """Return what a DICOM file holds instead of an image; None where that cannot be said."""
     from pydicom import dcmread
 
     if not path.is_file() or not is_dicom(path):

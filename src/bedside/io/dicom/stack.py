@@ -24,7 +24,7 @@ _RESAMPLE = "resample it to a regular grid first"
 
 
 def axes_of(frame: Frame) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Unit vectors along a row and along a column.
+    """Return unit vectors along a row and along a column.
 
     Raises:
         FormatError: The file gives none that are usable.
@@ -39,27 +39,27 @@ def axes_of(frame: Frame) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
 
 
 def normal_of(frame: Frame) -> NDArray[np.float64]:
-    """Unit vector across the slice, in which slices are put in order."""
+    """Return unit vector across the slice, in which slices are put in order."""
     normal = np.cross(*axes_of(frame))
     return np.asarray(normal / max(1e-12, float(np.linalg.norm(normal))))
 
 
 def along(frame: Frame, normal: NDArray[np.float64]) -> float:
-    """Where a slice lies along the normal, mm."""
+    """Say where a slice lies along the normal, mm."""
     if frame.position is None:
         raise FormatError(f"{frame.name}: no position")
     return float(frame.position @ normal)
 
 
 def rounding_of(frames: Sequence[Frame], normal: NDArray[np.float64]) -> float:
-    """How far a position along the normal may be off because it was written with few digits, mm."""
+    """Say how far a position along the normal may be off because it was written with few digits, mm."""
     # Trailing zeros are often left out, so the finest slice tells how many digits were written.
     digits = np.min([frame.digits for frame in frames], axis=0)
     return float(0.5 * np.abs(normal) @ digits)
 
 
 def stack_geometry(path: Path, frames: Sequence[Frame]) -> tuple[list[Frame], Geometry]:
-    """Slices of one volume in the order of their positions, and their grid.
+    """Return slices of one volume in the order of their positions, and their grid.
 
     Args:
         path: For messages.
@@ -85,7 +85,7 @@ def stack_geometry(path: Path, frames: Sequence[Frame]) -> tuple[list[Frame], Ge
 
 
 def is_regular(frames: Sequence[Frame]) -> bool:
-    """Whether slices lie on a grid without holes."""
+    """Say whether slices lie on a grid without holes."""
     try:
         stack_geometry(Path(), frames)
     except FormatError:
@@ -117,7 +117,7 @@ def _check_drift(path: Path, positions: NDArray[np.float64], normal: NDArray[np.
 
 
 def _step(path: Path, ordered: Sequence[Frame], normal: NDArray[np.float64]) -> float | None:
-    """Distance of the slices; None for a single one."""
+    """Return distance of the slices; None for a single one."""
     if len(ordered) < 2:
         return None
     places = np.array([along(f, normal) for f in ordered])
@@ -149,6 +149,6 @@ def _check_complete(path: Path, grid: Grid, count: int) -> None:
 
 
 def listed(names: Sequence[str], total: int) -> str:
-    """Some of many names for a message."""
+    """Return some of many names for a message."""
     more = f" and {total - len(names)} more" if total > len(names) else ""
     return ", ".join(names) + more

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 @cache
 def tag_of(keyword: str) -> int:
-    """The tag of a keyword as a plain number; -1 where there is none."""
+    """Return the tag of a keyword as a plain number; -1 where there is none."""
     from pydicom.datadict import tag_for_keyword
 
     return int(tag_for_keyword(keyword) or -1)
@@ -22,7 +22,9 @@ _last: tuple[Any, frozenset[int]] = (None, frozenset())
 
 
 def tags_of(dataset: Any) -> frozenset[int]:
-    """The tags of a dataset as plain numbers, which compare much faster than the library's; kept for the last one."""
+    """Return the tags of a dataset as plain numbers, which compare much faster than the library's; kept for the last
+    one.
+    """
     global _last  # noqa: PLW0603 - one pair, replaced as a whole
     known, tags = _last
     if known is not dataset:
@@ -38,7 +40,7 @@ _SAME_EVERYWHERE = ("DS", "IS", "CS", "UI", "TM", "DA", "DT", "US", "FD", "FL", 
 
 
 def value_of(dataset: Any, keyword: str) -> Any:
-    """The value of an element; None where it is missing.
+    """Return the value of an element; None where it is missing.
 
     Most elements are the same in all slices of a series, and are converted from their bytes once; most look-ups are in
     vain. Both make it much faster than the library's own.
@@ -59,7 +61,7 @@ def value_of(dataset: Any, keyword: str) -> Any:
 
 
 def vector(value: Any, length: int) -> NDArray[np.float64] | None:
-    """So many finite numbers, or None."""
+    """Return so many finite numbers, or None."""
     if value is None or isinstance(value, str) or np.size(value) != length:
         return None
     try:
@@ -70,7 +72,7 @@ def vector(value: Any, length: int) -> NDArray[np.float64] | None:
 
 
 def first_number(value: Any) -> float | None:
-    """A number, or the first of several; None where there is none."""
+    """Return a number, or the first of several; None where there is none."""
     if isinstance(value, str) or value is None:
         return None
     try:
@@ -80,18 +82,18 @@ def first_number(value: Any) -> float | None:
 
 
 def positive(value: Any) -> float | None:
-    """The size of a number that is not zero; None where there is none."""
+    """Return the size of a number that is not zero; None where there is none."""
     number = first_number(value)
     return abs(number) if number and np.isfinite(number) else None
 
 
 def text(value: Any) -> str:
-    """An element as text, without spaces around it; "" where it is missing."""
+    """Return an element as text, without spaces around it; "" where it is missing."""
     return "" if value is None else str(value).strip()
 
 
 def last_digits(values: Any) -> NDArray[np.float64]:
-    """What the last written digit of each decimal string is worth: 0.1 for "-98.8", 1 for "12"."""
+    """Return what the last written digit of each decimal string is worth: 0.1 for "-98.8", 1 for "12"."""
     return np.array([_last_digit(value) for value in values])
 
 

@@ -38,7 +38,7 @@ def _read(path: Path, options: ReadOptions) -> Image:
 
 
 def _choose(path: Path, volumes: list[Volume], choice: int | None) -> tuple[Volume, list[str]]:
-    """The volume to read, and what is to be said of the others."""
+    """Return the volume to read, and what is to be said of the others."""
     if choice is not None:
         return volumes[pick_volume(path, len(volumes), choice)], []
     main = main_volume(volumes)
@@ -67,7 +67,7 @@ def _stack(path: Path, series: Series, volume: Volume, options: ReadOptions) -> 
 
 
 def _picture(series: Series, volume: Volume, options: ReadOptions) -> Image:
-    """An image whose place in the patient is unknown: ultrasound, secondary capture, radiograph."""
+    """Return an image whose place in the patient is unknown: ultrasound, secondary capture, radiograph."""
     frame = volume.frames[0]
     array = read_frames([frame], options.labels)[0]
     spacing = None if frame.pixel_spacing is None else frame.pixel_spacing[::-1]

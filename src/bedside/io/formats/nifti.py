@@ -42,7 +42,7 @@ def _read(path: Path, options: ReadOptions) -> Image:
 
 
 def read_nibabel(path: Path, file: Any, options: ReadOptions) -> Image:
-    """The image in an opened file of nibabel's."""
+    """Return the image in an opened file of nibabel's."""
     array, shape = _samples(path, file, options)
     geometry, orientation = _geometry(path, file, shape)
     nifti = _transforms(file)
@@ -60,7 +60,7 @@ def read_nibabel(path: Path, file: Any, options: ReadOptions) -> Image:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[Any]:
-    """A file of nibabel's, by its content and not by its name; for a pair, with the file beside it."""
+    """Yield a file of nibabel's, by its content and not by its name; for a pair, with the file beside it."""
     import nibabel as nib
     from nibabel.fileholders import FileHolder
 
@@ -86,12 +86,12 @@ def _opened(path: Path) -> Iterator[Any]:
 
 
 def _is_samples(path: Path) -> bool:
-    """Whether a file holds the samples of a pair, so that the header is the one beside it."""
+    """Say whether a file holds the samples of a pair, so that the header is the one beside it."""
     return path.name.lower().endswith((".img", ".img.gz")) and not _recognises(read_head(path).content)
 
 
 def _partner(path: Path, suffix: str) -> Path:
-    """The other file of a pair.
+    """Return the other file of a pair.
 
     Raises:
         FormatError: It is not there.
@@ -107,7 +107,7 @@ def _partner(path: Path, suffix: str) -> Path:
 
 
 def _samples(path: Path, file: Any, options: ReadOptions) -> tuple[NDArray[Any], tuple[int, ...]]:
-    """Samples with axes (x, y) or (x, y, z), and their shape."""
+    """Return samples with axes (x, y) or (x, y, z), and their shape."""
     shape = tuple(int(n) for n in file.shape)
     if np.dtype(file.get_data_dtype()).fields and any(n != 1 for n in shape[2:]):
         raise FormatError(
@@ -129,7 +129,7 @@ def _samples(path: Path, file: Any, options: ReadOptions) -> tuple[NDArray[Any],
 
 
 def _colours(array: NDArray[Any]) -> NDArray[np.uint8]:
-    """RGB24 or RGBA32 of one slice as (y, x, 3)."""
+    """Return RGB24 or RGBA32 of one slice as (y, x, 3)."""
     names = array.dtype.names or ()
     plane = array.reshape(array.shape[:2])
     channels = np.stack([plane[name].T for name in names], axis=-1)
@@ -137,7 +137,7 @@ def _colours(array: NDArray[Any]) -> NDArray[np.uint8]:
 
 
 def _transforms(file: Any) -> NiftiTransforms | None:
-    """The fields that place the voxels; None for a format that has no such pair of transforms."""
+    """Return the fields that place the voxels; None for a format that has no such pair of transforms."""
     header = file.header
     if "sform_code" not in header:
         return None
@@ -163,7 +163,7 @@ def _transforms(file: Any) -> NiftiTransforms | None:
 
 
 def _note(path: Path, geometry: Geometry, orientation: str) -> str | None:
-    """What to tell of a file that lies elsewhere in other programs."""
+    """Return what to tell of a file that lies elsewhere in other programs."""
     nifti = geometry.nifti
     if nifti is None or geometry.ndim != 3 or not all(nifti.codes):
         return None
@@ -180,7 +180,7 @@ def _note(path: Path, geometry: Geometry, orientation: str) -> str | None:
 
 
 def _geometry(path: Path, file: Any, shape: tuple[int, ...]) -> tuple[Geometry, str]:
-    """The grid, and which of the header's fields it came from."""
+    """Return the grid, and which of the header's fields it came from."""
     if not hasattr(file, "get_sform"):
         matrix = file.file_map.get("mat")
         if matrix is not None and Path(matrix.filename).is_file():
@@ -203,7 +203,7 @@ def _geometry(path: Path, file: Any, shape: tuple[int, ...]) -> tuple[Geometry, 
 
 
 def _of_zooms(file: Any, shape: tuple[int, ...], unit: str) -> tuple[Geometry, str]:
-    """The grid of a file that says no more than the size of its voxels."""
+    """Return the grid of a file that says no more than the size of its voxels."""
     # Without any orientation ITK, and with it most viewers, put the axes along LPS; so that masks lie on images.
     scale = _MILLIMETRES.get(unit, 1.0)
     zooms = tuple(float(str(np.float32(abs(z)))) * scale for z in file.header.get_zooms()[: len(shape)])
@@ -213,7 +213,7 @@ def _of_zooms(file: Any, shape: tuple[int, ...], unit: str) -> tuple[Geometry, s
 
 
 def geometry_from_affine(path: Path, shape: tuple[int, ...], affine: NDArray[np.float64]) -> Geometry:
-    """The grid of an affine from index (x, y, z) to RAS millimetres.
+    """Return the grid of an affine from index (x, y, z) to RAS millimetres.
 
     Args:
         path: For messages.
@@ -251,7 +251,7 @@ def geometry_from_affine(path: Path, shape: tuple[int, ...], affine: NDArray[np.
 
 
 def affine_from_geometry(geometry: Geometry) -> NDArray[np.float64]:
-    """The affine (4, 4) from index (x, y, z) to RAS millimetres; a plane gets a third axis of 1 mm."""
+    """Return the affine (4, 4) from index (x, y, z) to RAS millimetres; a plane gets a third axis of 1 mm."""
     n = geometry.ndim
     matrix = geometry.index_to_world_matrix
     lps = np.eye(4)

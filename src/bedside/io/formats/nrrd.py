@@ -34,7 +34,7 @@ def _read(path: Path, options: ReadOptions) -> Image:
 
 
 def _fields(header: str) -> dict[str, str]:
-    """The header's fields by name in lower case."""
+    """Return the header's fields by name in lower case."""
     fields: dict[str, str] = {}
     for line in re.split(r"\r?\n", header)[1:]:
         if not line:
@@ -64,7 +64,7 @@ def _calibration(header: str, axes: int) -> Calibration:
 
 
 def _in_units(units: list[str]) -> Calibration:
-    """The scale of the units; millimetres where none is named."""
+    """Return the scale of the units; millimetres where none is named."""
     if not any(units):
         return Calibration(known=True)
     scale = [millimetres(unit) if unit else 1.0 for unit in units]
@@ -98,7 +98,9 @@ def _check_data_files(path: Path, fields: dict[str, str]) -> None:
 
 
 def _read_bzip2(path: Path, fields: dict[str, str], options: ReadOptions) -> Image:
-    """A file whose samples are compressed by bzip2, which ITK's library leaves out: unpacked, then read by it."""
+    """Return a file whose samples are compressed by bzip2, which ITK's library leaves out: unpacked, then read by
+    it.
+    """
     name = fields.get("data file", fields.get("datafile", ""))
     content = path.read_bytes()
     head, _, rest = content.partition(b"\r\n\r\n" if b"\r\n\r\n" in content[:_LONGEST_HEADER] else b"\n\n")

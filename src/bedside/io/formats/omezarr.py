@@ -20,7 +20,7 @@ MARKS = ("zarr.json", ".zattrs", ".zgroup", ".zarray")
 
 
 def is_zarr(path: Path) -> bool:
-    """Whether a folder is stored by zarr."""
+    """Say whether a folder is stored by zarr."""
     return any((path / name).is_file() for name in MARKS)
 
 
@@ -60,7 +60,7 @@ def _open(zarr: Any, path: Path) -> Any:
 
 
 def _attributes(group: Any) -> Mapping[str, Any]:
-    """The description: under "ome" from version 0.5 on."""
+    """Return the description: under "ome" from version 0.5 on."""
     attributes = dict(group.attrs)
     found: Mapping[str, Any] = attributes.get("ome", attributes)
     return found
@@ -83,7 +83,7 @@ def _multiscale(path: Path, group: Any) -> Mapping[str, Any]:
 
 
 def _is_colour(axes: Sequence[str], shape: Sequence[int], dtype: Any, group: Any) -> bool:
-    """Whether three channels of bytes are a picture's red, green and blue."""
+    """Say whether three channels of bytes are a picture's red, green and blue."""
     if "c" not in axes or shape[axes.index("c")] != 3 or str(dtype) != "uint8":
         return False
     if "z" in axes and shape[axes.index("z")] > 1:
@@ -103,7 +103,9 @@ def _name(axes: Sequence[str], others: Sequence[int], choice: Sequence[int], gro
 
 
 def _steps(multiscale: Mapping[str, Any], spatial: Sequence[int]) -> list[float] | None:
-    """Millimetres between samples of the finest level, (x, y[, z]); None where a scale or its unit is missing."""
+    """Return millimetres between samples of the finest level, (x, y[, z]); None where a scale or its unit is
+    missing.
+    """
     dataset = multiscale["datasets"][0]
     scale: list[float] | None = None
     for source in (dataset, multiscale):

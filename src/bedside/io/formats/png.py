@@ -27,7 +27,7 @@ def _read(path: Path, options: ReadOptions) -> Image:
 
 
 def _read_deep(path: Path, options: ReadOptions, *, opacity: bool) -> Image:
-    """Several channels of 16 bits, of which Pillow would keep 8."""
+    """Return several channels of 16 bits, of which Pillow would keep 8."""
     import SimpleITK as sitk  # noqa: N813 - the name that all its users know
 
     if not opacity:

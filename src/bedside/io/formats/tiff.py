@@ -56,7 +56,7 @@ def _read(path: Path, options: ReadOptions) -> Image:
 
 
 def _check_complete(path: Path, file: Any) -> None:
-    """What the first directory points at must lie within the file.
+    """Return what the first directory points at must lie within the file.
 
     Raises:
         FormatError: The file was cut off.
@@ -80,7 +80,7 @@ def _check_complete(path: Path, file: Any) -> None:
 
 
 def _calibrated(image: Image, steps: Mapping[str, float]) -> Image:
-    """The image with the size of its voxels, where the file states all of it."""
+    """Return the image with the size of its voxels, where the file states all of it."""
     names = "XYZ"[: image.ndim]
     # A stack of moments has no third length.
     if image.metadata.pop("depth", "Z") == "T" or any(name not in steps for name in names):
@@ -89,7 +89,7 @@ def _calibrated(image: Image, steps: Mapping[str, float]) -> Image:
 
 
 def _samples(path: Path, series: Any, labels: bool) -> tuple[NDArray[Any], str]:
-    """Samples (..., y, x) or (..., y, x, 3) as they should look, and the axes before y."""
+    """Return samples (..., y, x) or (..., y, x, 3) as they should look, and the axes before y."""
     # Files of our own kind say their shape, and one slice of a volume then remains a volume.
     squeeze = series.kind != "shaped" and OUR_VOLUME not in (series.name or "")
     axes = series.get_axes(squeeze)
@@ -102,7 +102,7 @@ def _samples(path: Path, series: Any, labels: bool) -> tuple[NDArray[Any], str]:
 
 
 def _colour(path: Path, array: NDArray[Any], page: Any) -> NDArray[Any]:
-    """Samples with the channel last as grey or RGB."""
+    """Return samples with the channel last as grey or RGB."""
     channels = array.shape[-1]
     if channels == 1:
         return array[..., 0]
@@ -116,7 +116,7 @@ def _colour(path: Path, array: NDArray[Any], page: Any) -> NDArray[Any]:
 
 
 def _display_values(array: NDArray[Any], page: Any) -> NDArray[Any]:
-    """Palette indices as colours, white-is-zero as black-is-zero, bits as 0 and 255."""
+    """Return palette indices as colours, white-is-zero as black-is-zero, bits as 0 and 255."""
     if page.photometric.name == "PALETTE" and page.colormap is not None:
         return np.asarray((page.colormap.T >> 8).astype(np.uint8)[array])
     if array.dtype.kind == "b":
@@ -127,7 +127,7 @@ def _display_values(array: NDArray[Any], page: Any) -> NDArray[Any]:
 
 
 def _choose(path: Path, array: NDArray[Any], axes: str, options: ReadOptions) -> Image:
-    """One image or volume of an array with the leading ``axes``, of unknown spacing."""
+    """Return one image or volume of an array with the leading ``axes``, of unknown spacing."""
     colour = array.ndim == len(axes) + 3
     depth = None if colour else next((a for a in "ZQI" if a in axes), "T" if axes == "T" else None)
     if depth is not None:
@@ -144,7 +144,7 @@ def _choose(path: Path, array: NDArray[Any], axes: str, options: ReadOptions) ->
 
 
 def _read_deep_colour(path: Path, options: ReadOptions) -> Image:
-    """Colour of 16 bits, of which Pillow would keep 8."""
+    """Return colour of 16 bits, of which Pillow would keep 8."""
     image = read_itk(path, options, "TIFFImageIO")
     return Image(image.array, Geometry.create(image.shape))
 

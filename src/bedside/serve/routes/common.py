@@ -25,7 +25,7 @@ PROBLEMS: dict[int | str, dict[str, object]] = {
 
 
 def the_service(connection: HTTPConnection) -> Service:
-    """The service of the application that answers."""
+    """Return the service of the application that answers."""
     service: Service = connection.app.state.service
     return service
 
@@ -34,6 +34,6 @@ ServiceOf = Annotated[Service, Depends(the_service)]
 
 
 def attachment(name: str) -> dict[str, str]:
-    """The header that makes a browser save an answer under a name."""
+    """Return the header that makes a browser save an answer under a name."""
     plain = "".join(c if c.isascii() and c.isprintable() and c not in '"\\' else "_" for c in name)
     return {"Content-Disposition": f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(name, safe='')}"}

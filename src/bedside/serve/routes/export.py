@@ -36,7 +36,7 @@ async def export(
     what: Literal["labels", "objects"] = "labels",
     policy: OverlapPolicy | None = None,
 ) -> Response:
-    """The label map as a file, or a zip with one file for each object, in a format that can be written."""
+    """Return the label map as a file, or a zip with one file for each object, in a format that can be written."""
     find_writer(Path(f"mask.{suffix}"))
     opened = await service.hub.get(image)
     snapshot = opened.snapshot
@@ -59,7 +59,7 @@ async def export(
 
 @router.get("/journal")
 async def journal(service: ServiceOf, image: int) -> Response:
-    """The prompts of all objects, as ``bedside segment --prompts`` takes them."""
+    """Return the prompts of all objects, as ``bedside segment --prompts`` takes them."""
     opened = await service.hub.get(image)
     found: Journal = opened.snapshot.journal
     stem = Path(service.item(opened.item).path).name
@@ -68,7 +68,7 @@ async def journal(service: ServiceOf, image: int) -> Response:
 
 
 def label_map(snapshot: Snapshot, shape: tuple[int, ...], policy: OverlapPolicy) -> NDArray[np.uint8 | np.uint16]:
-    """All objects in one map, each with the value of its label, whether it is shown or not."""
+    """Return all objects in one map, each with the value of its label, whether it is shown or not."""
     ranked = [Layer(seen.info.label, seen.mask) for seen in snapshot.seen.values()]
     labels: NDArray[np.uint8 | np.uint16] = paint_labels(ranked, Region.whole(shape), policy)
     return labels

@@ -26,7 +26,7 @@ router = APIRouter(prefix="/api", tags=["images"], responses=PROBLEMS)
 
 @router.get("/images")
 async def images(service: ServiceOf) -> ImageList:
-    """The images in memory, the one used last first."""
+    """Return the images in memory, the one used last first."""
     return ImageList(images=[image_info(service, opened) for opened in reversed(service.hub.images)])
 
 
@@ -95,7 +95,7 @@ async def sample(service: ServiceOf) -> ImageInfo:
 
 @router.get("/images/{image}")
 async def image_of(service: ServiceOf, image: int) -> ImageInfo:
-    """An image; it is opened again if it was dropped from memory."""
+    """Return an image; it is opened again if it was dropped from memory."""
     return image_info(service, await service.hub.get(image))
 
 
@@ -118,7 +118,7 @@ async def close(service: ServiceOf, image: int) -> Response:
 
 @router.get("/images/{image}/image.nii", response_class=StreamingResponse)
 async def voxels(service: ServiceOf, image: int) -> StreamingResponse:
-    """The samples as an uncompressed NIfTI-1 file."""
+    """Return the samples as an uncompressed NIfTI-1 file."""
     opened = await service.hub.get(image)
     if opened.image.is_colour:
         raise InputError("image.nii", expected="grey values", got="colours", fix="ask for picture.png")
@@ -135,7 +135,7 @@ async def picture_of(
     level: Annotated[float | None, Query(allow_inf_nan=False)] = None,
     width: Annotated[float | None, Query(gt=0, allow_inf_nan=False)] = None,
 ) -> Response:
-    """A two-dimensional image as PNG."""
+    """Return a two-dimensional image as PNG."""
     opened = await service.hub.get(image)
     window = opened.facts.window
     body = await service.hub.call(

@@ -31,7 +31,7 @@ router = APIRouter(prefix="/api/images/{image}", tags=["objects"], responses=PRO
 
 @router.get("/labels")
 async def labels(service: ServiceOf, image: int) -> LabelPatch:
-    """Who is seen where, of the whole image."""
+    """Say who is seen where, of the whole image."""
     opened = await service.hub.get(image)
     patch: LabelPatch = await service.hub.call(_label_patch, opened)
     return patch
@@ -52,7 +52,7 @@ def _label_patch(opened: OpenImage) -> LabelPatch:
 
 @router.get("/labels.nii", response_class=StreamingResponse)
 async def labels_volume(service: ServiceOf, image: int) -> StreamingResponse:
-    """Who is seen where, as an uncompressed NIfTI-1 file."""
+    """Say who is seen where, as an uncompressed NIfTI-1 file."""
     opened = await service.hub.get(image)
     snapshot, geometry = opened.snapshot, opened.image.geometry
     painted = await service.hub.call(paint_labels, snapshot.visible, Region.whole(geometry.shape), snapshot.policy)
@@ -66,7 +66,7 @@ async def labels_volume(service: ServiceOf, image: int) -> StreamingResponse:
 
 @router.get("/objects")
 async def objects(service: ServiceOf, image: int) -> ObjectList:
-    """All objects."""
+    """Return all objects."""
     snapshot = (await service.hub.get(image)).snapshot
     return ObjectList(version=snapshot.version, current=snapshot.current, objects=snapshot.infos)
 
@@ -94,7 +94,7 @@ async def delete(service: ServiceOf, image: int, number: int) -> Change:
 
 @router.get("/objects/{number}/mask")
 async def mask(service: ServiceOf, image: int, number: int) -> Patch:
-    """The mask of one object."""
+    """Return the mask of one object."""
     opened = await service.hub.get(image)
     patch: Patch = await service.hub.call(opened.mask_patch, number)
     return patch
@@ -102,7 +102,7 @@ async def mask(service: ServiceOf, image: int, number: int) -> Patch:
 
 @router.get("/objects/{number}/prompts")
 async def prompts_of(service: ServiceOf, image: int, number: int) -> PromptList:
-    """The prompts in force of an object."""
+    """Return the prompts in force of an object."""
     return (await service.hub.get(image)).snapshot.prompts(number)
 
 
@@ -122,7 +122,7 @@ async def redo(service: ServiceOf, image: int, number: int) -> Change:
 
 @router.post("/objects/{number}/suggest")
 async def suggest(service: ServiceOf, image: int, number: int) -> Suggestion:
-    """Where to click next."""
+    """Say where to click next."""
     suggestion: Suggestion = await service.hub.change(image, lambda opened: opened.suggest(number))
     return suggestion
 

@@ -24,7 +24,7 @@ router = APIRouter(prefix="/api", tags=["start"], responses=PROBLEMS)
 
 @router.get("/state")
 async def state(service: ServiceOf) -> ServerState:
-    """The server, and what to show first."""
+    """Return the server, and what to show first."""
     await service.looked_through(PATIENCE)
     recent = [item_info(service, record) for record in service.workspace.recent(RECENT)]
     return ServerState(
@@ -44,13 +44,13 @@ async def state(service: ServiceOf) -> ServerState:
 
 @router.get("/models")
 async def models(service: ServiceOf) -> ModelList:
-    """The models, and why one cannot be chosen."""
+    """Return the models, and why one cannot be chosen."""
     return ModelList(default=service.config.model or IMAGES, models=await service.hub.call(service.engines.models))
 
 
 @router.get("/worklist")
 async def worklist(service: ServiceOf) -> Worklist:
-    """The images of this start, in order."""
+    """Return the images of this start, in order."""
     items = [item_info(service, record) for record in service.workspace.items(service.items)]
     counts = dict.fromkeys(("new", "in progress", "done"), 0)
     for item in items:
@@ -60,7 +60,7 @@ async def worklist(service: ServiceOf) -> Worklist:
 
 @router.post("/worklist/next")
 async def next_item(service: ServiceOf, after: int | None = Query(None)) -> Item:
-    """The next item that is not done."""
+    """Return the next item that is not done."""
     found = service.next_item(after)
     if found is None:
         raise NotFoundError("all other images are done")

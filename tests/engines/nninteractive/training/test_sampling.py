@@ -167,14 +167,14 @@ def test_without_a_box_a_click_lies_in_the_middle_of_the_window(store: Store) ->
         assert sample.truth[tuple(cell)] == 1
 
 
-def test_stores_without_labelled_volumes_are_refused(store: Store, tmp_path: Path) -> None:
+def test_stores_without_labelled_volumes_are_rejected(store: Store, tmp_path: Path) -> None:
     item = store.items[0]
     write_store(tmp_path, [Item(item.info, item.image, item.maps * 0, item.objects[:0])])
     with pytest.raises(InputError, match="at least one volume with an object"):
         CropSampler(Store(tmp_path), GRID, 0)
 
 
-def test_a_volume_of_zeros_is_refused_when_it_is_asked(store: Store, tmp_path: Path) -> None:
+def test_a_volume_of_zeros_is_rejected_when_it_is_asked(store: Store, tmp_path: Path) -> None:
     """Its labels are there, and a file that holds nothing else must not end in a traceback."""
     item = store.items[0]
     labels = np.zeros_like(item.maps)

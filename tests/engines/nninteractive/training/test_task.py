@@ -367,14 +367,14 @@ class TestWeights:
         ({"girth": 3}, r"got options\.girth"),
     ],
 )
-def test_unusable_options_are_refused_in_one_line(change: dict[str, Any], message: str) -> None:
+def test_unusable_options_are_rejected_in_one_line(change: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message) as caught:
         load_recipe("dynamic-prompts").with_overrides({f"options.{name}": value for name, value in change.items()})
     assert "\n" not in str(caught.value)
     assert load_recipe("dynamic-prompts").options == Options(round_probabilities=(0.5, 0.5))
 
 
-def test_other_models_and_batches_are_refused(small: TrainingConfig, volume_store: Store) -> None:
+def test_other_models_and_batches_are_rejected(small: TrainingConfig, volume_store: Store) -> None:
     with pytest.raises(InputError, match="model for dynamic prompts: expected nninteractive"):
         create(dataclasses.replace(small, model="bedside-3d"), volume_store, CPU)
     options = dataclasses.replace(small.options, micro_batch=2)

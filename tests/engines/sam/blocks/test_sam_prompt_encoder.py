@@ -66,7 +66,7 @@ def test_a_mask_replaces_the_map_that_says_there_is_none(encoder: Any) -> None:
     assert not torch.equal(dense[0, :, 2], dense[1, :, 2])
 
 
-def test_no_prompt_is_refused(encoder: Any) -> None:
+def test_no_prompt_is_rejected(encoder: Any) -> None:
     with pytest.raises(InputError, match="expected boxes, points or masks"):
         encoder()
     with pytest.raises(InputError, match="a label for each"):

@@ -141,7 +141,7 @@ def test_a_folder_with_one_checkpoint_is_that_checkpoint(tmp_path: Path) -> None
         read_sam_checkpoint(tmp_path, "lite-medsam")
 
 
-def test_another_network_is_refused_with_what_differs_and_what_it_fits(tmp_path: Path) -> None:
+def test_another_network_is_rejected_with_what_differs_and_what_it_fits(tmp_path: Path) -> None:
     path = saved(tmp_path / "w.pth", state_of("medsam"))
     with pytest.raises(WeightsError) as error:
         read_sam_checkpoint(path, "lite-medsam")
@@ -161,7 +161,7 @@ def test_a_shape_that_differs_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("number", [float("nan"), float("inf")])
-def test_numbers_that_are_none_are_refused(number: float, tmp_path: Path) -> None:
+def test_numbers_that_are_none_are_rejected(number: float, tmp_path: Path) -> None:
     state = state_of("lite-medsam")
     state["image_encoder.neck.0.weight"] = torch.full((256, 320, 1, 1), number)
     with pytest.raises(WeightsError, match=r"tensor image_encoder\.neck\.0\.weight: expected finite numbers"):
@@ -178,12 +178,12 @@ def test_masks_of_attention_may_be_infinite(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [{}, {"epoch": 3}, {"model": "text"}, {"state_dict": {"a": 1}}])
-def test_a_file_without_tensors_is_refused(content: Any, tmp_path: Path) -> None:
+def test_a_file_without_tensors_is_rejected(content: Any, tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match=r"expected tensors, bare or under state_dict"):
         read_tensors(saved(tmp_path / "w.pth", content))
 
 
-def test_code_is_refused_and_not_run(tmp_path: Path) -> None:
+def test_code_is_rejected_and_not_run(tmp_path: Path) -> None:
     class Call:
         def __reduce__(self) -> Any:
             return os.mkdir, (str(tmp_path / "victim"),)

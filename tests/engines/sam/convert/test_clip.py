@@ -55,7 +55,7 @@ def test_safetensors_are_read_first(folder: Path) -> None:
     assert torch.equal(found.state_dict()[name], small().state_dict()[name] + 1)
 
 
-def test_another_network_is_refused(folder: Path) -> None:
+def test_another_network_is_rejected(folder: Path) -> None:
     with pytest.raises(WeightsError, match=r"pytorch_model\.bin is no CLIP of the usual kind: expected its"):
         read_clip(folder)
     with pytest.raises(WeightsError, match=r"expected model\.safetensors or pytorch_model\.bin, got neither"):

@@ -256,7 +256,7 @@ def test_an_interrupted_publication_leaves_nothing(exported: WeightsFiles, tmp_p
     assert not list(target.graph.parent.iterdir())
 
 
-def test_torch_refuses_tensors_of_another_network(exported: WeightsFiles) -> None:
+def test_torch_rejects_tensors_of_another_network(exported: WeightsFiles) -> None:
     from safetensors.torch import load_file, save_file
 
     tensors = load_file(exported.tensors)
@@ -281,7 +281,7 @@ def test_parts_name_what_they_take(name: str) -> None:
         assert dict(parts["decoder"].named_buffers())[TEXT_FEATURES].shape == (11, 512)
 
 
-def test_a_network_of_another_family_is_refused() -> None:
+def test_a_network_of_another_family_is_rejected() -> None:
     with pytest.raises(InputError, match="'bedside-2d': expected one of the family sam"):
         served_network("bedside-2d")
 

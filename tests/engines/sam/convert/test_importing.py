@@ -59,7 +59,7 @@ def checkpoint(tmp_path: Path) -> Path:
     return published(tmp_path / "w.pth", network_skeleton("mcp-medsam").state_dict())
 
 
-def test_what_does_not_belong_together_is_refused(checkpoint: Path, clip_folder: Path, tmp_path: Path) -> None:
+def test_what_does_not_belong_together_is_rejected(checkpoint: Path, clip_folder: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     with pytest.raises(InputError, match=r"the folder of PubMedCLIP, got none; name it by --clip"):
         import_sam("mcp-medsam", checkpoint, out)

@@ -72,6 +72,6 @@ def test_the_stand_in_is_always_the_same_and_tells_inputs_apart() -> None:
     assert describe("")["tower"] == "stand-in"
 
 
-def test_a_folder_without_a_published_clip_is_refused(tmp_path: Path) -> None:
+def test_a_folder_without_a_published_clip_is_rejected(tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match="CLIP in"):
         PublishedTower(tmp_path)

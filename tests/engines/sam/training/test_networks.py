@@ -63,7 +63,7 @@ def test_medsam_can_be_small() -> None:
         assert logits_side(sam_network("medsam", 64)) == 16
 
 
-def test_what_is_no_network_of_the_family_is_refused() -> None:
+def test_what_is_no_network_of_the_family_is_rejected() -> None:
     with torch.device("meta"), pytest.raises(InputError, match="one of the family sam"):
         sam_network("bedside-2d", 64)
     with torch.device("meta"), pytest.raises(InputError, match="a part of 512"):

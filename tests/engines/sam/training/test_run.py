@@ -157,7 +157,7 @@ def test_daft_leaves_out_experts_without_data_and_routes_the_rest(
     assert len(set(digests.values())) == 3
 
 
-def test_what_is_refused(tiny: SamRecipe, discs: Path, tmp_path: Path, no_export: Calls) -> None:
+def test_what_is_rejected(tiny: SamRecipe, discs: Path, tmp_path: Path, no_export: Calls) -> None:
     for change, message in (
         ({"model": "bedside-2d"}, "one of the family sam"),
         ({"sampling.prompts": "content"}, "content for mcp-medsam alone"),

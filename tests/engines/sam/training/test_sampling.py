@@ -179,7 +179,7 @@ def test_settings_that_cannot_be_used(change: dict[str, object], message: str) -
         replace(PLAIN, **change)  # type: ignore[arg-type]
 
 
-def test_objects_too_small_to_see_are_refused_by_name() -> None:
+def test_objects_too_small_to_see_are_rejected_by_name() -> None:
     mask = np.zeros((1024, 1024), dtype=np.uint8)
     mask[1, 1:40] = 1
     with pytest.raises(InputError, match="seen on the grid, got 20 misses"):

@@ -112,7 +112,7 @@ def test_other_networks_answer_on_their_input_s_grid(dimensions: int, changes: d
 
 
 @pytest.mark.parametrize("choice", ["stem", "block"])
-def test_what_does_not_exist_is_refused(choice: str) -> None:
+def test_what_does_not_exist_is_rejected(choice: str) -> None:
     with pytest.raises(ValueError, match=f"{choice} 'pooled' is none of"):
         ResidualUNet(2, 8, widths=(8,), depths=(1,), **{choice: "pooled"})
 

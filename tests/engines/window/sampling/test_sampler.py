@@ -177,7 +177,7 @@ def test_a_store_without_superpixels_gives_labels(store: Store, tmp_path: Path) 
     assert Sampler(Store(tmp_path), SamplingConfig(grid=32, superpixel_share=1.0), 0).sample(0).truth.any()
 
 
-def test_a_store_without_objects_is_refused(store: Store, tmp_path: Path) -> None:
+def test_a_store_without_objects_is_rejected(store: Store, tmp_path: Path) -> None:
     item = store.items[0]
     write_store(tmp_path, [Item(item.info, item.image, item.maps * 0, item.objects[:0])])
     with pytest.raises(InputError, match="at least one object"):
@@ -385,6 +385,6 @@ def test_degraded_masks_resemble_the_truth_without_being_it() -> None:
         {"superpixel_share": 0.5, "inserted_share": 0.3, "synthetic_share": 0.3},
     ],
 )
-def test_settings_out_of_range_are_refused(values: dict[str, Any]) -> None:
+def test_settings_out_of_range_are_rejected(values: dict[str, Any]) -> None:
     with pytest.raises(InputError, match=r"sampling"):
         SamplingConfig(**values)

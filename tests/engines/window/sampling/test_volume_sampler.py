@@ -161,7 +161,7 @@ def test_sources_have_their_shares_and_sets_are_drawn_equally_often(
     assert shares["flat", "image"] + shares["flat", "superpixel"] == pytest.approx(0.2 / 2, abs=0.03)
 
 
-def test_a_store_without_volumes_is_refused(store: Store, tmp_path: Path) -> None:
+def test_a_store_without_volumes_is_rejected(store: Store, tmp_path: Path) -> None:
     write_store(tmp_path, [item for item in store.items if item.axes == 2])
     with pytest.raises(InputError, match="at least one volume with an object"):
         VolumeSampler(Store(tmp_path), MIXED, 0)

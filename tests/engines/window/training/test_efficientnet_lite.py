@@ -70,7 +70,7 @@ def test_without_the_package_the_command_is_named(monkeypatch: pytest.MonkeyPatc
         initial_path("efficientnet-lite0", "bedside-2d")
 
 
-def test_another_file_is_refused(tmp_path: Path) -> None:
+def test_another_file_is_rejected(tmp_path: Path) -> None:
     path = tmp_path / Path(efficientnet_lite.FILE).name
     path.write_bytes(b"something else")
     with pytest.raises(WeightsError, match="sha256"):

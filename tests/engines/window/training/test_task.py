@@ -246,7 +246,7 @@ class TestVolumes:
 
 
 class OneDevice(TorchDispatchMode):
-    """Refuses operations between devices: each would let one of the two wait."""
+    """Rejects operations between devices: each would let one of the two wait."""
 
     def __torch_dispatch__(
         self, function: Any, types: Any, arguments: Any = (), options: dict[str, Any] | None = None
@@ -395,13 +395,13 @@ class TestOnDevice:
         assert set(drawn) == {"flat"}
 
 
-def test_other_models_are_refused(config: TrainingConfig, store: Store) -> None:
+def test_other_models_are_rejected(config: TrainingConfig, store: Store) -> None:
     for model in ("lite-medsam", "nninteractive"):
         with pytest.raises(InputError, match="expected one of family window"):
             create(dataclasses.replace(config, model=model), store, CPU)
 
 
-def test_a_store_without_volumes_is_refused(config: TrainingConfig, store: Store) -> None:
+def test_a_store_without_volumes_is_rejected(config: TrainingConfig, store: Store) -> None:
     with pytest.raises(InputError, match="expected at least one volume with an object"):
         create(volumes(config), store, CPU)
 

@@ -48,7 +48,7 @@ class ConvolutionLayer(nn.Module):
         self.all_modules = nn.Sequential(*layers)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(batch, channels_in, z, y, x) to (batch, channels_out, z / stride, y / stride, x / stride)."""
+        """Map (batch, channels_in, z, y, x) to (batch, channels_out, z / stride, y / stride, x / stride)."""
         out: Tensor = self.all_modules(x)
         return out
 
@@ -61,7 +61,7 @@ class LayerStack(nn.Module):
         self.convs = nn.Sequential(ConvolutionLayer(channels_in, channels_out))
 
     def forward(self, x: Tensor) -> Tensor:
-        """(batch, channels_in, z, y, x) to (batch, channels_out, z, y, x)."""
+        """Map (batch, channels_in, z, y, x) to (batch, channels_out, z, y, x)."""
         out: Tensor = self.convs(x)
         return out
 
@@ -90,7 +90,7 @@ class EncoderBlock(nn.Module):
             self.skip.append(ConvolutionLayer(channels_in, channels_out, 1, bias=False, activated=False))
 
     def forward(self, x: Tensor) -> Tensor:
-        """(batch, channels_in, z, y, x) to (batch, channels_out, z / stride, y / stride, x / stride)."""
+        """Map (batch, channels_in, z, y, x) to (batch, channels_out, z / stride, y / stride, x / stride)."""
         out: Tensor = self.nonlin2(self.conv2(self.conv1(x)) + self.skip(x))
         return out
 
@@ -104,7 +104,7 @@ class EncoderStage(nn.Module):
         self.blocks = nn.Sequential(first, *[EncoderBlock(channels_out, channels_out) for _ in range(depth - 1)])
 
     def forward(self, x: Tensor) -> Tensor:
-        """(batch, channels_in, z, y, x) to (batch, channels_out, z / stride, y / stride, x / stride)."""
+        """Map (batch, channels_in, z, y, x) to (batch, channels_out, z / stride, y / stride, x / stride)."""
         out: Tensor = self.blocks(x)
         return out
 
@@ -130,7 +130,7 @@ class Encoder(nn.Module):
         )
 
     def forward(self, x: Tensor) -> list[Tensor]:
-        """(batch, channels_in, z, y, x) to the features of every stage, finest first."""
+        """Map (batch, channels_in, z, y, x) to the features of every stage, finest first."""
         x = self.stem(x)
         features = []
         for stage in self.stages:
@@ -157,7 +157,7 @@ class Decoder(nn.Module):
         self.seg_layers = nn.ModuleList(nn.Conv3d(fine, channels_out, 1) for _, fine in steps)
 
     def forward(self, features: Sequence[Tensor]) -> list[Tensor]:
-        """Features of the encoder's stages, finest first, to those of the decoder's, coarsest first."""
+        """Return features of the encoder's stages, finest first, to those of the decoder's, coarsest first."""
         x = features[-1]
         decoded = []
         for up, stage, skip in zip(self.transpconvs, self.stages, features[-2::-1], strict=True):
@@ -188,7 +188,7 @@ class ResidualEncoderUNet(nn.Module):
         self.register_load_state_dict_pre_hook(_fill_aliases)  # type: ignore[no-untyped-call]
 
     def heads(self, x: Tensor) -> list[Tensor]:
-        """The answer of every head, for deep supervision.
+        """Return the prediction of every head, for deep supervision.
 
         Args:
             x: (batch, channels_in, z, y, x).
@@ -200,17 +200,17 @@ class ResidualEncoderUNet(nn.Module):
         return [head(f) for head, f in zip(self.decoder.seg_layers, features, strict=True)][::-1]
 
     def full_resolution(self, x: Tensor) -> Tensor:
-        """The first of ``heads`` alone: (batch, channels_in, z, y, x) to (batch, channels_out, z, y, x)."""
+        """Return the first of ``heads`` alone: (batch, channels_in, z, y, x) to (batch, channels_out, z, y, x)."""
         out: Tensor = self.decoder.seg_layers[-1](self.decoder(self.encoder(x))[-1])
         return out
 
     def forward(self, x: Tensor) -> Tensor:
-        """Logits at full resolution: (batch, channels_in, z, y, x) to (batch, channels_out, z, y, x)."""
+        """Return logits at full resolution: (batch, channels_in, z, y, x) to (batch, channels_out, z, y, x)."""
         return self.full_resolution(x)
 
 
 def aliases(network: nn.Module) -> dict[str, str]:
-    """Every second name of a tensor in the network's state dict, with the first name of that tensor."""
+    """Return every second name of a tensor in the network's state dict, with the first name of that tensor."""
     first: dict[int, str] = {}
     return {
         name: first[id(parameter)]

@@ -1,8 +1,9 @@
-"""Correction rounds of the dynamic-prompt method: answer without gradient, click into the error, answer again.
+"""Correction rounds of the dynamic-prompt method: prediction without gradient, click into the error, prediction again.
 
 arXiv 2510.03189. The published code draws its number of clicks and its clicks from one global generator that it seeds
-anew at every click, and takes all clicks of a round from one answer, so that they coincide. Here every click follows
-an answer of its own, and everything random comes from the generator that is passed in.
+anew at every click, and takes all clicks of a round from one prediction, so that they coincide. Here every click
+follows
+a prediction of its own, and everything random comes from the generator that is passed in.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ class Play:
 
 
 def begin_play(batch: Batch, settings: InteractionSettings) -> Play:
-    """The first input: image and box, or a click where there is no box.
+    """Return the first input: image and box, or a click where there is no box.
 
     Args:
         batch: ``CropSample`` by field, stacked.
@@ -67,8 +68,8 @@ def paint_click(
     """Let older prompts fade and paint a click, in place.
 
     Args:
-        inputs: Of one sample, (channels, *grid).
-        voxel: Of the volume, array order.
+        inputs: Inputs of one sample, (channels, *grid).
+        voxel: Voxel of the volume, array order.
         window: See ``CropSample``.
         settings: How the network takes prompts.
         positive: Sign of the click.
@@ -105,18 +106,18 @@ def play_rounds(
     precision: str = "fp32",
     micro_batch: int | None = None,
 ) -> list[Tensor]:
-    """Answer and correct ``rounds`` times without gradient; ``play`` is changed.
+    """Predict and correct ``rounds`` times without gradient; ``play`` is changed.
 
     Args:
-        network: Answers (samples, channels, *grid) with logits (samples, 1, *grid).
+        network: Predicts (samples, channels, *grid) with logits (samples, 1, *grid).
         play: See ``begin_play``.
         batch: ``CropSample`` by field, stacked.
-        rounds: How often to answer and correct.
+        rounds: How often to predict and correct.
         settings: How the network takes prompts.
         generator: Source of randomness, on the CPU; the clicks do not depend on ``micro_batch``.
         rule: How clicks are found.
         precision: See ``rounds.autocast``.
-        micro_batch: Samples that the network answers at once, all by default.
+        micro_batch: Samples that the network predicts at once, all by default.
 
     Returns:
         The logits of every round, (batch, *grid) each.
@@ -138,7 +139,7 @@ def correct(
     generator: torch.Generator,
     rule: ClickRule,
 ) -> None:
-    """The answer becomes the previous mask, and each sample that has an error gets a click in it.
+    """The prediction becomes the previous mask, and each sample that has an error gets a click in it.
 
     Args:
         play: Is changed.
@@ -163,7 +164,7 @@ def correct(
 
 
 def without_clicked(prediction: Tensor, truth: Tensor, inside: Tensor, clicked: list[list[tuple[int, ...]]]) -> Tensor:
-    """The prediction as the simulated user looks at it: right wherever nobody can click or has clicked."""
+    """Return the prediction as the simulated user looks at it: right wherever nobody can click or has clicked."""
     seen = truth.clone()
     for number, ranges in enumerate(inside.tolist()):
         region = tuple(slice(a, b) for a, b in ranges)

@@ -59,7 +59,7 @@ class Crop:
 
     Attributes:
         image: (z, y, x), a view.
-        labels: Of the same shape.
+        labels: Labels of the same shape.
         statistics: Mean and deviation.
         values: Labels with an object.
     """
@@ -71,17 +71,17 @@ class Crop:
 
 
 class CropSampler:
-    """Draws samples from the volumes of a store, each data set as often as any other, each label of a volume likewise.
+    """Draws samples from the volumes of a store, each dataset as often as any other, each label of a volume likewise.
 
     Sample ``index`` depends on the seed and the index alone.
 
     Args:
         store: With at least one labelled volume.
         grid: Cells along each side of the network's input.
-        seed: Of everything random.
+        seed: Seed of everything random.
         click_share: Share that starts from a click instead of a box.
         painting: "solid" draws boxes as the public code does, and each file as often as any other.
-        share: Of the volumes, chosen by a checksum of their names, that take part.
+        share: Share of the volumes, chosen by a checksum of their names, that take part.
 
     Raises:
         InputError: The store has no volume to train on.
@@ -109,7 +109,7 @@ class CropSampler:
             raise InputError("training store", expected="at least one volume with an object", got="none")
 
     def sample(self, index: int) -> CropSample:
-        """The sample with number ``index``.
+        """Return the sample with number ``index``.
 
         Raises:
             InputError: No object was large enough to be seen on the grid.
@@ -146,7 +146,7 @@ class CropSampler:
         )
 
     def _crop(self, item: Item) -> Crop:
-        """The volume's crop, measured once in each process."""
+        """Return the volume's crop, measured once in each process."""
         if item.info.name not in self._crops:
             array = item.image
             if array.dtype.kind == "f" and not np.isfinite(array).all():
@@ -163,7 +163,7 @@ class CropSampler:
 
 
 def name_share(name: str) -> float:
-    """A number from 0 to 1 that is a name's own, spread evenly over names: how the public code parts its files.
+    """Return a number from 0 to 1 that is a name's own, spread evenly over names: how the public code parts its files.
 
     It takes the path, so that its choice of files is another on every machine.
     """
@@ -176,13 +176,13 @@ def window_numbers(window: Window) -> NDArray[np.int64]:
 
 
 def window_of_numbers(numbers: NDArray[np.int64], grid: int) -> Window:
-    """The inverse of ``window_numbers``."""
+    """Return the inverse of ``window_numbers``."""
     start = tuple(float(n) for n in numbers[:3])
     return Window(start, tuple(a + float(numbers[3]) for a in start), (grid,) * 3)
 
 
 def inside_cells(window: Window, shape: Sequence[int]) -> NDArray[np.int64]:
-    """The cells whose middle lies within an image of ``shape``: first and one past the last, int64 (axes, 2)."""
+    """Return the cells whose middle lies within an image of ``shape``: first and one past the last, int64 (axes, 2)."""
     ranges = []
     for start, scale, cells, size in zip(window.start, window.scale, window.grid, shape, strict=True):
         middle = start + (np.arange(cells) + 0.5) * scale

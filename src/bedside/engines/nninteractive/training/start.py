@@ -15,7 +15,7 @@ from bedside.train.initial import Start, read_file
 
 
 def read_start(path: Path, config: TrainingConfig) -> Start:
-    """The weights of a file, or of the folder in which they are published, as a start for a run.
+    """Return the weights of a file, or of the folder in which they are published, as a start for a run.
 
     Raises:
         WeightsError: A file is damaged or not what it says, or was made for prompts in other channels.

@@ -1,7 +1,8 @@
 """Training of nnInteractive's network with dynamic prompts (arXiv 2510.03189), from its weights or from nothing.
 
-Each step answers with a random number of clicks: for each of them the network answers without gradient and the click
-goes into the error of that answer; then it answers once more, with gradient.
+Each step predictions with a random number of clicks: for each of them the network predicts without gradient and the
+click
+goes into the error of that prediction; then it predicts once more, with gradient.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ class Options:
         painting: "fading" paints prompts as nnInteractive does; "solid" as the public code of the method, which also
             draws every file as often as any other. Then nothing fades.
         train_share: Share of the volumes, chosen by a checksum of their names, that is trained on.
-        validation_clicks: Clicks after the first answer in a validation.
+        validation_clicks: Clicks after the first prediction in a validation.
         widths: Channels of the network's stages.
         depths: Residual blocks of its stages.
     """
@@ -134,16 +135,16 @@ class DynamicTask(Task):
         self._held = CropSampler(held, options.grid, 1, painting=options.painting) if usable else None
 
     def build(self) -> NNInteractive:
-        """The network with initial weights."""
+        """Return the network with initial weights."""
         return NNInteractive(self._options.widths, self._options.depths)
 
     def stages(self) -> list[Stage]:
-        """One stage, with as many batches a step as make up the batch of the settings."""
+        """Return one stage, with as many batches a step as make up the batch of the settings."""
         config, micro_batch = self._config, self._options.micro_batch
         return [Stage(0, config.steps, self._options.grid, micro_batch, 0, config.batch // micro_batch)]
 
     def dataset(self, stage: Stage) -> CropDataset:
-        """Objects in their adaptive crops."""
+        """Return objects in their adaptive crops."""
         del stage
         return CropDataset(self._sampler)
 
@@ -175,7 +176,7 @@ class DynamicTask(Task):
         return f"samples are taken {plan.micro_batch} at a time{twice} to stay below the memory"
 
     def losses(self, network: nn.Module, batch: Batch, generator: torch.Generator) -> Iterator[Tensor]:
-        """Cross-entropy and soft Dice after a random number of clicks; the parts' size changes neither."""
+        """Yield cross-entropy and soft Dice after a random number of clicks; the parts' size changes neither."""
         config, options = self._config, self._options
         probabilities = torch.tensor(options.round_probabilities)
         rounds = int(torch.multinomial(probabilities, 1, generator=generator))
@@ -200,7 +201,7 @@ class DynamicTask(Task):
             yield dynamic_prompt_loss(logits, truth[part], options.dice_weight) * share
 
     def validate(self, network: nn.Module) -> dict[str, float]:
-        """Mean DSC on the grid over fixed samples of the held-out sets, with a box and after each click."""
+        """Return mean DSC on the grid over fixed samples of the held-out sets, with a box and after each click."""
         config, options = self._config, self._options
         if self._held is None:
             return {}
@@ -218,7 +219,7 @@ class DynamicTask(Task):
         return {f"dsc_round_{n}": float(np.mean(score)) for n, score in enumerate(scores)}
 
     def card_entries(self) -> dict[str, Any]:
-        """How the engine is to give prompts, as in a checkpoint's own file, and in which windows."""
+        """Say how the engine is to give prompts, as in a checkpoint's own file, and in which windows."""
         return {
             "interactions": {
                 "point_radius": self.settings.point_radius,
@@ -239,11 +240,11 @@ class DynamicTask(Task):
 
 
 def create(config: TrainingConfig, store: Store, device: torch.device) -> DynamicTask:
-    """The task of a run; see ``task.TaskModule``."""
+    """Return the task of a run; see ``task.TaskModule``."""
     return DynamicTask(config, store, device)
 
 
 def interaction_settings(decay: float, painting: Painting = "fading") -> InteractionSettings:
-    """Those of the public weights, with boxes that are more than one slice thick."""
+    """Return those of the public weights, with boxes that are more than one slice thick."""
     settings = InteractionSettings(decay=1.0 if painting == "solid" else decay, painting=painting)
     return replace(settings, supported={**settings.supported, "bbox3d": True})

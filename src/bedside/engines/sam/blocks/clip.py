@@ -29,7 +29,7 @@ class ClipAttention(nn.Module):
         self.out_proj = nn.Linear(width, width)
 
     def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
-        """(b, n, width) to the same shape; ``mask`` (n, n) is added to the scores."""
+        """Map (b, n, width) to the same shape; ``mask`` (n, n) is added to the scores."""
         q, k, v = (
             projection(x).unflatten(-1, (self.heads, -1)).transpose(1, 2)
             for projection in (self.q_proj, self.k_proj, self.v_proj)
@@ -47,7 +47,7 @@ class ClipPerceptron(nn.Module):
         self.fc2 = nn.Linear(4 * width, width)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(..., width) to the same shape."""
+        """Map (..., width) to the same shape."""
         hidden = self.fc1(x)
         out: Tensor = self.fc2(hidden * torch.sigmoid(1.702 * hidden))
         return out
@@ -64,7 +64,7 @@ class ClipLayer(nn.Module):
         self.layer_norm2 = nn.LayerNorm(width)
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
-        """(b, n, width) to the same shape."""
+        """Map (b, n, width) to the same shape."""
         x = x + self.self_attn(self.layer_norm1(x), mask)
         out: Tensor = x + self.mlp(self.layer_norm2(x))
         return out
@@ -78,7 +78,7 @@ class ClipLayers(nn.Module):
         self.layers = nn.ModuleList(ClipLayer(width, heads) for _ in range(depth))
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
-        """(b, n, width) to the same shape."""
+        """Map (b, n, width) to the same shape."""
         for layer in self.layers:
             x = layer(x, mask)
         return x
@@ -94,7 +94,7 @@ class PatchEmbeddings(nn.Module):
         self.position_embedding = nn.Embedding((side // patch) ** 2 + 1, width)
 
     def forward(self, pictures: Tensor) -> Tensor:
-        """(b, 3, side, side) to (b, patches + 1, width)."""
+        """Map (b, 3, side, side) to (b, patches + 1, width)."""
         patches = self.patch_embedding(pictures).flatten(2).transpose(1, 2)
         first = self.class_embedding.expand(patches.shape[0], 1, -1)
         out: Tensor = torch.cat((first, patches), dim=1) + self.position_embedding.weight
@@ -112,7 +112,7 @@ class VisionTower(nn.Module):
         self.post_layernorm = nn.LayerNorm(width)
 
     def forward(self, pictures: Tensor) -> Tensor:
-        """(b, 3, side, side), normalised, to (b, width)."""
+        """Map (b, 3, side, side), normalised, to (b, width)."""
         out: Tensor = self.post_layernorm(self.encoder(self.pre_layrnorm(self.embeddings(pictures)))[:, 0])
         return out
 
@@ -126,7 +126,7 @@ class TokenEmbeddings(nn.Module):
         self.position_embedding = nn.Embedding(CONTEXT, width)
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """(b, n) to (b, n, width)."""
+        """Map (b, n) to (b, n, width)."""
         out: Tensor = self.token_embedding(tokens) + self.position_embedding.weight[: tokens.shape[1]]
         return out
 
@@ -141,7 +141,7 @@ class TextTower(nn.Module):
         self.final_layer_norm = nn.LayerNorm(width)
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """(b, n), the last of each the end of the text, to (b, width)."""
+        """Map (b, n), the last of each the end of the text, to (b, width)."""
         n = tokens.shape[1]
         ahead = torch.full((n, n), float("-inf"), device=tokens.device).triu(1)
         out: Tensor = self.final_layer_norm(self.encoder(self.embeddings(tokens), ahead)[:, -1])
@@ -152,10 +152,10 @@ class Clip(nn.Module):
     """Both towers with their projections to common features.
 
     Args:
-        features: Of pictures and texts alike.
-        widths: Of the towers of pictures and texts; a head has 64 features.
+        features: Features of pictures and texts alike.
+        widths: Widths of the towers of pictures and texts; a head has 64 features.
         depth: Layers of each tower.
-        side: Of the pictures.
+        side: Side of the pictures.
         patch: Side of a patch.
         words: Number of tokens that there are.
     """
@@ -177,18 +177,20 @@ class Clip(nn.Module):
         self.text_projection = nn.Linear(widths[1], features, bias=False)
 
     def image_features(self, crops: Tensor) -> Tensor:
-        """Pictures (n, 3, side, side), 0 to 1, to (n, features)."""
+        """Return pictures (n, 3, side, side), 0 to 1, to (n, features)."""
         mean, deviation = (crops.new_tensor(values)[:, None, None] for values in (MEAN, DEVIATION))
         out: Tensor = self.visual_projection(self.vision_model((crops - mean) / deviation))
         return out
 
     def plain_features(self, crops: Tensor) -> Tensor:
-        """Pictures (n, 3, side, side), 0 to 1 and not normalised, as MCP-MedSAM hands them over, to (n, features)."""
+        """Return pictures (n, 3, side, side), 0 to 1 and not normalised, as MCP-MedSAM hands them over, to (n,
+        features).
+        """
         out: Tensor = self.visual_projection(self.vision_model(crops))
         return out
 
     def token_features(self, texts: Sequence[Sequence[int]]) -> Tensor:
-        """Texts as numbers of tokens, begin and end included, to (len(texts), features)."""
+        """Return texts as numbers of tokens, begin and end included, to (len(texts), features)."""
         device = self.text_projection.weight.device
         found = [self.text_projection(self.text_model(torch.tensor([text], device=device))) for text in texts]
         return torch.cat(found)

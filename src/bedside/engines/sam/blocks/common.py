@@ -26,7 +26,7 @@ class LayerNorm2d(nn.Module):
         self.eps = eps
 
     def forward(self, x: Tensor) -> Tensor:
-        """(batch, channels, y, x) to the same shape."""
+        """Map (batch, channels, y, x) to the same shape."""
         centred = x - x.mean(1, keepdim=True)
         scaled = centred * torch.rsqrt(centred.square().mean(1, keepdim=True) + self.eps)
         return scaled * self.weight[:, None, None] + self.bias[:, None, None]
@@ -37,7 +37,7 @@ class Fusible(Protocol):
     """A layer that one convolution can replace once training is over."""
 
     def fused(self) -> nn.Conv2d:
-        """The convolution that answers as the layer does in evaluation mode."""
+        """Return the convolution that predictions as the layer does in evaluation mode."""
 
 
 class ConvNorm(nn.Module):
@@ -71,13 +71,13 @@ class ConvNorm(nn.Module):
         nn.init.constant_(self.bn.weight, scale)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(batch, channels_in, y, x) to (batch, channels_out, y / stride, x / stride)."""
+        """Map (batch, channels_in, y, x) to (batch, channels_out, y / stride, x / stride)."""
         out: Tensor = self.bn(self.c(x))
         return out
 
     @torch.no_grad()
     def fused(self) -> nn.Conv2d:
-        """One convolution with bias in the place of both layers."""
+        """Return one convolution with bias in the place of both layers."""
         return with_norm(self.c, self.bn)
 
 
@@ -126,14 +126,14 @@ class Perceptron(nn.Module):
         self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(widths))
 
     def forward(self, x: Tensor) -> Tensor:
-        """(..., widths[0]) to (..., widths[-1])."""
+        """Map (..., widths[0]) to (..., widths[-1])."""
         for number, layer in enumerate(self.layers):
             x = layer(F.relu(x) if number else x)
         return x
 
 
 def embedding_neck(channels_in: int, channels_out: int = 256) -> nn.Sequential:
-    """The layers between an image encoder's last map and the embedding, which keep its size."""
+    """Return the layers between an image encoder's last map and the embedding, which keep its size."""
     return nn.Sequential(
         nn.Conv2d(channels_in, channels_out, 1, bias=False),
         LayerNorm2d(channels_out),
@@ -143,7 +143,7 @@ def embedding_neck(channels_in: int, channels_out: int = 256) -> nn.Sequential:
 
 
 def pixel_stem(channels_out: int) -> nn.Sequential:
-    """Two 1x1 convolutions from an RGB image to features of the same size."""
+    """Return two 1x1 convolutions from an RGB image to features of the same size."""
     return nn.Sequential(ConvNorm(3, channels_out // 2), nn.GELU(), ConvNorm(channels_out // 2, channels_out))
 
 

@@ -56,7 +56,7 @@ class ConvLayer(nn.Module):
         self.activation = activation
 
     def forward(self, x: Tensor) -> Tensor:
-        """(b, channels_in, y, x) to (b, channels_out, y / stride, x / stride)."""
+        """Map (b, channels_in, y, x) to (b, channels_out, y / stride, x / stride)."""
         x = self.conv(x)
         if self.norm is not None:
             x = self.norm(x)
@@ -72,7 +72,7 @@ class PlainBlock(nn.Module):
         self.conv2 = ConvLayer(channels, channels, 3)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(b, channels, y, x) to the same shape."""
+        """Map (b, channels, y, x) to the same shape."""
         out: Tensor = self.conv2(self.conv1(x))
         return out
 
@@ -87,7 +87,7 @@ class FusedInverted(nn.Module):
         self.point_conv = ConvLayer(hidden, channels_out)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(b, channels_in, y, x) to (b, channels_out, y / stride, x / stride)."""
+        """Map (b, channels_in, y, x) to (b, channels_out, y / stride, x / stride)."""
         out: Tensor = self.point_conv(self.spatial_conv(x))
         return out
 
@@ -105,7 +105,7 @@ class Inverted(nn.Module):
         self.point_conv = ConvLayer(hidden, channels_out)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(b, channels_in, y, x) to (b, channels_out, y / stride, x / stride)."""
+        """Map (b, channels_in, y, x) to (b, channels_out, y / stride, x / stride)."""
         out: Tensor = self.point_conv(self.depth_conv(self.inverted_conv(x)))
         return out
 
@@ -136,7 +136,7 @@ class LinearAttention(nn.Module):
         self.proj = ConvLayer(2 * channels, channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(b, channels, y, x) to the same shape."""
+        """Map (b, channels, y, x) to the same shape."""
         qkv = self.qkv(x)
         scales = torch.cat([qkv, *(op(qkv) for op in self.aggreg)], dim=1)
         out: Tensor = self.proj(rectified_attention(scales, HEAD_WIDTH))
@@ -144,7 +144,7 @@ class LinearAttention(nn.Module):
 
 
 def rectified_attention(qkv: Tensor, width: int, eps: float = 1e-15) -> Tensor:
-    """Weighted means of the values, with weights max(q, 0) . max(k, 0).
+    """Return weighted means of the values, with weights max(q, 0) . max(k, 0).
 
     Args:
         qkv: (b, heads * 3 * width, y, x); each head's queries, keys and values lie together.
@@ -178,7 +178,7 @@ class Residual(nn.Module):
         self.shortcut = shortcut
 
     def forward(self, x: Tensor) -> Tensor:
-        """(b, channels, y, x) to whatever the block gives."""
+        """Map (b, channels, y, x) to whatever the block gives."""
         out: Tensor = self.main(x)
         return out + x if self.shortcut else out
 
@@ -192,7 +192,7 @@ class AttentionBlock(nn.Module):
         self.local_module = Residual(Inverted(channels, channels, 6))
 
     def forward(self, x: Tensor) -> Tensor:
-        """(b, channels, y, x) to the same shape."""
+        """Map (b, channels, y, x) to the same shape."""
         out: Tensor = self.local_module(self.context_module(x))
         return out
 
@@ -205,7 +205,7 @@ class Operations(nn.Module):
         self.op_list = nn.ModuleList(layers)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Whatever the layers make of ``x``."""
+        """Return whatever the layers make of ``x``."""
         for layer in self.op_list:
             x = layer(x)
         return x
@@ -242,7 +242,7 @@ class Backbone(nn.Module):
         )
 
     def forward(self, image: Tensor) -> list[Tensor]:
-        """(b, 3, y, x) to the map of every stage, finest first."""
+        """Map (b, 3, y, x) to the map of every stage, finest first."""
         maps = []
         x = image
         for stage in self.stages:
@@ -263,7 +263,7 @@ class Neck(nn.Module):
         self.output_ops = nn.ModuleList([Operations(ConvLayer(e, e, bias=True, norm=False))])
 
     def forward(self, maps: Sequence[Tensor]) -> Tensor:
-        """Maps of all stages to (b, 256, grid, grid)."""
+        """Return maps of all stages to (b, 256, grid, grid)."""
         joined = [self._resized(op(x)) for op, x in zip(self.input_ops, maps[:1:-1], strict=True)]
         total = joined[0] + joined[1] + joined[2]
         out: Tensor = self.output_ops[0](self.middle(total))
@@ -290,6 +290,6 @@ class EfficientViT(nn.Module):
         self.norm = LayerNorm2d(EMBEDDING_WIDTH, eps=EPS)
 
     def forward(self, image: Tensor) -> Tensor:
-        """(b, 3, y, x), sides multiples of 32, to the embedding (b, 256, grid, grid)."""
+        """Map (b, 3, y, x), sides multiples of 32, to the embedding (b, 256, grid, grid)."""
         embedding: Tensor = self.norm(self.neck(self.backbone(image)))
         return embedding

@@ -24,13 +24,13 @@ class RepDepthwise(nn.Module):
         self.bn = nn.BatchNorm2d(channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(b, channels, y, x) to the same shape."""
+        """Map (b, channels, y, x) to the same shape."""
         out: Tensor = self.bn(self.conv(x) + self.conv1(x) + x)
         return out
 
     @torch.no_grad()
     def fused(self) -> nn.Conv2d:
-        """One 3x3 depthwise convolution: the other two branches only see the centre of its kernel."""
+        """Return one 3x3 depthwise convolution: the other two branches only see the centre of its kernel."""
         total = self.conv.fused()
         if total.bias is None or self.conv1.bias is None:
             raise TypeError("a branch without bias")
@@ -54,7 +54,7 @@ class SqueezeExcite(nn.Module):
         self.fc2 = nn.Conv2d(hidden, channels, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(b, channels, y, x) to the same shape."""
+        """Map (b, channels, y, x) to the same shape."""
         weights = self.fc2(F.relu(self.fc1(x.mean((2, 3), keepdim=True))))
         return x * torch.sigmoid(weights)
 
@@ -67,7 +67,7 @@ class Residual(nn.Module):
         self.m = m
 
     def forward(self, x: Tensor) -> Tensor:
-        """(b, channels, y, x) to the same shape."""
+        """Map (b, channels, y, x) to the same shape."""
         out: Tensor = x + self.m(x)
         return out
 
@@ -106,7 +106,7 @@ class RepViTBlock(nn.Module):
         self.channel_mixer = Residual(mixer) if channels_in == channels_out else mixer
 
     def forward(self, x: Tensor) -> Tensor:
-        """(b, channels_in, y, x) to (b, channels_out, y / stride, x / stride)."""
+        """Map (b, channels_in, y, x) to (b, channels_out, y / stride, x / stride)."""
         out: Tensor = self.channel_mixer(self.token_mixer(x))
         return out
 
@@ -141,7 +141,7 @@ class RepViT(nn.Module):
         self.neck = embedding_neck(stages[-1][0])
 
     def forward(self, image: Tensor) -> Tensor:
-        """(b, 3, y, x) to the embedding (b, 256, y / 4, x / 4)."""
+        """Map (b, 3, y, x) to the embedding (b, 256, y / 4, x / 4)."""
         x = image
         for block in self.features:
             x = block(x)

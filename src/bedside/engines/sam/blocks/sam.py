@@ -33,7 +33,8 @@ class PromptableNetwork(nn.Module):
         return self.prompt_encoder.image_size
 
     def encode_image(self, image: Tensor) -> Features:
-        """Features of images (b, 3, image_size, image_size), each scaled to 0 to 1. They serve any number of prompts.
+        """Return features of images (b, 3, image_size, image_size), each scaled to 0 to 1. They serve any number of
+        prompts.
 
         Returns:
             The embedding (b, 256, grid, grid), then any finer maps that the decoder takes.
@@ -51,14 +52,15 @@ class PromptableNetwork(nn.Module):
         *,
         multimask: bool = False,
     ) -> Masks:
-        """Answer ``n`` prompts of the same make-up.
+        """Predict ``n`` prompts of the same make-up.
 
         Args:
-            features: Of ``b`` images; ``n`` is a multiple of ``b``, and each image has ``n / b`` prompts in a row.
+            features: Features of ``b`` images; ``n`` is a multiple of ``b``, and each image has ``n / b`` prompts in a
+            row.
             boxes: (n, 4), pixels of the input as (x0, y0, x1, y1).
             points: (n, k, 2), pixels of the input as (x, y).
             labels: (n, k): 1 positive, 0 negative, -1 no point.
-            masks: (n, 1, 4 * grid, 4 * grid): logits of an earlier answer, or a scribble drawn as 0 and 1.
+            masks: (n, 1, 4 * grid, 4 * grid): logits of an earlier prediction, or a scribble drawn as 0 and 1.
             multimask: Three masks for an ambiguous prompt and not one.
 
         Raises:
@@ -78,12 +80,12 @@ class PromptableNetwork(nn.Module):
         labels: Tensor | None = None,
         masks: Tensor | None = None,
     ) -> Masks:
-        """Encode the images and answer the prompts; see ``encode_image`` and ``decode``."""
+        """Encode the images and predict the prompts; see ``encode_image`` and ``decode``."""
         return self.decode(self.encode_image(image), boxes, points, labels, masks)
 
 
 def repeated(features: Features, prompts: int) -> Features:
-    """Features with one entry for each of ``prompts`` prompts.
+    """Return features with one entry for each of ``prompts`` prompts.
 
     Raises:
         InputError: The prompts cannot be shared out evenly among the images.

@@ -15,7 +15,7 @@ MASKS = 4
 
 
 class Masks(NamedTuple):
-    """What a decoder answers to ``n`` prompts.
+    """What a decoder predictions to ``n`` prompts.
 
     Attributes:
         logits: (n, 1, 4 * grid, 4 * grid); above 0 is the object. Three masks where all were asked for.
@@ -27,7 +27,7 @@ class Masks(NamedTuple):
 
 
 def upscaling(channels_in: int, channels_out: int, norm: bool) -> list[nn.Module]:
-    """Layers that double the size of a map."""
+    """Return layers that double the size of a map."""
     layers: list[nn.Module] = [nn.ConvTranspose2d(channels_in, channels_out, 2, stride=2)]
     return [*layers, LayerNorm2d(channels_out), nn.GELU()] if norm else [*layers, nn.GELU()]
 
@@ -37,7 +37,7 @@ class TokenDecoder(nn.Module):
 
     Args:
         width: Features of tokens and of the image embedding.
-        epsilon: Of the transformer's normalisations.
+        epsilon: Epsilon of the transformer's normalisations.
     """
 
     def __init__(self, width: int = 256, epsilon: float = EPSILON) -> None:
@@ -69,7 +69,7 @@ class TokenDecoder(nn.Module):
         return attended
 
     def draw(self, tokens: Tensor, features: Tensor, *, multimask: bool) -> Masks:
-        """Masks from attended tokens and the upscaled map (n, width / 8, y, x)."""
+        """Return masks from attended tokens and the upscaled map (n, width / 8, y, x)."""
         chosen = range(1, MASKS) if multimask else range(1)
         filters = torch.stack([self.output_hypernetworks_mlps[i](tokens[:, 1 + i]) for i in chosen], dim=1)
         logits = torch.unflatten(filters @ features.flatten(2), -1, features.shape[-2:])
@@ -82,7 +82,7 @@ class MaskDecoder(TokenDecoder):
 
     Args:
         width: Features of tokens and of the image embedding.
-        epsilon: Of the transformer's normalisations.
+        epsilon: Epsilon of the transformer's normalisations.
     """
 
     def __init__(self, width: int = 256, epsilon: float = EPSILON) -> None:
@@ -100,7 +100,7 @@ class MaskDecoder(TokenDecoder):
         *,
         multimask: bool = False,
     ) -> Masks:
-        """Answer ``n`` prompts.
+        """Predict ``n`` prompts.
 
         Args:
             features: The image embedding (n, width, y, x), alone in its tuple.

@@ -32,12 +32,12 @@ class RandomFourierFeatures(nn.Module):
         self.register_buffer("positional_encoding_gaussian_matrix", torch.randn(2, frequencies))
 
     def forward(self, positions: Tensor) -> Tensor:
-        """Positions (..., 2) as (x, y), 0 to 1 across the image, to (..., 2 * frequencies)."""
+        """Return positions (..., 2) as (x, y), 0 to 1 across the image, to (..., 2 * frequencies)."""
         angles = 2 * math.pi * ((2 * positions - 1) @ self.positional_encoding_gaussian_matrix)
         return torch.cat((angles.sin(), angles.cos()), dim=-1)
 
     def grid(self, side: int) -> Tensor:
-        """Features of the cell centres of a square grid: (1, 2 * frequencies, side, side)."""
+        """Return features of the cell centres of a square grid: (1, 2 * frequencies, side, side)."""
         device = self.positional_encoding_gaussian_matrix.device
         centres = (torch.arange(side, device=device, dtype=torch.float32) + HALF_PIXEL) / side
         y, x = torch.meshgrid(centres, centres, indexing="ij")
@@ -64,23 +64,23 @@ class TokenEncoder(nn.Module):
         self.no_mask_embed = nn.Embedding(1, width)
 
     def positions(self) -> Tensor:
-        """Features of every position of the image embedding: (1, width, grid, grid)."""
+        """Return features of every position of the image embedding: (1, width, grid, grid)."""
         return self.pe_layer.grid(self.grid)
 
     def point_tokens(self, points: Tensor, labels: Tensor) -> Tensor:
-        """Points (n, k, 2) in pixels with labels (n, k), each 1, 0 or -1 for none, to tokens (n, k, width)."""
+        """Return points (n, k, 2) in pixels with labels (n, k), each 1, 0 or -1 for none, to tokens (n, k, width)."""
         label = labels[..., None]
         kind = torch.where(label == POSITIVE, self._embedding(POSITIVE), self._embedding(NEGATIVE))
         tokens = self._at(points) + kind
         return torch.where(label == PADDING, self.not_a_point_embed.weight[0], tokens)
 
     def box_tokens(self, boxes: Tensor) -> Tensor:
-        """Boxes (n, 4) as (x0, y0, x1, y1) in pixels to tokens (n, 2, width), one a corner."""
+        """Return boxes (n, 4) as (x0, y0, x1, y1) in pixels to tokens (n, 2, width), one a corner."""
         corners = torch.stack((self._embedding(FIRST_CORNER), self._embedding(SECOND_CORNER)))
         return self._at(boxes.reshape(-1, 2, 2)) + corners
 
     def no_mask(self, prompts: int) -> Tensor:
-        """The map that stands for no mask: (prompts, width, grid, grid)."""
+        """Return the map that stands for no mask: (prompts, width, grid, grid)."""
         return self.no_mask_embed.weight[0][None, :, None, None].expand(prompts, -1, self.grid, self.grid)
 
     def _at(self, points: Tensor) -> Tensor:
@@ -128,7 +128,7 @@ class PromptEncoder(TokenEncoder):
             boxes: (n, 4), pixels as (x0, y0, x1, y1).
             points: (n, k, 2), pixels as (x, y).
             labels: (n, k): 1 positive, 0 negative, -1 no point.
-            masks: (n, 1, 4 * grid, 4 * grid): logits of an earlier answer, or a scribble drawn as 0 and 1.
+            masks: (n, 1, 4 * grid, 4 * grid): logits of an earlier prediction, or a scribble drawn as 0 and 1.
 
         Returns:
             Tokens (n, t, width), points before corners, and a map (n, width, grid, grid).

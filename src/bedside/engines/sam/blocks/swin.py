@@ -17,7 +17,7 @@ HEAD_WIDTH = 32
 
 
 def seam_mask(side: int, axis: int) -> Tensor:
-    """What a window across the map's seam adds to its scores: minus infinity between its two halves.
+    """Return what a window across the map's seam adds to its scores: minus infinity between its two halves.
 
     After a cyclic shift the last windows along an axis hold pixels from both ends of the map, which are no neighbours.
 
@@ -61,14 +61,14 @@ class ShiftedAttention(nn.Module):
         self.to_out = nn.Linear(inner, width)
 
     def bias(self) -> Tensor:
-        """The bias of every pair of pixels: (SIDE ** 2, SIDE ** 2), of the offset from the query to the key."""
+        """Return the bias of every pair of pixels: (SIDE ** 2, SIDE ** 2), of the offset from the query to the key."""
         along = torch.arange(SIDE, device=self.pos_embedding.device)
         offset = along[None, :] - along[:, None] + SIDE - 1
         table = self.pos_embedding[offset[:, None, :, None], offset[None, :, None, :]]
         return table.reshape(SIDE**2, SIDE**2)
 
     def mask(self, rows: int, columns: int) -> Tensor:
-        """What is added to the scores of each window, (1 or rows * columns, 1, SIDE ** 2, SIDE ** 2)."""
+        """Return what is added to the scores of each window, (1 or rows * columns, 1, SIDE ** 2, SIDE ** 2)."""
         bias = self.bias()[None, None]
         if not self.shifted:
             return bias
@@ -81,7 +81,7 @@ class ShiftedAttention(nn.Module):
         return bias + seams.flatten(0, 1)[:, None]
 
     def forward(self, x: Tensor) -> Tensor:
-        """(b, y, x, width), sides multiples of ``SIDE``, to the same shape."""
+        """Map (b, y, x, width), sides multiples of ``SIDE``, to the same shape."""
         b, height, width, _ = x.shape
         shift = SIDE // 2 if self.shifted else 0
         if shift:
@@ -106,7 +106,7 @@ class Normed(nn.Module):
         self.fn = fn
 
     def forward(self, x: Tensor) -> Tensor:
-        """(..., width) to the same shape."""
+        """Map (..., width) to the same shape."""
         out: Tensor = self.fn(self.norm(x))
         return out
 
@@ -119,7 +119,7 @@ class Residual(nn.Module):
         self.fn = fn
 
     def forward(self, x: Tensor) -> Tensor:
-        """(..., width) to the same shape."""
+        """Map (..., width) to the same shape."""
         out: Tensor = self.fn(x) + x
         return out
 
@@ -132,7 +132,7 @@ class PixelPerceptron(nn.Module):
         self.net = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width))
 
     def forward(self, x: Tensor) -> Tensor:
-        """(..., width) to the same shape."""
+        """Map (..., width) to the same shape."""
         out: Tensor = self.net(x)
         return out
 
@@ -147,7 +147,7 @@ class SwinBlock(nn.Module):
         self.mlp_block = Residual(Normed(width, PixelPerceptron(width)))
 
     def forward(self, x: Tensor) -> Tensor:
-        """(b, y, x, width) to the same shape."""
+        """Map (b, y, x, width) to the same shape."""
         x = self.attention_block(x)
         x = self.local_conv(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
         out: Tensor = self.mlp_block(x)
@@ -163,7 +163,7 @@ class MergePatches(nn.Module):
         self.linear = nn.Linear(channels_in * factor**2, channels_out)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(b, channels_in, y, x) to (b, y / factor, x / factor, channels_out)."""
+        """Map (b, channels_in, y, x) to (b, y / factor, x / factor, channels_out)."""
         out: Tensor = self.linear(F.pixel_unshuffle(x, self.factor).permute(0, 2, 3, 1))
         return out
 
@@ -180,7 +180,7 @@ class SwinStage(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """(b, channels_in, y, x) to (b, channels_out, y / factor, x / factor)."""
+        """Map (b, channels_in, y, x) to (b, channels_out, y / factor, x / factor)."""
         x = self.downsample(x)
         for pair in self.blocks:
             if isinstance(pair, nn.ModuleList):
@@ -214,7 +214,9 @@ class Swin(nn.Module):
         self.apply(initialise_linear)
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
-        """(b, 3, y, x), sides multiples of 32, to the embedding (b, 256, y / 4, x / 4) and the map of each stage."""
+        """Map (b, 3, y, x), sides multiples of 32, to the embedding (b, 256, y / 4, x / 4) and the map of each
+        stage.
+        """
         x = self.patch_embed(image)
         maps = []
         for stage in (self.stage1, self.stage2, self.stage3, self.stage4):

@@ -24,7 +24,7 @@ class Stem(nn.Module):
         self.seq = pixel_stem(channels_out)
 
     def forward(self, image: Tensor) -> Tensor:
-        """(b, 3, y, x) to (b, channels_out, y, x)."""
+        """Map (b, 3, y, x) to (b, channels_out, y, x)."""
         out: Tensor = self.seq(image)
         return out
 
@@ -40,7 +40,7 @@ class InvertedResidual(nn.Module):
         self.conv3 = ConvNorm(hidden, channels, scale=0.0)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(b, channels, y, x) to the same shape."""
+        """Map (b, channels, y, x) to the same shape."""
         return F.gelu(x + self.conv3(F.gelu(self.conv2(F.gelu(self.conv1(x))))))
 
 
@@ -54,7 +54,7 @@ class Merge(nn.Module):
         self.conv3 = ConvNorm(channels_out, channels_out)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(b, channels_in, y, x) to (b, channels_out, y / stride, x / stride)."""
+        """Map (b, channels_in, y, x) to (b, channels_out, y / stride, x / stride)."""
         out: Tensor = self.conv3(F.gelu(self.conv2(F.gelu(self.conv1(x)))))
         return out
 
@@ -78,7 +78,9 @@ class BiasedAttention(nn.Module):
         self.proj = nn.Linear(width, width)
 
     def bias(self) -> Tensor:
-        """The bias of every pair of pixels, (heads, side ** 2, side ** 2), which does not know left from right."""
+        """Return the bias of every pair of pixels, (heads, side ** 2, side ** 2), which does not know left from
+        right.
+        """
         along = torch.arange(self.side, device=self.attention_biases.device)
         distance = (along[:, None] - along[None, :]).abs()
         # Entry (y, x, y', x') of the table's index: |y - y'| rows of the table and |x - x'| within one.
@@ -86,7 +88,7 @@ class BiasedAttention(nn.Module):
         return self.attention_biases[:, index.reshape(self.side**2, self.side**2)]
 
     def forward(self, x: Tensor) -> Tensor:
-        """Windows (n, side ** 2, width) to the same shape."""
+        """Return windows (n, side ** 2, width) to the same shape."""
         # Each head's queries, keys and values lie together.
         q, k, v = self.qkv(self.norm(x)).unflatten(-1, (self.heads, 3, -1)).permute(3, 0, 2, 1, 4).unbind(0)
         out = F.scaled_dot_product_attention(q, k, v, attn_mask=self.bias().to(q.dtype))
@@ -104,7 +106,7 @@ class NormedPerceptron(nn.Module):
         self.fc2 = nn.Linear(width * expansion, width)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(..., width) to the same shape."""
+        """Map (..., width) to the same shape."""
         out: Tensor = self.fc2(F.gelu(self.fc1(self.norm(x))))
         return out
 
@@ -120,7 +122,7 @@ class TinyViTBlock(nn.Module):
         self.local_conv = ConvNorm(width, width, 3, groups=width)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(b, width, y, x) to the same shape."""
+        """Map (b, width, y, x) to the same shape."""
         pixels: Tensor = x.permute(0, 2, 3, 1)
         windows = to_windows(pixels, self.side)
         attended = self.attn(windows.flatten(1, 2)).reshape(windows.shape)
@@ -139,7 +141,7 @@ class Stage(nn.Module):
         self.downsample = downsample
 
     def forward(self, x: Tensor) -> Tensor:
-        """(b, width, y, x) to (b, next width, y / stride, x / stride)."""
+        """Map (b, width, y, x) to (b, next width, y / stride, x / stride)."""
         for block in self.blocks:
             x = block(x)
         if self.downsample is not None:
@@ -177,7 +179,7 @@ class TinyViT(nn.Module):
         self.apply(initialise_linear)
 
     def forward(self, image: Tensor) -> Tensor:
-        """(b, 3, y, x) to the embedding (b, 256, y / 4, x / 4)."""
+        """Map (b, 3, y, x) to the embedding (b, 256, y / 4, x / 4)."""
         x = self.patch_embed(image)
         for layer in self.layers:
             x = layer(x)

@@ -28,7 +28,7 @@ class Attention(nn.Module):
         self.out_proj = nn.Linear(inner, width)
 
     def forward(self, queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
-        """Queries (b, n, width), keys and values (b, m, width) to (b, n, width)."""
+        """Return queries (b, n, width), keys and values (b, m, width) to (b, n, width)."""
         q, k, v = (
             projection(x).unflatten(-1, (self.heads, -1)).transpose(1, 2)
             for projection, x in ((self.q_proj, queries), (self.k_proj, keys), (self.v_proj, values))
@@ -46,7 +46,7 @@ class TokenPerceptron(nn.Module):
         self.lin2 = nn.Linear(hidden, width)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(..., width) to the same shape."""
+        """Map (..., width) to the same shape."""
         out: Tensor = self.lin2(F.relu(self.lin1(x)))
         return out
 
@@ -59,8 +59,8 @@ class TwoWayBlock(nn.Module):
         heads: Heads of every attention.
         hidden: Hidden features of the perceptron.
         first: Whether this is the first block, in which the tokens are nothing but their own positions yet: these are
-            then neither added again nor kept beside the answer.
-        epsilon: Of the normalisations.
+            then neither added again nor kept beside the prediction.
+        epsilon: Epsilon of the normalisations.
     """
 
     def __init__(self, width: int, heads: int, hidden: int, *, first: bool, epsilon: float = EPSILON) -> None:
@@ -78,7 +78,9 @@ class TwoWayBlock(nn.Module):
     def forward(
         self, tokens: Tensor, pixels: Tensor, token_positions: Tensor, pixel_positions: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Tokens (b, t, width) and pixels (b, p, width) with positions of the same shapes to new tokens and pixels."""
+        """Return tokens (b, t, width) and pixels (b, p, width) with positions of the same shapes to new tokens and
+        pixels.
+        """
         if self.first:
             tokens = self.self_attn(tokens, tokens, tokens)
         else:
@@ -102,7 +104,7 @@ class TwoWayTransformer(nn.Module):
         width: Features of tokens and pixels.
         heads: Heads of every attention.
         hidden: Hidden features of the perceptrons.
-        epsilon: Of the normalisations; EfficientViT-SAM's code sets it lower than the others.
+        epsilon: Epsilon of the normalisations; EfficientViT-SAM's code sets it lower than the others.
     """
 
     def __init__(

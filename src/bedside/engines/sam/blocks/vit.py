@@ -22,7 +22,7 @@ class PatchEmbedding(nn.Module):
         self.proj = nn.Conv2d(3, width, patch, stride=patch)
 
     def forward(self, image: Tensor) -> Tensor:
-        """(b, 3, y, x) to (b, y / patch, x / patch, width)."""
+        """Map (b, 3, y, x) to (b, y / patch, x / patch, width)."""
         out: Tensor = self.proj(image)
         return out.permute(0, 2, 3, 1)
 
@@ -47,14 +47,14 @@ class RelativeAttention(nn.Module):
         self.rel_pos_w = nn.Parameter(torch.zeros(2 * side - 1, width // heads))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Squares (n, side, side, width) to the same shape."""
+        """Return squares (n, side, side, width) to the same shape."""
         q, k, v = self.qkv(x.flatten(1, 2)).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4).unbind(0)
         out = self._attend(q, k, v)
         projected: Tensor = self.proj(out.transpose(1, 2).flatten(2))
         return projected.reshape(x.shape)
 
     def _attend(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        """Queries, keys and values (n, heads, side ** 2, d) to values of the same shape.
+        """Return queries, keys and values (n, heads, side ** 2, d) to values of the same shape.
 
         What an offset adds to a score is a product, too: of the query's scores with every row and column, and of a key
         that is 1 at its own row and column. With these as further features no matrix of all pairs is ever stored.
@@ -69,7 +69,9 @@ class RelativeAttention(nn.Module):
         return out[..., :width]
 
     def _offset_scores(self, queries: Tensor) -> Tensor:
-        """What its offset from every row and every column adds to a query's scores: (n, heads, side ** 2, 2 * side)."""
+        """Return what its offset from every row and every column adds to a query's scores: (n, heads, side ** 2, 2 *
+        side).
+        """
         along = torch.arange(self.side, device=queries.device)
         offsets = along[:, None] - along[None, :] + self.side - 1
         grid = torch.unflatten(queries, 2, (self.side, self.side))
@@ -87,7 +89,7 @@ class GeluPerceptron(nn.Module):
         self.lin2 = nn.Linear(hidden, width)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(..., width) to the same shape."""
+        """Map (..., width) to the same shape."""
         out: Tensor = self.lin2(F.gelu(self.lin1(x)))
         return out
 
@@ -110,7 +112,7 @@ class ViTBlock(nn.Module):
         self.mlp = GeluPerceptron(width, 4 * width)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(b, y, x, width) to the same shape."""
+        """Map (b, y, x, width) to the same shape."""
         attended = self.attn(to_windows(self.norm1(x), self.side))
         x = x + from_windows(attended, x.shape[1], x.shape[2])
         out: Tensor = x + self.mlp(self.norm2(x))
@@ -149,7 +151,7 @@ class ViT(nn.Module):
         self.apply(initialise_linear)
 
     def forward(self, image: Tensor) -> Tensor:
-        """(b, 3, image_size, image_size) to the embedding (b, 256, image_size / patch, image_size / patch)."""
+        """Map (b, 3, image_size, image_size) to the embedding (b, 256, image_size / patch, image_size / patch)."""
         x = self.patch_embed(image) + self.pos_embed
         for block in self.blocks:
             x = block(x)

@@ -28,8 +28,8 @@ def from_windows(windows: Tensor, height: int, width: int) -> Tensor:
 
     Args:
         windows: What ``to_windows`` gives, any number of channels.
-        height: Of the map, without padding.
-        width: Of the map, without padding.
+        height: Height of the map, without padding.
+        width: Width of the map, without padding.
 
     Returns:
         (batch, height, width, channels).

@@ -67,7 +67,7 @@ def read_sam_checkpoint(source: Path, name: str) -> SamCheckpoint:
 
 
 def network_skeleton(name: str, *, fused: bool = False) -> Any:
-    """The network called ``name`` on torch's meta device, in evaluation mode."""
+    """Return the network called ``name`` on torch's meta device, in evaluation mode."""
     with torch.device("meta"):
         network: Any = build_model(name)
         if fused:
@@ -76,7 +76,7 @@ def network_skeleton(name: str, *, fused: bool = False) -> Any:
 
 
 def checkpoint_files(source: Path, name: str) -> list[Path]:
-    """The checkpoint itself, or all those in a folder, sorted by name.
+    """Return the checkpoint itself, or all those in a folder, sorted by name.
 
     Raises:
         WeightsError: There is none.
@@ -94,7 +94,7 @@ def checkpoint_files(source: Path, name: str) -> list[Path]:
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], str]:
-    """The tensors of a file by the names of the family's networks, and how they were wrapped.
+    """Return the tensors of a file by the names of the family's networks, and how they were wrapped.
 
     Raises:
         WeightsError: The file is damaged, would execute code, or holds no table of tensors.
@@ -168,7 +168,7 @@ def _unprefixed(table: Mapping[str, Tensor], layout: list[str]) -> tuple[dict[st
 def _joined(
     read: Sequence[tuple[Path, dict[str, Tensor], str]], name: str
 ) -> tuple[dict[str, Tensor], str, list[Path]]:
-    """One network's tensors from one file, or its image encoder from one and the rest from another."""
+    """Return one network's tensors from one file, or its image encoder from one and the rest from another."""
     wholes = [entry for entry in read if _has(entry[1], ENCODER) and all(_has(entry[1], head) for head in HEADS)]
     encoders = _encoder_names(name)
     alone = [
@@ -212,7 +212,7 @@ def _can_fuse(name: str) -> bool:
 
 
 def _is_fused(tensors: Mapping[str, Tensor], name: str) -> bool:
-    """Whether a checkpoint is of a network whose branches were fused before it was saved."""
+    """Say whether a checkpoint is of a network whose branches were fused before it was saved."""
     if not _can_fuse(name):
         return False
     whole, fused = (network_skeleton(name, fused=f).state_dict().keys() for f in (False, True))
@@ -220,7 +220,7 @@ def _is_fused(tensors: Mapping[str, Tensor], name: str) -> bool:
 
 
 def fit_tensors(tensors: Mapping[str, Tensor], network: nn.Module, name: str, file: str) -> dict[str, Tensor]:
-    """The tensors, if they are exactly those of ``network``, as float32.
+    """Return the tensors, if they are exactly those of ``network``, as float32.
 
     Args:
         tensors: By name.
@@ -267,7 +267,7 @@ def _some(keys: Sequence[str]) -> str:
 
 
 def _fitting(tensors: Mapping[str, Tensor]) -> list[str]:
-    """Models of the family whose tensors these are by name and shape."""
+    """Return models of the family whose tensors these are by name and shape."""
     shapes = {key: tuple(value.shape) for key, value in tensors.items() if not key.endswith("num_batches_tracked")}
     found = []
     for card in model_cards():

@@ -27,7 +27,7 @@ _WORDS = re.compile(r"[a-z]+|[0-9]|[^\sa-z0-9]+")
 
 
 def read_clip(folder: Path, network: Clip | None = None) -> Clip:
-    """The network of a published folder, in evaluation mode.
+    """Return the network of a published folder, in evaluation mode.
 
     Args:
         folder: The folder.
@@ -79,7 +79,7 @@ class Tokens:
     """The numbers of the parts of words, as CLIP splits them: pairs are joined in the order of a list.
 
     Args:
-        numbers: Of every part.
+        numbers: Numbers of every part.
         merges: Pairs of parts, the first to be joined first.
     """
 
@@ -89,7 +89,7 @@ class Tokens:
 
     @classmethod
     def in_folder(cls, folder: Path) -> Tokens:
-        """Those of a published folder.
+        """Return those of a published folder.
 
         Raises:
             WeightsError: A file is missing or damaged.
@@ -106,7 +106,7 @@ class Tokens:
         return cls(numbers, [(pair[0], pair[1]) for pair in pairs if len(pair) == 2])
 
     def __call__(self, text: str) -> list[int]:
-        """Numbers of a text of ASCII letters, digits and signs, begin and end included.
+        """Return numbers of a text of ASCII letters, digits and signs, begin and end included.
 
         Raises:
             WeightsError: A part has no number.

@@ -36,7 +36,7 @@ VARIANTS = {
 
 
 def holds_graphs(source: Path) -> bool:
-    """Whether a folder holds published graphs."""
+    """Say whether a folder holds published graphs."""
     return source.is_dir() and any(source.glob(f"*{ENCODER}"))
 
 
@@ -83,7 +83,7 @@ def import_graphs(name: str, source: Path, folder: Path, *, variant: str = "", o
 
 
 def mapped_constants(name: str, graphs: PublishedGraphs) -> dict[str, NDArray[Any]]:
-    """The network's tensors out of published graphs, where they kept their names, as float32.
+    """Return the network's tensors out of published graphs, where they kept their names, as float32.
 
     Exporters keep the names of convolutions and embeddings, and lose those of matrices, which they transpose, and of
     normalisations, which they merge into convolutions: then there is no way back, and the graphs are run as they are.
@@ -116,7 +116,7 @@ def mapped_constants(name: str, graphs: PublishedGraphs) -> dict[str, NDArray[An
 
 
 def _experts(source: Path) -> dict[str, str]:
-    """Stems of the published graphs by the registry's name of the expert."""
+    """Return stems of the published graphs by the registry's name of the expert."""
     stems = [path.name.removesuffix(ENCODER) for path in sorted(source.glob(f"*{ENCODER}"))]
     found = {VARIANTS[stem]: stem for stem in stems if stem in VARIANTS and (source / f"{stem}{DECODER}").is_file()}
     if BASELINE in stems and "general" not in found:

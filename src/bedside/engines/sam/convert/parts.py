@@ -44,7 +44,7 @@ class Part(nn.Module):
     per_prompt: tuple[str, ...] = ()
 
     def examples(self, prompts: int) -> tuple[Tensor, ...]:
-        """Inputs of the right shapes and types for ``prompts`` prompts, of zeros."""
+        """Return inputs of the right shapes and types for ``prompts`` prompts, of zeros."""
         return tuple(
             torch.zeros(
                 (prompts if name in self.per_prompt else shape[0], *shape[1:]),
@@ -65,7 +65,7 @@ class EncoderPart(Part):
         self.inputs = {"image": (1, 3, network.image_size, network.image_size)}
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
-        """(1, 3, side, side), 0 to 1, to the embedding (1, 256, 64, 64)."""
+        """Map (1, 3, side, side), 0 to 1, to the embedding (1, 256, 64, 64)."""
         return (self.image_encoder(image),)
 
 
@@ -81,7 +81,7 @@ class SkipEncoderPart(Part):
         self.inputs = {"image": (1, 3, network.image_size, network.image_size)}
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
-        """(1, 3, 256, 256), 0 to 1, to (1, 256, 64, 64), (1, 128, 128, 128) and (1, 256, 64, 64)."""
+        """Map (1, 3, 256, 256), 0 to 1, to (1, 256, 64, 64), (1, 128, 128, 128) and (1, 256, 64, 64)."""
         embedding, fine, *coarse = self.image_encoder(image)
         return embedding, fine, self._neck()(torch.cat(coarse, dim=1))
 
@@ -104,7 +104,7 @@ class DecoderPart(Part):
         self.inputs = {"embedding": (1, 256, side, side), "boxes": (1, 4)}
 
     def forward(self, embedding: Tensor, boxes: Tensor) -> tuple[Tensor, Tensor]:
-        """Embedding (1, 256, 64, 64) and boxes (n, 4) in pixels to logits (n, 1, 256, 256) and iou (n, 1)."""
+        """Return embedding (1, 256, 64, 64) and boxes (n, 4) in pixels to logits (n, 1, 256, 256) and iou (n, 1)."""
         sparse, dense = self.prompt_encoder(boxes)
         masks = self.mask_decoder((embedding,), self.prompt_encoder.positions(), sparse, dense)
         return masks.logits, masks.iou
@@ -189,13 +189,13 @@ class TowerPart(Part):
         self.inputs = {"crops": (1, 3, clip.side, clip.side)}
 
     def forward(self, crops: Tensor) -> tuple[Tensor, ...]:
-        """(n, 3, 224, 224), 0 to 1, to (n, 512)."""
+        """Map (n, 3, 224, 224), 0 to 1, to (n, 512)."""
         # The text tower is left behind: its features are in the decoder's table.
         return (Clip.plain_features(self, crops),)  # type: ignore[arg-type]
 
 
 def served_network(name: str, *, meta: bool = False) -> nn.Module:
-    """The network called ``name`` as it is served: branches fused where it has any, in evaluation mode.
+    """Return the network called ``name`` as it is served: branches fused where it has any, in evaluation mode.
 
     Args:
         name: Model in the registry, of the family "sam".
@@ -214,7 +214,7 @@ def served_network(name: str, *, meta: bool = False) -> nn.Module:
 
 
 def split(network: nn.Module, text_features: Tensor | None = None, clip: Clip | None = None) -> dict[str, Part]:
-    """The parts "encoder" and "decoder" of a network of the family; they share its parameters.
+    """Return the parts "encoder" and "decoder" of a network of the family; they share its parameters.
 
     Args:
         network: The network.
@@ -231,7 +231,7 @@ def split(network: nn.Module, text_features: Tensor | None = None, clip: Clip | 
 
 
 def served_state(network: nn.Module) -> dict[str, Tensor]:
-    """What of the network's state dict an answer needs."""
+    """Return what of the network's state dict a prediction needs."""
     idle = {f"{name}." for name, module in network.named_modules() if isinstance(module, UnusedPrompt)}
     return {
         name: value
@@ -241,7 +241,7 @@ def served_state(network: nn.Module) -> dict[str, Tensor]:
 
 
 def load_part(name: str, part: str, tensors: Mapping[str, Tensor]) -> Part:
-    """One part of a network with the tensors of its weights file.
+    """Return one part of a network with the tensors of its weights file.
 
     Raises:
         BackendError: The tensors are of another network.
@@ -259,7 +259,7 @@ def load_part(name: str, part: str, tensors: Mapping[str, Tensor]) -> Part:
     if wrong:
         raise BackendError(f"tensors of '{name}'", expected="those of its network", got=f"a difference in {wrong[0]}")
     network.load_state_dict(values, strict=False, assign=True)
-    # What no answer needs is not in the file, and would stay without numbers.
+    # What no prediction needs is not in the file, and would stay without numbers.
     for key, value in list(network.state_dict().items()):
         if value.is_meta:
             owner, _, leaf = key.rpartition(".")

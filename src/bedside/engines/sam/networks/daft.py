@@ -36,6 +36,6 @@ CARD = {
 
 
 def build(name: str = "daft") -> PromptableNetwork:
-    """The network of one expert, with initial weights: images (b, 3, 256, 256), logits (n, 1, 256, 256)."""
+    """Return the network of one expert, with initial weights: images (b, 3, 256, 256), logits (n, 1, 256, 256)."""
     del name
     return PromptableNetwork(EfficientViT("l0"), PromptEncoder(image_size=256), MaskDecoder(epsilon=EPS))

@@ -22,6 +22,6 @@ CARD = {
 
 
 def build(name: str = "lite-medsam") -> PromptableNetwork:
-    """The network, with initial weights: images (b, 3, 256, 256), logits (n, 1, 256, 256)."""
+    """Return the network, with initial weights: images (b, 3, 256, 256), logits (n, 1, 256, 256)."""
     del name
     return PromptableNetwork(TinyViT(), PromptEncoder(image_size=256), MaskDecoder())

@@ -38,10 +38,10 @@ class FeatureTower(Protocol):
     """The frozen CLIP (PubMedCLIP, ViT-B/32) that describes crops and modalities. Its features can be computed once."""
 
     def image_features(self, crops: Tensor) -> Tensor:
-        """Crops (n, 3, CLIP_SIDE, CLIP_SIDE), 0 to 1, to (n, CLIP_WIDTH)."""
+        """Return crops (n, 3, CLIP_SIDE, CLIP_SIDE), 0 to 1, to (n, CLIP_WIDTH)."""
 
     def text_features(self, texts: Sequence[str]) -> Tensor:
-        """Texts, "<modality> Image", to (n, CLIP_WIDTH)."""
+        """Return texts, "<modality> Image", to (n, CLIP_WIDTH)."""
 
 
 class Content(NamedTuple):
@@ -61,7 +61,7 @@ class Content(NamedTuple):
 
 
 class ContentMasks(NamedTuple):
-    """What the network answers to ``n`` prompts.
+    """What the network predicts to ``n`` prompts.
 
     Attributes:
         logits: (n, 1, 4 * grid, 4 * grid); above 0 is the object.
@@ -87,7 +87,7 @@ class TwoLayers(nn.Module):
         self.fc2 = nn.Linear(hidden, width_out)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(..., width_in) to (..., width_out)."""
+        """Map (..., width_in) to (..., width_out)."""
         out: Tensor = self.fc2(F.gelu(self.fc1(x)))
         return out
 
@@ -96,7 +96,7 @@ class ResidualConvolutions(nn.Module):
     """Two 3x3 convolutions added to their input, normalised between them.
 
     Args:
-        channels: Of input and output.
+        channels: Channels of input and output.
         norm_at_end: Whether what is added is normalised, and the sum goes through a LeakyReLU, as in the crop encoder.
     """
 
@@ -108,7 +108,7 @@ class ResidualConvolutions(nn.Module):
         self.batch_norm2 = nn.BatchNorm2d(channels) if norm_at_end else None
 
     def forward(self, x: Tensor) -> Tensor:
-        """(n, channels, y, x) to the same shape."""
+        """Map (n, channels, y, x) to the same shape."""
         out: Tensor = self.conv2(F.leaky_relu(self.batch_norm1(self.conv1(x)), LEAK))
         if self.batch_norm2 is None:
             return x + out
@@ -127,7 +127,7 @@ class CropEncoder(nn.Module):
         self.conv4 = nn.Conv2d(width, width, 5, padding=2)
 
     def forward(self, crops: Tensor) -> Tensor:
-        """(n, 3, y, x) to (n, width, y, x)."""
+        """Map (n, 3, y, x) to (n, width, y, x)."""
         out: Tensor = self.conv4(self.conv3(self.conv2(self.conv1(self.conv(crops)))))
         return out
 
@@ -154,7 +154,7 @@ class ContentPromptEncoder(TokenEncoder):
 
         Args:
             boxes: (n, 4), pixels as (x0, y0, x1, y1).
-            content: Of each box.
+            content: Content of each box.
 
         Returns:
             Tokens (n, 4, width): two corners, content, modality; and the map of the crop (n, width, grid, grid).
@@ -182,7 +182,7 @@ class ContentDecoder(MaskDecoder):
         self.category_prediction_head = TwoLayers(width, width // 4, len(MODALITIES))
 
     def answer(self, embedding: Tensor, positions: Tensor, sparse: Tensor, dense: Tensor) -> ContentMasks:
-        """Answer ``n`` prompts.
+        """Predict ``n`` prompts.
 
         Args:
             embedding: (n, 256, y, x).
@@ -230,16 +230,17 @@ class McpMedSAM(nn.Module):
         return self.prompt_encoder.image_size
 
     def encode_image(self, image: Tensor) -> Features:
-        """Features of images (b, 3, image_size, image_size), 0 to 1: the embedding, alone in its tuple."""
+        """Return features of images (b, 3, image_size, image_size), 0 to 1: the embedding, alone in its tuple."""
         return (self.image_encoder(image),)
 
     def decode(self, features: Features, boxes: Tensor, content: Content) -> ContentMasks:
-        """Answer ``n`` boxes.
+        """Predict ``n`` boxes.
 
         Args:
-            features: Of ``b`` images; ``n`` is a multiple of ``b``, and each image has ``n / b`` boxes in a row.
+            features: Features of ``b`` images; ``n`` is a multiple of ``b``, and each image has ``n / b`` boxes in a
+            row.
             boxes: (n, 4), pixels of the input as (x0, y0, x1, y1).
-            content: Of each box.
+            content: Content of each box.
 
         Raises:
             InputError: ``n`` is no multiple of ``b``.
@@ -249,11 +250,11 @@ class McpMedSAM(nn.Module):
         return self.mask_decoder.answer(embedding, self.prompt_encoder.positions(), sparse, dense)
 
     def forward(self, image: Tensor, boxes: Tensor, content: Content) -> ContentMasks:
-        """Encode the images and answer the boxes; see ``encode_image`` and ``decode``."""
+        """Encode the images and predict the boxes; see ``encode_image`` and ``decode``."""
         return self.decode(self.encode_image(image), boxes, content)
 
 
 def build(name: str = "mcp-medsam") -> McpMedSAM:
-    """The network, with initial weights: images (b, 3, 256, 256), logits (n, 1, 256, 256)."""
+    """Return the network, with initial weights: images (b, 3, 256, 256), logits (n, 1, 256, 256)."""
     del name
     return McpMedSAM()

@@ -50,5 +50,5 @@ SIZES: dict[str, Size] = {"medficientsam-l0": "l0", "medficientsam-l1": "l1", "m
 
 
 def build(name: str = "medficientsam-l1") -> PromptableNetwork:
-    """The network called ``name``, with initial weights: images (b, 3, 512, 512), logits (n, 1, 256, 256)."""
+    """Return the network called ``name``, with initial weights: images (b, 3, 512, 512), logits (n, 1, 256, 256)."""
     return PromptableNetwork(EfficientViT(SIZES[name]), PromptEncoder(image_size=512), MaskDecoder(epsilon=EPS))

@@ -22,6 +22,6 @@ CARD = {
 
 
 def build(name: str = "medsam") -> PromptableNetwork:
-    """The network, with initial weights: images (b, 3, 1024, 1024), logits (n, 1, 256, 256)."""
+    """Return the network, with initial weights: images (b, 3, 1024, 1024), logits (n, 1, 256, 256)."""
     del name
     return PromptableNetwork(ViT(), PromptEncoder(image_size=1024), MaskDecoder())

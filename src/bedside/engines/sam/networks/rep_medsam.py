@@ -31,13 +31,13 @@ class RepMedSAM(PromptableNetwork):
     def fuse(self) -> None:
         """Replace, in place, every branched or normalised convolution of the image encoder by a plain one.
 
-        The answers stay the same to rounding in evaluation mode. The network cannot be trained sensibly afterwards,
+        The predictions stay the same to rounding in evaluation mode. The network cannot be trained sensibly afterwards,
         and its state dict has other names: fuse after loading.
         """
         fuse(self.image_encoder)
 
 
 def build(name: str = "rep-medsam") -> RepMedSAM:
-    """The network, with initial weights: images (b, 3, 256, 256), logits (n, 1, 256, 256)."""
+    """Return the network, with initial weights: images (b, 3, 256, 256), logits (n, 1, 256, 256)."""
     del name
     return RepMedSAM()

@@ -23,7 +23,7 @@ CARD = {
     "licence": "MIT",
     "source": "github.com/RuochenGao/Swin_LiteMedSAM",
 }
-"""Of the parameters, 21,129,002 lie in ``UnusedPrompt`` and take no part in any answer."""
+"""Of the parameters, 21,129,002 lie in ``UnusedPrompt`` and take no part in any prediction."""
 
 
 class UnusedPrompt(nn.Module):
@@ -72,7 +72,7 @@ class SkipDecoder(TokenDecoder):
         *,
         multimask: bool = False,
     ) -> Masks:
-        """Answer ``n`` prompts.
+        """Predict ``n`` prompts.
 
         Args:
             features: The image embedding (n, 256, y, x) and the maps of the four stages, the first twice as large.
@@ -89,7 +89,7 @@ class SkipDecoder(TokenDecoder):
 
 
 def build(name: str = "swin-lite-medsam") -> PromptableNetwork:
-    """The network, with initial weights: images (b, 3, 256, 256), logits (n, 1, 256, 256).
+    """Return the network, with initial weights: images (b, 3, 256, 256), logits (n, 1, 256, 256).
 
     It was trained with all its prompts at once: the box, four positive points, one in each quarter of the box, and a
     scribble within it as ``masks``.

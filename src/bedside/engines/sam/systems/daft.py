@@ -26,10 +26,10 @@ _EXPERTS = {
 
 
 def all_experts() -> tuple[str, ...]:
-    """Weights of all networks that may answer in place of the general one."""
+    """Return weights of all networks that may predict in place of the general one."""
     return tuple(dict.fromkeys(stem for stems in _EXPERTS.values() for stem in stems))
 
 
 def experts(modality: str | None) -> tuple[str, ...]:
-    """Weights that are to answer images of a modality, the best first; the first that is installed is used."""
+    """Return weights that are to predict images of a modality, the best first; the first that is installed is used."""
     return (*_EXPERTS.get(modality_in(modality) or "", (BASELINE,)), GENERAL)

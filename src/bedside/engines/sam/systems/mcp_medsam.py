@@ -28,7 +28,7 @@ class ContentPrompter:
         self._tower = tower
 
     def __call__(self, view: View, corners: Corners, on_grid: Corners) -> Mapping[str, NDArray[Any]]:
-        """Further inputs of the decoder for one box.
+        """Return further inputs of the decoder for one box.
 
         Raises:
             InputError: The image does not say its modality.

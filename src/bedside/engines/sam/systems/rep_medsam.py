@@ -1,4 +1,4 @@
-"""Rep-MedSAM: sees and follows as the baseline does, with both ends of a box answered."""
+"""Rep-MedSAM: sees and follows as the baseline does, with both ends of a box predicted."""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
 """Swin-LiteMedSAM: with every box go four points, one in each quarter of it, and a scribble within it.
 
-The published code draws both from the global generator, so that an answer depends on what was asked before. Here they
+The published code draws both from the global generator, so that a prediction depends on what was asked before. Here
+they
 are drawn from the slice's content and the box: the same box on the same slice has the same prompts, in any order.
 """
 
@@ -20,7 +21,7 @@ SEED = 42
 
 
 def prompts(view: View, corners: Corners, on_grid: Corners) -> Mapping[str, NDArray[Any]]:
-    """The four points and the scribble of a box, on the grid."""
+    """Return the four points and the scribble of a box, on the grid."""
     del corners
     generator = content_generator(view.pixels, on_grid)
     visible = view.pixels.mean(axis=0) > 0
@@ -29,7 +30,7 @@ def prompts(view: View, corners: Corners, on_grid: Corners) -> Mapping[str, NDAr
 
 
 def content_generator(pixels: NDArray[np.float32], corners: Corners) -> np.random.Generator:
-    """A generator that depends on what a slice shows and on the box, and on nothing else."""
+    """Return a generator that depends on what a slice shows and on the box, and on nothing else."""
     digest = hashlib.blake2b(np.ascontiguousarray(pixels).tobytes(), digest_size=16)
     digest.update(np.asarray(corners, dtype=np.float64).tobytes())
     return np.random.default_rng([SEED, int.from_bytes(digest.digest(), "little")])
@@ -38,7 +39,8 @@ def content_generator(pixels: NDArray[np.float32], corners: Corners) -> np.rando
 def quadrant_points(
     visible: NDArray[np.bool_], corners: Corners, generator: np.random.Generator
 ) -> NDArray[np.float32]:
-    """A point in each quarter of a box, (4, 2) as (x, y), drawn among the visible pixels of the box's middle part.
+    """Return a point in each quarter of a box, (4, 2) as (x, y), drawn among the visible pixels of the box's middle
+    part.
 
     The box is shrunk on every side by a fifth to a half of its length; its quarters are those of the whole box. In each
     quarter x and y are drawn independently of each other from the coordinates of the visible pixels, so that a point
@@ -61,7 +63,8 @@ def quadrant_points(
 
 
 def box_scribble(visible: NDArray[np.bool_], corners: Corners, generator: np.random.Generator) -> NDArray[np.float32]:
-    """A random stroke over the visible pixels of a box's middle part, 0 and 1 on the grid; empty if all attempts fail.
+    """Return a random stroke over the visible pixels of a box's middle part, 0 and 1 on the grid; empty if all attempts
+    fail.
 
     The middle part is the box shrunk on every side by an eighth to a sixth of its length.
     """
@@ -72,7 +75,9 @@ def box_scribble(visible: NDArray[np.bool_], corners: Corners, generator: np.ran
 
 
 def _shrunk(corners: Corners, shares: tuple[float, float], generator: np.random.Generator) -> Rectangle:
-    """A box in whole pixels, each axis shrunk on both sides by as much as the generator says, one pixel at least."""
+    """Return a box in whole pixels, each axis shrunk on both sides by as much as the generator says, one pixel at
+    least.
+    """
     spans = []
     for first, last in ((corners[0], corners[2]), (corners[1], corners[3])):
         length = last - first

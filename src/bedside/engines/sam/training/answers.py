@@ -1,4 +1,4 @@
-"""What a network of the SAM family answers to a batch, and how good that is."""
+"""What a network of the SAM family predictions to a batch, and how good that is."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from bedside.train.task import Batch
 
 
 def answer(network: Any, batch: Batch, text_features: Tensor | None = None) -> Any:
-    """The masks of every box, each image's boxes in a row.
+    """Return the masks of every box, each image's boxes in a row.
 
     Args:
-        network: Of the family.
+        network: Network of the family.
         batch: Images (batch, 3, side, side) with boxes (batch, masks, 4), and what further prompts it takes.
         text_features: (11, 512), of the names of the modalities, for MCP-MedSAM.
     """
@@ -38,7 +38,7 @@ def answer(network: Any, batch: Batch, text_features: Tensor | None = None) -> A
 
 
 def answer_loss(network: Any, batch: Batch, weights: LossWeights, text_features: Tensor | None = None) -> Tensor:
-    """The loss of a batch; see ``answer``."""
+    """Return the loss of a batch; see ``answer``."""
     masks = answer(network, batch, text_features)
     truth = batch["truth"].flatten(0, 1).float()
     total = mask_loss(masks.logits[:, 0].float(), masks.iou[:, 0].float(), truth, weights)
@@ -53,7 +53,7 @@ def answer_loss(network: Any, batch: Batch, weights: LossWeights, text_features:
 
 
 def mask_scores(network: Any, batch: Batch, text_features: Tensor | None = None) -> list[float]:
-    """DSC on the grid of every sample, the mean over its boxes; see ``answer``."""
+    """Return DSC on the grid of every sample, the mean over its boxes; see ``answer``."""
     truth = batch["truth"] > 0
     drawn = (answer(network, batch, text_features).logits[:, 0] > 0).reshape(truth.shape)
     overlap = (drawn & truth).sum((2, 3))

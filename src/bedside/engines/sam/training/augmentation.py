@@ -35,27 +35,27 @@ class Turn:
 
 
 def draw_flip(chance: float, generator: np.random.Generator) -> Flip:
-    """Each axis exchanged with the given chance."""
+    """Return each axis exchanged with the given chance."""
     horizontal, vertical = generator.random(2) < chance
     return int(horizontal) + 2 * int(vertical)
 
 
 def apply_flip(array: NDArray[Any], flip: Flip) -> NDArray[Any]:
-    """An array (..., y, x), exchanged as ``flip`` says; a view."""
+    """Return an array (..., y, x), exchanged as ``flip`` says; a view."""
     if flip & 1:
         array = array[..., ::-1]
     return array[..., ::-1, :] if flip & 2 else array
 
 
 def draw_turn(generator: np.random.Generator) -> Turn:
-    """A random shift, scaling and rotation."""
+    """Return a random shift, scaling and rotation."""
     dy, dx = generator.uniform(-SHIFT, SHIFT, size=2)
     scale = 1 + generator.uniform(-SCALE, SCALE)
     return Turn((float(dy), float(dx)), float(scale), float(np.deg2rad(generator.uniform(-ANGLE, ANGLE))))
 
 
 def apply_turn(array: NDArray[np.float32], turn: Turn, *, smooth: bool) -> NDArray[np.float32]:
-    """An array (..., y, x) after a turn; zeros come in from outside.
+    """Return an array (..., y, x) after a turn; zeros come in from outside.
 
     Args:
         array: Square in its last two axes.
@@ -74,7 +74,7 @@ def apply_turn(array: NDArray[np.float32], turn: Turn, *, smooth: bool) -> NDArr
 
 
 def jitter_colours(image: NDArray[np.float32], generator: np.random.Generator) -> NDArray[np.float32]:
-    """Random brightness, contrast, saturation and hue, in that order.
+    """Return random brightness, contrast, saturation and hue, in that order.
 
     Args:
         image: (3, y, x), 0 to 1.
@@ -95,7 +95,7 @@ def jitter_colours(image: NDArray[np.float32], generator: np.random.Generator) -
 
 
 def _hue_rotation(angle: float) -> NDArray[np.float32]:
-    """The rotation of colours about the axis of greys, which leaves greys as they are (Rodrigues)."""
+    """Return the rotation of colours about the axis of greys, which leaves greys as they are (Rodrigues)."""
     cos, sin = np.cos(angle), np.sin(angle)
     along = np.full((3, 3), (1 - cos) / 3)
     cross = np.array([[0, -1, 1], [1, 0, -1], [-1, 1, 0]]) * (sin / np.sqrt(3))

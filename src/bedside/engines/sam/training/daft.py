@@ -16,7 +16,7 @@ BOOSTED = ("3d", "x-ray", "us", "fundus", "endoscopy", "dermoscopy", "microscopy
 
 @PLANS.register("daft")
 def plan(recipe: SamRecipe) -> Plan:
-    """The submission.
+    """Return the submission.
 
     X-ray and microscopy begin without pretrained weights. Dermoscopy is served by the network for all data, endoscopy
     by the distilled one with LiteMedSAM's heads, and ultrasound by LiteMedSAM itself.
@@ -44,7 +44,9 @@ def plan(recipe: SamRecipe) -> Plan:
 
 @PLANS.register("daft-booster")
 def booster(recipe: SamRecipe) -> Plan:
-    """The performance booster after the challenge: the same three stages for every group, each ended by validation."""
+    """Return the performance booster after the challenge: the same three stages for every group, each ended by
+    validation.
+    """
     return Plan(
         steps=(
             Step("distil", encoder=PRETRAINED, heads=TEACHER),

@@ -49,7 +49,7 @@ def export_system(
         state: Its weights.
         folder: Where the files go.
         stem: What they are called.
-        manifest: Of the run, with its result.
+        manifest: Manifest of the run, with its result.
         content: What goes with MCP-MedSAM.
     """
     from bedside.engines.sam.convert.export import export_parts
@@ -69,7 +69,7 @@ def export_system(
 
 
 def system_card(model: str, manifest: Mapping[str, Any]) -> WeightsCard:
-    """The card of weights that a run has made."""
+    """Return the card of weights that a run has made."""
     result = manifest["result"]
     training = {
         "seed": manifest["seed"],

@@ -39,7 +39,7 @@ class StandInTower(nn.Module):
         self.register_buffer("projection", torch.randn(cells, CLIP_WIDTH, generator=generator) / cells**0.5)
 
     def forward(self, crops: Tensor) -> Tensor:
-        """Crops (n, 3, CLIP_SIDE, CLIP_SIDE), 0 to 1, to (n, CLIP_WIDTH)."""
+        """Return crops (n, 3, CLIP_SIDE, CLIP_SIDE), 0 to 1, to (n, CLIP_WIDTH)."""
         return F.avg_pool2d(crops - 0.5, POOLED).flatten(1) @ self.projection
 
     def image_features(self, crops: Tensor) -> Tensor:
@@ -49,7 +49,7 @@ class StandInTower(nn.Module):
         return features
 
     def text_features(self, texts: Sequence[str]) -> Tensor:
-        """Numbers that differ from text to text and say nothing of it."""
+        """Return numbers that differ from text to text and say nothing of it."""
         seeds = [int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "little") >> 1 for text in texts]
         return torch.stack([torch.randn(CLIP_WIDTH, generator=torch.Generator().manual_seed(s)) for s in seeds])
 
@@ -94,7 +94,7 @@ class FeatureBank:
         self.text = text
 
     def read(self, slice_key: str, number: int, value: int) -> NDArray[np.float32]:
-        """Features (CLIP_WIDTH,) of an object on a slice.
+        """Return features (CLIP_WIDTH,) of an object on a slice.
 
         Raises:
             FormatError: The bank was made for other data.
@@ -133,7 +133,7 @@ class FeatureBank:
 def compute_features(
     tower: FeatureTower, tables: Iterable[SliceTable], report: Callable[[str], None] = print
 ) -> FeatureBank:
-    """The features of every object on every slice of some tables, and of the modalities.
+    """Return the features of every object on every slice of some tables, and of the modalities.
 
     Args:
         tower: The frozen CLIP, or a stand-in.
@@ -178,7 +178,7 @@ def _tight(mask: NDArray[np.bool_]) -> tuple[int, int, int, int]:
 
 
 def describe(clip: str) -> dict[str, Any]:
-    """What the features are, for manifests.
+    """Return what the features are, for manifests.
 
     Args:
         clip: Folder of the published CLIP, "" for the stand-in.

@@ -1,4 +1,4 @@
-"""LiteMedSAM, the baseline: a TinyViT learns MedSAM's embeddings, then the whole network learns to answer boxes."""
+"""LiteMedSAM, the baseline: a TinyViT learns MedSAM's embeddings, then the whole network learns to predict boxes."""
 
 from __future__ import annotations
 

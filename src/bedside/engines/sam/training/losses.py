@@ -63,7 +63,7 @@ class LossWeights:
 
 
 def embedding_loss(embedding: Tensor, wanted: Tensor, distance: Distance) -> Tensor:
-    """Mean squared or absolute difference of embeddings (batch, 256, grid, grid)."""
+    """Return mean squared or absolute difference of embeddings (batch, 256, grid, grid)."""
     return F.l1_loss(embedding, wanted) if distance == "l1" else F.mse_loss(embedding, wanted)
 
 
@@ -77,7 +77,7 @@ def squared_dice_loss(logits: Tensor, truth: Tensor) -> Tensor:
 
 
 def focal_loss(logits: Tensor, truth: Tensor, alpha: float = 0.0) -> Tensor:
-    """Cross-entropy that counts what is known already for little (Lin et al., 2017), averaged over cells.
+    """Return cross-entropy that counts what is known already for little (Lin et al., 2017), averaged over cells.
 
     Args:
         logits: (prompts, y, x).
@@ -91,7 +91,7 @@ def focal_loss(logits: Tensor, truth: Tensor, alpha: float = 0.0) -> Tensor:
 
 
 def overlap_loss(expected: Tensor, logits: Tensor, truth: Tensor, empty: float = 1.0) -> Tensor:
-    """Squared error of the overlap (IoU) that the network expects of its masks, ``expected`` (prompts,).
+    """Return squared error of the overlap (IoU) that the network expects of its masks, ``expected`` (prompts,).
 
     ``empty`` is the overlap that two empty masks count as.
     """
@@ -116,7 +116,7 @@ def contrastive_loss(tokens: Tensor, maps: Tensor) -> Tensor:
 
 
 def mask_loss(logits: Tensor, expected: Tensor, truth: Tensor, weights: LossWeights) -> Tensor:
-    """The weighted sum of the losses on masks.
+    """Return the weighted sum of the losses on masks.
 
     Args:
         logits: (prompts, y, x).

@@ -8,5 +8,5 @@ from bedside.engines.sam.training.recipe import SamRecipe
 
 @PLANS.register("mcp-medsam")
 def plan(recipe: SamRecipe) -> Plan:
-    """One stage."""
+    """Return one stage."""
     return Plan(steps=(Step("fine-tune", encoder=PRETRAINED, heads=FRESH),), weights={recipe.model: "fine-tune"})

@@ -8,7 +8,7 @@ from bedside.engines.sam.training.recipe import SamRecipe
 
 @PLANS.register("medficientsam")
 def plan(recipe: SamRecipe) -> Plan:
-    """Stage 1 distils, stage 2 fine-tunes with the teacher's heads."""
+    """Return stage 1 distils, stage 2 fine-tunes with the teacher's heads."""
     return Plan(
         steps=(
             Step("distil", encoder=FRESH, heads=TEACHER),

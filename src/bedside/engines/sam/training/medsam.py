@@ -1,4 +1,4 @@
-"""MedSAM: SAM's ViT-B, whose image encoder and mask decoder learn to answer boxes on medical images."""
+"""MedSAM: SAM's ViT-B, whose image encoder and mask decoder learn to predict boxes on medical images."""
 
 from __future__ import annotations
 
@@ -8,5 +8,5 @@ from bedside.engines.sam.training.recipe import SamRecipe
 
 @PLANS.register("medsam")
 def plan(recipe: SamRecipe) -> Plan:
-    """One stage, from SAM's weights."""
+    """Return one stage, from SAM's weights."""
     return Plan(steps=(Step("fine-tune", encoder=PRETRAINED, heads=PRETRAINED),), weights={recipe.model: "fine-tune"})

@@ -26,13 +26,13 @@ LOGITS = 4
 PATCH = 16
 """Side of the teacher's patches."""
 COUNTERS = "num_batches_tracked"
-"""What normalisations count and no answer depends on; exported weights do not hold it."""
+"""What normalisations count and no prediction depends on; exported weights do not hold it."""
 
 SamNetwork = PromptableNetwork | McpMedSAM
 
 
 def sam_network(name: str, side: int) -> SamNetwork:
-    """The network called ``name`` for inputs of ``side``, with initial weights.
+    """Return the network called ``name`` for inputs of ``side``, with initial weights.
 
     Their weights are the same at any size, so that what a smaller one learns serves at the network's own; MedSAM's
     tables of positions are brought there by ``fit_positions``.
@@ -59,17 +59,17 @@ def _sized_medsam(side: int) -> PromptableNetwork:
 
 
 def logits_side(network: SamNetwork) -> int:
-    """Side of the masks that a network draws."""
+    """Return side of the masks that a network draws."""
     return LOGITS * network.prompt_encoder.grid
 
 
 def read_parts(state: Mapping[str, Tensor], parts: Collection[str]) -> dict[str, Tensor]:
-    """The tensors of some parts of a network."""
+    """Return the tensors of some parts of a network."""
     return {name: value for name, value in state.items() if name.partition(".")[0] in parts}
 
 
 def fit_positions(state: Mapping[str, Tensor], network: nn.Module) -> dict[str, Tensor]:
-    """Weights whose tables of positions are interpolated to the size of those of ``network``; all else as it is.
+    """Return weights whose tables of positions are interpolated to the size of those of ``network``; all else as it is.
 
     Tables are ``pos_embed`` (1, y, x, width), of patches, and ``rel_pos_h`` and ``rel_pos_w`` (2 * side - 1, width), of
     offsets, the outermost of which stay the outermost.
@@ -115,7 +115,7 @@ def load_served(network: nn.Module, state: Mapping[str, Tensor], what: str) -> N
 
 
 def seeded_network(name: str, side: int, seed: int) -> SamNetwork:
-    """``sam_network`` with initial weights that depend on the seed alone."""
+    """Return ``sam_network`` with initial weights that depend on the seed alone."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return sam_network(name, side)

@@ -55,7 +55,7 @@ PLANS: Registry[Planner] = Registry("training plan", "bedside.engines.sam.traini
 
 
 def make_plan(recipe: SamRecipe) -> Plan:
-    """The plan of a recipe.
+    """Return the plan of a recipe.
 
     Raises:
         InputError: There is no such plan, or the recipe lacks settings of a stage, or has some of none.

@@ -26,7 +26,7 @@ class TeacherSettings:
     Attributes:
         model: In the registry.
         weights: Imported weights by the model's name ("" for those), a safetensors file, or "random".
-        side: Of its input. Other than the model's own only with random weights.
+        side: Side of its input. Other than the model's own only with random weights.
         framing: How slices are put on its input; the student's distillation must agree with it.
         kernel: By which they are brought to that size.
     """
@@ -46,12 +46,12 @@ class SamRecipe:
         model: In the registry.
         plan: Order of the stages, of ``plan.PLANS``.
         stages: Settings of each stage by its name.
-        seed: Of everything random.
+        seed: Seed of everything random.
         precision: "bf16" for autocast, "fp32" for none.
         teacher: Whose embeddings are learnt.
         pretrained: safetensors file of an image encoder to begin with; "" for initial weights.
         clip: Published folder of the frozen CLIP that MCP-MedSAM needs; "" for a stand-in, which knows nothing.
-        held_out: Data sets that are never trained on and by which the run is followed.
+        held_out: Datasets that are never trained on and by which the run is followed.
         workers: Processes that draw samples.
         log_every: Steps between lines of the log.
         validate_every: Steps between validations and checkpoints; 0 for an epoch.
@@ -76,7 +76,7 @@ class SamRecipe:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> SamRecipe:
-        """A recipe from plain values, as in a YAML file; unknown names are refused.
+        """Return a recipe from plain values, as in a YAML file; unknown names are rejected.
 
         Raises:
             InputError: A name is unknown or a value has the wrong type.
@@ -94,11 +94,11 @@ class SamRecipe:
         return dataclasses.replace(recipe, stages=made)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, for JSON and YAML."""
+        """Return plain values, for JSON and YAML."""
         return dataclasses.asdict(self)
 
     def with_overrides(self, overrides: Mapping[str, Any]) -> SamRecipe:
-        """A copy with settings replaced.
+        """Return a copy with settings replaced.
 
         A name may be one of the recipe ("seed", "teacher.side"), of one stage ("distil.steps", "distil.sampling.side"),
         or of every stage ("steps", "sampling.side").
@@ -124,11 +124,11 @@ class SamRecipe:
         return "sam"
 
     def starting_from(self, weights: Path) -> SamRecipe:
-        """The recipe, beginning with the image encoder in a safetensors file."""
+        """Return the recipe, beginning with the image encoder in a safetensors file."""
         return self.with_overrides({"pretrained": str(weights)})
 
     def training(self, stage: str, draws: int) -> TrainingConfig:
-        """The settings of the loop for one stage.
+        """Return the settings of the loop for one stage.
 
         Args:
             stage: Its name.
@@ -160,7 +160,7 @@ class SamRecipe:
 
 
 def epoch_steps(settings: StageSettings, steps: int) -> int:
-    """Steps of an epoch; a run that was shortened has as many epochs, each shorter."""
+    """Return steps of an epoch; a run that was shortened has as many epochs, each shorter."""
     return max(1, round(steps / settings.epochs))
 
 

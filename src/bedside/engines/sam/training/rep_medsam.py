@@ -1,4 +1,4 @@
-"""Rep-MedSAM: a RepViT learns stored embeddings of MedSAM, then the whole network learns to answer boxes."""
+"""Rep-MedSAM: a RepViT learns stored embeddings of MedSAM, then the whole network learns to predict boxes."""
 
 from __future__ import annotations
 

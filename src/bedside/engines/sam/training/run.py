@@ -52,7 +52,7 @@ class SystemRun:
     Attributes:
         recipe: Settings.
         store: Training store.
-        folder: Of the run; every stage has one within it.
+        folder: Folder of the run; every stage has one within it.
         device: Where to train.
         report: Called with each line of the log.
         advance: Called after each step with the steps done in all stages so far.
@@ -109,11 +109,11 @@ class SystemRun:
         )
 
     def steps(self) -> int:
-        """Steps of all stages."""
+        """Return steps of all stages."""
         return sum(self.recipe.stages[s.stage].total_steps(self._draws(s.stage)) for s in self.plan.steps)
 
     def _draws(self, stage: str) -> int:
-        """Slices or cases of a stage, 0 where there are none."""
+        """Return slices or cases of a stage, 0 where there are none."""
         settings = self.recipe.stages[stage]
         kept, _ = split_store(self.store, self.recipe.held_out, settings.validation_share, settings.split_seed)
         try:
@@ -168,7 +168,7 @@ class SystemRun:
         }
 
     def _begin(self, step: Step, config: TrainingConfig, teacher: Teacher | None) -> dict[str, Tensor]:
-        """The state dict that a stage begins with, part by part."""
+        """Return the state dict that a stage begins with, part by part."""
         network = seeded_network(config.model, config.options.sampling.side, config.seed)
         if self.recipe.pretrained and (parts := [p for p, origin in step.begins.items() if origin == PRETRAINED]):
             self._load_pretrained(network, parts)
@@ -194,7 +194,7 @@ class SystemRun:
         self.record["pretrained"] = {"file": path.name, "sha256": file_sha256(path)}
 
     def _features(self, task: SamTask, folder: Path) -> FeatureBank:
-        """What a frozen CLIP, or the stand-in, says of the stage's objects; computed once."""
+        """Return what a frozen CLIP, or the stand-in, says of the stage's objects; computed once."""
         path = folder / FEATURES
         if not self.recipe.clip:
             self.report("no frozen CLIP is given: a random projection STANDS IN for it")
@@ -227,7 +227,7 @@ def _first_and_last(losses: Mapping[int, float]) -> dict[str, float]:
 
 
 def stage_state(folder: Path) -> State:
-    """The weights that a stage ended with: the best where it kept them, else the last.
+    """Return the weights that a stage ended with: the best where it kept them, else the last.
 
     Raises:
         WeightsError: The stage has no checkpoint.
@@ -254,7 +254,7 @@ def check_unchanged(stage: str, before: Mapping[str, Any], now: Mapping[str, Any
 
 
 def read_done(folder: Path) -> dict[str, Any] | None:
-    """How a stage ended; None where it has not."""
+    """Say how a stage ended; None where it has not."""
     try:
         ended: dict[str, Any] = json.loads((folder / DONE).read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -301,7 +301,7 @@ def run_system(recipe: SamRecipe, staged: StagedRun) -> TrainingResult:
 
 
 def _write_result(manifest: dict[str, Any], out: Path) -> None:
-    """Sum up the stages that have ended, the last validation of a network that answers boxes included."""
+    """Sum up the stages that have ended, the last validation of a network that predicts boxes included."""
     stages = manifest["stages"].values()
     followed = [ended["held_out"] for ended in stages if "dsc" in ended["held_out"]]
     manifest["result"] = {

@@ -30,7 +30,7 @@ class SamSampling:
     """How samples of the SAM family are drawn.
 
     Attributes:
-        side: Of the network's input; a multiple of 32. Smaller than the network's own for a quick look only.
+        side: Side of the network's input; a multiple of 32. Smaller than the network's own for a quick look only.
         framing: "pad" keeps the aspect and fills up on the right and below; "stretch" does not keep it.
         kernel: By which slices are brought to the grid.
         by: What is drawn with equal chances: slices, cases or modalities.
@@ -90,7 +90,7 @@ class SamSampler:
     Args:
         table: The slices.
         config: How to draw.
-        seed: Of everything random.
+        seed: Seed of everything random.
         truth_side: Side of the masks, that of the network's logits.
     """
 
@@ -103,7 +103,7 @@ class SamSampler:
             raise InputError("sampling.side", expected=f"a multiple of the masks' side {truth_side}", got=config.side)
 
     def seeded(self, seed: int) -> SamSampler:
-        """The same sampler with another seed."""
+        """Return the same sampler with another seed."""
         other = copy.copy(self)
         other._seed = seed
         return other
@@ -116,7 +116,7 @@ class SamSampler:
         return self.table.draw(self.config.by, generator), draw_flip(self.config.flips, generator)
 
     def picture(self, index: int) -> Arrays:
-        """A slice alone, for distillation, which needs no object.
+        """Return a slice alone, for distillation, which needs no object.
 
         Returns:
             "image" float32 (3, side, side) from 0 to 1, "slice" its number in the table and "flip" how it was mirrored,
@@ -132,7 +132,7 @@ class SamSampler:
         }
 
     def sample(self, index: int) -> Arrays:
-        """A slice with boxes.
+        """Return a slice with boxes.
 
         Returns:
             "image" as above; "boxes" float32 (masks, 4) as x0, y0, x1, y1 in cells; "truth" uint8 (masks, truth_side,
@@ -179,7 +179,7 @@ class SamSampler:
         return jitter_colours(image, generator) if generator.random() < self.config.colours else image
 
     def _draw_box(self, mask: NDArray[np.bool_], generator: np.random.Generator) -> Corners:
-        """The mask's extent, enlarged; a random box where a turn has moved the object out of sight."""
+        """Return the mask's extent, enlarged; a random box where a turn has moved the object out of sight."""
         config = self.config
         last = config.side - 1
         if not mask.any():
@@ -210,7 +210,7 @@ class SamSampler:
         return entry | {"points": quadrant_points(mask, box, generator), "scribble": scribble[None]}
 
     def _corners(self, box: Corners) -> NDArray[np.float32]:
-        """Corners as the network takes them, which adds half a cell of its own input to each."""
+        """Return corners as the network takes them, which adds half a cell of its own input to each."""
         corners = np.array(box, dtype=np.float64)
         side, grid = self.config.side, self.config.box_grid
         if grid:
@@ -222,7 +222,7 @@ class SamSampler:
     def _content(
         self, part: LabelledSlice, colours: NDArray[np.uint8], frame: Frame, box: Corners, flip: int
     ) -> Arrays:
-        """What the box holds, at the slice's own resolution, and the modality."""
+        """Return what the box holds, at the slice's own resolution, and the modality."""
         if part.modality is None:
             raise InputError(f"modality of {part.key}", expected=f"one of {', '.join(MODALITIES)}", got="none")
         x0, y0, x1, y1 = _flipped_box(box, flip, self.config.side)
@@ -235,13 +235,13 @@ class SamSampler:
 
 
 def fit_slice(part: LabelledSlice, side: int, framing: Framing, kernel: SliceKernel) -> NDArray[np.float32]:
-    """A slice on a grid, float32 (3, side, side), 0 to 1."""
+    """Return a slice on a grid, float32 (3, side, side), 0 to 1."""
     colours = part.colours()
     return Frame.of((colours.shape[0], colours.shape[1]), side, framing).fit(colours, kernel)
 
 
 def quadrant_points(mask: NDArray[np.bool_], box: Corners, generator: np.random.Generator) -> NDArray[np.float32]:
-    """A point in each quarter of a box, (4, 2) as (x, y).
+    """Return a point in each quarter of a box, (4, 2) as (x, y).
 
     x and y are drawn independently of each other from the coordinates of the object's cells in the quarter, as
     published, so that a point may miss the object. A quarter without any gives the centre of the box.
@@ -260,7 +260,7 @@ def quadrant_points(mask: NDArray[np.bool_], box: Corners, generator: np.random.
 
 
 def _fit_mask(mask: NDArray[np.bool_], frame: Frame) -> NDArray[np.float32]:
-    """A mask on the grid: each cell takes the nearest pixel, and padding is empty."""
+    """Return a mask on the grid: each cell takes the nearest pixel, and padding is empty."""
     rows, columns = (
         np.minimum(((np.arange(cells) + 0.5) * size / cells).astype(np.intp), size - 1)
         for cells, size in zip(frame.inner, frame.shape, strict=True)

@@ -23,11 +23,11 @@ class Plateau:
     Attributes:
         decay: By which the factor is multiplied.
         patience: Epochs without improvement that are borne.
-        factor: Of the learning rate.
+        factor: Factor of the learning rate.
         best: Lowest mean loss of an epoch so far.
         waited: Epochs since then.
         total: Sum of the losses of the epoch under way.
-        steps: Of the epoch under way.
+        steps: Steps of the epoch under way.
     """
 
     decay: float
@@ -55,7 +55,7 @@ class Plateau:
             self.factor, self.waited = self.factor * self.decay, 0
 
     def state_dict(self) -> dict[str, Any]:
-        """Plain values."""
+        """Return plain values."""
         return dict(vars(self))
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -85,14 +85,14 @@ class RunningClip:
 
 
 def scale(schedule: Schedule, step: int, steps: int, epoch_steps: int, decay: float) -> float:
-    """What a schedule that depends on the step alone multiplies the learning rate by.
+    """Return what a schedule that depends on the step alone multiplies the learning rate by.
 
     Args:
         schedule: "exponential" falls by ``decay`` from epoch to epoch, "cosine" to 0 over ``steps`` and then back up.
         step: From 0.
-        steps: Of the stage, or of the cosine's fall.
-        epoch_steps: Of an epoch.
-        decay: Of "exponential".
+        steps: Steps of the stage, or of the cosine's fall.
+        epoch_steps: Epoch steps of an epoch.
+        decay: Decay of "exponential".
     """
     if schedule == "exponential":
         return float(decay ** (step // epoch_steps))

@@ -20,14 +20,14 @@ class StageSettings:
     """What a stage does.
 
     Attributes:
-        kind: "distil" learns the teacher's embeddings, "fine-tune" answers boxes.
+        kind: "distil" learns the teacher's embeddings, "fine-tune" predicts boxes.
         epochs: Passes over the data, or over ``epoch_samples``.
         epoch_samples: Samples of an epoch; 0 for as many as there are slices, or cases where those are drawn.
         steps: Optimiser steps, instead of those that the epochs come to; 0 for those.
         batch: Samples of a batch.
         accumulate: Batches of a step.
         learning_rate: Highest learning rate of AdamW.
-        weight_decay: Of AdamW, on all weights.
+        weight_decay: Weight decay of AdamW, on all weights.
         schedule: How the learning rate goes on: see ``schedule``.
         decay: By which it falls, on a plateau or from epoch to epoch.
         patience: Epochs without a better loss before a plateau.
@@ -41,8 +41,8 @@ class StageSettings:
         train: Parts of the network that learn; by default the image encoder in distillation, and all in fine-tuning.
         modalities: To which the data are restricted; none for all.
         slices: Different slices that are used, drawn once; 0 for all.
-        validation_share: Share of the cases of every data set that is kept for validation, beside whole sets held out.
-        split_seed: Of that choice.
+        validation_share: Share of the cases of every dataset that is kept for validation, beside whole sets held out.
+        split_seed: Split seed of that choice.
         loss: What is minimised.
         sampling: How samples are drawn.
     """
@@ -104,7 +104,7 @@ class StageSettings:
         return self.train or (PARTS[:1] if self.kind == "distil" else PARTS)
 
     def total_steps(self, draws: int) -> int:
-        """Optimiser steps of the stage.
+        """Return optimiser steps of the stage.
 
         Args:
             draws: Slices or cases that there are.

@@ -45,7 +45,7 @@ class LabelledSlice:
 
     Attributes:
         item: Where it lies.
-        index: Of the slice; 0 of an image.
+        index: Index of the slice; 0 of an image.
         modality: As the challenge names it, None where it has no name for it.
         grey: How samples become bytes; shared by the slices of a volume.
     """
@@ -61,7 +61,7 @@ class LabelledSlice:
         return f"{self.item.info.name}:{self.index}"
 
     def colours(self) -> NDArray[np.uint8]:
-        """The slice as bytes (y, x, 3), grey repeated."""
+        """Return the slice as bytes (y, x, 3), grey repeated."""
         samples = self.item.image if self.item.axes == 2 else self.item.image[self.index]
         if self.grey.scale is not None:
             samples = self.grey.scale(samples)
@@ -76,7 +76,7 @@ class LabelledSlice:
         return [(int(row[0]), int(row[1])) for row in rows]
 
     def draw_object(self, generator: np.random.Generator) -> tuple[int, int]:
-        """One of ``objects``: each map with equal chances, then each object of it."""
+        """Return one of ``objects``: each map with equal chances, then each object of it."""
         objects = self.objects()
         present = sorted({number for number, _ in objects})
         chosen = present[generator.integers(len(present))]
@@ -84,7 +84,7 @@ class LabelledSlice:
         return of_map[generator.integers(len(of_map))]
 
     def mask(self, number: int, value: int) -> NDArray[np.bool_]:
-        """An object on the slice, bool (y, x); empty where its extent holds the slice but it is not on it."""
+        """Return an object on the slice, bool (y, x); empty where its extent holds the slice but it is not on it."""
         values = self.item.maps[number] if self.item.axes == 2 else self.item.maps[number][self.index]
         same: NDArray[np.bool_] = values == value
         return same
@@ -95,9 +95,9 @@ class SliceTable:
 
     Args:
         store: Training store; reduced copies that carry superpixels are left out.
-        modalities: Of the challenge, to which the table is restricted; none for all.
+        modalities: Modalities of the challenge, to which the table is restricted; none for all.
         limit: Keep that many slices, drawn once; 0 for all.
-        seed: Of that draw.
+        seed: Seed of that draw.
 
     Raises:
         InputError: No slice is left.
@@ -122,11 +122,11 @@ class SliceTable:
         return len(self.slices)
 
     def count(self, by: By) -> int:
-        """Draws that make up one pass: the slices, or the cases."""
+        """Draw that make up one pass: the slices, or the cases."""
         return len(self.slices) if by == "slice" else len(self._cases)
 
     def draw(self, by: By, generator: np.random.Generator) -> int:
-        """Number of a slice.
+        """Return number of a slice.
 
         Raises:
             InputError: ``by`` is unknown.

@@ -14,8 +14,8 @@ def split_store(store: Store, held_out: tuple[str, ...], share: float, seed: int
 
     Args:
         store: What is to be divided.
-        held_out: Data sets that are held out as a whole.
-        share: Of the cases of every other set, rounded down; a set of one case is never divided.
+        held_out: Datasets that are held out as a whole.
+        share: Share of the cases of every other set, rounded down; a set of one case is never divided.
         seed: By which they are drawn, apart for every set.
     """
     names: dict[str, set[str]] = {}
@@ -36,5 +36,5 @@ def split_store(store: Store, held_out: tuple[str, ...], share: float, seed: int
 
 
 def _case(item: Item) -> str:
-    """The case that an item is of; reduced copies are named after it."""
+    """Return the case that an item is of; reduced copies are named after it."""
     return item.info.name.partition("#")[0]

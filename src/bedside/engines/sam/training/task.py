@@ -113,7 +113,7 @@ class SamTask(Task):
             self._held_bank.prepare(teacher, self._store.sha256, views, report)
 
     def _held_sampler(self) -> SamSampler | None:
-        """Fixed samples of the held-out cases, without augmentation."""
+        """Return fixed samples of the held-out cases, without augmentation."""
         if self.held_table is None:
             return None
         return SamSampler(self.held_table, plain(self._settings.sampling), VALIDATION_SEED, self._truth_side)
@@ -123,16 +123,16 @@ class SamTask(Task):
         self._features = features
 
     def build(self) -> nn.Module:
-        """The network, for inputs of the sampling's side."""
+        """Return the network, for inputs of the sampling's side."""
         return sam_network(self._config.model, self._settings.sampling.side)
 
     def stages(self) -> list[Stage]:
-        """The one stage of this loop."""
+        """Return the one stage of this loop."""
         s = self._settings
         return [Stage(0, self._config.steps, s.sampling.side, s.batch, 0, s.accumulate, s.kind)]
 
     def dataset(self, stage: Stage) -> SliceData:
-        """Slices with embeddings, or with boxes."""
+        """Return slices with embeddings, or with boxes."""
         del stage
         self._check_taught()
         return SliceData(self._sampler, self._bank, self._features)
@@ -144,7 +144,7 @@ class SamTask(Task):
             network.get_submodule(name).train(name in self._settings.parts)
 
     def parameter_groups(self, network: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-        """All weights of the parts that learn, biases and norms included; the others are frozen."""
+        """Return all weights of the parts that learn, biases and norms included; the others are frozen."""
         learning: list[nn.Parameter] = []
         for name in PARTS:
             if name in self._settings.parts:
@@ -173,7 +173,7 @@ class SamTask(Task):
         return f"{taken}; normalisations and losses are those of the parts"
 
     def _example(self) -> Batch:
-        """A sample of zeros."""
+        """Return a sample of zeros."""
         sampling, truth = self._settings.sampling, self._truth_side
         side, masks = sampling.side, sampling.masks
         batch = {"image": torch.zeros(1, 3, side, side), "boxes": torch.zeros(1, masks, 4)}
@@ -192,7 +192,7 @@ class SamTask(Task):
         return answer(network, batch, texts)
 
     def losses(self, network: nn.Module, batch: Batch, generator: torch.Generator) -> Iterator[Tensor]:
-        """The distance to the teacher's embedding, or the losses on masks, of each part of a batch."""
+        """Yield the distance to the teacher's embedding, or the losses on masks, of each part of a batch."""
         del generator
         samples = len(batch["image"])
         with autocast(self._device, self._config.precision):
@@ -215,7 +215,7 @@ class SamTask(Task):
 
     @torch.no_grad()
     def validate(self, network: nn.Module) -> dict[str, float]:
-        """The loss on fixed samples of the held-out cases, and in fine-tuning the mean DSC on the grid."""
+        """Return the loss on fixed samples of the held-out cases, and in fine-tuning the mean DSC on the grid."""
         if (sampler := self._held_sampler()) is None:
             return {}
         self._check_taught()
@@ -256,7 +256,7 @@ class SamTask(Task):
         return 0 < self._settings.early_stop <= int(self._best["waited"])
 
     def learning_rate(self, config: TrainingConfig, step: int) -> float:
-        """By the stage's schedule; another in the last epoch where the recipe says so."""
+        """Follow the stage's schedule; another in the last epoch where the recipe says so."""
         settings = self._settings
         each = epoch_steps(settings, config.steps)
         if settings.last_epoch_rate and step >= config.steps - each and settings.epochs > 1:
@@ -267,7 +267,7 @@ class SamTask(Task):
         return config.learning_rate * scale(settings.schedule, step, period, each, settings.decay)
 
     def clip(self, network: nn.Module, config: TrainingConfig) -> float:
-        """To a fixed norm, or by the norms so far."""
+        """Cut to a fixed norm, or by the norms so far."""
         if self._settings.clip == "percentile":
             return self._running_clip.clip(list(network.parameters()))
         return super().clip(network, config)
@@ -277,7 +277,7 @@ class SamTask(Task):
         self._plateau.step(loss, ends_epoch=step % epoch_steps(self._settings, self._config.steps) == 0)
 
     def state_dict(self) -> dict[str, Any]:
-        """Plateau, norms and best weights."""
+        """Return plateau, norms and best weights."""
         return {"plateau": self._plateau.state_dict(), "norms": self._running_clip.norms, "best": self._best}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -294,18 +294,18 @@ class SamTask(Task):
 
 
 def create(config: TrainingConfig, store: Store, device: torch.device) -> SamTask:
-    """The task of a stage; see ``task.TaskModule``."""
+    """Return the task of a stage; see ``task.TaskModule``."""
     return SamTask(config, store, device)
 
 
 def plain(sampling: SamSampling) -> SamSampling:
-    """The same samples without augmentation."""
+    """Return the same samples without augmentation."""
     changes = {"flips": 0.0, "turns": 0.0, "colours": 0.0, "enlargement": 0}
     return SamSampling(**{**vars(sampling), **changes})
 
 
 def held_table(held: Store, modalities: tuple[str, ...], samples: int) -> SliceTable | None:
-    """The slices that a stage is followed by; None where there are none of its modalities."""
+    """Return the slices that a stage is followed by; None where there are none of its modalities."""
     try:
         return SliceTable(held, modalities, samples, VALIDATION_SEED)
     except InputError:

@@ -53,7 +53,9 @@ class Teacher:
 
     @torch.no_grad()
     def embed(self, image: NDArray[np.float32], grid: int) -> NDArray[np.float16]:
-        """The embedding (256, grid, grid) of an image (3, side, side), resized where the teacher's grid is another."""
+        """Return the embedding (256, grid, grid) of an image (3, side, side), resized where the teacher's grid is
+        another.
+        """
         device = next(self.network.parameters()).device
         embedding: Tensor = self.network.encode_image(torch.from_numpy(image)[None].to(device))[0].float()
         if embedding.shape[-1] != grid:
@@ -63,11 +65,11 @@ class Teacher:
 
 
 def open_teacher(settings: TeacherSettings, seed: int, device: torch.device, report: Callable[[str], None]) -> Teacher:
-    """The teacher with its weights.
+    """Return the teacher with its weights.
 
     Args:
         settings: Which, and how it sees slices.
-        seed: Of random weights.
+        seed: Seed of random weights.
         device: Where it is to run.
         report: Told where the weights are random.
 
@@ -150,7 +152,7 @@ class EmbeddingBank:
                 report(f"{count} of {len(missing)} embeddings")
 
     def read(self, number: int, flip: int) -> NDArray[np.float32]:
-        """The embedding (256, grid, grid) of slice ``number`` of the table, mirrored by ``flip``."""
+        """Return the embedding (256, grid, grid) of slice ``number`` of the table, mirrored by ``flip``."""
         return np.asarray(np.load(self._path((number, flip))), dtype=np.float32)
 
     def _embed(self, teacher: Teacher, view: View) -> NDArray[np.float16]:
@@ -163,7 +165,9 @@ class EmbeddingBank:
 
 
 def views_of(sampler: SamSampler, samples: int) -> set[View]:
-    """What the first ``samples`` pictures of a sampler show; every view there is where they are many times more."""
+    """Return what the first ``samples`` pictures of a sampler show; every view there is where they are many times
+    more.
+    """
     flips = ALL_FLIPS if sampler.config.flips else NO_FLIPS
     every = len(sampler.table) * len(flips)
     if samples > MANY * every:

@@ -39,7 +39,7 @@ class LatePromptUNet(nn.Module):
         super().__init__()
         self.dimensions, self.image_channels = dimensions, image_channels
         self.encoder = ResidualUNet(dimensions, image_channels, widths, depths, block=block)
-        # The encoder's head would answer without prompts.
+        # The encoder's head would predict without prompts.
         for name in ("head_norm", "head_features", "head_input", "head_conv", "head_out"):
             delattr(self.encoder, name)
         channels = widths[0] + prompt_channels * 2**dimensions
@@ -47,16 +47,16 @@ class LatePromptUNet(nn.Module):
         self.decoder = ResidualUNet(dimensions, channels, DECODER_WIDTHS, (1,) * len(DECODER_WIDTHS))
 
     def encode(self, image: Tensor) -> Tensor:
-        """(batch, image_channels, ...) to features at half resolution, (batch, widths[0], ...)."""
+        """Map (batch, image_channels, ...) to features at half resolution, (batch, widths[0], ...)."""
         return self.encoder.features(image)
 
     def decode(self, features: Tensor, prompts: Tensor) -> Tensor:
-        """Features and prompts (batch, prompt_channels, ...) to logits (batch, 1, ...)."""
+        """Return features and prompts (batch, prompt_channels, ...) to logits (batch, 1, ...)."""
         logits = self.decoder(torch.cat([features, space_to_depth(prompts)], dim=1))
         mode = INTERPOLATION[self.dimensions]
         return F.interpolate(logits, scale_factor=2.0, mode=mode, align_corners=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(batch, image_channels + prompt_channels, [z,] y, x) to logits (batch, 1, [z,] y, x)."""
+        """Map (batch, image_channels + prompt_channels, [z,] y, x) to logits (batch, 1, [z,] y, x)."""
         image, prompts = x[:, : self.image_channels], x[:, self.image_channels :]
         return self.decode(self.encode(image), prompts)

@@ -36,7 +36,7 @@ class Row:
     Attributes:
         expansion: Factor by which a block widens its channels between its first and its last convolution.
         kernel: Side of the depthwise kernel.
-        stride: Of the first block; the others have 1.
+        stride: Stride of the first block; the others have 1.
         width: Channels that each block gives.
         blocks: How many.
     """
@@ -72,7 +72,7 @@ class DepthwiseBfloat16(torch.autograd.Function):
     def forward(
         ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, stride: tuple[int, ...], padding: tuple[int, ...]
     ) -> Tensor:
-        """(b, c, y, x) to bfloat16 (b, c, y / stride, x / stride)."""
+        """Map (b, c, y, x) to bfloat16 (b, c, y / stride, x / stride)."""
         small = x.bfloat16()
         ctx.save_for_backward(small, weight)
         ctx.stride, ctx.padding = stride, padding
@@ -80,7 +80,7 @@ class DepthwiseBfloat16(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        """The gradients of input, weight and bias."""
+        """Return the gradients of input, weight and bias."""
         x, weight = ctx.saved_tensors
         shape, groups = [len(weight)], len(weight)
         wanted = [True, True, True]
@@ -114,7 +114,7 @@ class SameConv(nn.Conv2d):
 
 
 def _slow_gradient(x: Tensor) -> bool:
-    """Whether a gradient will be taken of what autocast computes in bfloat16 on a CPU."""
+    """Say whether a gradient will be taken of what autocast computes in bfloat16 on a CPU."""
     return (
         x.device.type == "cpu"
         and torch.is_grad_enabled()
@@ -129,7 +129,7 @@ class InvertedResidual(nn.Module):
     Args:
         channels_in: Channels of the input.
         row: The row that the block belongs to.
-        stride: Of the depthwise convolution.
+        stride: Stride of the depthwise convolution.
     """
 
     def __init__(self, channels_in: int, row: Row, stride: int) -> None:
@@ -141,7 +141,7 @@ class InvertedResidual(nn.Module):
         self.adds = stride == 1 and channels_in == row.width
 
     def forward(self, x: Tensor) -> Tensor:
-        """(batch, channels_in, y, x) to (batch, row.width, y / stride, x / stride)."""
+        """Map (batch, channels_in, y, x) to (batch, row.width, y / stride, x / stride)."""
         wide = F.relu6(self.expand(x)) if self.expand is not None else x
         narrow: Tensor = self.project(F.relu6(self.depthwise(wide)))
         return x + narrow if self.adds else narrow
@@ -204,11 +204,11 @@ class PretrainedUNet(nn.Module):
         self.head_out = nn.Conv2d(head_width, 1, 1)
 
     def encoder_names(self) -> set[str]:
-        """Names of the parameters that pretrained weights fill: the picture's stem and the blocks."""
+        """Return names of the parameters that pretrained weights fill: the picture's stem and the blocks."""
         return {name for name, _ in self.named_parameters() if name.partition(".")[0] in self.learning_rate_scales}
 
     def encode(self, image: Tensor, prompts: Tensor) -> dict[int, Tensor]:
-        """The features at the end of each level, by its stride.
+        """Return the features at the end of each level, by its stride.
 
         Args:
             image: (batch, 3, y, x).
@@ -227,7 +227,7 @@ class PretrainedUNet(nn.Module):
         return kept
 
     def decode(self, kept: Mapping[int, Tensor]) -> Tensor:
-        """What ``encode`` gave to features (batch, 32, y / 2, x / 2)."""
+        """Return what ``encode`` gave to features (batch, 32, y / 2, x / 2)."""
         features = torch.empty(0)
         for stride in self.levels:
             lateral: Tensor = self.lateral[str(stride)](kept[stride])
@@ -238,7 +238,7 @@ class PretrainedUNet(nn.Module):
         return features
 
     def forward(self, x: Tensor) -> Tensor:
-        """(batch, 3 + prompt_channels, y, x) to logits (batch, 1, y, x); above 0 is the object."""
+        """Map (batch, 3 + prompt_channels, y, x) to logits (batch, 1, y, x); above 0 is the object."""
         features = self.decode(self.encode(x[:, :IMAGE_CHANNELS], x[:, IMAGE_CHANNELS:]))
         features = self.head_features(F.silu(self.head_norm(features)))
         features = F.interpolate(features, scale_factor=2.0, mode="bilinear", align_corners=False)

@@ -16,7 +16,7 @@ class GroupNorm(nn.GroupNorm):
     """Group normalisation; under autocast on a CPU with gradient it is done in float32, where bfloat16 takes longer."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """(batch, channels, ...) to the same."""
+        """Map (batch, channels, ...) to the same."""
         slow = x.dtype == torch.bfloat16 and x.device.type == "cpu" and torch.is_grad_enabled()
         return super().forward(x.float() if slow else x)
 
@@ -51,7 +51,7 @@ class ResidualBlock(nn.Module):
         self.skip = nn.Identity() if channels_in == channels_out else convolution(channels_in, channels_out, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(batch, channels_in, ...) to (batch, channels_out, ...)."""
+        """Map (batch, channels_in, ...) to (batch, channels_out, ...)."""
         out: Tensor = self.conv2(F.silu(self.norm2(self.conv1(F.silu(self.norm1(x))))))
         skip: Tensor = self.skip(x)
         return out.add(skip)
@@ -82,7 +82,7 @@ class ConvNeXtBlock(nn.Module):
         nn.init.zeros_(self.narrow.weight)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(batch, channels, ...) to the same."""
+        """Map (batch, channels, ...) to the same."""
         out: Tensor = self.narrow(F.silu(self.widen(self.norm(self.depthwise(x)))))
         return out.add(x)
 
@@ -91,7 +91,8 @@ class RepViTBlock(nn.Module):
     """A depthwise 3x3(x3) convolution with a 1x1(x1) beside it, channels weighted by the whole map, then a bottleneck.
 
     After RepViT (Wang et al., arXiv 2307.09283), with the normalisation of ``group_norm``. Before it the input and the
-    two convolutions are added up, so that they can be fused into one kernel. The bottleneck's answer is added to the
+    two convolutions are added up, so that they can be fused into one kernel. The bottleneck's prediction is added to
+    the
     input of the whole block.
 
     Args:
@@ -115,7 +116,7 @@ class RepViTBlock(nn.Module):
         nn.init.zeros_(self.narrow.weight)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(batch, channels, ...) to the same."""
+        """Map (batch, channels, ...) to the same."""
         mixed: Tensor = self.norm(self.depthwise(x) + self.pointwise(x) + x)
         weights: Tensor = self.excite(F.relu(self.squeeze(mixed.flatten(2).mean(dim=2)))).sigmoid()
         mixed = mixed * weights.view(*weights.shape, *(1,) * (x.ndim - 2))
@@ -127,7 +128,7 @@ Block = ResidualBlock | ConvNeXtBlock | RepViTBlock
 BLOCKS: dict[str, type[Block]] = {"residual": ResidualBlock, "convnext": ConvNeXtBlock, "repvit": RepViTBlock}
 STEMS = ("folded", "strided")
 """How a network comes to half its input's resolution: by folding neighbours into channels, or by leaving out every
-second place of a convolution's answer."""
+second place of a convolution's prediction."""
 
 
 def space_to_depth(x: Tensor) -> Tensor:
@@ -143,7 +144,7 @@ def space_to_depth(x: Tensor) -> Tensor:
 
 
 class ResidualUNet(nn.Module):
-    """An encoder-decoder that works at half the input's resolution and draws its answer at the full one.
+    """An encoder-decoder that works at half the input's resolution and draws its prediction at the full one.
 
     The input is folded to half resolution (``space_to_depth``), encoded in stages of residual blocks, decoded with
     one block a stage, and unfolded by a last, thin stage that sees the input again at full resolution. Input sides
@@ -156,7 +157,7 @@ class ResidualUNet(nn.Module):
         depths: Residual blocks of each encoder stage.
         head_width: Channels of the last stage at full resolution.
         block: Kind of block, of ``BLOCKS``.
-        stem: Of ``STEMS``.
+        stem: Stem of ``STEMS``.
     """
 
     def __init__(
@@ -197,7 +198,9 @@ class ResidualUNet(nn.Module):
         self.head_out = convolution(head_width, 1, 1)
 
     def features(self, x: Tensor) -> Tensor:
-        """(batch, channels_in, [z,] y, x) to what the head draws from, (batch, widths[0], ...) at half resolution."""
+        """Map (batch, channels_in, [z,] y, x) to what the head draws from, (batch, widths[0], ...) at half
+        resolution.
+        """
         interpolation = INTERPOLATION[self.dimensions]
         features: Tensor = self.stem(space_to_depth(x) if self.folds else x)
         skips = []
@@ -213,7 +216,7 @@ class ResidualUNet(nn.Module):
         return features
 
     def forward(self, x: Tensor) -> Tensor:
-        """(batch, channels_in, [z,] y, x) to logits (batch, 1, [z,] y, x); above 0 is the object."""
+        """Map (batch, channels_in, [z,] y, x) to logits (batch, 1, [z,] y, x); above 0 is the object."""
         interpolation = INTERPOLATION[self.dimensions]
         features = self.features(x)
         features = self.head_features(F.silu(self.head_norm(features)))

@@ -69,7 +69,7 @@ class PromptEncoding(ABC):
 
     @abstractmethod
     def with_click(self, channel: Tensor, squared: Tensor, active: Tensor) -> Tensor:
-        """One more click in a channel of a batch.
+        """Return one more click in a channel of a batch.
 
         Args:
             channel: float32 (batch, *grid), the channel that takes clicks of this sign.
@@ -103,12 +103,12 @@ class PromptEncoding(ABC):
         )
 
     def arrange(self, previous: Array, painted: Array, axis: int = 0) -> list[Array]:
-        """The parts of all channels in their order, to be concatenated along ``axis``.
+        """Return the parts of all channels in their order, to be concatenated along ``axis``.
 
         Args:
             previous: The previous mask with a channel's axis.
             painted: The other channels, as ``paint`` gives them.
-            axis: Of the channels: 0 for one sample, 1 for a batch.
+            axis: Axis of the channels: 0 for one sample, 1 for a batch.
         """
         before: tuple[Any, ...] = (slice(None),) * axis
         values: Any = painted
@@ -120,7 +120,7 @@ DEFAULT = "painted"
 
 
 def card_encoding(card: ModelCard) -> PromptEncoding:
-    """The encoding that a model's card names, held against the channels that it lists.
+    """Return the encoding that a model's card names, held against the channels that it lists.
 
     Raises:
         InputError: There is no such encoding, or the card lists other channels.

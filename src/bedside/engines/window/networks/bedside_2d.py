@@ -51,14 +51,14 @@ def build(
     prompts: str = "",
     stem: str = "",
 ) -> nn.Module:
-    """The network: (batch, 8, y, x) to logits (batch, 1, y, x); sides are multiples of 32.
+    """Return the network: (batch, 8, y, x) to logits (batch, 1, y, x); sides are multiples of 32.
 
     Without arguments it is the model's own, which can start from pretrained weights. The arguments after ``encoder``
     describe a network without such an encoder, which the bundled weights were before and experiments may be; what is
     left out of them is as it was there.
 
     Args:
-        name: Of the model.
+        name: Name of the model.
         encoder: Name in ``blocks.pretrained_unet.ENCODERS``, or "" for none; by default ``ENCODER`` unless one of the
             other arguments is given.
         widths: Channels of each stage, finest first.

@@ -41,7 +41,7 @@ def build(
     prompts: str = "early",
     stem: str = "folded",
 ) -> nn.Module:
-    """The network: (batch, 6, z, y, x) to logits (batch, 1, z, y, x); sides are multiples of 32.
+    """Return the network: (batch, 6, z, y, x) to logits (batch, 1, z, y, x); sides are multiples of 32.
 
     Widths and depths are those of bedside-2d, whose weights it begins with (see
     ``window.training.inflation``). The arguments are those of bedside-2d.

@@ -35,7 +35,7 @@ class Warp:
 
 
 def draw_warp(centre: tuple[float, float], sides: tuple[float, float], generator: np.random.Generator) -> Warp:
-    """Random rotation, flips, unequal scaling and, now and then, a smooth deformation of a window."""
+    """Return random rotation, flips, unequal scaling and, now and then, a smooth deformation of a window."""
     kind = generator.random()
     if kind < 0.25:
         angle = generator.uniform(-np.pi, np.pi)
@@ -52,7 +52,7 @@ def draw_warp(centre: tuple[float, float], sides: tuple[float, float], generator
 
 
 def grid_positions(warp: Warp, grid: int) -> Tensor:
-    """Pixel edge coordinates (grid, grid, 2), last axis (y, x), of the centres of the grid's cells."""
+    """Return pixel edge coordinates (grid, grid, 2), last axis (y, x), of the centres of the grid's cells."""
     axis = (torch.arange(grid, dtype=torch.float32) + 0.5) / grid - 0.5
     y, x = torch.meshgrid(axis, axis, indexing="ij")
     if warp.displacement is not None:
@@ -98,14 +98,14 @@ def sample_plane(plane: NDArray[Any], positions: Tensor, cell: float, *, zeros: 
 
 
 def inside_plane(positions: Tensor, shape: tuple[int, ...]) -> NDArray[np.bool_]:
-    """Cells whose centres lie within a plane of ``shape``."""
+    """Return cells whose centres lie within a plane of ``shape``."""
     size = torch.tensor(shape[:2], dtype=torch.float32)
     inside: NDArray[np.bool_] = ((positions >= 0) & (positions <= size)).all(dim=-1).numpy()
     return inside
 
 
 def augment_intensity(image: Tensor, generator: np.random.Generator, *, colour: bool) -> Tensor:
-    """Random appearance of a window.
+    """Return random appearance of a window.
 
     Args:
         image: float32 (3, grid, grid), any range.
@@ -157,7 +157,7 @@ def _augment_colour(image: Tensor, generator: np.random.Generator) -> Tensor:
 
 
 def _random_curve(image: Tensor, generator: np.random.Generator) -> Tensor:
-    """A random piecewise linear curve, not always rising: tissue contrasts of a sequence never seen."""
+    """Return a random piecewise linear curve, not always rising: tissue contrasts of a sequence never seen."""
     knots = torch.tensor(generator.uniform(0, 1, size=6), dtype=torch.float32)
     position = image.clamp(0, 1) * 4.999
     index = position.long()

@@ -37,7 +37,7 @@ class Profile:
 
 
 def draw_profile(generator: np.random.Generator) -> Profile:
-    """A random body (two in three) or tube."""
+    """Return a random body (two in three) or tube."""
     tube = generator.random() < 0.33
     waves = generator.normal(0, 0.25 if tube else 0.1, size=9).astype(np.float32)
     drift = generator.normal(0, 0.5 if tube else 0.2, size=2)
@@ -58,7 +58,7 @@ def extrude(
     Args:
         plane: (y, x) grey image.
         mask: (y, x) object.
-        centre: Of the object, (y, x) in pixel edge coordinates.
+        centre: Centre of the object, (y, x) in pixel edge coordinates.
         extent: The object's longest side in pixels of each axis, (y, x).
         unit: (grid, grid, grid, 3), height and place in the slice in parts of the extent, 0 in the object's middle.
         profile: How the slice changes.

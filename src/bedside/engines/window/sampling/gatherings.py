@@ -19,11 +19,11 @@ NEIGHBOURHOOD = (1.5, 6.0)
 def gather_parts(
     values: NDArray[Any], value: int, label: NDArray[np.bool_] | None, chance: float, generator: np.random.Generator
 ) -> NDArray[np.bool_]:
-    """The mask of an object, or with a chance of it together with others of its kind: all, or those near it.
+    """Return the mask of an object, or with a chance of it together with others of its kind: all, or those near it.
 
     Args:
         values: Map of a plane, (y, x), 0 where there is no object.
-        value: Of the object, which may not be there.
+        value: Value of the object, which may not be there.
         label: Where objects of the same kind are, bool (y, x); None where all of the map are.
         chance: That others join it.
         generator: Source of randomness.
@@ -50,7 +50,7 @@ def gather_parts(
 def mistaken_part(
     truth: NDArray[np.uint8], others: NDArray[np.uint8] | None, generator: np.random.Generator
 ) -> NDArray[np.bool_] | None:
-    """What a mask wrongly holds beside the object: a hole, a gap between its parts, a neighbour, or a stretch.
+    """Return what a mask wrongly holds beside the object: a hole, a gap between its parts, a neighbour, or a stretch.
 
     Args:
         truth: The object, 0/1 (y, x).

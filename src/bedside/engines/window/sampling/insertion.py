@@ -1,6 +1,6 @@
 """Shapes put into images: the background is real, the object drawn, so that its mask is exact.
 
-From them a network learns what a box around a vessel tree or around a hundred lesions means, of which few data sets
+From them a network learns what a box around a vessel tree or around a hundred lesions means, of which few datasets
 have labels.
 """
 
@@ -55,7 +55,7 @@ class Paint:
 
 
 def insert_shape(image: Tensor, mode: str, generator: np.random.Generator) -> tuple[Tensor, NDArray[np.uint8]]:
-    """An image with a random shape drawn into it.
+    """Return an image with a random shape drawn into it.
 
     Args:
         image: float32 (channels, grid, grid[, grid]), any range.
@@ -83,7 +83,7 @@ def _draw(image: Tensor, shape: Shape, generator: np.random.Generator) -> Tensor
 
 
 def _draw_paint(shape: tuple[int, ...], generator: np.random.Generator) -> tuple[Paint, Tensor]:
-    """The paint of a layer in an image of a shape (channels, ...), and the noise of its texture (...)."""
+    """Return the paint of a layer in an image of a shape (channels, ...), and the noise of its texture (...)."""
     tint = tuple(generator.uniform(*TINT, size=shape[0]).tolist())
     contrast = float(generator.uniform(*CONTRAST)) * (1.0 if generator.random() < 0.5 else -1.0)
     noise = torch.from_numpy(generator.standard_normal(tuple(shape[1:]), dtype=np.float32))
@@ -92,7 +92,8 @@ def _draw_paint(shape: tuple[int, ...], generator: np.random.Generator) -> tuple
 
 
 def paint_layer(image: Tensor, coverage: Tensor, span: Tensor, paint: Paint, noise: Tensor) -> Tensor:
-    """An image with one layer drawn: by a difference to what lies below, or as a tissue of its own that hides it.
+    """Return an image with one layer drawn: by a difference to what lies below, or as a tissue of its own that hides
+    it.
 
     Args:
         image: float32 (channels, *grid).

@@ -89,7 +89,7 @@ class NumberedSampler(ABC):
 
     Args:
         config: How samples are drawn.
-        seed: Of everything random.
+        seed: Seed of everything random.
         encoding: How prompts become channels; None for the painted ones.
     """
 
@@ -99,13 +99,13 @@ class NumberedSampler(ABC):
         self._encoding = encoding or ENCODINGS.get(DEFAULT)
 
     def on_grid(self, grid: int) -> Self:
-        """The same sampler for another grid."""
+        """Return the same sampler for another grid."""
         other = copy.copy(self)
         other._config = replace(self._config, grid=grid)
         return other
 
     def sample(self, index: int) -> Sample:
-        """The sample with number ``index``."""
+        """Return the sample with number ``index``."""
         generator = np.random.default_rng((self._seed, index))
         for _ in range(MAXIMUM_TRIES):
             sample = self._try(generator)
@@ -115,11 +115,11 @@ class NumberedSampler(ABC):
 
     @abstractmethod
     def _try(self, generator: np.random.Generator) -> Sample | None:
-        """A sample, or None where what was drawn is of no use."""
+        """Return a sample, or None where what was drawn is of no use."""
 
 
 class Sampler(NumberedSampler):
-    """Draws samples of images and slices from a store, each data set as often as any other but those of a few cases."""
+    """Draws samples of images and slices from a store, each dataset as often as any other but those of a few cases."""
 
     def __init__(self, store: Store, config: SamplingConfig, seed: int, encoding: PromptEncoding | None = None) -> None:
         super().__init__(config, seed, encoding)
@@ -196,7 +196,7 @@ class Sampler(NumberedSampler):
 
 
 def _set_chances(pool: dict[str, list[Item]]) -> NDArray[np.float64]:
-    """Cumulated chances of the sets in the order of their names: equal, but less for sets of a few cases."""
+    """Return cumulated chances of the sets in the order of their names: equal, but less for sets of a few cases."""
     weights = [np.sqrt(min(len(pool[name]), FEW_CASES) / FEW_CASES) for name in sorted(pool)]
     cumulated = np.cumsum(weights) / np.sum(weights) if weights else np.zeros(0)
     # Rounding must not leave a gap below 1.
@@ -205,7 +205,7 @@ def _set_chances(pool: dict[str, list[Item]]) -> NDArray[np.float64]:
 
 
 def _draw_mode(config: SamplingConfig, generator: np.random.Generator) -> str:
-    """How a sample starts."""
+    """Say how a sample starts."""
     kind = generator.random()
     for mode in ("wide", "close", "tile", "mistake"):
         if kind < (share := getattr(config, f"{mode}_share")):
@@ -215,7 +215,7 @@ def _draw_mode(config: SamplingConfig, generator: np.random.Generator) -> str:
 
 
 def _draw_synthetic(config: SamplingConfig, generator: np.random.Generator) -> Drawn | None:
-    """Random shapes, half of them in colour."""
+    """Return random shapes, half of them in colour."""
     mode = _draw_mode(config, generator)
     mode = "box" if mode == "tile" else mode
     channels = COLOURS if generator.random() < 0.5 else 1
@@ -224,14 +224,14 @@ def _draw_synthetic(config: SamplingConfig, generator: np.random.Generator) -> D
 
 
 def draw_plain(centre: tuple[float, float], sides: tuple[float, float]) -> Warp:
-    """The window as it is, without augmentation."""
+    """Return the window as it is, without augmentation."""
     return Warp(centre, sides, 0.0, (False, False), None)
 
 
 def _draw_object(
     item: Item, generator: np.random.Generator
 ) -> tuple[NDArray[Any], NDArray[np.bool_], tuple[float, float], NDArray[np.bool_] | None] | None:
-    """An image plane (y, x[, 3]), the mask of an object in it, the plane's spacing (y, x), and other objects."""
+    """Return an image plane (y, x[, 3]), the mask of an object in it, the plane's spacing (y, x), and other objects."""
     present = np.unique(item.objects[:, 0])
     rows = item.objects[item.objects[:, 0] == present[generator.integers(len(present))]]
     row = rows[generator.integers(len(rows))]
@@ -259,7 +259,7 @@ def _draw_parts(
     spacing: tuple[float, float],
     generator: np.random.Generator,
 ) -> tuple[NDArray[np.bool_], tuple[float, float], NDArray[np.bool_] | None]:
-    """The object of a map's value, now and then with others of its kind; the spacing; the objects not in it."""
+    """Return the object of a map's value, now and then with others of its kind; the spacing; the objects not in it."""
     kind = item.info.map_kinds[number]
     chance = UNION_CHANCE.get(kind, 0.0)
     values, label = maps[number], None
@@ -272,7 +272,7 @@ def _draw_parts(
 
 
 def _draw_axis(shape: tuple[int, ...], spacing: tuple[float, ...], generator: np.random.Generator) -> int | None:
-    """An axis to cut across whose planes are neither a few pixels wide nor stretched beyond use."""
+    """Return an axis to cut across whose planes are neither a few pixels wide nor stretched beyond use."""
     candidates = []
     for axis in range(3):
         others = [a for a in range(3) if a != axis]
@@ -291,7 +291,7 @@ def _draw_window(
     config: SamplingConfig,
     generator: np.random.Generator,
 ) -> tuple[tuple[float, float], tuple[float, float]]:
-    """Centre and sides in pixels (y, x) of a window that is square in millimetres."""
+    """Return centre and sides in pixels (y, x) of a window that is square in millimetres."""
     extent = max((b - a) * s for a, b, s in zip(start, stop, spacing, strict=True))
     extent = max(extent, 8.0 * min(spacing))
     if mode in ("close", "tile"):

@@ -1,4 +1,4 @@
-"""Shapes that few data sets show and many images hold: branching trees, groups of blobs, shells.
+"""Shapes that few datasets show and many images hold: branching trees, groups of blobs, shells.
 
 They are drawn in cells of the grid, in two or three dimensions, and put into images by ``insertion``.
 """
@@ -38,7 +38,7 @@ class Shape:
 
 
 def random_shape(grid: int, axes: int, extent: float, generator: np.random.Generator) -> Shape:
-    """A random shape around the middle of the grid.
+    """Return a random shape around the middle of the grid.
 
     Args:
         grid: Cells along each side.
@@ -51,7 +51,7 @@ def random_shape(grid: int, axes: int, extent: float, generator: np.random.Gener
 
 
 def random_tree(grid: int, axes: int, extent: float, generator: np.random.Generator) -> Shape:
-    """Tubes that bend, branch and grow thinner, as vessels and airways do; all of it is meant."""
+    """Return tubes that bend, branch and grow thinner, as vessels and airways do; all of it is meant."""
     coverage: NDArray[np.float32] = np.zeros((grid,) * axes, dtype=np.float32)
     length = extent * grid
     middle = np.full(axes, grid / 2)
@@ -82,7 +82,7 @@ def random_tree(grid: int, axes: int, extent: float, generator: np.random.Genera
 
 
 def random_group(grid: int, axes: int, extent: float, generator: np.random.Generator) -> Shape:
-    """Blobs that are scattered, as lesions and nuclei are; all of them are meant, or one."""
+    """Return blobs that are scattered, as lesions and nuclei are; all of them are meant, or one."""
     coverage = np.zeros((grid,) * axes, dtype=np.float32)
     count = int(np.exp(generator.uniform(np.log(2), np.log(40))))
     largest = max(1.2, extent * grid * 0.35 / count ** (1 / axes))
@@ -109,7 +109,7 @@ def random_group(grid: int, axes: int, extent: float, generator: np.random.Gener
 
 
 def random_shell(grid: int, axes: int, extent: float, generator: np.random.Generator) -> Shape:
-    """A closed wall, as of cysts, myelin and vessels cut across; the wall is meant, or what it holds."""
+    """Return a closed wall, as of cysts, myelin and vessels cut across; the wall is meant, or what it holds."""
     outer, inner = (np.zeros((grid,) * axes, dtype=np.float32) for _ in range(2))
     radii = 0.5 * extent * grid * np.exp(generator.uniform(-0.3, 0.0, size=axes))
     place = grid / 2 + generator.normal(0, 0.03 * grid, size=axes)
@@ -183,7 +183,9 @@ def _stamp_alike(
 
 
 def _turned(heading: list[float], turn: list[float]) -> list[float]:
-    """A direction changed by ``turn``, of length one; plain numbers, because small arrays take ten times as long."""
+    """Return a direction changed by ``turn``, of length one; plain numbers, because small arrays take ten times as
+    long.
+    """
     changed = [h + t for h, t in zip(heading, turn, strict=True)]
     length = math.hypot(*changed)
     return [c / length for c in changed]

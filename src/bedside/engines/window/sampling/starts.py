@@ -30,14 +30,14 @@ def draw_start(
     box: Box | None = None,
     others: NDArray[np.uint8] | None = None,
 ) -> Start:
-    """The previous mask and the first prompts of a sample, in the grid's coordinates.
+    """Return the previous mask and the first prompts of a sample, in the grid's coordinates.
 
     Args:
         truth: The object in the window, 0/1 (y, x).
         mode: "box"; "wide" for a click or scribble; "close" for the refinement of a coarse mask; "tile" for a window
             within the object's box; "mistake" for a mask with a part too many and a negative click on it.
         generator: Source of randomness.
-        box: Of the whole object, where the window shows only some of it.
+        box: Box of the whole object, where the window shows only some of it.
         others: Other objects in the window, 0/1 (y, x), where any are known.
 
     Returns:
@@ -74,7 +74,7 @@ def _negative(click: Point) -> Point:
 
 
 def _draw_box(truth: NDArray[np.uint8], generator: np.random.Generator) -> list[Prompt]:
-    """A box around the object, now and then with a scribble on it."""
+    """Return a box around the object, now and then with a scribble on it."""
     box = tight_box(truth)
     kind = generator.random()
     # A tight box alone already explains most of a mask; loose ones make the network look at the image.
@@ -86,7 +86,7 @@ def _draw_box(truth: NDArray[np.uint8], generator: np.random.Generator) -> list[
 
 
 def _start_tile(truth: NDArray[np.uint8], box: Box, generator: np.random.Generator) -> Start:
-    """A box that reaches beyond the window, now and then with a click."""
+    """Return a box that reaches beyond the window, now and then with a click."""
     prompts: list[Prompt] = [jittered_box(box, generator, INWARD, OUTWARD) if generator.random() < 0.75 else box]
     if generator.random() < 0.25:
         prompts.append(first_click(truth, generator, 2.0))
@@ -94,7 +94,7 @@ def _start_tile(truth: NDArray[np.uint8], box: Box, generator: np.random.Generat
 
 
 def _start_mistake(truth: NDArray[np.uint8], others: NDArray[np.uint8] | None, generator: np.random.Generator) -> Start:
-    """A mask that holds something beside the object, and a negative click there."""
+    """Return a mask that holds something beside the object, and a negative click there."""
     previous = degrade_mask(truth, generator) if generator.random() < 0.5 else truth.astype(np.float32)
     prompts: list[Prompt] = []
     if generator.random() < 0.6:
@@ -109,7 +109,7 @@ def _start_mistake(truth: NDArray[np.uint8], others: NDArray[np.uint8] | None, g
 
 
 def warped_box(mask: NDArray[np.bool_], warp: Warp, grid: int) -> Box:
-    """The smallest box on a window's grid that holds an object, which may reach beyond it.
+    """Return the smallest box on a window's grid that holds an object, which may reach beyond it.
 
     A smooth deformation of the window is left aside.
 
@@ -132,7 +132,7 @@ def warped_box(mask: NDArray[np.bool_], warp: Warp, grid: int) -> Box:
 
 
 def degrade_mask(truth: NDArray[np.uint8], generator: np.random.Generator) -> NDArray[np.float32]:
-    """A mask as another tool or a coarser window would have made it: blurred, shifted, uneven.
+    """Return a mask as another tool or a coarser window would have made it: blurred, shifted, uneven.
 
     Args:
         truth: uint8 (y, x).

@@ -24,7 +24,7 @@ INTERPOLATION = {2: "bilinear", 3: "trilinear"}
 
 
 def synthetic_window(shape: tuple[int, ...], generator: np.random.Generator) -> tuple[Tensor, NDArray[np.uint8]] | None:
-    """A random image and an object in it.
+    """Return a random image and an object in it.
 
     Args:
         shape: Channels, then the cells along each of two or three axes, which are equal.
@@ -60,7 +60,7 @@ def synthetic_window(shape: tuple[int, ...], generator: np.random.Generator) -> 
 
 
 def random_regions(grid: int, axes: int, generator: np.random.Generator) -> NDArray[np.int64]:
-    """A partition of a grid of two or three axes into smooth regions, numbered from 0."""
+    """Return a partition of a grid of two or three axes into smooth regions, numbered from 0."""
     count = int(generator.integers(3, 9))
     total = torch.zeros((count, *(grid,) * axes))
     for weight in (1.0, 0.4):
@@ -72,7 +72,7 @@ def random_regions(grid: int, axes: int, generator: np.random.Generator) -> NDAr
 
 
 def random_tube(grid: int, axes: int, generator: np.random.Generator) -> NDArray[np.bool_]:
-    """A winding tube through a grid of two or three axes, as vessels and nerves are."""
+    """Return a winding tube through a grid of two or three axes, as vessels and nerves are."""
     ends = generator.uniform(0.1, 0.9, size=(2, axes))
     shares = np.linspace(0, 1, 9)[:, None]
     bend = generator.standard_normal((1, axes)) * generator.uniform(0, 0.2)

@@ -36,12 +36,12 @@ class VolumeWarp:
     displacement: NDArray[np.float32] | None = None
 
     def cells(self, grid: int) -> tuple[float, ...]:
-        """Length of a cell in voxels along each axis of the volume."""
+        """Return length of a cell in voxels along each axis of the volume."""
         return tuple(np.sqrt((self.matrix**2).sum(axis=1)) / grid)
 
 
 def plain_warp(centre: tuple[float, float, float], sides: tuple[float, ...]) -> VolumeWarp:
-    """The window as it is, without augmentation."""
+    """Return the window as it is, without augmentation."""
     return VolumeWarp(centre, np.diag(np.asarray(sides, dtype=np.float64)))
 
 
@@ -51,11 +51,11 @@ def draw_volume_warp(
     generator: np.random.Generator,
     anisotropy: float = 1.0,
 ) -> VolumeWarp:
-    """Axes in any order and direction, rotation, unequal scaling and, now and then, a smooth deformation.
+    """Return axes in any order and direction, rotation, unequal scaling and, now and then, a smooth deformation.
 
     Args:
-        centre: Of the window, (z, y, x) in voxel edge coordinates.
-        sides: Of the window in voxels.
+        centre: Centre of the window, (z, y, x) in voxel edge coordinates.
+        sides: Sides of the window in voxels.
         generator: Source of randomness.
         anisotropy: How often an axis is stretched by itself, in parts of ``FLAT_CHANCE``.
     """
@@ -75,7 +75,7 @@ def draw_volume_warp(
 
 
 def rotation(generator: np.random.Generator, largest: float) -> NDArray[np.float64]:
-    """A rotation (3, 3) about a random axis by at most ``largest`` radians (Rodrigues' formula)."""
+    """Return a rotation (3, 3) about a random axis by at most ``largest`` radians (Rodrigues' formula)."""
     axis = generator.standard_normal(AXES)
     z, y, x = axis / np.linalg.norm(axis)
     cross = np.array([[0, -x, y], [x, 0, -z], [-y, z, 0]])
@@ -85,7 +85,7 @@ def rotation(generator: np.random.Generator, largest: float) -> NDArray[np.float
 
 
 def grid_positions(warp: VolumeWarp, grid: int) -> Tensor:
-    """Voxel edge coordinates (grid, grid, grid, 3), last axis (z, y, x), of the centres of the grid's cells."""
+    """Return voxel edge coordinates (grid, grid, grid, 3), last axis (z, y, x), of the centres of the grid's cells."""
     axis = (torch.arange(grid, dtype=torch.float32) + 0.5) / grid - 0.5
     unit = torch.stack(torch.meshgrid(axis, axis, axis, indexing="ij"), dim=-1)
     if warp.displacement is not None:
@@ -98,7 +98,7 @@ def grid_positions(warp: VolumeWarp, grid: int) -> Tensor:
 
 
 def bounding_slices(positions: Tensor, shape: tuple[int, ...], margin: float) -> tuple[slice, ...]:
-    """The part of a volume of ``shape`` that positions within it read, at least one voxel on each axis."""
+    """Return the part of a volume of ``shape`` that positions within it read, at least one voxel on each axis."""
     size = torch.tensor(shape, dtype=torch.float32)
     flat = positions.reshape(-1, AXES)
     low = (flat.amin(dim=0) - margin).clamp(min=0).floor().minimum(size - 1)
@@ -132,14 +132,14 @@ def sample_volume(
 
 
 def inside_volume(positions: Tensor, shape: tuple[int, ...]) -> NDArray[np.bool_]:
-    """Cells whose centres lie within a volume of ``shape``."""
+    """Return cells whose centres lie within a volume of ``shape``."""
     size = torch.tensor(shape, dtype=torch.float32)
     inside: NDArray[np.bool_] = ((positions >= 0) & (positions <= size)).all(dim=-1).numpy()
     return inside
 
 
 def augment_volume(image: Tensor, generator: np.random.Generator, anisotropy: float = 1.0) -> Tensor:
-    """Random appearance of a window: contrast, inversion, bias field, blur, thick slices, noise.
+    """Return random appearance of a window: contrast, inversion, bias field, blur, thick slices, noise.
 
     Args:
         image: float32 (grid, grid, grid), any range.
@@ -172,13 +172,13 @@ def augment_volume(image: Tensor, generator: np.random.Generator, anisotropy: fl
 
 
 def smooth_noise(grid: int, knots: int, generator: np.random.Generator) -> Tensor:
-    """A smooth random field (grid, grid, grid), uniform from -1 to 1 at ``knots`` cubed places."""
+    """Return a smooth random field (grid, grid, grid), uniform from -1 to 1 at ``knots`` cubed places."""
     coarse = torch.tensor(generator.uniform(-1, 1, size=(1, 1, knots, knots, knots)), dtype=torch.float32)
     return F.interpolate(coarse, (grid,) * AXES, mode="trilinear", align_corners=True)[0, 0]
 
 
 def coarsen_axis(image: Tensor, axis: int, factor: int) -> Tensor:
-    """The image as thick slices across ``axis`` show it: averaged over ``factor`` cells, then interpolated."""
+    """Return the image as thick slices across ``axis`` show it: averaged over ``factor`` cells, then interpolated."""
     kernel = [1] * AXES
     kernel[axis] = factor
     coarse = F.avg_pool3d(image[None, None], kernel, ceil_mode=True, count_include_pad=False)
@@ -189,7 +189,7 @@ def coarsen_axis(image: Tensor, axis: int, factor: int) -> Tensor:
 
 
 def blur(image: Tensor, sigma: float) -> Tensor:
-    """The image (y, x) or (z, y, x) after a Gaussian of ``sigma`` cells along each axis."""
+    """Return the image (y, x) or (z, y, x) after a Gaussian of ``sigma`` cells along each axis."""
     radius = max(1, round(2 * sigma))
     taps = torch.exp(-0.5 * (torch.arange(-radius, radius + 1) / sigma) ** 2)
     taps = taps / taps.sum()
@@ -204,7 +204,7 @@ def blur(image: Tensor, sigma: float) -> Tensor:
 
 
 def _random_curve(image: Tensor, generator: np.random.Generator) -> Tensor:
-    """A random piecewise linear curve, not always rising: tissue contrasts of a sequence never seen."""
+    """Return a random piecewise linear curve, not always rising: tissue contrasts of a sequence never seen."""
     knots = torch.tensor(generator.uniform(0, 1, size=6), dtype=torch.float32)
     position = image.clamp(0, 1) * 4.999
     index = position.long()

@@ -39,14 +39,14 @@ ItemsBySet = dict[str, list[Item]]
 
 
 class VolumeSampler(NumberedSampler):
-    """Draws samples of volumes from a store, each data set as often as any other.
+    """Draws samples of volumes from a store, each dataset as often as any other.
 
     Sample ``index`` depends on the seed and the index alone, as in ``sampling.Sampler``.
 
     Args:
         store: With at least one volume that has an object.
         config: How samples are drawn.
-        seed: Of everything random.
+        seed: Seed of everything random.
         encoding: How prompts become channels; None for the painted ones.
 
     Raises:
@@ -95,14 +95,14 @@ class VolumeSampler(NumberedSampler):
         )
 
     def _insert(self, mode: str, generator: np.random.Generator) -> Drawn:
-        """A shape in a window of a volume."""
+        """Return a shape in a window of a volume."""
         image, _, inside = draw_volume(pick_item(self._pools["image"], generator), "box", self._config, generator)
         image, truth = insert_shape(image[None], mode, generator)
         return image[0], truth * inside, inside
 
 
 def draw_volume(item: Item, mode: str, config: SamplingConfig, generator: np.random.Generator) -> Drawn:
-    """A window around an object of a volume."""
+    """Return a window around an object of a volume."""
     number, value, start, stop = _draw_object(item, generator)
     spacing = np.array(item.info.spacing or (1.0,) * 3)
     extent = max(float(((stop - start) * spacing).max()), 6.0 * float(spacing.min()))
@@ -121,7 +121,7 @@ def draw_volume(item: Item, mode: str, config: SamplingConfig, generator: np.ran
 
 
 def window_of(item: Item, number: int, value: int, warp: VolumeWarp, grid: int) -> Drawn:
-    """Image, truth and inside of one window of a volume."""
+    """Return image, truth and inside of one window of a volume."""
     positions = grid_positions(warp, grid)
     cells = warp.cells(grid)
     block = bounding_slices(positions, item.image.shape, max(cells) + 2)
@@ -132,7 +132,7 @@ def window_of(item: Item, number: int, value: int, warp: VolumeWarp, grid: int) 
 
 
 def draw_extruded(item: Item, mode: str, config: SamplingConfig, generator: np.random.Generator) -> Drawn:
-    """A window around an object of an image that is continued along a third axis."""
+    """Return a window around an object of an image that is continued along a third axis."""
     number, value, start, stop = _draw_object(item, generator)
     plane = item.image if item.image.ndim == 2 else item.image @ generator.dirichlet((1.0, 1.0, 1.0))
     spacing = np.array(item.info.spacing or (1.0, 1.0))
@@ -156,7 +156,7 @@ def draw_extruded(item: Item, mode: str, config: SamplingConfig, generator: np.r
 
 
 def plane_pool(items: Sequence[Item]) -> ItemsBySet:
-    """The items that can be continued along a third axis."""
+    """Return the items that can be continued along a third axis."""
     pool: ItemsBySet = {}
     for item in items:
         if len(item.objects) and item.axes == 2:
@@ -165,7 +165,7 @@ def plane_pool(items: Sequence[Item]) -> ItemsBySet:
 
 
 def pick_item(pool: ItemsBySet, generator: np.random.Generator) -> Item:
-    """A random item, each set as likely as any other."""
+    """Return a random item, each set as likely as any other."""
     items = pool[sorted(pool)[generator.integers(len(pool))]]
     return items[generator.integers(len(items))]
 

@@ -25,7 +25,7 @@ LARGEST_SHIFT = 2
 def draw_start(
     truth: NDArray[np.uint8], mode: str, generator: np.random.Generator, encoding: PromptEncoding | None = None
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """The previous mask (grid) and the painted prompts (channels, grid) that a sample starts from.
+    """Return the previous mask (grid) and the painted prompts (channels, grid) that a sample starts from.
 
     Args:
         truth: uint8 (z, y, x), at least one cell set.
@@ -73,7 +73,7 @@ def _draw_extent(
 
 
 def jitter(box: Box, generator: np.random.Generator) -> Box:
-    """The box as it is (one in four), drawn somewhat off, or far too large; its thin axis stays as it is."""
+    """Return the box as it is (one in four), drawn somewhat off, or far too large; its thin axis stays as it is."""
     kind = generator.random()
     if kind < 0.25:
         return box
@@ -85,7 +85,9 @@ def jitter(box: Box, generator: np.random.Generator) -> Box:
 
 
 def draw_slice(truth: NDArray[np.uint8], generator: np.random.Generator) -> tuple[int, int, NDArray[np.uint8]]:
-    """An axis, a slice across it drawn in proportion to the object's area there, and the object on that slice."""
+    """Return an axis, a slice across it drawn in proportion to the object's area there, and the object on that
+    slice.
+    """
     axis = int(generator.integers(3))
     areas = truth.sum(axis=tuple(a for a in range(3) if a != axis), dtype=np.float64)
     index = int(generator.choice(len(areas), p=areas / areas.sum()))
@@ -93,21 +95,21 @@ def draw_slice(truth: NDArray[np.uint8], generator: np.random.Generator) -> tupl
 
 
 def slice_box(truth: NDArray[np.uint8], generator: np.random.Generator) -> Box:
-    """A box one cell thick around the object on a slice."""
+    """Return a box one cell thick around the object on a slice."""
     axis, index, plane = draw_slice(truth, generator)
     flat = tight_box(plane)
     return Box(_lift(flat.low, axis, index), _lift(flat.high, axis, index + 1))
 
 
 def slice_scribble(truth: NDArray[np.uint8], generator: np.random.Generator) -> Scribble:
-    """A scribble on a slice."""
+    """Return a scribble on a slice."""
     axis, index, plane = draw_slice(truth, generator)
     flat = simulate_scribble(plane, generator)
     return replace(flat, points=tuple(_lift(p, axis, index) for p in flat.points))
 
 
 def slice_lasso(truth: NDArray[np.uint8], generator: np.random.Generator) -> NDArray[np.float32]:
-    """The area of a lasso on a slice, 0/1 on the grid."""
+    """Return the area of a lasso on a slice, 0/1 on the grid."""
     axis, index, plane = draw_slice(truth, generator)
     area = np.zeros(truth.shape, dtype=np.float32)
     np.moveaxis(area, axis, 0)[index] = lasso_region(plane, generator, generator.uniform(0.03, 0.2))
@@ -115,7 +117,7 @@ def slice_lasso(truth: NDArray[np.uint8], generator: np.random.Generator) -> NDA
 
 
 def beside(truth: NDArray[np.uint8], generator: np.random.Generator) -> Point | None:
-    """A negative click somewhere near the object, None where the draw hit the object."""
+    """Return a negative click somewhere near the object, None where the draw hit the object."""
     cells = np.argwhere(truth)
     low, high = cells.min(axis=0) - 4, cells.max(axis=0) + 5
     place = np.clip(generator.integers(low, high), 0, np.array(truth.shape) - 1)
@@ -125,7 +127,7 @@ def beside(truth: NDArray[np.uint8], generator: np.random.Generator) -> Point | 
 
 
 def degrade_volume(truth: NDArray[np.uint8], generator: np.random.Generator) -> NDArray[np.float32]:
-    """A mask as another tool or a coarser window would have made it: blurred, shifted, uneven.
+    """Return a mask as another tool or a coarser window would have made it: blurred, shifted, uneven.
 
     Args:
         truth: uint8 (z, y, x).
@@ -149,6 +151,6 @@ def degrade_volume(truth: NDArray[np.uint8], generator: np.random.Generator) -> 
 
 
 def _lift(position: tuple[float, ...], axis: int, value: float) -> tuple[float, ...]:
-    """A position (x, y) on a slice across ``axis`` (array order) as one in the volume, (x, y, z)."""
+    """Return a position (x, y) on a slice across ``axis`` (array order) as one in the volume, (x, y, z)."""
     drop = 2 - axis
     return (*position[:drop], float(value), *position[drop:])

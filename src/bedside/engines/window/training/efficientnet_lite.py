@@ -37,7 +37,7 @@ IN_BLOCK = {
 
 
 def pretrained_file() -> Path:
-    """The file of the weights in the installed package, which need not be imported.
+    """Return the file of the weights in the installed package, which need not be imported.
 
     Raises:
         DependencyError: The package is not installed.
@@ -56,7 +56,7 @@ def pretrained_file() -> Path:
 
 
 def read_encoder(path: Path) -> dict[str, Tensor]:
-    """The encoder's tensors by their names in ``PretrainedUNet``, float32.
+    """Return the encoder's tensors by their names in ``PretrainedUNet``, float32.
 
     Raises:
         WeightsError: The file is not the published one.

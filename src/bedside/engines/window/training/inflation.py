@@ -15,9 +15,9 @@ SIDE_SHARE = 0.1
 
 
 def inflate(state: dict[str, Tensor], side_share: float = SIDE_SHARE) -> dict[str, Tensor]:
-    """A state dict of ``ResidualUNet`` in 2D with colour as one in 3D without.
+    """Return a state dict of ``ResidualUNet`` in 2D with colour as one in 3D without.
 
-    What is constant along the new axis is answered as the 2D network answers each of its slices (away from the first
+    What is constant along the new axis is predicted as the 2D network predicts each of its slices (away from the first
     and last, beyond which there are zeros): kernels of three get the shares ``side_share``, the rest, ``side_share``
     along the new axis, kernels of two a half and a half, and the three colours' weights are added up.
 

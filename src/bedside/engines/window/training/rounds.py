@@ -15,7 +15,7 @@ Batch = Mapping[str, Tensor]
 
 
 def assemble_input(batch: Batch, encoding: PromptEncoding) -> Tensor:
-    """Network input (batch, channels, *grid): the image's channels and those of the encoding."""
+    """Return network input (batch, channels, *grid): the image's channels and those of the encoding."""
     parts = encoding.arrange(batch["previous"][:, None], batch["prompts"], axis=1)
     inputs = torch.cat([batch["image"], *parts], dim=1)
     return inputs.contiguous(memory_format=LAST[inputs.ndim])
@@ -24,14 +24,14 @@ def assemble_input(batch: Batch, encoding: PromptEncoding) -> Tensor:
 def correction_round(
     inputs: Tensor, logits: Tensor, batch: Batch, randomness: Randomness, encoding: PromptEncoding
 ) -> Tensor:
-    """The next round's input: the answer becomes the previous mask, and its deepest error gets a click.
+    """Return the next round's input: the prediction becomes the previous mask, and its deepest error gets a click.
 
     Args:
-        inputs: The input that was answered, (batch, channels, *grid).
-        logits: The answer, (batch, *grid).
+        inputs: The input that was predicted, (batch, channels, *grid).
+        logits: The prediction, (batch, *grid).
         batch: The samples, with "truth" and "inside".
-        randomness: Of the click.
-        encoding: Of the prompts.
+        randomness: Randomness of the click.
+        encoding: Encoding of the prompts.
     """
     prediction = logits > 0
     truth = batch["truth"] > 0
@@ -64,17 +64,17 @@ def play_rounds(
     encoding: PromptEncoding,
     micro_batch: int | None = None,
 ) -> tuple[Tensor, list[Tensor]]:
-    """Answer and correct ``rounds`` times without gradient.
+    """Predict and correct ``rounds`` times without gradient.
 
     Args:
-        network: Answers (samples, channels, *grid) with logits (samples, 1, *grid).
+        network: Predicts (samples, channels, *grid) with logits (samples, 1, *grid).
         inputs: The first round's input.
         batch: The samples, with "truth" and "inside".
-        rounds: How often to answer and correct.
+        rounds: How often to predict and correct.
         precision: See ``autocast``.
-        randomness: Of the clicks, which do not depend on ``micro_batch``.
-        encoding: Of the prompts.
-        micro_batch: Samples that the network answers at once, all by default.
+        randomness: Randomness of the clicks, which do not depend on ``micro_batch``.
+        encoding: Encoding of the prompts.
+        micro_batch: Samples that the network predicts at once, all by default.
 
     Returns:
         The input of the round that follows, and the logits of every round played, (batch, *grid) each.

@@ -1,4 +1,4 @@
-"""Slices of volumes as the 2D model answers them: a teacher for the 3D one."""
+"""Slices of volumes as the 2D model predicts them: a teacher for the 3D one."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class SliceAnswers:
     """What the teacher says of one slice of every sample.
 
     Attributes:
-        axis: Of the grid, that the slices are cut across.
+        axis: Axis of the grid, that the slices are cut across.
         index: int64 (batch,), which slice.
         probability: float32 (batch, grid, grid) of the object.
         inside: float32 (batch, grid, grid), 0 outside the image.
@@ -42,7 +42,7 @@ class SliceAnswers:
 
 
 class SliceTeacher:
-    """Answers a slice of every sample from the box around the object there.
+    """Predicts a slice of every sample from the box around the object there.
 
     Args:
         network: (batch, 8, y, x) to logits (batch, 1, y, x), as ``window.networks.bedside_2d``; it is not trained.
@@ -67,11 +67,11 @@ class SliceTeacher:
 
     @torch.no_grad()
     def answer(self, batch: Batch, generator: torch.Generator) -> SliceAnswers:
-        """Answers on slices that show the object, across an axis that all samples share.
+        """Predict on slices that show the object, across an axis that all samples share.
 
         Args:
             batch: The samples, with "image" (batch, 1, *grid), "truth" and "inside" (batch, *grid).
-            generator: Of axis and slices, on the CPU.
+            generator: Generator of axis and slices, on the CPU.
         """
         truth = batch["truth"] > 0
         axis = int(torch.randint(3, (1,), generator=generator))
@@ -97,13 +97,15 @@ class SliceTeacher:
 
 
 def take_slices(values: Tensor, axis: int, index: Tensor) -> Tensor:
-    """(batch, *grid) to (batch, grid, grid): slice ``index`` (batch,) of every sample across ``axis`` of the grid."""
+    """Map (batch, *grid) to (batch, grid, grid): slice ``index`` (batch,) of every sample across ``axis`` of the
+    grid.
+    """
     samples = torch.arange(len(values), device=values.device)
     return values.movedim(1 + axis, 1)[samples, index]
 
 
 def boxes(masks: Tensor) -> Tensor:
-    """Bool (batch, y, x) to float32 of the same shape: 1 in the smallest box around each mask."""
+    """Return bool (batch, y, x) to float32 of the same shape: 1 in the smallest box around each mask."""
     filled = torch.ones_like(masks, dtype=torch.float32)
     for other in (1, 2):
         along = masks.any(dim=other).float()
@@ -113,11 +115,11 @@ def boxes(masks: Tensor) -> Tensor:
 
 
 def slice_loss(logits: Tensor, answers: SliceAnswers, part: slice) -> Tensor:
-    """Cross-entropy between the network's slices and the teacher's, over the cells inside the image.
+    """Return cross-entropy between the network's slices and the teacher's, over the cells inside the image.
 
     Args:
         logits: (samples, *grid), those of a part of the batch.
-        answers: Of the whole batch.
+        answers: Predictions of the whole batch.
         part: Which samples.
     """
     own = take_slices(logits, answers.axis, answers.index[part])

@@ -16,7 +16,7 @@ from bedside.weights.models import model_card
 
 
 def read_start(path: Path, config: TrainingConfig) -> Start:
-    """The weights of a file as a start for a run; those of a 2D network are inflated for a 3D one.
+    """Return the weights of a file as a start for a run; those of a 2D network are inflated for a 3D one.
 
     Raises:
         WeightsError: The file is damaged, no safetensors file, or of a 2D network without a counterpart in 3D.
@@ -31,7 +31,7 @@ def read_start(path: Path, config: TrainingConfig) -> Start:
 
 
 def _in_three_dimensions(path: Path, state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Weights of a 2D network inflated, others as they are.
+    """Return weights of a 2D network inflated, others as they are.
 
     Raises:
         WeightsError: They are of a 2D network that has no counterpart in 3D.

@@ -72,7 +72,7 @@ class RecordDataset(Dataset[dict[str, PackedTable]]):
 
 
 def keep(batch: dict[str, PackedTable]) -> dict[str, PackedTable]:
-    """What ``RecordDataset`` gives is a batch already."""
+    """Return what ``RecordDataset`` gives is a batch already."""
     return batch
 
 
@@ -115,15 +115,15 @@ class WindowTask(Task):
             self.collate = keep
 
     def build(self) -> nn.Module:
-        """The network of the model."""
+        """Return the network of the model."""
         return build_model(self._config.model, self._config.architecture)
 
     def stages(self) -> list[Stage]:
-        """Coarse windows first."""
+        """Return coarse windows first."""
         return plan_stages(self._config)
 
     def dataset(self, stage: Stage) -> Dataset[dict[str, Any]]:
-        """Samples on the stage's grid, or their records."""
+        """Return samples on the stage's grid, or their records."""
         if self._engine is not None:
             return RecordDataset(self._engine.records.on_grid(stage.grid))
         sampler = self._late_sampler if stage.name == LATE and self._late_sampler else self._train_sampler
@@ -131,7 +131,7 @@ class WindowTask(Task):
         return SampleDataset(sampler, stage)
 
     def begin(self, stage: Stage, network: nn.Module) -> None:
-        """What fits of a sample shrinks with its cells."""
+        """Return what fits of a sample shrinks with its cells."""
         del network
         late = self._config.late_config() if stage.name == LATE else self._config
         self._rounds = late.round_probabilities
@@ -156,7 +156,7 @@ class WindowTask(Task):
         return line
 
     def state_dict(self) -> dict[str, Any]:
-        """The precision that was measured, with which the run goes on."""
+        """Return the precision that was measured, with which the run goes on."""
         return {"precision": dataclasses.asdict(self._precision)} if self._precision else {}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -165,7 +165,7 @@ class WindowTask(Task):
             self._precision = PrecisionChoice(**state["precision"])
 
     def card_entries(self) -> dict[str, Any]:
-        """The precision of the run."""
+        """Return the precision of the run."""
         return {"precision": dataclasses.asdict(self.precision)}
 
     def load(self, network: nn.Module, state: dict[str, Tensor]) -> None:
@@ -175,7 +175,7 @@ class WindowTask(Task):
         load_weights(network, state)
 
     def parameter_groups(self, network: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-        """A pretrained encoder learns more slowly."""
+        """Let a pretrained encoder learn more slowly."""
         if isinstance(network, PretrainedUNet):
             return scaled_groups(network, weight_decay, network.learning_rate_scales)
         return decay_groups(network, weight_decay)
@@ -189,7 +189,7 @@ class WindowTask(Task):
         return f"each step takes its {batch} samples {self.micro_batch} at a time to stay below the memory"
 
     def losses(self, network: nn.Module, batch: Batch, generator: torch.Generator) -> Iterator[Tensor]:
-        """Soft Dice and cross-entropy after a random number of correction rounds, and the slices' teacher.
+        """Yield soft Dice and cross-entropy after a random number of correction rounds, and the slices' teacher.
 
         The parts' size changes neither the clicks nor the sum.
         """
@@ -220,7 +220,7 @@ class WindowTask(Task):
             yield loss
 
     def _make(self, batch: Batch, generator: torch.Generator) -> tuple[Batch, Randomness]:
-        """The samples of a batch, which may be records, and the source of their clicks."""
+        """Return the samples of a batch, which may be records, and the source of their clicks."""
         if self._engine is None:
             return batch, generator
         made = self._engine.make(cast(PackedTable, batch[RECORDS]).unpack())
@@ -228,7 +228,7 @@ class WindowTask(Task):
 
     @torch.no_grad()
     def validate(self, network: nn.Module) -> dict[str, float]:
-        """Mean DSC on the grid over fixed samples of the held-out sets, per correction round."""
+        """Return mean DSC on the grid over fixed samples of the held-out sets, per correction round."""
         config = self._config
         if self._validation_sampler is None:
             return {}
@@ -247,12 +247,12 @@ class WindowTask(Task):
 
 
 def create(config: TrainingConfig, store: Store, device: torch.device) -> WindowTask:
-    """The task of a run; see ``task.TaskModule``."""
+    """Return the task of a run; see ``task.TaskModule``."""
     return WindowTask(config, store, device)
 
 
 def chosen_precision(config: TrainingConfig) -> PrecisionChoice | None:
-    """The precisions that the settings say, None where they are to be measured."""
+    """Return the precisions that the settings say, None where they are to be measured."""
     if config.precision == "auto":
         return None
     rounds = config.precision if config.round_precision == "same" else config.round_precision
@@ -262,7 +262,7 @@ def chosen_precision(config: TrainingConfig) -> PrecisionChoice | None:
 def _training_source(
     store: Store, config: TrainingConfig, device: torch.device
 ) -> tuple[AnySampler | None, Engine[Any] | None]:
-    """What makes training samples: a sampler or an engine."""
+    """Return what makes training samples: a sampler or an engine."""
     card = model_card(config.model)
     encoding = card_encoding(card)
     if not config.sampling.on_device:

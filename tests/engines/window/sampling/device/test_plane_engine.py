@@ -26,7 +26,7 @@ def engine(store: Store) -> PlaneEngine:
     return PlaneEngine(store, CONFIG, 7, CPU)
 
 
-def test_synthetic_shapes_are_refused(store: Store) -> None:
+def test_synthetic_shapes_are_rejected(store: Store) -> None:
     with pytest.raises(InputError, match=r"sampling\.synthetic_share of images: expected 0 with sampling\.on_device"):
         PlaneEngine(store, replace(CONFIG, synthetic_share=0.1), 7, CPU)
 

@@ -24,7 +24,7 @@ REACH = 8
 
 
 def quantiles(image: Tensor, ranks: Tensor, counted: Tensor | None = None) -> Tensor:
-    """Quantiles of windows, from a regular part of their cells, channels taking turns.
+    """Return quantiles of windows, from a regular part of their cells, channels taking turns.
 
     Args:
         image: float32 (batch, channels, *grid).
@@ -53,7 +53,7 @@ def quantiles(image: Tensor, ranks: Tensor, counted: Tensor | None = None) -> Te
 
 @lru_cache(maxsize=32)
 def ranking_step(grid: tuple[int, ...]) -> int:
-    """Cells from one that ranks are taken from to the next, so that these are spread evenly over the grid.
+    """Return cells from one that ranks are taken from to the next, so that these are spread evenly over the grid.
 
     A step that falls into step with the rows of the grid would see a few lines or layers of it alone.
     """
@@ -63,21 +63,21 @@ def ranking_step(grid: tuple[int, ...]) -> int:
     length = np.square(offsets).sum(axis=1)
 
     def nearest(step: int) -> int:
-        """Squared distance between the nearest two of the cells."""
+        """Return squared distance between the nearest two of the cells."""
         return int(length[(apart % step == 0) & (length > 0)].min(initial=REACH**2))
 
     return max(range(least | 1, least + least // 4 + 2, 2), key=nearest)
 
 
 def stretch(image: Tensor, ranks: Tensor) -> Tensor:
-    """Windows cut at two quantiles (batch, 2) and brought to 0 to 1."""
+    """Return windows cut at two quantiles (batch, 2) and brought to 0 to 1."""
     limits = quantiles(image, ranks)
     low, high = (_by_cell(limits[:, n], image) for n in (0, 1))
     return ((image - low) / (high - low).clamp(min=1e-6)).clamp(0, 1)
 
 
 def normalise(image: Tensor, inside: Tensor) -> Tensor:
-    """Windows as ``imaging.intensity.normalise_window`` makes them for inference.
+    """Return windows as ``imaging.intensity.normalise_window`` makes them for inference.
 
     Args:
         image: float32 (batch, channels, *grid), any range.
@@ -102,7 +102,9 @@ def normalise(image: Tensor, inside: Tensor) -> Tensor:
 
 
 def apply_curve(image: Tensor, knots: Tensor) -> Tensor:
-    """A piecewise linear curve through ``knots`` (rows, ``CURVE_KNOTS``), evenly spaced from 0 to 1, of each row."""
+    """Return a piecewise linear curve through ``knots`` (rows, ``CURVE_KNOTS``), evenly spaced from 0 to 1, of each
+    row.
+    """
     place = image.clamp(0, 1) * (CURVE_KNOTS - 1 - 1e-3)
     index = place.long()
     share = place - index
@@ -113,7 +115,7 @@ def apply_curve(image: Tensor, knots: Tensor) -> Tensor:
 
 
 def blur(image: Tensor, sigma: Tensor, mode: str, largest: int) -> Tensor:
-    """A Gaussian of ``sigma`` (rows,) cells along each axis of (rows, channels, *grid).
+    """Return a Gaussian of ``sigma`` (rows,) cells along each axis of (rows, channels, *grid).
 
     Args:
         image: To blur.
@@ -139,7 +141,8 @@ def blur(image: Tensor, sigma: Tensor, mode: str, largest: int) -> Tensor:
 
 
 def add_noise(image: Tensor, noise: Tensor, strength: Tensor, speckle: Tensor) -> Tensor:
-    """Rows with noise added, or, where ``speckle`` (rows,), with noise in proportion to the signal, as in ultrasound.
+    """Return rows with noise added, or, where ``speckle`` (rows,), with noise in proportion to the signal, as in
+    ultrasound.
 
     Args:
         image: float32 (rows, channels, *grid).
@@ -152,7 +155,7 @@ def add_noise(image: Tensor, noise: Tensor, strength: Tensor, speckle: Tensor) -
 
 
 def white_noise(keys: Tensor, stream: int, shape: tuple[int, ...]) -> Tensor:
-    """Normal noise (rows, *shape)."""
+    """Return normal noise (rows, *shape)."""
     count = 1
     for side in shape:
         count *= side
@@ -160,7 +163,9 @@ def white_noise(keys: Tensor, stream: int, shape: tuple[int, ...]) -> Tensor:
 
 
 def coarsening(factor: Tensor, grid: int, smallest: int) -> Tensor:
-    """Matrices (rows, grid, grid): lines of cells shrunk by ``factor`` (rows,) with antialiasing and enlarged again."""
+    """Return matrices (rows, grid, grid): lines of cells shrunk by ``factor`` (rows,) with antialiasing and enlarged
+    again.
+    """
     coarse = torch.maximum((grid / factor).floor(), torch.full_like(factor, smallest))[:, None, None]
     scale = grid / coarse
     cell = torch.arange(grid, dtype=torch.float32, device=factor.device)
@@ -175,5 +180,5 @@ def coarsening(factor: Tensor, grid: int, smallest: int) -> Tensor:
 
 
 def _by_cell(values: Tensor, like: Tensor) -> Tensor:
-    """Values (batch,) shaped to be broadcast over ``like``."""
+    """Return values (batch,) shaped to be broadcast over ``like``."""
     return values.view(-1, *(1,) * (like.ndim - 1))

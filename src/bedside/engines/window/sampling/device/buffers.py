@@ -82,7 +82,7 @@ class BufferWriter:
         """Append an item with the pyramids that keep the axes given; all share the level of full size.
 
         Args:
-            item: Of the store.
+            item: Item of the store.
             kept: For each pyramid the axes that it does not halve.
         """
         image = channels_first(item)
@@ -94,7 +94,7 @@ class BufferWriter:
         return [self._halved(full, image, entries, halving_steps(full.shape, spacing, axes)) for axes in kept]
 
     def finish(self, device: torch.device) -> Buffers:
-        """All that was added."""
+        """Return all that was added."""
         arrays = {name: np.concatenate(parts) if parts else np.zeros(0) for name, parts in self._parts.items()}
         self._parts.clear()
         return Buffers(**{name: torch.from_numpy(array).to(device) for name, array in arrays.items()})
@@ -129,16 +129,16 @@ class BufferWriter:
 
 
 def channels_first(item: Item) -> NDArray[np.float32]:
-    """The image as float32 (channels, [z,] y, x), one channel or three."""
+    """Return the image as float32 (channels, [z,] y, x), one channel or three."""
     image = item.image.astype(np.float32)
     return np.moveaxis(image, -1, 0) if image.ndim > item.axes else image[None]
 
 
 def _middle(image: NDArray[np.float32]) -> np.float32:
-    """A whole number, so that whole numbers stay whole."""
+    """Return a whole number, so that whole numbers stay whole."""
     return np.float32(np.ceil((float(image.min()) + float(image.max())) / 2))
 
 
 def _scale(image: NDArray[np.float32]) -> np.float32:
-    """The largest power of two by which an image shifted to its middle still fits."""
+    """Return the largest power of two by which an image shifted to its middle still fits."""
     return np.float32(2.0 ** np.floor(np.log2(-LOWEST / max(float(np.abs(image).max()), 1e-6))))

@@ -26,7 +26,7 @@ class Family:
     total: int = 0
 
     def add(self, children: int) -> int:
-        """A further parent; its number."""
+        """Return a further parent; its number."""
         self.first.append(self.total)
         self.count.append(children)
         self.total += children
@@ -45,7 +45,7 @@ class Children:
     count: NDArray[np.int64]
 
     def pick(self, parents: NDArray[np.int64], draws: Draws) -> NDArray[np.int64]:
-        """A random child of each of ``parents``, each as likely as any other."""
+        """Return a random child of each of ``parents``, each as likely as any other."""
         return self.first[parents] + draws.below(np.maximum(self.count[parents], 1))
 
 
@@ -54,10 +54,10 @@ class Pool:
     """Objects by kind (images, superpixels), set, item and map.
 
     Attributes:
-        sets: Of each kind.
-        items: Of each set.
-        maps: Of each item.
-        objects: Of each map.
+        sets: Sets of each kind.
+        items: Items of each set.
+        maps: Maps of each item.
+        objects: Objects of each map.
         item: int64 (objects,), number of the item in the store.
         table: int64 (objects, 3 + 2 * 3), as ``Item.objects``; 2D objects lie in the last two of three axes.
     """
@@ -70,12 +70,14 @@ class Pool:
     table: NDArray[np.int64]
 
     def pick(self, kinds: NDArray[np.int64], draws: Draws) -> NDArray[np.int64]:
-        """(samples,) objects of ``kinds`` with sets: each set as often as any other, then each item, map and object."""
+        """Return (samples,) objects of ``kinds`` with sets: each set as often as any other, then each item, map and
+        object.
+        """
         return self.objects.pick(self.maps.pick(self.items.pick(self.sets.pick(kinds, draws), draws), draws), draws)
 
 
 def make_pool(store: Sequence[Item], kinds: Sequence[Sequence[int]]) -> Pool:
-    """The pool of the items of a store with the given numbers, by kind; sets are in the order of their names."""
+    """Return the pool of the items of a store with the given numbers, by kind; sets are in the order of their names."""
     sets, items, maps, objects = Family(), Family(), Family(), Family()
     owners: list[NDArray[np.int64]] = [np.zeros(0, dtype=np.int64)]
     tables: list[NDArray[np.int64]] = [np.zeros((0, 9), dtype=np.int64)]
@@ -127,7 +129,7 @@ class LevelTable:
 
     @classmethod
     def of(cls, pyramids: Sequence[Pyramid], kept: Sequence[tuple[int, ...]]) -> LevelTable:
-        """The table of pyramids; ``kept`` names the axes of each that are not averaged over."""
+        """Return the table of pyramids; ``kept`` names the axes of each that are not averaged over."""
         most = max((len(p) for p in pyramids), default=1)
         coarseness = np.full((len(pyramids), most), np.inf)
         levels = [level for pyramid in pyramids for level in pyramid]
@@ -146,13 +148,14 @@ class LevelTable:
         )
 
     def pick(self, pyramids: NDArray[np.int64], cell: NDArray[np.float64]) -> NDArray[np.int64]:
-        """The coarsest level of each pyramid whose cells are no longer than ``cell`` voxels."""
+        """Return the coarsest level of each pyramid whose cells are no longer than ``cell`` voxels."""
         fitting = (self.coarseness[pyramids] <= cell[:, None] * (1 + 1e-6)).sum(axis=1)
         levels: NDArray[np.int64] = self.first[pyramids] + np.maximum(fitting - 1, 0)
         return levels
 
     def pick_by_axis(self, pyramids: NDArray[np.int64], cell: NDArray[np.float64]) -> NDArray[np.int64]:
-        """The coarsest level of each pyramid whose cells are, along the axes that it halves, no longer than asked.
+        """Return the coarsest level of each pyramid whose cells are, along the axes that it halves, no longer than
+        asked.
 
         Voxels of volumes are often far longer along one axis, which is then not halved and has no say.
 
@@ -173,7 +176,7 @@ class LevelTable:
 
 
 def usable_axes(shape: Sequence[int], spacing: Sequence[float]) -> list[int]:
-    """Axes of a volume to cut across whose planes are neither a few pixels wide nor stretched beyond use."""
+    """Return axes of a volume to cut across whose planes are neither a few pixels wide nor stretched beyond use."""
     axes = []
     for axis in range(3):
         others = [a for a in range(3) if a != axis]
@@ -184,7 +187,7 @@ def usable_axes(shape: Sequence[int], spacing: Sequence[float]) -> list[int]:
 
 
 def slice_regions(mask: NDArray[np.bool_], axis: int) -> NDArray[np.int64]:
-    """Slices of a mask in which it is present.
+    """Return slices of a mask in which it is present.
 
     Args:
         mask: (z, y, x).

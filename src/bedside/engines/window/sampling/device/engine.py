@@ -47,7 +47,7 @@ class Engine(ABC, Generic[AnyRecords]):
         self._encoding = encoding or ENCODINGS.get(DEFAULT)
 
     def on_grid(self, grid: int) -> Self:
-        """The same engine for another grid."""
+        """Return the same engine for another grid."""
         other = copy.copy(self)
         other._config = replace(self._config, grid=grid)
         other.records = self.records.on_grid(grid)
@@ -55,7 +55,7 @@ class Engine(ABC, Generic[AnyRecords]):
 
     @torch.no_grad()
     def make(self, table: Table) -> dict[str, Tensor]:
-        """The samples of the records given, on the device that those are on.
+        """Return the samples of the records given, on the device that those are on.
 
         A sample whose object leaves too few cells on the grid counts as lying outside its image: it has no loss.
 
@@ -82,12 +82,12 @@ class Engine(ABC, Generic[AnyRecords]):
 
     @abstractmethod
     def _read(self, table: Table) -> tuple[Tensor, Tensor, Tensor]:
-        """Image, and bool truth and inside."""
+        """Return image, and bool truth and inside."""
 
     @abstractmethod
     def _change(self, image: Tensor, table: Table) -> Tensor:
-        """The image with another appearance."""
+        """Return the image with another appearance."""
 
     @abstractmethod
     def _start(self, table: Table, truth: Tensor) -> tuple[Tensor, Tensor]:
-        """The masks to start from, and what prompts cover: (batch, 4, *grid), see ``imaging.paint.CHANNELS``."""
+        """Return the masks to start from, and what prompts cover: (batch, 4, *grid), see ``imaging.paint.CHANNELS``."""

@@ -50,15 +50,15 @@ def draw_insertions(
     shape: tuple[int, ...],
     minimum_cells: int,
 ) -> dict[str, NDArray[Any]]:
-    """Which shapes are put into samples, and how.
+    """Say which shapes are put into samples, and how.
 
     Args:
         inserted: int64, rows of the samples that get one.
         mode: int64 (samples,), of ``MODES``, how they start.
         colour: bool (samples,), whether their channels differ.
-        seed: Of the run.
+        seed: Seed of the run.
         numbers: int64 (samples,), the samples' numbers.
-        shape: Of the image on the grid: (channels, grid, grid[, grid]).
+        shape: Shape of the image on the grid: (channels, grid, grid[, grid]).
         minimum_cells: Cells of the grid that a shape must cover; where none of those drawn does, the last is taken.
 
     Returns:
@@ -93,7 +93,7 @@ def draw_insertions(
 
 
 def _draw_shape(grid: int, axes: int, mode: str, minimum_cells: int, generator: np.random.Generator) -> Shape:
-    """A shape of which enough lies on the grid; the last one drawn if none does."""
+    """Return a shape of which enough lies on the grid; the last one drawn if none does."""
     for _ in range(MAXIMUM_TRIES):
         drawn = random_shape(grid, axes, float(generator.uniform(*EXTENTS[mode])), generator)
         if (drawn.object > 0.5).sum() >= minimum_cells:
@@ -102,7 +102,7 @@ def _draw_shape(grid: int, axes: int, mode: str, minimum_cells: int, generator: 
 
 
 def _draw_paint(colour: NDArray[np.bool_], channels: int, draws: Draws) -> NDArray[np.float32]:
-    """(rows, 4 + channels), see ``draw_insertions``; where the channels are equal they stay so."""
+    """Return (rows, 4 + channels), see ``draw_insertions``; where the channels are equal they stay so."""
     contrast = draws.uniform(*CONTRAST) * np.where(draws.chance(0.5), 1.0, -1.0)
     texture, opacity, hides = draws.uniform(*TEXTURE), draws.uniform(*OPACITY), draws.chance(HIDING_SHARE)
     tint = draws.uniforms(channels, *TINT)
@@ -112,7 +112,7 @@ def _draw_paint(colour: NDArray[np.bool_], channels: int, draws: Draws) -> NDArr
 
 
 def insert_shapes(image: Tensor, truth: Tensor, inside: Tensor, table: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
-    """Windows with their shapes painted, and with these as their objects.
+    """Return windows with their shapes painted, and with these as their objects.
 
     Args:
         image: float32 (batch, channels, *grid), any range; changed in place.
@@ -141,7 +141,7 @@ def insert_shapes(image: Tensor, truth: Tensor, inside: Tensor, table: Mapping[s
 
 
 def intensity_range(image: Tensor) -> Tensor:
-    """The range of intensities (batch, channels) of windows (batch, channels, *grid), without outliers."""
+    """Return the range of intensities (batch, channels) of windows (batch, channels, *grid), without outliers."""
     apart = image.flatten(0, 1)[:, None]
     # Filled on the device: values that come from the host would make it wait.
     ranks = torch.stack([torch.full((len(apart),), rank, device=image.device) for rank in RANGE_RANKS], dim=1)
@@ -150,7 +150,7 @@ def intensity_range(image: Tensor) -> Tensor:
 
 
 def paint_layers(image: Tensor, coverage: Tensor, span: Tensor, paint: Tensor, noise: Tensor) -> Tensor:
-    """Windows with one layer painted on each, see ``window.sampling.insertion.paint_layer``.
+    """Return windows with one layer painted on each, see ``window.sampling.insertion.paint_layer``.
 
     Args:
         image: float32 (rows, channels, *grid).

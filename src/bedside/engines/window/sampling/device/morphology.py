@@ -18,7 +18,7 @@ ROUNDS = {2: 9, 3: 8}
 
 
 def squared_distance(mask: Tensor, *, border: bool) -> Tensor:
-    """Squared Euclidean distance in cells from each cell of ``mask`` to the nearest cell outside; 0 outside.
+    """Return squared Euclidean distance in cells from each cell of ``mask`` to the nearest cell outside; 0 outside.
 
     Exact: along one axis after the other the least of the distances so far plus the square of the way is taken
     (Saito and Toriwaki, Pattern Recognition 1994).
@@ -40,7 +40,7 @@ def squared_distance(mask: Tensor, *, border: bool) -> Tensor:
 
 
 def _least_by_steps(squared: Tensor, axis: int, border: bool) -> Tensor:
-    """The least along ``axis`` of the distances of other cells plus the square of the way to them, for a CPU."""
+    """Return the least along ``axis`` of the distances of other cells plus the square of the way to them, for a CPU."""
     size = squared.shape[axis]
     # With the border outside, no cell is deeper than half the grid; and what is known already bounds every distance.
     reach = (size + 1) // 2 if border else size - 1
@@ -55,7 +55,7 @@ def _least_by_steps(squared: Tensor, axis: int, border: bool) -> Tensor:
 
 
 def least_by_matrix(squared: Tensor, axis: int, border: bool) -> Tensor:
-    """The same in a few operations, with nothing read back."""
+    """Return the same in a few operations, with nothing read back."""
     size = squared.shape[axis]
     cells = torch.arange(size, dtype=torch.float32, device=squared.device)
     ways = (cells[:, None] - cells).square()
@@ -67,7 +67,7 @@ def least_by_matrix(squared: Tensor, axis: int, border: bool) -> Tensor:
 
 
 def _squared_along(mask: Tensor, axis: int, border: bool) -> Tensor:
-    """Squared distance along one axis to the nearest cell outside, from both sides."""
+    """Return squared distance along one axis to the nearest cell outside, from both sides."""
     size = mask.shape[axis]
     shape = [-1 if a == axis else 1 for a in range(mask.ndim)]
     place = torch.arange(size, device=mask.device).view(shape).expand_as(mask)
@@ -78,7 +78,9 @@ def _squared_along(mask: Tensor, axis: int, border: bool) -> Tensor:
 
 
 def depth(mask: Tensor) -> Tensor:
-    """Distance in cells to the nearest cell outside, the grid's border being outside; see ``squared_distance``."""
+    """Return distance in cells to the nearest cell outside, the grid's border being outside; see
+    ``squared_distance``.
+    """
     return squared_distance(mask, border=True).sqrt()
 
 
@@ -113,7 +115,7 @@ def label_parts(mask: Tensor, *, full: bool = True) -> Tensor:
 
 
 def _highest_around(values: Tensor, full: bool) -> Tensor:
-    """The highest of each cell and its neighbours."""
+    """Return the highest of each cell and its neighbours."""
     axes = values.ndim - 1
     highest = values
     for axis in range(1, axes + 1):
@@ -126,7 +128,7 @@ def _highest_around(values: Tensor, full: bool) -> Tensor:
 
 
 def largest_part(mask: Tensor) -> Tensor:
-    """bool, the connected part of each mask with most cells (batch, *grid); empty where the mask is."""
+    """Return bool, the connected part of each mask with most cells (batch, *grid); empty where the mask is."""
     labels = label_parts(mask).flatten(1)
     sizes = torch.zeros((len(mask), labels.shape[1] + 1), device=mask.device)
     sizes = sizes.scatter_add(1, labels, torch.ones_like(labels, dtype=sizes.dtype))
@@ -136,7 +138,7 @@ def largest_part(mask: Tensor) -> Tensor:
 
 
 def fill_holes(mask: Tensor) -> Tensor:
-    """Masks with what they enclose (batch, *grid); a way out leads through sides of cells."""
+    """Return masks with what they enclose (batch, *grid); a way out leads through sides of cells."""
     axes = mask.ndim - 1
     outside = label_parts(~F.pad(mask, [1, 1] * axes), full=False)
     # The frame around the grid holds the last cell, so that all that joins it has the highest number.
@@ -157,7 +159,7 @@ def bounds(mask: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def pick_cells(weights: Tensor, uniform: Tensor) -> Tensor:
-    """A random cell of each sample, in proportion to ``weights``.
+    """Return a random cell of each sample, in proportion to ``weights``.
 
     Args:
         weights: float32 (batch, *grid), 0 or more; where all are 0 the cell is the first.
@@ -172,7 +174,7 @@ def pick_cells(weights: Tensor, uniform: Tensor) -> Tensor:
 
 
 def unravel(index: Tensor, shape: torch.Size | tuple[int, ...]) -> Tensor:
-    """Positions int64 (batch, axes) in array order of flat indices."""
+    """Return positions int64 (batch, axes) in array order of flat indices."""
     positions = []
     for side in reversed(shape):
         positions.append(index % side)

@@ -39,7 +39,7 @@ class PackedTable:
 
     @classmethod
     def pack(cls, table: Mapping[str, NDArray[Any]]) -> PackedTable:
-        """A copy of arrays in one piece."""
+        """Return a copy of arrays in one piece."""
         fields: dict[str, Field] = {}
         parts: list[NDArray[np.uint8]] = []
         begin = 0
@@ -51,15 +51,15 @@ class PackedTable:
         return cls(torch.from_numpy(np.concatenate(parts)), fields)
 
     def unpack(self) -> dict[str, Tensor]:
-        """The arrays, as views."""
+        """Return the arrays, as views."""
         return {name: self._view(field) for name, field in self.fields.items()}
 
     def to(self, device: torch.device, non_blocking: bool = False) -> PackedTable:
-        """On another device, as ``Tensor.to``."""
+        """Return on another device, as ``Tensor.to``."""
         return replace(self, data=self.data.to(device, non_blocking=non_blocking))
 
     def pin_memory(self) -> PackedTable:
-        """In memory that a GPU reads by itself; called by the loader."""
+        """Return in memory that a GPU reads by itself; called by the loader."""
         return replace(self, data=self.data.pin_memory())
 
     def _view(self, field: Field) -> Tensor:

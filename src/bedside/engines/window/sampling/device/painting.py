@@ -14,7 +14,7 @@ from bedside.imaging.paint import click_values
 
 
 def paint_boxes(low: Tensor, high: Tensor, grid: Sequence[int]) -> Tensor:
-    """The share of every cell that a box covers; a box thinner than a cell keeps one cell's breadth.
+    """Return the share of every cell that a box covers; a box thinner than a cell keeps one cell's breadth.
 
     Args:
         low: float32 (boxes, axes), edge coordinates in array order.
@@ -36,7 +36,7 @@ def paint_boxes(low: Tensor, high: Tensor, grid: Sequence[int]) -> Tensor:
 
 
 def paint_points(positions: Tensor, grid: Sequence[int]) -> Tensor:
-    """A click each.
+    """Return a click each.
 
     Args:
         positions: (clicks, axes) in array order, the centre of the first cell at 0.
@@ -52,7 +52,7 @@ def paint_points(positions: Tensor, grid: Sequence[int]) -> Tensor:
 
 
 def paint_strokes(points: Tensor, grid: Sequence[int], thickness: float = DEFAULT_THICKNESS) -> Tensor:
-    """A stroke each along a chain of points.
+    """Return a stroke each along a chain of points.
 
     Args:
         points: float32 (strokes, points, axes) in array order, the centre of the first cell at 0.
@@ -79,7 +79,7 @@ def paint_strokes(points: Tensor, grid: Sequence[int], thickness: float = DEFAUL
 
 
 def thicken(cells: Tensor, thickness: float = DEFAULT_THICKNESS) -> Tensor:
-    """What strokes through each of the cells of masks would paint.
+    """Return what strokes through each of the cells of masks would paint.
 
     Args:
         cells: bool (strokes, *grid).
@@ -104,7 +104,7 @@ def thicken(cells: Tensor, thickness: float = DEFAULT_THICKNESS) -> Tensor:
 
 
 def _line(axis: int, grid: Sequence[int], device: torch.device) -> Tensor:
-    """Numbers of the cells along an axis, shaped to be broadcast over (batch, *grid)."""
+    """Return numbers of the cells along an axis, shaped to be broadcast over (batch, *grid)."""
     cells = torch.arange(grid[axis], dtype=torch.float32, device=device)
     return cells.view(1, *[-1 if a == axis else 1 for a in range(len(grid))])
 

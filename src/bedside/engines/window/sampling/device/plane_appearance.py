@@ -22,11 +22,11 @@ NOISE = 20
 
 
 def draw_plane_appearance(colour: NDArray[np.bool_], draws: Draws) -> Arrays:
-    """How the appearance of samples changes.
+    """Say how the appearance of samples changes.
 
     Args:
         colour: bool (samples,), whether their channels differ.
-        draws: Of the samples.
+        draws: Draws of the samples.
 
     Returns:
         Rows are int64 numbers of samples; what follows rows has one entry for each.
@@ -78,7 +78,7 @@ def draw_plane_appearance(colour: NDArray[np.bool_], draws: Draws) -> Arrays:
 def _draw_colours(
     colour: NDArray[np.bool_], draws: Draws
 ) -> tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.float32]]:
-    """Rows in colour, and of each a matrix with a shift, and a saturation."""
+    """Return rows in colour, and of each a matrix with a shift, and a saturation."""
     grey, permuted, gained, faded = (draws.chance(p) for p in (0.2, 0.15, 0.6, 0.3))
     # Exponential variables divided by their sum are uniform on the triangle.
     shares = -np.log(1 - draws.uniforms(3))
@@ -97,7 +97,7 @@ def _draw_colours(
 
 
 def change_planes(image: Tensor, table: Mapping[str, Tensor]) -> Tensor:
-    """Windows with their appearance changed.
+    """Return windows with their appearance changed.
 
     Args:
         image: float32 (batch, 3, grid, grid), any range; changed in place where that is possible.

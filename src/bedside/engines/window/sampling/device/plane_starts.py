@@ -39,7 +39,7 @@ Table = Mapping[str, Tensor]
 
 
 def draw_plane_starts(mode: NDArray[np.int64], draws: Draws) -> Arrays:
-    """Which prompts samples start with.
+    """Say which prompts samples start with.
 
     Returns:
         Rows are int64 numbers of samples; what follows rows has one entry for each.
@@ -93,7 +93,7 @@ def draw_plane_starts(mode: NDArray[np.int64], draws: Draws) -> Arrays:
 
 
 def box_moves(draws: Draws, axes: int, *, jittered: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """(samples, 2, axes), by which faces of boxes stand off: not at all (one in four), a little, or far.
+    """Return (samples, 2, axes), by which faces of boxes stand off: not at all (one in four), a little, or far.
 
     A tight box alone already explains most of a mask; loose ones make the network look at the image.
     """
@@ -113,7 +113,7 @@ def _draw_degradation(draws: Draws, degraded: NDArray[np.int64]) -> Arrays:
 
 
 def start_planes(table: Table, truth: Tensor) -> tuple[Tensor, Tensor]:
-    """The previous masks and painted prompts of samples.
+    """Return the previous masks and painted prompts of samples.
 
     Args:
         table: As ``draw_plane_starts`` gives it, with "key".
@@ -139,7 +139,9 @@ def start_planes(table: Table, truth: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def jittered_boxes(truth: Tensor, moves: Tensor) -> Tensor:
-    """Painted boxes around masks (batch, *grid), their faces moved by parts of the side; see ``simulate.boxes``."""
+    """Return painted boxes around masks (batch, *grid), their faces moved by parts of the side; see
+    ``simulate.boxes``.
+    """
     low, high = morphology.bounds(truth)
     side = high - low
     low, high = low - moves[:, 0] * side, high + moves[:, 1] * side
@@ -147,14 +149,16 @@ def jittered_boxes(truth: Tensor, moves: Tensor) -> Tensor:
 
 
 def first_clicks(depth: Tensor, sharpness: Tensor, keys: Tensor) -> Tensor:
-    """Positions (batch, axes) drawn by depth to the power ``sharpness``; see ``simulate.components.pick_centre``."""
+    """Return positions (batch, axes) drawn by depth to the power ``sharpness``; see
+    ``simulate.components.pick_centre``.
+    """
     flat = depth.flatten(1)
     weights = (flat / flat.amax(dim=1, keepdim=True).clamp(min=1)) ** sharpness[:, None]
     return morphology.pick_cells(weights.view_as(depth), uniform_cells(keys, MARK, flat.shape[1]))
 
 
 def _marks(truth: Tensor, table: Table, keys: Tensor) -> Tensor:
-    """Painted clicks and scribbles, each in its object's largest part."""
+    """Return painted clicks and scribbles, each in its object's largest part."""
     grid = truth.shape[1:]
     part = morphology.largest_part(truth)
     depth = morphology.depth(part)
@@ -173,19 +177,19 @@ def _marks(truth: Tensor, table: Table, keys: Tensor) -> Tensor:
 
 
 def line_ends(part: Tensor, keys: Tensor) -> Tensor:
-    """Two random cells of each mask (batch, *grid): float32 (batch, 2, axes)."""
+    """Return two random cells of each mask (batch, *grid): float32 (batch, 2, axes)."""
     cells = part[0].numel()
     ends = [morphology.pick_cells(part.float(), uniform_cells(keys, stream, cells)) for stream in (MARK, OTHER_END)]
     return torch.stack(ends, dim=1).float()
 
 
 def ridge_strokes(depth: Tensor, ends: Tensor) -> Tensor:
-    """Painted strokes through the deep inside of objects; arguments as for ``ridge_points``."""
+    """Return painted strokes through the deep inside of objects; arguments as for ``ridge_points``."""
     return paint_strokes(ridge_points(depth, ends), depth.shape[1:])
 
 
 def ridge_points(depth: Tensor, ends: Tensor) -> Tensor:
-    """Strokes through the deep inside of objects, see ``simulate.scribbles.centre_scribble``.
+    """Return strokes through the deep inside of objects, see ``simulate.scribbles.centre_scribble``.
 
     Args:
         depth: float32 (batch, y, x), of one connected part each.
@@ -218,12 +222,12 @@ def ridge_points(depth: Tensor, ends: Tensor) -> Tensor:
 
 
 def ring_strokes(depth: Tensor, level: Tensor, start: Tensor, length: Tensor, keys: Tensor) -> Tensor:
-    """Painted strokes along the inside of objects' borders; arguments as for ``ring_cells``."""
+    """Return painted strokes along the inside of objects' borders; arguments as for ``ring_cells``."""
     return thicken(ring_cells(depth, level, start, length, keys))
 
 
 def ring_cells(depth: Tensor, level: Tensor, start: Tensor, length: Tensor, keys: Tensor) -> Tensor:
-    """bool, cells along the inside of objects' borders, see ``simulate.scribbles.contour_scribble``.
+    """Return bool, cells along the inside of objects' borders, see ``simulate.scribbles.contour_scribble``.
 
     Args:
         depth: float32 (batch, y, x), of one connected part each.
@@ -248,7 +252,8 @@ def ring_cells(depth: Tensor, level: Tensor, start: Tensor, length: Tensor, keys
 
 
 def lasso_areas(truth: Tensor, lasso: Tensor, keys: Tensor) -> Tensor:
-    """bool, areas inside lassos drawn around masks (batch, y, x) in a hurry, see ``simulate.scribbles.lasso_region``.
+    """Return bool, areas inside lassos drawn around masks (batch, y, x) in a hurry, see
+    ``simulate.scribbles.lasso_region``.
 
     Args:
         truth: bool (batch, y, x).
@@ -273,7 +278,7 @@ def smooth_cells(keys: Tensor, stream: int, grid: int, sigma: Tensor) -> Tensor:
 
 
 def gaussian_matrix(size: int, sigma: Tensor) -> Tensor:
-    """Matrices (batch, size, size) that blur a line of cells, mirrored at its ends."""
+    """Return matrices (batch, size, size) that blur a line of cells, mirrored at its ends."""
     cells = torch.arange(size, dtype=torch.float32, device=sigma.device)
     apart = cells[:, None] - cells[None]
     mirrored = cells[:, None] + cells[None] + 1
@@ -284,7 +289,7 @@ def gaussian_matrix(size: int, sigma: Tensor) -> Tensor:
 
 
 def clicks_beside(truth: Tensor, keys: Tensor) -> Tensor:
-    """Painted clicks in the background near masks (batch, y, x); nothing where there is none."""
+    """Return painted clicks in the background near masks (batch, y, x); nothing where there is none."""
     near = truth
     for _ in range(NEAR):
         grown = [F.pad(near, [0, 0, 1, 1]), F.pad(near, [1, 1])]
@@ -296,7 +301,7 @@ def clicks_beside(truth: Tensor, keys: Tensor) -> Tensor:
 
 
 def degrade_planes(truth: Tensor, coarse: Tensor, rough: Tensor, keys: Tensor) -> Tensor:
-    """Masks as another tool or a coarser window would have made them, see ``starts.degrade_mask``.
+    """Return masks as another tool or a coarser window would have made them, see ``starts.degrade_mask``.
 
     Args:
         truth: bool (batch, grid, grid).
@@ -324,7 +329,7 @@ def degrade_planes(truth: Tensor, coarse: Tensor, rough: Tensor, keys: Tensor) -
 
 @lru_cache(maxsize=8)
 def coarsening_matrices(grid: int, coarsest: int, device: torch.device) -> Tensor:
-    """(coarsest, grid, grid): a line of cells averaged over 1, 2, ... cells and interpolated back."""
+    """Return (coarsest, grid, grid): a line of cells averaged over 1, 2, ... cells and interpolated back."""
     identity = torch.eye(grid, device=device)[:, None]
     changed = []
     for step in range(1, coarsest + 1):

@@ -51,8 +51,8 @@ class Views:
     """The planes that the objects of a pool are seen on.
 
     Attributes:
-        views: Of each object, none where no plane of it is of use.
-        slices: Of each view.
+        views: Views of each object, none where no plane of it is of use.
+        slices: Slices of each view.
         pyramid: int64 (views,).
         axis: int64 (views,), the axis that is cut across.
         region: int64 (slices, 6), see ``choice.slice_regions``; in the item's coordinates.
@@ -69,7 +69,7 @@ class PlaneWindows:
     """Draws windows.
 
     Args:
-        items: Of the store.
+        items: Items of the store.
         writer: Where their images and maps are collected.
         config: How samples are drawn.
 
@@ -99,13 +99,13 @@ class PlaneWindows:
         self._colour = np.array([item.image.ndim > item.axes for item in items])
 
     def on_grid(self, grid: int) -> Self:
-        """The same windows for another grid."""
+        """Return the same windows for another grid."""
         other = copy.copy(self)
         other.config = replace(self.config, grid=grid)
         return other
 
     def draw(self, seed: int, numbers: NDArray[np.int64]) -> Arrays:
-        """The windows of samples with ``numbers``.
+        """Return the windows of samples with ``numbers``.
 
         Returns:
             image, first, second, channel: int64 (n,), where the level's image and object map begin, and the cells from
@@ -137,7 +137,7 @@ class PlaneWindows:
         raise InputError("training store", expected="objects large enough to sample", got=f"{MAXIMUM_TRIES} misses")
 
     def _try(self, draws: Draws) -> tuple[Arrays, NDArray[np.bool_]]:
-        """Slice, object, and the window's mode, centre and sides in pixels; and whether they are of use."""
+        """Return slice, object, and the window's mode, centre and sides in pixels; and whether they are of use."""
         config = self.config
         kind = draws.uniform()
         mode = np.where(
@@ -173,7 +173,7 @@ class PlaneWindows:
         return chosen | {"inserted": inserted}, seen & (inserted | (cells >= SPARE * MINIMUM_CELLS))
 
     def _pixel(self, picked: int, axis: int, region: NDArray[np.int64], choice: float) -> NDArray[np.float64]:
-        """The middle of a random pixel of an object on a slice."""
+        """Return the middle of a random pixel of an object on a slice."""
         item, row = self._items[self._pool.item[picked]], self._pool.table[picked]
         values = item.maps[row[0]]
         plane = np.take(values, int(region[0]), axis=axis) if item.axes == 3 else values
@@ -219,7 +219,7 @@ class PlaneWindows:
 
 
 def draw_zoom(mode: NDArray[np.int64], config: SamplingConfig, draws: Draws) -> NDArray[np.float64]:
-    """(samples,) sides of windows in parts of the object's, by mode."""
+    """Return (samples,) sides of windows in parts of the object's, by mode."""
     unit = draws.uniform()
     zoom = config.close_zoom[0] + unit * (config.close_zoom[1] - config.close_zoom[0])
     for kind, (low, high) in ((BOX, config.box_zoom), (WIDE, config.wide_zoom)):
@@ -230,7 +230,7 @@ def draw_zoom(mode: NDArray[np.int64], config: SamplingConfig, draws: Draws) -> 
 def draw_plane_warp(
     draws: Draws, *, augment: bool
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.int64], NDArray[np.float32]]:
-    """The numbers of ``augmentation.draw_warp`` for many samples.
+    """Return the numbers of ``augmentation.draw_warp`` for many samples.
 
     Returns:
         Rotation and flips (samples, 2, 2); factors of the sides (samples, 2); the samples with a displacement, and

@@ -36,18 +36,18 @@ class Entry:
     cover: NDArray[np.uint8]
 
     def packed(self) -> NDArray[np.int32]:
-        """Both in one whole number: value times 256 plus cover."""
+        """Return both in one whole number: value times 256 plus cover."""
         return (self.value << 8) | self.cover
 
 
 def halving_steps(shape: tuple[int, ...], spacing: tuple[float, ...], kept: Axes = ()) -> list[tuple[int, ...]]:
-    """Factor of every axis at every level, from (1, ..., 1) on.
+    """Return factor of every axis at every level, from (1, ..., 1) on.
 
     Finer axes are halved first, so that cells become as near to cubes as halving allows.
 
     Args:
-        shape: Of the image.
-        spacing: Of its voxels, in any unit.
+        shape: Shape of the image.
+        spacing: Spacing of its voxels, in any unit.
         kept: Axes that stay as they are.
     """
     factors = [1] * len(shape)
@@ -66,7 +66,7 @@ def halving_steps(shape: tuple[int, ...], spacing: tuple[float, ...], kept: Axes
 
 
 def halve_image(image: NDArray[np.float32], axes: Axes) -> NDArray[np.float32]:
-    """The mean of each two cells along ``axes``; a last cell without a partner stays as it is."""
+    """Return the mean of each two cells along ``axes``; a last cell without a partner stays as it is."""
     for axis in axes:
         first, second = _pair(image, axis)
         image = (first + second) / np.float32(2)
@@ -74,7 +74,7 @@ def halve_image(image: NDArray[np.float32], axes: Axes) -> NDArray[np.float32]:
 
 
 def _pair(array: NDArray[Any], axis: int) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Even and odd cells along an axis."""
+    """Return even and odd cells along an axis."""
     if array.shape[axis] % 2:
         array = np.concatenate([array, np.take(array, [-1], axis=axis)], axis=axis)
     before = (slice(None),) * axis
@@ -82,10 +82,10 @@ def _pair(array: NDArray[Any], axis: int) -> tuple[NDArray[Any], NDArray[Any]]:
 
 
 def halve_labels(entries: Sequence[Entry], axes: Axes) -> tuple[Entry, Entry]:
-    """The two most frequent values of each cell of a halved map.
+    """Return the two most frequent values of each cell of a halved map.
 
     Args:
-        entries: Of the map to halve, the most frequent value first; one at full size.
+        entries: Entries of the map to halve, the most frequent value first; one at full size.
         axes: Axes to halve.
     """
     values = [_children(entry.value, axes) for entry in entries]
@@ -114,7 +114,7 @@ def _children(array: NDArray[Any], axes: Axes) -> list[NDArray[Any]]:
 def _most_frequent(
     values: NDArray[np.int32], covers: NDArray[np.int32], children: int
 ) -> tuple[NDArray[np.int32], NDArray[np.uint8], NDArray[np.int32], NDArray[np.uint8]]:
-    """The two values (cells, candidates) that cover most of each cell, with their covers."""
+    """Return the two values (cells, candidates) that cover most of each cell, with their covers."""
     rows = np.arange(len(values))
     result: list[NDArray[Any]] = []
     for _ in range(2):

@@ -26,10 +26,10 @@ class Windows(Protocol):
     config: SamplingConfig
 
     def draw(self, seed: int, numbers: NDArray[np.int64]) -> Arrays:
-        """The windows of samples with ``numbers``."""
+        """Return the windows of samples with ``numbers``."""
 
     def on_grid(self, grid: int) -> Self:
-        """The same windows for another grid."""
+        """Return the same windows for another grid."""
 
 
 AnyWindows = TypeVar("AnyWindows", bound=Windows)
@@ -40,20 +40,20 @@ class Records(ABC, Generic[AnyWindows]):
 
     Args:
         windows: Draws windows.
-        seed: Of everything random.
+        seed: Seed of everything random.
     """
 
     def __init__(self, windows: AnyWindows, seed: int) -> None:
         self._windows, self._seed = windows, seed
 
     def on_grid(self, grid: int) -> Self:
-        """The same records for another grid."""
+        """Return the same records for another grid."""
         other = copy.copy(self)
         other._windows = self._windows.on_grid(grid)
         return other
 
     def draw(self, numbers: NDArray[np.int64]) -> Arrays:
-        """The records of the samples with ``numbers``, which seed and number alone decide.
+        """Return the records of the samples with ``numbers``, which seed and number alone decide.
 
         Returns:
             By name arrays with one row a sample or one for each sample that something is done to.
@@ -67,7 +67,7 @@ class Records(ABC, Generic[AnyWindows]):
 
     @abstractmethod
     def _details(self, table: Arrays, numbers: NDArray[np.int64]) -> Arrays:
-        """What is drawn of the samples beside their windows: appearance and first prompts."""
+        """Return what is drawn of the samples beside their windows: appearance and first prompts."""
 
     def _draws(self, numbers: NDArray[np.int64], salt: int) -> Draws:
         return Draws(self._seed, numbers, salt)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 
 def along_axes(values: Tensor, matrices: Tensor) -> Tensor:
-    """Values with every line of cells multiplied by its sample's matrix, along one axis after the other.
+    """Return values with every line of cells multiplied by its sample's matrix, along one axis after the other.
 
     Args:
         values: float32 (batch, z, y, x).
@@ -24,7 +24,7 @@ def along_axes(values: Tensor, matrices: Tensor) -> Tensor:
 
 @lru_cache(maxsize=8)
 def slice_matrices(grid: int, thickest: int, device: torch.device) -> Tensor:
-    """(thickest, grid, grid): a line of cells as slices 1, 2, ... cells thick show it, interpolated back.
+    """Return (thickest, grid, grid): a line of cells as slices 1, 2, ... cells thick show it, interpolated back.
 
     Slices begin at the first cell; the last may be thinner, and its middle is where a whole one's would be.
     """
@@ -39,7 +39,7 @@ def slice_matrices(grid: int, thickest: int, device: torch.device) -> Tensor:
 
 @lru_cache(maxsize=8)
 def knot_matrices(grid: int, fewest: int, most: int, device: torch.device) -> Tensor:
-    """(most - fewest + 1, grid, most): lines of cells interpolated between evenly spaced knots.
+    """Return (most - fewest + 1, grid, most): lines of cells interpolated between evenly spaced knots.
 
     The outermost knots lie in the outermost cells; where there are fewer than ``most`` the others count for nothing.
     """

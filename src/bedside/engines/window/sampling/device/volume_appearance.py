@@ -27,10 +27,10 @@ SOFT = 0.8
 
 
 def draw_volume_appearance(draws: Draws, anisotropy: float = 1.0) -> Arrays:
-    """How the appearance of samples changes.
+    """Say how the appearance of samples changes.
 
     Args:
-        draws: Of the samples.
+        draws: Draws of the samples.
         anisotropy: How often slices are thick, in parts of ``THICK_CHANCE``.
 
     Returns:
@@ -78,7 +78,7 @@ def draw_volume_appearance(draws: Draws, anisotropy: float = 1.0) -> Arrays:
 
 
 def change_volumes(image: Tensor, table: Mapping[str, Tensor]) -> Tensor:
-    """Windows with their appearance changed.
+    """Return windows with their appearance changed.
 
     Args:
         image: float32 (batch, 1, grid, grid, grid), any range.
@@ -107,7 +107,7 @@ def change_volumes(image: Tensor, table: Mapping[str, Tensor]) -> Tensor:
 
 
 def _noise(keys: Tensor, grid: int, soft: Tensor) -> Tensor:
-    """Noise (rows, 1, grid, grid, grid), white but where ``soft`` says otherwise."""
+    """Return noise (rows, 1, grid, grid, grid), white but where ``soft`` says otherwise."""
     noise = appearance.white_noise(keys, NOISE, (1, *(grid,) * AXES))
     if len(soft):
         sigma = torch.full((len(soft),), SOFT, device=noise.device)

@@ -32,7 +32,7 @@ class VolumeEngine(Engine[VolumeRecords]):
     Args:
         store: Whose volumes and their maps are copied into the device's memory.
         config: How samples are drawn.
-        seed: Of everything random.
+        seed: Seed of everything random.
         device: Where samples are made.
         encoding: How prompts become channels; None for the painted ones.
 

@@ -33,7 +33,7 @@ class GivenWindows:
     """Makes windows.
 
     Args:
-        items: Of the store; those with two axes are continued.
+        items: Items of the store; those with two axes are continued.
     """
 
     def __init__(self, items: Sequence[Item]) -> None:
@@ -47,7 +47,7 @@ class GivenWindows:
     def draw(
         self, source: int, mode: int, config: SamplingConfig, generator: np.random.Generator
     ) -> NDArray[np.uint8] | None:
-        """A window, or None where what was drawn is of no use.
+        """Return a window, or None where what was drawn is of no use.
 
         Args:
             source: ``SYNTHETIC`` or ``EXTRUDED``.
@@ -73,7 +73,7 @@ class GivenWindows:
 
 
 def as_bytes(image: Tensor) -> NDArray[np.uint8]:
-    """An image of any range as uint8 of the same shape."""
+    """Return an image of any range as uint8 of the same shape."""
     values = image.numpy().astype(np.float32, copy=False)
     low, high = np.quantile(values.reshape(-1)[::RANKED_STEP], CUT)
     if high <= low:

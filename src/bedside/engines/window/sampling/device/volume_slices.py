@@ -31,7 +31,7 @@ class Slices:
 
     @classmethod
     def pick(cls, truth: Tensor, axis: Tensor, choice: Tensor) -> Slices:
-        """Slices drawn in proportion to the area of masks on them.
+        """Return slices drawn in proportion to the area of masks on them.
 
         Args:
             truth: bool (slices, grid, grid, grid).
@@ -50,7 +50,7 @@ class Slices:
         return cls(axis, index, grid)
 
     def of(self, chosen: Tensor) -> Slices:
-        """Some of them."""
+        """Return some of them."""
         return Slices(self.axis[chosen], self.index[chosen], self.grid)
 
     @property
@@ -63,18 +63,22 @@ class Slices:
         return z[:, :, None, None] & y[:, None, :, None] & x[:, None, None, :]
 
     def cut(self, values: Tensor) -> Tensor:
-        """What lies on them of (slices, grid, grid, grid): (slices, grid, grid), the other two axes in their order."""
+        """Return what lies on them of (slices, grid, grid, grid): (slices, grid, grid), the other two axes in their
+        order.
+        """
         index = self._places().flatten(1)
         return values.flatten(1).gather(1, index).view(-1, self.grid, self.grid)
 
     def lift(self, values: Tensor) -> Tensor:
-        """Grids (slices, grid, grid, grid) that hold ``values`` on the slices and 0 elsewhere; inverse of ``cut``."""
+        """Return grids (slices, grid, grid, grid) that hold ``values`` on the slices and 0 elsewhere; inverse of
+        ``cut``.
+        """
         empty = values.new_zeros((len(values), self.grid**3))
         whole = empty.scatter(1, self._places().flatten(1), values.flatten(1))
         return whole.view(-1, *(self.grid,) * 3)
 
     def lift_points(self, points: Tensor) -> Tensor:
-        """Positions float32 (slices, points, 2) on the slices as ones in the grids, (slices, points, 3)."""
+        """Return positions float32 (slices, points, 2) on the slices as ones in the grids, (slices, points, 3)."""
         height = self.index[:, None].expand(-1, points.shape[1]).to(points.dtype)
         first, second = points.unbind(2)
         axis = self.axis[:, None]
@@ -84,7 +88,7 @@ class Slices:
         return torch.stack([z, y, x], dim=2)
 
     def _places(self) -> Tensor:
-        """Flat indices of the slices' cells in the grids, int64 (slices, grid, grid)."""
+        """Return flat indices of the slices' cells in the grids, int64 (slices, grid, grid)."""
         across, first, second = (
             self.grid ** (2 - a) for a in (self.axis, (self.axis == 0).long(), 2 - (self.axis == 2).long())
         )
@@ -94,7 +98,7 @@ class Slices:
 
 
 def paint_lassos(slices: Slices, truth: Tensor, lasso: Tensor, keys: Tensor) -> Tensor:
-    """Areas of lassos around masks on slices, float32 0/1.
+    """Return areas of lassos around masks on slices, float32 0/1.
 
     Args:
         slices: On which they are drawn.
@@ -106,7 +110,7 @@ def paint_lassos(slices: Slices, truth: Tensor, lasso: Tensor, keys: Tensor) -> 
 
 
 def paint_scribbles(slices: Slices, truth: Tensor, table: Table, keys: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-    """Scribbles in the largest part of masks on slices.
+    """Yield scribbles in the largest part of masks on slices.
 
     Args:
         slices: Some of which are drawn on.
@@ -134,5 +138,5 @@ def paint_scribbles(slices: Slices, truth: Tensor, table: Table, keys: Tensor) -
 
 
 def _depth(slices: Slices, truth: Tensor) -> Tensor:
-    """Depth of masks' largest parts on slices, (slices, grid, grid)."""
+    """Return depth of masks' largest parts on slices, (slices, grid, grid)."""
     return morphology.depth(morphology.largest_part(slices.cut(truth)))

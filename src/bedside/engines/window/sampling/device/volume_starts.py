@@ -46,7 +46,7 @@ Table = Mapping[str, Tensor]
 
 
 def draw_volume_starts(mode: NDArray[np.int64], draws: Draws) -> Arrays:
-    """Which prompts samples start with.
+    """Say which prompts samples start with.
 
     Returns:
         Rows are int64 numbers of samples; what follows rows has one entry for each.
@@ -138,7 +138,7 @@ def _draw_degradation(degraded: NDArray[np.int64], draws: Draws) -> Arrays:
 
 
 def start_volumes(table: Table, truth: Tensor) -> tuple[Tensor, Tensor]:
-    """The previous masks and painted prompts of samples.
+    """Return the previous masks and painted prompts of samples.
 
     Args:
         table: As ``draw_volume_starts`` gives it, with "key".
@@ -200,12 +200,14 @@ def _click(channel: Tensor, rows: Tensor, table: Table, truth: Tensor, keys: Ten
 
 
 def tight_boxes(truth: Tensor) -> Tensor:
-    """Painted boxes around masks (batch, *grid)."""
+    """Return painted boxes around masks (batch, *grid)."""
     return paint_boxes(*morphology.bounds(truth), truth.shape[1:])
 
 
 def jittered_boxes(truth: Tensor, moves: Tensor) -> Tensor:
-    """Painted boxes around masks (batch, *grid), their faces moved by parts of the side; thin axes stay as they are."""
+    """Return painted boxes around masks (batch, *grid), their faces moved by parts of the side; thin axes stay as they
+    are.
+    """
     low, high = morphology.bounds(truth)
     side = high - low
     side = side * (side > 1)
@@ -214,7 +216,7 @@ def jittered_boxes(truth: Tensor, moves: Tensor) -> Tensor:
 
 
 def clicks_beside(truth: Tensor, place: Tensor) -> Tensor:
-    """Painted clicks near masks (batch, *grid); nothing where the place is the object's.
+    """Return painted clicks near masks (batch, *grid); nothing where the place is the object's.
 
     Args:
         truth: bool.
@@ -229,7 +231,7 @@ def clicks_beside(truth: Tensor, place: Tensor) -> Tensor:
 
 
 def degrade_volumes(truth: Tensor, table: Table, keys: Tensor) -> Tensor:
-    """Masks as another tool or a coarser window would have made them, see ``volume_starts.degrade_volume``.
+    """Return masks as another tool or a coarser window would have made them, see ``volume_starts.degrade_volume``.
 
     Args:
         truth: bool (batch, grid, grid, grid).
@@ -256,10 +258,10 @@ def degrade_volumes(truth: Tensor, table: Table, keys: Tensor) -> Tensor:
 
 
 def _any(mask: Tensor) -> Tensor:
-    """Whether anything is set, bool (batch,)."""
+    """Say whether anything is set, bool (batch,)."""
     return mask.flatten(1).any(dim=1)
 
 
 def _by_cell(values: Tensor) -> Tensor:
-    """Values (batch,) shaped to be broadcast over the grid."""
+    """Return values (batch,) shaped to be broadcast over the grid."""
     return values.view(-1, *(1,) * AXES)

@@ -44,7 +44,7 @@ class VolumeWindows:
     """Draws windows.
 
     Args:
-        items: Of the store.
+        items: Items of the store.
         writer: Where the images and maps of volumes are collected.
         config: How samples are drawn.
 
@@ -69,13 +69,13 @@ class VolumeWindows:
         self._given = GivenWindows(items)
 
     def on_grid(self, grid: int) -> Self:
-        """The same windows for another grid."""
+        """Return the same windows for another grid."""
         other = copy.copy(self)
         other.config = replace(self.config, grid=grid)
         return other
 
     def draw(self, seed: int, numbers: NDArray[np.int64]) -> Arrays:
-        """The windows of samples with ``numbers``.
+        """Return the windows of samples with ``numbers``.
 
         Returns:
             image, first, second, channel: int64 (n,), where the level's image and object map begin; the last is 0.
@@ -109,7 +109,9 @@ class VolumeWindows:
         raise InputError("training store", expected="objects large enough to sample", got=f"{MAXIMUM_TRIES} misses")
 
     def _try(self, draws: Draws) -> tuple[Arrays, NDArray[np.bool_], dict[int, NDArray[np.uint8]]]:
-        """Object, and the window's mode, centre and sides in voxels; whether they are of use; and given windows."""
+        """Return object, and the window's mode, centre and sides in voxels; whether they are of use; and given
+        windows.
+        """
         config = self.config
         kind = draws.uniform()
         mode = np.where(
@@ -146,7 +148,7 @@ class VolumeWindows:
         return chosen, sound, made
 
     def _draw_source(self, draws: Draws) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-        """Where windows come from, see ``volume_given``, and whether objects of volumes are supervoxels."""
+        """Say where windows come from, see ``volume_given``, and whether objects of volumes are supervoxels."""
         config = self.config
         left = draws.uniform() - config.synthetic_share
         source = np.where(left < 0, SYNTHETIC, LABELLED)
@@ -157,7 +159,7 @@ class VolumeWindows:
         return source, supervoxel & bool(self._pool.sets.count[1])
 
     def _voxel(self, picked: int, choice: float) -> NDArray[np.float64]:
-        """The middle of a random voxel of an object."""
+        """Return the middle of a random voxel of an object."""
         row = self._pool.table[picked]
         start, stop = row[3:6], row[6:9]
         block = tuple(slice(a, b) for a, b in zip(start, stop, strict=True))
@@ -199,7 +201,7 @@ class VolumeWindows:
         }
 
     def _pack(self, given: dict[int, NDArray[np.uint8]]) -> Arrays:
-        """Windows that no volume holds, by their rows in rising order."""
+        """Return windows that no volume holds, by their rows in rising order."""
         rows = sorted(given)
         grid = (self.config.grid,) * AXES
         windows = np.stack([given[row] for row in rows]) if rows else np.zeros((0, 2, *grid), dtype=np.uint8)
@@ -213,7 +215,7 @@ class VolumeWindows:
 def draw_volume_warps(
     draws: Draws, anisotropy: float = 1.0, *, augment: bool
 ) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.float32]]:
-    """The numbers of ``volume_augmentation.draw_volume_warp`` for many samples.
+    """Return the numbers of ``volume_augmentation.draw_volume_warp`` for many samples.
 
     Returns:
         Order and direction of the axes, rotation and unequal scaling in one matrix (samples, 3, 3); the samples with a
@@ -239,7 +241,9 @@ def draw_volume_warps(
 
 
 def rotations(draws: Draws, largest: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Rotations (samples, 3, 3) about random axes by at most ``largest`` (samples,) radians (Rodrigues' formula)."""
+    """Return rotations (samples, 3, 3) about random axes by at most ``largest`` (samples,) radians (Rodrigues'
+    formula).
+    """
     axis = draws.normals(AXES)
     z, y, x = (axis / np.linalg.norm(axis, axis=1, keepdims=True)).T
     zero = np.zeros_like(z)

@@ -22,10 +22,10 @@ Table = Mapping[str, Tensor]
 
 
 def window_positions(table: Table, grid: int) -> Tensor:
-    """Where the centres of the grid's cells lie.
+    """Say where the centres of the grid's cells lie.
 
     Args:
-        table: Of windows.
+        table: Table of windows.
         grid: Cells along each side.
 
     Returns:
@@ -43,7 +43,7 @@ def window_positions(table: Table, grid: int) -> Tensor:
 
 
 def smooth_field(knots: Tensor, grid: int) -> Tensor:
-    """Values at evenly spaced knots, the outermost at the border, interpolated on a grid.
+    """Return values at evenly spaced knots, the outermost at the border, interpolated on a grid.
 
     Args:
         knots: float32 (batch, channels, *knots).
@@ -56,17 +56,17 @@ def smooth_field(knots: Tensor, grid: int) -> Tensor:
 
 
 def inside_image(positions: Tensor, extent: Tensor) -> Tensor:
-    """Whether positions lie within the image, bool (batch, *grid); ``extent`` is float32 (batch, axes)."""
+    """Say whether positions lie within the image, bool (batch, *grid); ``extent`` is float32 (batch, axes)."""
     limits = extent.reshape(*extent.shape, *(1,) * (positions.ndim - 2))
     return ((positions >= 0) & (positions <= limits)).all(dim=1)
 
 
 def read_image(buffers: Buffers, table: Table, positions: Tensor, channels: int) -> Tensor:
-    """Interpolated values of images; beyond an image those of its border.
+    """Return interpolated values of images; beyond an image those of its border.
 
     Args:
         buffers: The store in the device's memory.
-        table: Of windows.
+        table: Table of windows.
         positions: As ``window_positions`` gives them.
         channels: 3, of which those of grey images are equal, or 1.
 
@@ -85,11 +85,11 @@ def read_image(buffers: Buffers, table: Table, positions: Tensor, channels: int)
 
 
 def read_object(buffers: Buffers, table: Table, positions: Tensor) -> Tensor:
-    """The share of an object in the cells around positions, interpolated; nothing beyond the image.
+    """Return the share of an object in the cells around positions, interpolated; nothing beyond the image.
 
     Args:
         buffers: The store in the device's memory.
-        table: Of windows.
+        table: Table of windows.
         positions: As ``window_positions`` gives them.
 
     Returns:
@@ -109,14 +109,14 @@ def read_object(buffers: Buffers, table: Table, positions: Tensor) -> Tensor:
 
 
 def covered(packed: Tensor, target: Tensor) -> Tensor:
-    """int32, cover of cells whose value is the target's, 0 elsewhere; see ``pyramid.Entry.packed``."""
+    """Return int32, cover of cells whose value is the target's, 0 elsewhere; see ``pyramid.Entry.packed``."""
     return (packed & FULL) * ((packed >> 8) == target)
 
 
 def corners(
     strides: Sequence[Tensor], size: Tensor, positions: Tensor
 ) -> Iterator[tuple[list[Tensor], Tensor, Tensor]]:
-    """The cells between whose centres positions lie.
+    """Yield the cells between whose centres positions lie.
 
     Args:
         strides: int64 (batch, axes), one or several.

@@ -1,4 +1,4 @@
-"""What the window engine refuses, by name."""
+"""What the window engine rejects, by name."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ Make = Callable[..., WindowSegmenter]
         InitialMask(np.ones((80, 70), bool)),
     ],
 )
-def test_prompts_that_miss_the_image_are_refused(window_segmenter: Make, prompt: Prompt) -> None:
+def test_prompts_that_miss_the_image_are_rejected(window_segmenter: Make, prompt: Prompt) -> None:
     segmenter = window_segmenter("bright")
     segmenter.set_image(Image.from_array(np.zeros((70, 80), np.uint8)))
     with pytest.raises(PromptError) as error:
@@ -38,7 +38,7 @@ def test_prompts_that_miss_the_image_are_refused(window_segmenter: Make, prompt:
     assert not segmenter._graph.inputs  # type: ignore[attr-defined]
 
 
-def test_kinds_that_the_model_cannot_take_are_refused_by_name(window_segmenter: Make) -> None:
+def test_kinds_that_the_model_cannot_take_are_rejected_by_name(window_segmenter: Make) -> None:
     segmenter = window_segmenter("bright")
     segmenter.capabilities = Capabilities((2,), frozenset({"box", "point"}), frozenset({"point"}), True, frozenset())
     segmenter.set_image(Image.from_array(np.zeros((70, 80), np.uint8)))
@@ -51,14 +51,14 @@ def test_kinds_that_the_model_cannot_take_are_refused_by_name(window_segmenter: 
 
 
 @pytest.mark.parametrize("prompts", [[], [Point((5.0, 5.0), positive=False)], [Box((1.0, 1.0), (9.0, 9.0), False)]])
-def test_nothing_positive_is_refused(window_segmenter: Make, prompts: list[Prompt]) -> None:
+def test_nothing_positive_is_rejected(window_segmenter: Make, prompts: list[Prompt]) -> None:
     segmenter = window_segmenter("bright")
     segmenter.set_image(Image.from_array(np.zeros((70, 80), np.uint8)))
     with pytest.raises(PromptError, match="at least one"):
         segmenter.predict(prompts)
 
 
-def test_images_of_other_dimensions_and_no_image_are_refused(window_segmenter: Make) -> None:
+def test_images_of_other_dimensions_and_no_image_are_rejected(window_segmenter: Make) -> None:
     segmenter = window_segmenter("bright")
     with pytest.raises(InputError, match="call set_image before predict"):
         segmenter.predict([Point((5.0, 5.0))])
