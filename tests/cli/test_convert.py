@@ -40,9 +40,10 @@ def ct(tmp_path: Path) -> Path:
     return tmp_path / "ct"
 
 
-@pytest.mark.parametrize(
-    ("before", "after"), [*product(FORMS[:1], FORMS), *product(FORMS[-3:], FORMS), ("a.tif", "seg.dcm")]
-)
+WAYS = [*product(FORMS[:1], FORMS), *product(FORMS[-3:], FORMS), ("a.tif", "seg.dcm")]
+
+
+@pytest.mark.parametrize(("before", "after"), WAYS)
 def test_every_form_becomes_every_other(
     cli: Cli, tmp_path: Path, ct: Path, labels: NDArray[np.uint8], before: str, after: str
 ) -> None:
@@ -57,7 +58,7 @@ def test_every_form_becomes_every_other(
     found = read_segments(second, read_image(ct))
     np.testing.assert_array_equal(found.label_map(), labels)
     if after.endswith(".dcm"):
-        assert [s.name for s in found.segments][0] == "liver"
+        assert found.segments[0].name == "liver"
 
 
 def test_read_mask_and_initial_masks_take_dicom_objects(

@@ -337,7 +337,7 @@ class TestReaders:
         segment = three(shape=shape)[0]
         write_seg(tmp_path / "seg.dcm", [segment], find_source(io.read_image(tmp_path / "ct")))
         frames = sitk.GetArrayFromImage(sitk.ReadImage(str(tmp_path / "seg.dcm")))
-        np.testing.assert_array_equal(frames[::-1] != 0, segment.mask(shape))
+        np.testing.assert_array_equal(frames != 0, segment.mask(shape))
 
     @pytest.mark.parametrize(("seg_type", "compress"), [("binary", False), ("labelmap", False), ("labelmap", True)])
     def test_dciodvfy(self, tmp_path: Path, series: Any, seg_type: Any, compress: bool) -> None:

@@ -208,6 +208,7 @@ def _image(source: Source, index: int, *, frame: bool = False) -> Any:
 
 
 def _contours(segment: Segment, source: Source, keyhole: bool) -> Iterator[Any]:
+    from pydicom.charset import default_encoding
     from pydicom.dataset import Dataset
 
     to_world, decimals = _placing(source), _decimals(source.geometry)
@@ -221,6 +222,8 @@ def _contours(segment: Segment, source: Source, keyhole: bool) -> Iterator[Any]:
             item.ContourNumber, item.NumberOfContourPoints = number, len(points)
             index = np.column_stack([points + np.array([columns.start, rows.start]), np.full(len(points), z)])
             item.add(_contour_data(index @ to_world[:3, :3].T + to_world[:3, 3], decimals))
+            # Else pydicom would make an object of every number, to encode it anew.
+            item.set_original_encoding(True, True, default_encoding)
             yield item
 
 

@@ -17,7 +17,7 @@ from bedside.core.files import atomic_path
 from bedside.io.dicom.codes import Code
 from bedside.io.dicom.colours import cielab_of
 from bedside.io.dicom.segments import Algorithm, Segment, SegmentSet
-from bedside.io.dicom.source import Source, scrubbed
+from bedside.io.dicom.source import Source, position_of, scrubbed
 from bedside.io.quiet import quiet, reason
 
 SegType = Literal["binary", "labelmap"]
@@ -93,9 +93,9 @@ def write_seg(
     }
     try:
         with quiet(), atomic_path(path) as temporary:
-            made = _make(hd, numbered, source, overlap is not None, facts)
+            made = _make(hd, numbered, source, facts)
             if seg_type == "binary":
-                _repair_tiny(made)
+                made.SegmentsOverlap = "YES" if overlap else "NO"
             if compress and seg_type == "binary":
                 made.file_meta.TransferSyntaxUID = _deflated()
             made.save_as(temporary, enforce_file_format=True)
@@ -144,75 +144,84 @@ def _numbered(segments: Sequence[Segment], seg_type: SegType) -> tuple[list[Segm
     return [replace(s, label=number) for number, s in enumerate(ordered, start=1)], notes
 
 
-def _make(hd: Any, segments: list[Segment], source: Source, overlap: bool, facts: dict[str, Any]) -> Any:
-    if not source.placed:
-        return _pictures(hd, segments, source, overlap, facts)
-    samples, planes = _samples(segments, source, overlap)
-    images = [source.instances[source.planes[p].instance] for p in planes]
-    first = images[0]
-    spacing = source.geometry.spacing
-    step = spacing[2] if source.geometry.ndim == 3 else float(first.get("SliceThickness") or 1.0)
-    facts["pixel_measures"] = hd.PixelMeasuresSequence(
-        (_short(spacing[1]), _short(spacing[0])), _short(step), _short(step) if source.geometry.ndim == 3 else None
-    )
-    enhanced = "NumberOfFrames" in first
-    made = hd.seg.Segmentation([_excerpt(source, planes)] if enhanced else images, samples, **facts)
-    if enhanced:
-        _refer(made, source, planes)
-    if source.geometry.ndim == 3:
-        _restore_step(made, _short(step), planes)
+def _make(hd: Any, segments: list[Segment], source: Source, facts: dict[str, Any]) -> Any:
+    """The object: highdicom makes it with one empty slice, whose frames are the patterns of all others.
+
+    highdicom looks at every slice for every segment, and cannot have several frames of a film loop or of one place.
+    """
+    planes = sorted({z for segment in segments for z, _, _ in segment.slices()}) or [0]
+    made = _pattern(hd, segments, source, planes[0], facts)
+    filler = _Filler(made, source, planes)
+    if facts["segmentation_type"] == "BINARY":
+        for index, segment in enumerate(segments):
+            for plane, place, mask in segment.slices():
+                filler.add(index, plane, [(place, mask, 1)])
+    else:
+        for plane, parts in _by_plane(segments).items():
+            filler.add(0, plane, parts)
+    filler.finish()
     return made
 
 
-def _restore_step(made: Any, step: float, planes: list[int]) -> None:
-    """State the distance of the image's slices, where highdicom states that of the slices with a segment."""
-    made.SharedFunctionalGroupsSequence[0].PixelMeasuresSequence[0].SpacingBetweenSlices = step
-    if planes != list(range(planes[0], planes[-1] + 1)) and "DimensionOrganizationType" in made:
-        del made.DimensionOrganizationType
+Part = tuple[tuple[slice, slice], NDArray[np.uint8], int]
+"""Rows and columns, the samples of a segment there, and the value that it gets."""
 
 
-def _excerpt(source: Source, planes: list[int]) -> Any:
-    """A multi-frame header with the frames of ``planes`` alone: highdicom takes one, with one frame at each place."""
-    chosen = [source.planes[p] for p in planes]
-    header = _copied(source.instances[chosen[0].instance])
-    header.PerFrameFunctionalGroupsSequence = [
-        source.instances[p.instance].PerFrameFunctionalGroupsSequence[p.frame] for p in chosen
-    ]
-    header.NumberOfFrames = len(chosen)
-    return header
+def _by_plane(segments: list[Segment]) -> dict[int, list[Part]]:
+    planes: dict[int, list[Part]] = {}
+    for segment in segments:
+        for plane, place, mask in segment.slices():
+            planes.setdefault(plane, []).append((place, mask, segment.label))
+    return dict(sorted(planes.items()))
 
 
-def _copied(header: Any) -> Any:
-    """A header whose elements can be replaced without a change of the first one's."""
+def _pattern(hd: Any, segments: list[Segment], source: Source, plane: int, facts: dict[str, Any]) -> Any:
+    """The object with empty frames of one slice: one for each segment, or one in a label map."""
+    from pydicom.dataset import Dataset
+
+    at = source.planes[plane]
+    instance = source.instances[at.instance]
+    header = _copied(instance, "NumberOfFrames", "PerFrameFunctionalGroupsSequence")
+    shape = (1, *source.geometry.shape[-2:])
+    binary = facts["segmentation_type"] == "BINARY"
+    samples = np.zeros((*shape, len(segments)) if binary else shape, np.uint8)
+    spacing = tuple(_short(v) for v in source.geometry.spacing)
+    options = {**facts, "omit_empty_frames": False}
+    stack = source.geometry.ndim == 3
+    if source.placed:
+        step = spacing[2] if stack else float(header.get("SliceThickness") or 1.0)
+        options["pixel_measures"] = hd.PixelMeasuresSequence((spacing[1], spacing[0]), step, step if stack else None)
+    elif "FrameOfReferenceUID" in header:
+        del header.FrameOfReferenceUID
+    if "NumberOfFrames" in instance:
+        header.NumberOfFrames = 1
+        if source.placed:
+            header.PerFrameFunctionalGroupsSequence = [instance.PerFrameFunctionalGroupsSequence[at.frame]]
+        else:
+            # Film loops have no functional groups, and highdicom asks every multi-frame instance for them.
+            shared = Dataset()
+            shared.PixelMeasuresSequence = hd.PixelMeasuresSequence((spacing[1], spacing[0]), None)
+            header.SharedFunctionalGroupsSequence = [shared]
+    made = hd.seg.Segmentation([header], samples, **options)
+    if source.placed and stack:
+        # highdicom computes it from the slices that it is given, and so leaves it out.
+        made.SharedFunctionalGroupsSequence[0].PixelMeasuresSequence[0].SpacingBetweenSlices = spacing[2]
+    if not source.geometry.spacing_known and "NumberOfFrames" in instance and not source.placed:
+        del made.SharedFunctionalGroupsSequence[0].PixelMeasuresSequence
+    return made
+
+
+def _copied(header: Any, *replaced: str) -> Any:
+    """A header with the same elements but those of ``replaced``: pydicom sets a present element's value in place."""
     from pydicom.dataset import Dataset
 
     made = Dataset()
     made.update(header)
+    for keyword in replaced:
+        if keyword in made:
+            del made[keyword]
     made.file_meta = header.file_meta
     return made
-
-
-def _refer(made: Any, source: Source, planes: list[int]) -> None:
-    """Make frames refer to the instances and frames of ``source`` and not to those of its excerpt."""
-    done = set()  # Frames of several segments at one place share their item.
-    for item in made.PerFrameFunctionalGroupsSequence:
-        for derivation in item.get("DerivationImageSequence", ()):
-            for image in derivation.SourceImageSequence:
-                if id(image) in done:
-                    continue
-                done.add(id(image))
-                plane = source.planes[planes[int(image.ReferencedFrameNumber) - 1]]
-                image.ReferencedSOPInstanceUID = source.instances[plane.instance].SOPInstanceUID
-                image.ReferencedFrameNumber = plane.frame + 1
-    used = sorted({source.planes[p].instance for p in planes})
-    first = made.SourceImageSequence[0]
-    references = []
-    for index in used:
-        reference = deepcopy(first)
-        reference.ReferencedSOPInstanceUID = source.instances[index].SOPInstanceUID
-        references.append(reference)
-    made.SourceImageSequence = references
-    made.ReferencedSeriesSequence[0].ReferencedInstanceSequence = deepcopy(references)
 
 
 def _short(value: float) -> float:
@@ -220,122 +229,145 @@ def _short(value: float) -> float:
     return float(f"{value:.10g}")
 
 
-def _samples(segments: list[Segment], source: Source, overlap: bool) -> tuple[NDArray[Any], list[int]]:
-    """Samples of the slices that have any, (plane, y, x) or with an axis of segments, and which ones these are."""
-    planes = sorted({z for segment in segments for z, _, _ in segment.slices()}) or [0]
-    place = {z: index for index, z in enumerate(planes)}
-    shape = (len(planes), *source.geometry.shape[-2:])
-    if overlap:
-        stacked = np.zeros((*shape, len(segments)), np.uint8)
-        for index, segment in enumerate(segments):
-            for z, (rows, columns), mask in segment.slices():
-                stacked[place[z], rows, columns, index] = mask
-        return stacked, planes
-    labels = np.zeros(shape, np.uint8 if max(s.label for s in segments) <= 255 else np.uint16)
-    for segment in segments:
-        for z, (rows, columns), mask in segment.slices():
-            labels[place[z], rows, columns][mask != 0] = segment.label
-    return labels, planes
+class _Filler:
+    """Puts frames in place of those of the pattern."""
+
+    def __init__(self, made: Any, source: Source, planes: list[int]) -> None:
+        self._made, self._source = made, source
+        self._loop = not source.placed and "NumberOfFrames" in source.instances[0]
+        self._patterns = list(made.PerFrameFunctionalGroupsSequence)
+        self._place = {plane: number for number, plane in enumerate(planes, start=1)}
+        self._common = {plane: self._elements(plane) for plane in planes}
+        self._items: list[Any] = []
+        self._packer = _Packer(made)
+
+    def add(self, pattern: int, plane: int, parts: list[Part]) -> None:
+        """Add a frame like the one of ``pattern`` with the samples of ``parts``."""
+        from pydicom.dataset import Dataset
+
+        item, content = Dataset(), Dataset()
+        item.update(self._patterns[pattern])
+        item.update(self._common[plane])
+        values = item.FrameContentSequence[0].get("DimensionIndexValues", [])
+        values = [values] if isinstance(values, int) else list(values)
+        if self._source.placed:
+            values[-1] = self._place[plane]
+        elif self._loop:
+            content.StackID, content.InStackPositionNumber = "1", self._source.planes[plane].frame + 1
+            values.append(self._place[plane])
+        content.DimensionIndexValues = values
+        del item.FrameContentSequence
+        item.FrameContentSequence = [content]
+        self._items.append(item)
+        self._packer.add(parts)
+
+    def finish(self) -> None:
+        """Put the frames into the object, and refer to all instances that they come from."""
+        made, source = self._made, self._source
+        if not self._items:
+            # Without any voxel the pattern itself is the object, whose one slice must have the loop's index, too.
+            for pattern in range(len(self._patterns)):
+                self.add(pattern, next(iter(self._place)), [])
+        made.PerFrameFunctionalGroupsSequence = self._items
+        made.NumberOfFrames = len(self._items)
+        made.PixelData = self._packer.data()
+        if self._loop:
+            self._add_dimension()
+        used = sorted({source.planes[plane].instance for plane in self._place})
+        made.SourceImageSequence = [self._reference(index) for index in used]
+        made.ReferencedSeriesSequence[0].ReferencedInstanceSequence = [self._reference(index) for index in used]
+
+    def _elements(self, plane: int) -> Any:
+        """What all frames of a slice have in common: their source and their place."""
+        from pydicom.dataset import Dataset
+
+        at = self._source.planes[plane]
+        header = self._source.instances[at.instance]
+        made = Dataset()
+        derivations = deepcopy(self._patterns[0].get("DerivationImageSequence") or [])
+        for derivation in derivations:
+            image = derivation.SourceImageSequence[0]
+            image.ReferencedSOPInstanceUID = header.SOPInstanceUID
+            if "NumberOfFrames" in header:
+                image.ReferencedFrameNumber = at.frame + 1
+        if derivations:
+            made.DerivationImageSequence = derivations
+        place = position_of(header, at.frame) if self._source.placed else None
+        if place is not None:
+            position = Dataset()
+            position.ImagePositionPatient = [_short(float(v)) for v in place]
+            made.PlanePositionSequence = [position]
+        return made
+
+    def _reference(self, index: int) -> Any:
+        from pydicom.dataset import Dataset
+
+        made = Dataset()
+        made.ReferencedSOPClassUID = self._source.instances[index].SOPClassUID
+        made.ReferencedSOPInstanceUID = self._source.instances[index].SOPInstanceUID
+        return made
+
+    def _add_dimension(self) -> None:
+        from pydicom.datadict import tag_for_keyword
+        from pydicom.dataset import Dataset
+
+        pointer = Dataset()
+        pointer.DimensionIndexPointer = tag_for_keyword("InStackPositionNumber")
+        pointer.FunctionalGroupPointer = tag_for_keyword("FrameContentSequence")
+        pointer.DimensionOrganizationUID = self._made.DimensionIndexSequence[0].DimensionOrganizationUID
+        pointer.DimensionDescriptionLabel = "In-Stack Position Number"
+        self._made.DimensionIndexSequence = [*self._made.DimensionIndexSequence, pointer]
 
 
-def _pictures(hd: Any, segments: list[Segment], source: Source, overlap: bool, facts: dict[str, Any]) -> Any:
-    """SEG of a picture or of frames of a film loop, which have no place in the patient.
+class _Packer:
+    """Encodes frames one after the other, so that never all of them are in memory as samples.
 
-    highdicom takes one frame there; frames of the others are made after its pattern.
+    Bits follow each other across frames (PS3.5 8.1.1), hence in groups of eight frames, which fill whole bytes.
     """
-    from pydicom.dataset import Dataset
 
-    samples, planes = _samples(segments, source, overlap)
-    header = _copied(source.instances[source.planes[planes[0]].instance])
-    loop = "NumberOfFrames" in header
-    if loop:
-        header.NumberOfFrames = 1
-        # Film loops have no functional groups, and highdicom asks every multi-frame instance for them.
-        shared = Dataset()
-        spacing = source.geometry.spacing
-        shared.PixelMeasuresSequence = hd.PixelMeasuresSequence((_short(spacing[1]), _short(spacing[0])), None)
-        header.SharedFunctionalGroupsSequence = [shared]
-    if "FrameOfReferenceUID" in header:
-        del header.FrameOfReferenceUID
-    made = hd.seg.Segmentation([header], samples[:1], **{**facts, "omit_empty_frames": False})
-    if loop:
-        _extend(made, samples, [source.planes[p].frame + 1 for p in planes], [s.label for s in segments])
-        if not source.geometry.spacing_known:
-            del made.SharedFunctionalGroupsSequence[0].PixelMeasuresSequence
-    return made
+    def __init__(self, made: Any) -> None:
+        self._made = made
+        self._binary = made.SegmentationType == "BINARY"
+        dtype = np.dtype(np.uint8 if made.BitsAllocated <= 8 else "<u2")
+        self._group = np.zeros((8 if self._binary else 1, int(made.Rows), int(made.Columns)), dtype)
+        self._filled = 0
+        self._parts: list[bytes] = []
 
+    def add(self, parts: list[Part]) -> None:
+        """Encode a frame."""
+        frame = self._group[self._filled]
+        for (rows, columns), mask, value in parts:
+            frame[rows, columns][mask != 0] = value
+        self._filled += 1
+        if self._filled == len(self._group):
+            self._flush()
 
-def _extend(made: Any, samples: NDArray[Any], frames: list[int], labels: list[int]) -> None:
-    """Put frames that refer to ``frames`` (from 1) of the source in place of the one frame (a segment) of the first."""
-    from pydicom.datadict import tag_for_keyword
-    from pydicom.dataset import Dataset
+    def data(self) -> bytes:
+        """The value of Pixel Data."""
+        if self._filled:
+            self._flush()
+        if self._made.file_meta.TransferSyntaxUID.is_encapsulated:
+            from pydicom.encaps import encapsulate
 
-    binary = made.SegmentationType == "BINARY"
-    items, planes = [], []
-    for index, label in enumerate(labels if binary else [0]):
-        template = made.PerFrameFunctionalGroupsSequence[index]
-        for plane, frame in enumerate(frames):
-            if not binary:
-                mask = samples[plane]
-            else:
-                mask = samples[plane, ..., index] if samples.ndim == 4 else samples[plane] == label
-            if not mask.any() and len(frames) > 1:
-                continue
-            item = deepcopy(template)
-            for derivation in item.get("DerivationImageSequence", ()):
-                derivation.SourceImageSequence[0].ReferencedFrameNumber = frame
-            content = item.FrameContentSequence[0]
-            content.StackID, content.InStackPositionNumber = "1", frame
-            values = content.get("DimensionIndexValues", [])
-            content.DimensionIndexValues = [*([values] if isinstance(values, int) else values), frames.index(frame) + 1]
-            items.append(item)
-            planes.append(mask)
-    made.PerFrameFunctionalGroupsSequence = items
-    made.NumberOfFrames = len(items)
-    pointer = Dataset()
-    pointer.DimensionIndexPointer = tag_for_keyword("InStackPositionNumber")
-    pointer.FunctionalGroupPointer = tag_for_keyword("FrameContentSequence")
-    pointer.DimensionOrganizationUID = made.DimensionIndexSequence[0].DimensionOrganizationUID
-    pointer.DimensionDescriptionLabel = "In-Stack Position Number"
-    made.DimensionIndexSequence = [*made.DimensionIndexSequence, pointer]
-    _replace_samples(made, np.stack(planes))
+            return bytes(encapsulate(self._parts))
+        data = b"".join(self._parts)
+        return data + b"\0" * (len(data) % 2)
 
+    def _flush(self) -> None:
+        group = self._group[: self._filled]
+        made = self._made
+        if self._binary:
+            self._parts.append(np.packbits(group.ravel(), bitorder="little").tobytes())
+        elif made.file_meta.TransferSyntaxUID.is_encapsulated:
+            from highdicom.frame import encode_frame
 
-def _replace_samples(made: Any, planes: NDArray[Any]) -> None:
-    if made.SegmentationType == "BINARY":
-        packed = np.packbits(planes.astype(np.uint8).ravel(), bitorder="little").tobytes()
-        made.PixelData = packed + b"\0" * (len(packed) % 2)
-        return
-    samples = planes.astype(np.uint8 if made.BitsAllocated == 8 else "<u2")
-    if made.file_meta.TransferSyntaxUID.is_encapsulated:
-        from highdicom.frame import encode_frame
-        from pydicom.encaps import encapsulate
-
-        made.PixelData = encapsulate(
-            [
-                encode_frame(
-                    s,
-                    made.file_meta.TransferSyntaxUID,
-                    made.BitsAllocated,
-                    made.BitsStored,
-                    made.PhotometricInterpretation,
-                    made.PixelRepresentation,
-                )
-                for s in samples
-            ]
-        )
-        return
-    data = samples.tobytes()
-    made.PixelData = data + b"\0" * (len(data) % 2)
-
-
-def _repair_tiny(made: Any) -> None:
-    """Pack frames of less than a byte one after the other, as PS3.5 8.1.1 asks; highdicom 0.28 gives each a byte."""
-    size = int(made.Rows) * int(made.Columns)
-    if size >= 8 or int(made.NumberOfFrames) == 1 or made.get("FrameOfReferenceUID") is None:
-        return
-    packed = np.frombuffer(made.PixelData, np.uint8)[: int(made.NumberOfFrames), None]
-    _replace_samples(made, np.unpackbits(packed, axis=1, bitorder="little")[:, :size])
+            syntax, bits, stored = made.file_meta.TransferSyntaxUID, made.BitsAllocated, made.BitsStored
+            kind = made.PhotometricInterpretation
+            self._parts.append(encode_frame(group[0], syntax, bits, stored, kind, made.PixelRepresentation))
+        else:
+            self._parts.append(group.tobytes())
+        group[...] = 0
+        self._filled = 0
 
 
 def _description(hd: Any, segment: Segment) -> Any:
