@@ -29,6 +29,7 @@ HOMES = {
     "nibabel": {"io", "data"},
     "SimpleITK": {"io", "data"},
     "pydicom": {"io", "data"},
+    "highdicom": {"io"},
     "typer": {"cli"},
     "fastapi": {"serve"},
     "starlette": {"serve"},

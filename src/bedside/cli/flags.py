@@ -141,7 +141,7 @@ def read_matching_mask(path: Path, flag: str, image: Image) -> Any:
         FormatError: The file cannot be read as a mask.
         InputError: It lies on another grid.
     """
-    mask = read_mask(path)
+    mask = read_mask(path, reference=image)
     if mask.geometry.matches(image.geometry):
         return mask.array
     if mask.shape != image.shape:

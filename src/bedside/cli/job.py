@@ -25,3 +25,7 @@ class Job:
     series: str | None
     volume: int | None
     time_warm: bool = False
+    format: str | None = None
+    seg_type: Any = "binary"
+    compress: bool = False
+    name: str | None = None

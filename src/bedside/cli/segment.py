@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from bedside.cli.convert import CompressOption, FormatOption, SegType, SegTypeOption
 from bedside.cli.job import Job
 from bedside.core.errors import InputError
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from bedside.core.image import Image
     from bedside.core.placed import PlacedPrompt
     from bedside.core.prompts import Prompt
+    from bedside.io.segmentations import Form
     from bedside.session import Session
     from bedside.session.journal import Journal
 
@@ -95,6 +97,12 @@ def segment(
         str | None, typer.Option(metavar="NAME", help="DICOM series: number, description or UID.")
     ] = None,
     volume: Annotated[int | None, typer.Option(metavar="N", help="Which volume of a 4D file, from 0.")] = None,
+    form: FormatOption = None,
+    seg_type: SegTypeOption = SegType.BINARY,
+    compress: CompressOption = False,
+    name: Annotated[
+        str | None, typer.Option(metavar="NAME", help="What the object is, e.g. 'left kidney'; in a DICOM output.")
+    ] = None,
     overlay: Annotated[
         Path | None, typer.Option(metavar="FILE.png", help="Also write a picture of the result.")
     ] = None,
@@ -108,7 +116,10 @@ def segment(
     from bedside.cli.flags import PromptFlags
 
     flags = PromptFlags(box, point, negative_point, scribble, negative_scribble, lasso, initial_mask, frame.value)
-    job = Job(image, output, overlay, flags, prompts, model, device.value, policy.value, series, volume, as_json)
+    job = Job(
+        image, output, overlay, flags, prompts, model, device.value, policy.value, series, volume, as_json,
+        form.value if form else None, seg_type.value, compress, name,
+    )  # fmt: skip
     manifest = perform(job)
     if as_json:
         print(json.dumps(manifest, indent=2))
@@ -138,7 +149,7 @@ def perform(job: Job) -> dict[str, Any]:
         image = read_image(job.image, series=job.series, volume=job.volume)
     for note in image.metadata.get("notes", ()):
         print(f"bedside: note: {note}", file=sys.stderr)
-    check_dimensions(job.output, image.ndim)
+    target = check_form(job, image)
     drawn = _check_against(job, image, journal, typed)
     with stages.stage("load_model", "loading the model"):
         name = job.model or (journal.model if journal else None) or default_model(image.shape)
@@ -153,7 +164,10 @@ def perform(job: Job) -> dict[str, Any]:
         labels = session.label_map(job.policy)
     picture = _picture(job, session, labels, stages)
     with stages.stage("write", f"writing {job.output}"):
-        write_mask(job.output, labels, image.geometry)
+        if target == "file":
+            write_mask(job.output, labels, image.geometry)
+        else:
+            _write_object(job, session, labels, target)
         if job.overlay is not None:
             _save_picture(picture, job.overlay)
     for item in session.objects:
@@ -182,9 +196,9 @@ def check_outputs(job: Job) -> None:
         InputError: A result would replace the image or another result, or the overlay is no PNG.
         FormatError: No format has the mask's suffix.
     """
-    from bedside.io.registry import find_writer
+    from bedside.io.segmentations import form_of
 
-    find_writer(job.output)
+    form_of(job.output, job.format)
     if job.overlay is not None and job.overlay.suffix.lower() != ".png":
         raise InputError("--overlay", expected="a file that ends in .png", got=str(job.overlay))
     for flag, path in (("-o", job.output), ("--overlay", job.overlay)):
@@ -204,6 +218,45 @@ def check_outputs(job: Job) -> None:
             raise InputError(f"{flag} {path}", expected="a folder you may write to", got=str(path.parent))
     if job.overlay is not None and job.overlay.resolve() == job.output.resolve():
         raise InputError(f"--overlay {job.overlay}", expected="another file than -o")
+
+
+def check_form(job: Job, image: Image) -> Form:
+    """Make sure, before a model is loaded, that the output can hold masks of this image.
+
+    Raises:
+        InputError: A format with other axes, or a DICOM object of an image that does not come from DICOM files.
+        FormatError: Source instances to which an object cannot refer.
+    """
+    from bedside.io.dicom.source import find_source
+    from bedside.io.segmentations import form_of
+
+    form = form_of(job.output, job.format)
+    if form == "file":
+        check_dimensions(job.output, image.ndim)
+    elif form == "rtstruct" and not find_source(image, volume=job.volume).placed:
+        raise InputError("--format rtstruct", expected="an image with positions in the patient", got="a picture")
+    elif form == "dicom-seg":
+        find_source(image, volume=job.volume)
+    return form
+
+
+def _write_object(job: Job, session: Session, labels: Any, form: Form) -> None:
+    """Write the objects as a SEG or RTSTRUCT: each whole, or as parts of the label map where it is one."""
+    from bedside import __version__
+    from bedside.io.dicom.segments import Algorithm, Segment, SegmentSet
+    from bedside.io.segmentations import write_segments
+
+    algorithm = Algorithm(f"Bedside {session.model}", __version__)
+    segments = []
+    for item in session.objects:
+        whole = job.seg_type == "binary" or form == "rtstruct"
+        mask = session.mask_of(item.id) if whole else labels == item.label
+        name = job.name if job.name and len(session.objects) == 1 else item.name
+        segments.append(Segment.of_mask(item.label, name, mask, colour=item.colour, algorithm=algorithm))
+    found = SegmentSet(tuple(segments), session.image.geometry)
+    options = {"form": form, "seg_type": job.seg_type, "compress": job.compress, "volume": job.volume}
+    for note in write_segments(job.output, found, session.image, **options):
+        print(f"bedside: note: {note}", file=sys.stderr)
 
 
 def check_dimensions(output: Path, dimensions: int) -> None:

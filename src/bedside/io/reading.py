@@ -8,6 +8,7 @@ from pathlib import Path
 
 from bedside.core.errors import BedsideError, FormatError, GeometryError, InputError
 from bedside.core.image import Image
+from bedside.io.dicom.objects import kind_of, read_object
 from bedside.io.packing import unpacked
 from bedside.io.quiet import quiet, reason
 from bedside.io.registry import READERS, ReadOptions, find_reader
@@ -32,8 +33,16 @@ def read_image(path: str | Path, *, series: str | int | None = None, volume: int
     return _read(Path(path), ReadOptions(None if series is None else str(series), volume))
 
 
-def read_mask(path: str | Path, *, series: str | int | None = None, volume: int | None = None) -> Image:
-    """Return the label map in a file, in the formats of ``read_image``.
+def read_mask(
+    path: str | Path, *, series: str | int | None = None, volume: int | None = None, reference: Image | None = None
+) -> Image:
+    """Return the label map in a file, in the formats of ``read_image``, or of a DICOM SEG or RTSTRUCT.
+
+    Args:
+        path: As ``read_image``. Of two segments that share a voxel the first has it.
+        series: As ``read_image``.
+        volume: As ``read_image``.
+        reference: The image that a SEG or RTSTRUCT belongs to, on whose grid its label map then lies.
 
     Returns:
         Array uint8 or uint16, (z, y, x) or (y, x); the values of an indexed picture are its indices.
@@ -42,6 +51,10 @@ def read_mask(path: str | Path, *, series: str | int | None = None, volume: int 
         FormatError: As ``read_image``, or values that are no labels (colours, fractions, negative).
         InputError: ``series`` is given for a format that has none.
     """
+    if kind_of(Path(path)) is not None:
+        found = read_object(Path(path), reference)
+        told = {"notes": list(found.notes)} if found.notes else {}
+        return Image(found.label_map(), found.geometry, source=str(path), metadata=told)
     image = _read(Path(path), ReadOptions(None if series is None else str(series), volume, labels=True))
     array = single_channel(image.array, str(path)) if image.is_colour else image.array
     return replace(image, array=as_labels(array, str(path)))

@@ -1,0 +1,116 @@
+"""``bedside convert``: a mask of any form to any other."""
+
+from __future__ import annotations
+
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from bedside.core.errors import InputError
+
+if TYPE_CHECKING:
+    from bedside.core.image import Image
+
+
+class ObjectFormat(StrEnum):
+    """DICOM objects that hold masks."""
+
+    SEG = "dicom-seg"
+    RTSTRUCT = "rtstruct"
+
+
+class SegType(StrEnum):
+    """Types of DICOM SEG that are written."""
+
+    BINARY = "binary"
+    LABELMAP = "labelmap"
+
+
+class Policy(StrEnum):
+    """Who gets a voxel that two segments claim."""
+
+    KEEP = "keep"
+    OVERWRITE = "overwrite"
+
+
+FormatOption = Annotated[
+    ObjectFormat | None,
+    typer.Option("--format", help="DICOM object to write; a SEG where the output ends in .dcm and nothing is said."),
+]
+SegTypeOption = Annotated[SegType, typer.Option("--seg-type", help="Type of a SEG; a labelmap cannot overlap.")]
+CompressOption = Annotated[bool, typer.Option("--compress", help="Compress a SEG without loss.")]
+
+
+def convert(
+    mask: Annotated[Path, typer.Argument(metavar="IN", help="Label map, DICOM SEG or RTSTRUCT.")],
+    output: Annotated[Path, typer.Argument(metavar="OUT", help="File to write; the suffix is the format, .dcm a SEG.")],
+    image: Annotated[
+        Path | None,
+        typer.Option(metavar="IMAGE", help="What the mask belongs to, for DICOM out and RTSTRUCT in: file or folder."),
+    ] = None,
+    form: FormatOption = None,
+    seg_type: SegTypeOption = SegType.BINARY,
+    compress: CompressOption = False,
+    xor: Annotated[bool, typer.Option("--xor", help="Holes of an RTSTRUCT as contours of their own.")] = False,
+    name: Annotated[
+        list[str], typer.Option("--name", metavar="LABEL=NAME", help="Name of a label, e.g. 1=liver. Repeatable.")
+    ] = [],  # noqa: B006
+    threshold: Annotated[
+        float, typer.Option(min=0.0, max=1.0, help="Part of the largest value that counts, of a fractional SEG.")
+    ] = 0.5,
+    policy: Annotated[
+        Policy, typer.Option(help="A voxel of two segments in a label map: the first keeps it, or the last takes it.")
+    ] = Policy.KEEP,
+    series: Annotated[
+        str | None, typer.Option(metavar="NAME", help="DICOM series of IMAGE: number, description or UID.")
+    ] = None,
+    volume: Annotated[int | None, typer.Option(metavar="N", help="Which volume of IMAGE, from 0.")] = None,
+) -> None:
+    """Convert a mask: label maps (NIfTI, NRRD, MHA, PNG, TIFF, NPZ), DICOM SEG and RTSTRUCT, each to each."""
+    from bedside.io import read_image
+    from bedside.io.segmentations import form_of, read_segments, write_segments
+
+    target = form_of(output, form.value if form else None)
+    names = _names(name)
+    _check(mask, output, image, target != "file")
+    belongs: Image | None = None if image is None else read_image(image, series=series, volume=volume)
+    found = read_segments(mask, belongs, names=names, threshold=threshold, volume=volume)
+    notes = write_segments(
+        output, found, belongs, form=target, seg_type=seg_type.value, compress=compress, keyhole=not xor,
+        policy=policy.value, volume=volume,
+    )  # fmt: skip
+    for note in (*found.notes, *notes):
+        print(f"bedside: note: {note}", file=sys.stderr)
+    for segment in found.segments:
+        print(f"  {segment.label} {segment.name}: {int(segment.patch.sum()):,} voxels")
+    print(f"wrote {output}")
+
+
+def _names(given: list[str]) -> dict[int, str]:
+    names = {}
+    for text in given:
+        label, equals, name = text.partition("=")
+        if not equals or not label.strip().isdigit() or not name.strip() or int(label) < 1:
+            raise InputError("--name", expected="LABEL=NAME, e.g. 1=liver", got=f"'{text}'")
+        names[int(label)] = name.strip()
+    return names
+
+
+def _check(mask: Path, output: Path, image: Path | None, dicom: bool) -> None:
+    """What can be known before anything is read.
+
+    Raises:
+        InputError: The output would replace an input, has no folder, or is DICOM without an image to refer to.
+    """
+    for path in (mask, image):
+        if path is not None and output.resolve() == path.resolve():
+            raise InputError(f"{output}", expected="another file than the input", fix="inputs are never overwritten")
+    if output.is_dir():
+        raise InputError(f"{output}", expected="a file to write", got="a folder")
+    if not output.parent.is_dir():
+        raise InputError(f"{output}", expected="an existing folder to write to", got=f"no folder {output.parent}")
+    if dicom and image is None:
+        raise InputError(f"{output}", expected="the DICOM image that the mask belongs to", fix="give it with --image")

@@ -1,0 +1,166 @@
+"""``bedside convert`` and DICOM objects of ``bedside segment``."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pydicom
+import pytest
+from numpy.typing import NDArray
+
+from bedside.io import read_image, read_mask, write_mask
+from bedside.io.segmentations import read_segments
+from tests.support.dicom_sources import PLANTED, write_picture, write_series
+
+pytest.importorskip("highdicom", reason="the extra 'dicom' is not installed")
+
+Cli = Callable[..., Any]
+SHAPE = (4, 9, 11)
+FORMS = ["a.nii.gz", "a.nrrd", "a.mha", "a.tif", "a.npz", "seg.dcm", "labelmap.dcm", "rtstruct.dcm"]
+OPTIONS = {"labelmap.dcm": ["--seg-type", "labelmap"], "rtstruct.dcm": ["--format", "rtstruct"]}
+
+
+@pytest.fixture
+def labels() -> NDArray[np.uint8]:
+    made = np.zeros(SHAPE, np.uint8)
+    made[1:3, 2:7, 2:8] = 1
+    made[1, 4, 4] = 0
+    made[3, 0, 0] = made[0, 8, 10] = 2
+    return made
+
+
+@pytest.fixture
+def ct(tmp_path: Path) -> Path:
+    write_series(tmp_path / "ct", SHAPE, spacing=(0.7, 0.8, 2.5), origin=(-30, 40, 1000))
+    return tmp_path / "ct"
+
+
+WAYS = [*product(FORMS[:1], FORMS), *product(FORMS[-3:], FORMS), ("a.tif", "seg.dcm")]
+
+
+@pytest.mark.parametrize(("before", "after"), WAYS)
+def test_every_form_becomes_every_other(
+    cli: Cli, tmp_path: Path, ct: Path, labels: NDArray[np.uint8], before: str, after: str
+) -> None:
+    write_mask(tmp_path / "start.nii.gz", labels, read_image(ct).geometry)
+    (tmp_path / "in").mkdir()
+    (tmp_path / "out").mkdir()
+    first, second = tmp_path / "in" / before, tmp_path / "out" / after
+    for mask, output, name in ((tmp_path / "start.nii.gz", first, before), (first, second, after)):
+        status, out, err = cli("convert", mask, output, "--image", ct, "--name", "1=liver", *OPTIONS.get(name, []))
+        assert (status, err) == (0, "")
+        assert f"1 liver: {int((labels == 1).sum())} voxels" in out
+    found = read_segments(second, read_image(ct))
+    np.testing.assert_array_equal(found.label_map(), labels)
+    if after.endswith(".dcm"):
+        assert found.segments[0].name == "liver"
+
+
+def test_read_mask_and_initial_masks_take_dicom_objects(
+    cli: Cli, tmp_path: Path, ct: Path, labels: NDArray[np.uint8], grower: Any
+) -> None:
+    image = read_image(ct)
+    write_mask(tmp_path / "a.nii.gz", labels == 1, image.geometry)
+    assert cli("convert", tmp_path / "a.nii.gz", tmp_path / "a.dcm", "--image", ct).status == 0
+    np.testing.assert_array_equal(read_mask(tmp_path / "a.dcm", reference=image).array, labels == 1)
+    options = ["--point", "4,4,1", "--initial-mask", tmp_path / "a.dcm", "-o", tmp_path / "b.nii.gz"]
+    status, _, err = cli("segment", ct, *options)
+    assert (status, err) == (0, "")
+
+
+@pytest.mark.parametrize("options", [[], ["--format", "dicom-seg", "--seg-type", "labelmap"], ["--format", "rtstruct"]])
+def test_segment_writes_dicom(cli: Cli, tmp_path: Path, ct: Path, grower: Any, options: list[str]) -> None:
+    output = tmp_path / "liver.dcm"
+    arguments = ["segment", ct, "-o", output, "--box", "2,2,1,8,7,3", "--name", "liver"]
+    assert cli(*arguments[:2], "-o", tmp_path / "same.nii.gz", *arguments[4:6]).status == 0
+    status, _, err = cli(*arguments, *options)
+    assert (status, err) == (0, "")
+    found = read_segments(output, read_image(ct))
+    assert [(s.name, s.coded.type.meaning) for s in found.segments] == [("liver", "Liver")]
+    np.testing.assert_array_equal(found.label_map(), read_mask(tmp_path / "same.nii.gz").array)
+    assert found.segments[0].algorithm is not None
+    assert "Bedside bedside-3d" in found.segments[0].algorithm.name
+
+
+def test_segment_writes_dicom_of_one_frame_of_a_film_loop(cli: Cli, tmp_path: Path, grower: Any) -> None:
+    loop = write_picture(tmp_path / "loop.dcm", "US loop", (3, 20, 30))
+    status, _, err = cli("segment", loop, "-o", tmp_path / "seg.dcm", "--box", "3,3,9,9", "--volume", "1")
+    assert (status, err) == (0, "")
+    frame = pydicom.dcmread(tmp_path / "seg.dcm").PerFrameFunctionalGroupsSequence[0]
+    assert int(frame.DerivationImageSequence[0].SourceImageSequence[0].ReferencedFrameNumber) == 2
+
+
+class TestRejected:
+    @pytest.fixture
+    def mask(self, tmp_path: Path, ct: Path, labels: NDArray[np.uint8]) -> Path:
+        write_mask(tmp_path / "a.nii.gz", labels, read_image(ct).geometry)
+        return tmp_path / "a.nii.gz"
+
+    @pytest.mark.parametrize(
+        ("arguments", "message"),
+        [
+            (["b.dcm"], "b.dcm: expected the DICOM image that the mask belongs to; give it with --image"),
+            (["b.nii.gz", "--format", "rtstruct"], "expected an output that ends in .dcm, got"),
+            (["b.xyz"], "cannot write this format"),
+            (["nowhere/b.nrrd"], "expected an existing folder to write to"),
+            (["a.nii.gz"], "inputs are never overwritten"),
+            (["b.nrrd", "--name", "liver"], "--name: expected LABEL=NAME"),
+            (["b.dcm", "--image", "ct", "--seg-type", "fractional"], "fractional"),
+            (["ct/IM0001.dcm", "--image", "ct"], "they are never overwritten"),
+        ],
+    )
+    def test_one_line_and_nothing_written(
+        self, cli: Cli, tmp_path: Path, mask: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], message: str
+    ) -> None:
+        monkeypatch.chdir(tmp_path)
+        before = {p: p.read_bytes() for p in sorted(tmp_path.rglob("*")) if p.is_file()}
+        status, out, err = cli("convert", mask.name, *arguments)
+        assert (status, out) == (2, "")
+        assert message in err
+        assert err.count("\n") == 1
+        assert {p: p.read_bytes() for p in sorted(tmp_path.rglob("*")) if p.is_file()} == before
+
+    def test_contours_without_an_image(self, cli: Cli, tmp_path: Path, ct: Path, mask: Path) -> None:
+        assert cli("convert", mask, tmp_path / "rt.dcm", "--image", ct, "--format", "rtstruct").status == 0
+        status, _, err = cli("convert", tmp_path / "rt.dcm", tmp_path / "b.nrrd")
+        assert status == 2
+        assert "contours have no grid of their own: expected the image that they lie in; give --image" in err
+
+    def test_a_picture_of_another_size(self, cli: Cli, tmp_path: Path, ct: Path) -> None:
+        from bedside.core.geometry import Geometry
+
+        write_mask(tmp_path / "a.npz", np.ones((4, 9, 12), np.uint8), Geometry.create((4, 9, 12)))
+        status, _, err = cli("convert", tmp_path / "a.npz", tmp_path / "b.dcm", "--image", ct)
+        assert status == 2
+        assert "says no place of its voxels: expected shape (4, 9, 11), got (4, 9, 12)" in err
+
+    def test_a_model_is_not_run_for_what_cannot_be_written(
+        self, cli: Cli, tmp_path: Path, scan: Path, grower: Any
+    ) -> None:
+        status, _, err = cli("segment", scan, "-o", tmp_path / "a.dcm", "--box", "1,1,1,3,3,3")
+        assert status == 2
+        assert "expected an image read from DICOM files" in err
+        assert grower.calls == []
+
+
+def test_nothing_printed_tells_of_the_patient(cli: Cli, tmp_path: Path, ct: Path, labels: NDArray[np.uint8]) -> None:
+    write_mask(tmp_path / "a.nii.gz", labels, read_image(ct).geometry)
+    outputs = [tmp_path / "b.dcm", tmp_path / "c.dcm", tmp_path / "d.nrrd", tmp_path / "e.png"]
+    said = ""
+    for before, output, options in (
+        (tmp_path / "a.nii.gz", outputs[0], []),
+        (outputs[0], outputs[1], ["--format", "rtstruct"]),
+        (outputs[1], outputs[2], []),
+        (outputs[1], outputs[3], []),
+    ):
+        _, out, err = cli("convert", before, output, "--image", ct, *options)
+        said += out + err
+    assert "wrote" in said
+    assert "cannot hold 3 axes" in said
+    hidden = [part for value in PLANTED.values() for part in re.split(r"\^", value)]
+    assert not [part for part in hidden if part.lower() in said.lower()]
