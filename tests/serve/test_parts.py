@@ -25,7 +25,7 @@ from bedside.core.labels import merge_masks
 from bedside.core.mask import PackedMask
 from bedside.core.region import Region
 from bedside.serve import places
-from bedside.serve.engines import KEPT, Engines, Lent
+from bedside.serve.engines import KEPT, Engines, SharedModel
 from bedside.serve.errors import TooLargeError
 from bedside.serve.facts import facts_of
 from bedside.serve.listeners import BACKLOG, Listener
@@ -244,12 +244,12 @@ def test_images_take_turns_on_one_model() -> None:
         return loaded[-1]
 
     engines = Engines(load)
-    first, second = Lent(engines, "m"), Lent(engines, "m")
+    first, second = SharedModel(engines, "m"), SharedModel(engines, "m")
     first.set_image("A")  # type: ignore[arg-type]
     second.set_image("B")  # type: ignore[arg-type]
     assert loaded == []
-    for lent in (first, first, second, first):
-        lent.predict([])
+    for shared in (first, first, second, first):
+        shared.predict([])
     assert [e.images for e in loaded] == [["A", "B", "A"]]
 
 

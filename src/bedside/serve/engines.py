@@ -157,8 +157,8 @@ class Engines:
         return self._reasons.get(name)
 
 
-class Lent:
-    """A model lent to one image: the ``Segmenter`` of its session.
+class SharedModel:
+    """A model shared to one image: the ``Segmenter`` of its session.
 
     The model itself is loaded when its answer, or what it can do, is first needed, so that an image opens at once.
 

@@ -16,7 +16,7 @@ from bedside.session.masks import KeptMask
 from bedside.session.workspace import ObjectLook, ObjectRow, Workspace
 
 if TYPE_CHECKING:
-    from bedside.serve.engines import Lent
+    from bedside.serve.engines import SharedModel
     from bedside.session.session import Session
 
 
@@ -85,23 +85,25 @@ class Keeper:
         else:
             self._written[journal.id] = replace(self._written[journal.id], events=len(journal.events))
 
-    def take_up(self, session: Session, journal: Journal, looks: Mapping[int, ObjectLook], lent: Lent) -> None:
+    def restore(self, session: Session, journal: Journal, looks: Mapping[int, ObjectLook], shared: SharedModel) -> None:
         """Put the objects of ``journal`` into a session, with the masks that are kept; what is not is answered anew.
 
         Raises:
             BedsideError: A mask has to be answered anew, and the model cannot.
         """
         if journal.objects:
-            session.restore(journal, self._known(journal, lent))
-        self._written = self._states(session, looks, lent.name)
+            session.restore(journal, self._known(journal, shared))
+        self._written = self._states(session, looks, shared.name)
 
-    def save(self, session: Session, looks: Mapping[int, ObjectLook], lent: Lent, deleted: Sequence[int] = ()) -> int:
+    def save(
+        self, session: Session, looks: Mapping[int, ObjectLook], shared: SharedModel, deleted: Sequence[int] = ()
+    ) -> int:
         """Write what the workspace does not hold yet; returns the image's version after it.
 
         Raises:
             FormatError: The workspace cannot be written.
         """
-        states = self._states(session, looks, lent.name)
+        states = self._states(session, looks, shared.name)
         qualities = {item.id: item.quality for item in session.objects}
         rows, events = [], 0
         for item in object_journals(session):
@@ -112,20 +114,20 @@ class Keeper:
             fresh = item.events[before.events if before else 0 :]
             events += len(fresh) + recorded
             made_by, kept = "", None
-            if item.events and (fresh or recorded or before is None or before.model != lent.name):
-                made_by = _made_by(object_prompts(session, item.id), lent.name, self._weights(lent))
+            if item.events and (fresh or recorded or before is None or before.model != shared.name):
+                made_by = _made_by(object_prompts(session, item.id), shared.name, self._weights(shared))
                 kept = KeptMask(packed_mask(session, item.id), qualities[item.id])
             look = states[item.id].look
             rows.append(ObjectRow(item.id, item.name, item.colour, look, fresh, made_by, kept, item.label))
         current = session.current
-        answered_by = lent.name if events else None
+        answered_by = shared.name if events else None
         version = self._workspace.save(self._image, rows, current.id if current else None, deleted, answered_by)
         self._written = states
         self._recorded.clear()
         self._begun.clear()
         return version
 
-    def _known(self, journal: Journal, lent: Lent) -> dict[int, KeptMask]:
+    def _known(self, journal: Journal, shared: SharedModel) -> dict[int, KeptMask]:
         known = {}
         for item in journal.objects:
             prompts = history(item.events).prompts
@@ -133,18 +135,18 @@ class Keeper:
                 continue
             # Mask and events are written together: what is kept is the answer to the journal, whatever gave it.
             made_by = None
-            weights = self._weights(lent) if _asked(prompts) else ""
+            weights = self._weights(shared) if _asked(prompts) else ""
             if weights is not None:
-                made_by = _made_by(prompts, lent.name, weights)
+                made_by = _made_by(prompts, shared.name, weights)
             kept = self._workspace.remembered_mask(self._image, item.id, made_by)
             if kept is not None:
                 known[item.id] = kept
         return known
 
-    def _weights(self, lent: Lent) -> str | None:
+    def _weights(self, shared: SharedModel) -> str | None:
         """Return checksum of the model's weights; None, with ``problem`` set, where it cannot be loaded."""
         try:
-            return lent.weights
+            return shared.weights
         except BedsideError as error:
             self.problem = error
             return None

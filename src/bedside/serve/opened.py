@@ -15,7 +15,7 @@ from bedside.core.labels import OverlapPolicy
 from bedside.core.placed import PlacedPrompt
 from bedside.core.prompts import Prompt
 from bedside.core.region import Region
-from bedside.serve.engines import Engines, Lent
+from bedside.serve.engines import Engines, SharedModel
 from bedside.serve.errors import LockedError, NotFoundError, NotOfferedError
 from bedside.serve.facts import Facts
 from bedside.serve.keeping import Keeper
@@ -87,13 +87,13 @@ class OpenImage:
         self.seconds: dict[str, float] = {}
         self._workspace = workspace
         self._engines = engines
-        self._lent = Lent(engines, record.model or default_model or bundled_model(image.shape))
+        self._shared = SharedModel(engines, record.model or default_model or bundled_model(image.shape))
         self._policy: OverlapPolicy = record.policy
         journal, self._looks = workspace.journal(record.id)
-        self._session = Session(image, segmenter=cast("Segmenter", self._lent))
+        self._session = Session(image, segmenter=cast("Segmenter", self._shared))
         identify(self._session, record.stamp)
         self._keeper = Keeper(workspace, record.id)
-        self._keeper.take_up(self._session, journal, self._looks, self._lent)
+        self._keeper.restore(self._session, journal, self._looks, self._shared)
         number_prompts_after(self._session, workspace.last_prompt(record.id))
         label_objects_after(self._session, workspace.last_label(record.id))
         self._session.record_events(self)
@@ -102,7 +102,7 @@ class OpenImage:
     @property
     def model(self) -> str:
         """Name of the model that answers."""
-        return self._lent.name
+        return self._shared.name
 
     @property
     def model_problem(self) -> str | None:
@@ -258,9 +258,9 @@ class OpenImage:
         if model is not None and model != self.model:
             # Loaded now, so that a model without weights is rejected before any prompt is looked at.
             self._engines.get(model)
-            lent = Lent(self._engines, model)
-            self._session.replay(segmenter=cast("Segmenter", lent))
-            self._lent, self._keeper.problem = lent, None
+            shared = SharedModel(self._engines, model)
+            self._session.replay(segmenter=cast("Segmenter", shared))
+            self._shared, self._keeper.problem = shared, None
             before = before.union(self._all_regions())
         elif policy in (None, self._policy):
             before = Region.empty(self.image.ndim)
@@ -303,7 +303,7 @@ class OpenImage:
         began = time.perf_counter()
         region = change()
         answered = time.perf_counter()
-        version = self._write(lambda: self._keeper.save(self._session, self._looks, self._lent, deleted))
+        version = self._write(lambda: self._keeper.save(self._session, self._looks, self._shared, deleted))
         saved = time.perf_counter()
         old, self.snapshot = self.snapshot, self._look(version)
         seconds = {k: v - seconds_before.get(k, 0.0) for k, v in self._session.seconds.items()}
