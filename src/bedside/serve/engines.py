@@ -158,7 +158,7 @@ class Engines:
 
 
 class SharedModel:
-    """A model shared to one image: the ``Segmenter`` of its session.
+    """A model as the session of one image has it: all images share it, each through one of these.
 
     The model itself is loaded when its answer, or what it can do, is first needed, so that an image opens at once.
 
