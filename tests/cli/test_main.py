@@ -12,6 +12,7 @@ import pytest
 
 import bedside
 from bedside.cli import app, inventory
+from bedside.cli.app import VERBS
 from bedside.cli.main import execute
 
 
@@ -144,3 +145,12 @@ def test_the_installed_command_runs() -> None:
     result = subprocess.run([command, "segment", "no.png"], capture_output=True, text=True, check=False)
     assert result.returncode == 2
     assert result.stderr.startswith("bedside: error: missing option")
+
+
+@pytest.mark.parametrize("verb", [[verb] for verb in VERBS] + [["weights", name] for name in ("pull", "import")])
+def test_help_is_whole_sentences(verb: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert execute([*verb, "--help"]) == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "..." not in shown.replace("[ARGS]...", "").replace("[PATH]...", "").replace(", ...", "")
+    assert "list[" not in shown
+    assert "<path>" not in shown

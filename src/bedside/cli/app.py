@@ -59,15 +59,25 @@ class LazyVerbs(TyperGroup):
             )
         function = getattr(importlib.import_module(f"bedside.cli.{cmd_name}"), cmd_name)
         if isinstance(function, typer.Typer):
-            return typer.main.get_command(function)
+            return _without_types(typer.main.get_command(function))
         single = typer.Typer(add_completion=False, rich_markup_mode=None)
         single.command(cmd_name)(function)
-        return typer.main.get_command(single)
+        return _without_types(typer.main.get_command(single))
 
     def format_commands(self, ctx: typer.Context, formatter: Any) -> None:  # type: ignore[override]  # noqa: ARG002
         """Write the help's list of verbs without importing any."""
         with formatter.section("Commands"):
             formatter.write_dl(list(VERBS.items()))
+
+
+def _without_types(command: Any) -> Any:
+    """Show arguments by their names alone: ``<list[Path]>`` tells a user nothing."""
+    for parameter in command.params:
+        if parameter.param_type_name == "argument":
+            parameter.display_type = lambda _: ""
+    for inner in getattr(command, "commands", {}).values():
+        _without_types(inner)
+    return command
 
 
 # Typer's rich help would cost a tenth of a second at every start.

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 def ui(
     paths: Annotated[
-        list[Path] | None, typer.Argument(metavar="[PATH]...", help="Images, or folders of images for the worklist.")
+        list[Path] | None, typer.Argument(metavar="PATH", help="Images, or folders of images for the worklist.")
     ] = None,
     port: Annotated[
         int | None, typer.Option(metavar="N", min=0, max=65535, help="Port; by default 8765, or the next free one.")

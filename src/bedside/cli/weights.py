@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     from bedside.weights.store import WeightsFiles
 
 weights = typer.Typer(name="weights", add_completion=False, rich_markup_mode=None)
-weights.command()(calibrate)
-weights.command()(precisions)
-weights.command()(record_metrics)
-weights.command()(repack)
+weights.command(short_help="Fit estimates of quality on labelled images.")(calibrate)
+weights.command(short_help="Measure fp32, bf16 and int8.")(precisions)
+weights.command(short_help="Keep results with the weights.")(record_metrics)
+weights.command(short_help="Store weights in another precision.")(repack)
 
 
 @weights.callback(invoke_without_command=True)
@@ -35,7 +35,7 @@ def about(context: typer.Context) -> None:
         print("\n".join(table([HEADINGS, *weights_rows()])))
 
 
-@weights.command()
+@weights.command(short_help="List the tensors of a checkpoint.")
 def keys(
     name: Annotated[str, typer.Argument(metavar="NAME", help="Model, as 'bedside models' lists it.")],
 ) -> None:
@@ -68,7 +68,7 @@ PrecisionOption = Annotated[
 ]
 
 
-@weights.command("import")
+@weights.command("import", short_help="Convert weights fetched by hand.")
 def import_weights(
     name: NameArgument,
     source: Annotated[
@@ -89,7 +89,7 @@ def import_weights(
     _convert(name, source, out, variant, precision, "fetched by hand", clip)
 
 
-@weights.command()
+@weights.command(short_help="Fetch published weights.")
 def pull(
     name: NameArgument,
     mirror: Annotated[
@@ -144,7 +144,7 @@ def pull(
         fetched.path.unlink()
 
 
-@weights.command()
+@weights.command(short_help="Make an int8 graph of a model.")
 def quantise(
     name: NameArgument,
     data: Annotated[Path, typer.Option("--data", metavar="DIR", help="Labelled images, as 'evaluate' takes them.")],
