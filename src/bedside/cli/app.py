@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from difflib import get_close_matches
+from functools import partial
 from typing import Annotated, Any
 
 import typer
@@ -70,14 +71,25 @@ class LazyVerbs(TyperGroup):
             formatter.write_dl(list(VERBS.items()))
 
 
+TYPES = {"path": "PATH", "str": "TEXT", "int": "N", "float": "X"}
+"""What help calls the value of an option, by the type that Typer shows."""
+
+
 def _without_types(command: Any) -> Any:
-    """Show arguments by their names alone: ``<list[Path]>`` tells a user nothing."""
+    """Show arguments by their names alone and values of options by a word: Python's types tell a user nothing."""
     for parameter in command.params:
-        if parameter.param_type_name == "argument":
-            parameter.display_type = lambda _: ""
+        argument = parameter.param_type_name == "argument"
+        parameter.display_type = partial(_plain_type, parameter.display_type, "" if argument else None)
     for inner in getattr(command, "commands", {}).values():
         _without_types(inner)
     return command
+
+
+def _plain_type(typed: Callable[[Any], str], instead: str | None, context: Any) -> str:
+    if instead is not None:
+        return instead
+    name = typed(context).strip("<>")
+    return TYPES.get(name.removeprefix("list[").removesuffix("]"), f"<{name}>")
 
 
 # Typer's rich help would cost a tenth of a second at every start.
