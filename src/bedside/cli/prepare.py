@@ -52,7 +52,7 @@ TruthOption = Annotated[
 SeriesOption = Annotated[str | None, typer.Option("--series", help="DICOM series: number, description or UID.")]
 
 
-@prepare.command("box2024")
+@prepare.command("box2024", short_help="Make cases of 2024: with boxes, 2D and 3D.")
 def box2024(
     images: ImagesArgument,
     labels: LabelsArgument,
@@ -90,7 +90,7 @@ def box2024(
     _prepare(images, labels, output, truth, series, preparation)
 
 
-@prepare.command("interactive2025")
+@prepare.command("interactive2025", short_help="Make cases of 2025: volumes, with boxes.")
 def interactive2025(
     images: ImagesArgument,
     labels: LabelsArgument,
