@@ -19,6 +19,8 @@ from bedside.weights.models import build_model
 from bedside.weights.packed import pack
 from bedside.weights.store import WeightsFiles
 
+ARCHITECTURE = {"encoder": "efficientnet-lite0"}
+
 
 @pytest.fixture
 def tensors() -> dict[str, torch.Tensor]:
@@ -98,7 +100,7 @@ def test_a_model_stands_for_its_installed_weights(tmp_path: Path, monkeypatch: p
 
 
 def test_weights_of_images_start_a_network_for_volumes(tmp_path: Path) -> None:
-    flat = build_model("bedside-2d", {"encoder": ""}).state_dict()
+    flat = build_model("bedside-2d").state_dict()
     save_file({name: value.half() for name, value in flat.items()}, tmp_path / "x.safetensors")
     start = read_start(tmp_path / "x.safetensors", TrainingConfig("bedside-3d"))
     deep = build_model("bedside-3d")
@@ -108,9 +110,11 @@ def test_weights_of_images_start_a_network_for_volumes(tmp_path: Path) -> None:
 
 
 def test_weights_of_a_pretrained_encoder_start_no_network_for_volumes(tmp_path: Path) -> None:
-    state = {name: value.half() for name, value in build_model("bedside-2d").state_dict().items()}
+    network = build_model("bedside-2d", ARCHITECTURE)
+    state = {name: value.half() for name, value in network.state_dict().items()}
     save_file(state, tmp_path / "x.safetensors")
-    assert read_start(tmp_path / "x.safetensors", TrainingConfig("bedside-2d")).tensors.keys() == state.keys()
+    config = TrainingConfig("bedside-2d", architecture=ARCHITECTURE)
+    assert read_start(tmp_path / "x.safetensors", config).tensors.keys() == state.keys()
     with pytest.raises(WeightsError, match="a 2D network with a pretrained encoder"):
         read_start(tmp_path / "x.safetensors", TrainingConfig("bedside-3d"))
 

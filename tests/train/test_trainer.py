@@ -217,11 +217,10 @@ class TestStep:
 
     def test_groups_have_their_own_learning_rate(self, config: TrainingConfig, store: Store, tmp_path: Path) -> None:
         made = trainer(dataclasses.replace(config, warmup_steps=0), store, tmp_path)
-        for group, scale in zip(made.optimiser.param_groups, (1.0, 0.25, 1.0, 1.0), strict=True):
-            group["scale"] = scale
+        made.optimiser.param_groups[1]["scale"] = 0.25
         made._step(iter([self.batch(made, 2)]), self.stage(2))
         rates = [group["lr"] for group in made.optimiser.param_groups]
-        assert rates == [config.learning_rate, config.learning_rate / 4, config.learning_rate, config.learning_rate]
+        assert rates == [config.learning_rate, config.learning_rate / 4]
 
     def test_a_step_that_is_not_finite_is_left_out(
         self, config: TrainingConfig, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

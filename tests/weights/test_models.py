@@ -127,8 +127,8 @@ def test_architectures_can_be_changed_for_experiments(name: str) -> None:
 
 
 def test_a_pretrained_encoder_is_all_there_is_to_say() -> None:
-    assert isinstance(build_model("bedside-2d"), PretrainedUNet)
-    assert isinstance(build_model("bedside-2d", {"encoder": ""}), ResidualUNet)
+    assert isinstance(build_model("bedside-2d", {"encoder": "efficientnet-lite0"}), PretrainedUNet)
+    assert isinstance(build_model("bedside-2d"), ResidualUNet)
     with pytest.raises(InputError, match="widths is of networks without a pretrained encoder"):
         build_model("bedside-2d", {"encoder": "efficientnet-lite0", "widths": [8] * 5})
     with pytest.raises(InputError, match="encoder 'vgg' is none of efficientnet-lite0"):

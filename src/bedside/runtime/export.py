@@ -90,7 +90,7 @@ def repack_weights(files: WeightsFiles, folder: Path, precision: StoredPrecision
     """
     from safetensors.torch import load_file
 
-    network = build_model(files.name)
+    network = build_model(files.name, files.card.architecture)
     network.load_state_dict(unpack(load_file(files.tensors)))
     return export_weights(network, folder, files.card, precision=precision)
 

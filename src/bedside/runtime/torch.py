@@ -104,7 +104,7 @@ class TorchBackend:
         if weights.part:
             load_part = resolve(engine_spec(model_card(weights.card.name).family).part)
             return TorchPart(load_part(weights.card.name, weights.part, tensors).to(chosen), chosen, computed)
-        network = build_model(weights.name).to(chosen).eval()
+        network = build_model(weights.name, weights.card.architecture).to(chosen).eval()
         try:
             network.load_state_dict(unpack(tensors))
         except RuntimeError as error:

@@ -51,6 +51,18 @@ class WeightsCard:
     metrics: Mapping[str, Any] = field(default_factory=dict)
     calibration: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """Settings of the run that made the weights; empty where the card does not tell."""
+        stated = self.training.get("config") if isinstance(self.training, Mapping) else None
+        return stated if isinstance(stated, Mapping) else {}
+
+    @property
+    def architecture(self) -> Mapping[str, Any] | None:
+        """In what the network differs from the model's own, see ``registry.build_model``; None for nothing."""
+        stated = self.settings.get("architecture")
+        return stated if isinstance(stated, Mapping) else None
+
     def save(self, path: Path) -> None:
         """Write the card as JSON, with the results beside it where there are any."""
         values = {entry.name: getattr(self, entry.name) for entry in fields(self)}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 
 from bedside.engines.loaded import EngineRequest, card_capabilities
@@ -50,8 +50,7 @@ def load_window(request: EngineRequest) -> tuple[Segmenter, Graph]:
 
 def trained_on_fine(card: WeightsCard) -> bool:
     """Say whether weights of a network of images were trained on twice the grid, too."""
-    settings = card.training.get("config")
-    return isinstance(settings, Mapping) and bool(settings.get("fine_every"))
+    return bool(card.settings.get("fine_every"))
 
 
 def _fine_graph(request: EngineRequest) -> Callable[[], Graph]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 
@@ -45,7 +44,7 @@ class WindowPolicy:
     refine_scale: float = 2.0
     refine_limit: int = 6
     fine_scale: float = 1.0
-    fine_thickness: float = math.inf
+    fine_thickness: float = 3.0
     fine_refine_limit: int = 2
     search_refine_limit: int | None = None
 

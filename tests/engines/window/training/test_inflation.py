@@ -11,7 +11,7 @@ from bedside.weights.models import build_model, model_card
 def flat_state(seed: int) -> dict[str, torch.Tensor]:
     """Weights of bedside-2d without a zero in them, so that every path counts."""
     generator = torch.Generator().manual_seed(seed)
-    state = build_model("bedside-2d", {"encoder": ""}).state_dict()
+    state = build_model("bedside-2d").state_dict()
     return {
         name: torch.randn(value.shape, generator=generator) * (0.5 if value.ndim < 2 else value[0].numel() ** -0.5)
         for name, value in state.items()
@@ -21,7 +21,7 @@ def flat_state(seed: int) -> dict[str, torch.Tensor]:
 @pytest.mark.parametrize("seed", [0, 1])
 def test_a_volume_constant_along_z_is_answered_as_its_slices(seed: int) -> None:
     state = flat_state(seed)
-    flat, deep = build_model("bedside-2d", {"encoder": ""}).eval(), build_model("bedside-3d").eval()
+    flat, deep = build_model("bedside-2d").eval(), build_model("bedside-3d").eval()
     load_weights(flat, state)
     load_weights(deep, inflate(state, side_share=0.0))
     generator = torch.Generator().manual_seed(seed)

@@ -16,8 +16,9 @@ from torch.utils.data import DataLoader
 
 import bedside.engines.window.sampling.sampler
 import bedside.engines.window.sampling.volume_sampler
-from bedside.core.errors import InputError
+from bedside.core.errors import InputError, WeightsError
 from bedside.data.store import Item, Store
+from bedside.engines.window.blocks.pretrained_unet import PretrainedUNet
 from bedside.engines.window.sampling.device.buffers import BufferWriter
 from bedside.engines.window.training.task import RecordDataset, WindowTask, create
 from bedside.train.config import TrainingConfig
@@ -108,6 +109,24 @@ class TestParts:
         line = task.fit_memory(network, (weight_bytes(network) + 3.5 * each) / 1e9)
         assert line == "each step takes its 8 samples 3 at a time to stay below the memory"
         assert task.micro_batch == 3
+
+
+def test_a_pretrained_encoder_is_trained_from_its_own_weights_and_more_slowly(
+    config: TrainingConfig, store: Store, tmp_path: Path
+) -> None:
+    config = config.with_overrides({"architecture": {"encoder": "efficientnet-lite0"}, "fine_every": 2, "steps": 4})
+    made = Trainer(config, store, tmp_path, CPU, report=lambda _: None)
+    assert {group["scale"] for group in made.optimiser.param_groups} == {0.4, 1.0}
+    network = made.network
+    assert isinstance(network, PretrainedUNet)
+    encoder = {name: torch.zeros_like(network.state_dict()[name]) for name in network.encoder_names()}
+    started = Trainer(config, store, tmp_path, CPU, initial=encoder, report=lambda _: None)
+    for name, value in started.network.state_dict().items():
+        assert torch.equal(value, encoder.get(name, network.state_dict()[name]))
+    with pytest.raises(WeightsError):
+        Trainer(config, store, tmp_path, CPU, initial=dict(list(encoder.items())[1:]), report=lambda _: None)
+    made.run()
+    assert made.samples == 3 * config.batch
 
 
 LATE_CHANGES = {"late_share": 0.5, "late": {"sampling.superpixel_share": 1.0, "round_probabilities": [1.0, 0.0]}}

@@ -13,8 +13,8 @@ from bedside.engines.window.blocks.unet import ResidualUNet
 CARD = {
     "name": "bedside-2d",
     "family": "window",
-    "summary": "U-Net on an EfficientNet-Lite0, prompts as input channels, for images and slices; trained here.",
-    "parameters": 3_378_577,
+    "summary": "Residual U-Net with prompts as input channels, for images and slices; trained by this project.",
+    "parameters": 3_757_825,
     "dimensions": 2,
     "grid": 128,
     "stored_as": "int8",
@@ -37,14 +37,12 @@ CARD = {
 
 WIDTHS, DEPTHS = (32, 64, 96, 160, 192), (1, 2, 2, 2, 2)
 """Channels and blocks of each stage of a network without a pretrained encoder."""
-ENCODER = "efficientnet-lite0"
-"""Of the model's network, in ``blocks.pretrained_unet.ENCODERS``."""
 
 
 def build(
     name: str = "bedside-2d",
     *,
-    encoder: str | None = None,
+    encoder: str = "",
     widths: Sequence[int] = (),
     depths: Sequence[int] = (),
     block: str = "",
@@ -53,14 +51,12 @@ def build(
 ) -> nn.Module:
     """Return the network: (batch, 8, y, x) to logits (batch, 1, y, x); sides are multiples of 32.
 
-    Without arguments it is the model's own, which can start from pretrained weights. The arguments after ``encoder``
-    describe a network without such an encoder, which the bundled weights were before and experiments may be; what is
-    left out of them is as it was there.
+    With an encoder it can start from pretrained weights. Without one it is the network of the bundled weights, of which
+    the arguments after ``encoder`` change something.
 
     Args:
         name: Name of the model.
-        encoder: Name in ``blocks.pretrained_unet.ENCODERS``, or "" for none; by default ``ENCODER`` unless one of the
-            other arguments is given.
+        encoder: Name in ``blocks.pretrained_unet.ENCODERS``, or "" for none.
         widths: Channels of each stage, finest first.
         depths: Blocks of each stage of the encoder.
         block: "residual", "convnext" or "repvit"; see ``blocks.unet``.
@@ -74,8 +70,6 @@ def build(
     del name
     described = {"widths": widths, "depths": depths, "block": block, "prompts": prompts, "stem": stem}
     given = [argument for argument, value in described.items() if value]
-    if encoder is None:
-        encoder = "" if given else ENCODER
     if encoder:
         if given:
             raise ValueError(f"{given[0]} is of networks without a pretrained encoder (encoder: '')")

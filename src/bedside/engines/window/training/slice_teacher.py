@@ -61,8 +61,9 @@ class SliceTeacher:
         Raises:
             WeightsError: There are none, or they cannot be read.
         """
-        network = build_model(TEACHER)
-        load_weights(network, read_tensors(find_weights(TEACHER).tensors))
+        files = find_weights(TEACHER)
+        network = build_model(TEACHER, files.card.architecture)
+        load_weights(network, read_tensors(files.tensors))
         return cls(network.to(device), precision)
 
     @torch.no_grad()
