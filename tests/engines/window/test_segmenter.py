@@ -82,13 +82,13 @@ def test_an_answer_in_the_box_is_pasted_to_the_pixel(window_segmenter: Make, cas
 def test_the_same_in_a_volume(window_segmenter: Make, case: tuple[tuple[int, ...], Box]) -> None:
     shape, box = case
     segmenter = window_segmenter("boxed", dimensions=3, grid=16, object_zoom=1.6)
-    segmenter.set_image(Image.from_array(np.zeros(shape, np.int16)) if 3 not in shape[2:] else volume(shape))
+    segmenter.set_image(volume(shape))
     prediction = segmenter.predict([box])
     np.testing.assert_array_equal(whole(prediction, shape), box_mask(shape, box))
 
 
 def volume(shape: tuple[int, ...], spacing: tuple[float, ...] | None = None) -> Image:
-    """A volume of zeros, also where its last axis has three voxels."""
+    """A volume of zeros, also where its last axis has as few voxels as a colour has channels."""
     return Image(np.zeros(shape, np.int16), Geometry.create(shape, spacing))
 
 
