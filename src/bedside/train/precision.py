@@ -7,6 +7,7 @@ what holds for a pass with gradient need not hold for one without.
 from __future__ import annotations
 
 import contextlib
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,7 +17,8 @@ import torch
 from torch import Tensor, nn
 
 Precision = Literal["bf16", "fp32"]
-CHOICES: tuple[Precision, ...] = ("fp32", "bf16")
+HOPELESS = 4.0
+"""Times float32's time from which a first try settles that bfloat16 is slow: it may take eleven times as long."""
 GAIN = 0.9
 """bfloat16 must take less than this part of the time of float32 to be chosen, since it is less exact."""
 REPEATS = 3
@@ -63,10 +65,11 @@ def measure_precision(network: nn.Module, inputs: Tensor) -> tuple[PrecisionChoi
         network: To be trained, on its device.
         inputs: What a step gives it, (batch, channels, *grid).
     """
-    seconds = {p: tuple(_seconds(work, network, inputs, p) for work in (_step, _pass)) for p in CHOICES}
-    chosen = [_faster(*(seconds[p][n] for p in CHOICES)) for n in range(2)]
-    measured = ", ".join(f"{p} {seconds[p][0]:.2f} and {seconds[p][1]:.2f} s" for p in CHOICES)
-    line = f"precision: {chosen[0]} with gradient, {chosen[1]} without (a batch takes {measured})"
+    exact = [_seconds(work, network, inputs, "fp32", math.inf) for work in WORK]
+    rounded = [_seconds(work, network, inputs, "bf16", limit) for work, limit in zip(WORK, exact, strict=True)]
+    chosen = [_faster(*seconds) for seconds in zip(exact, rounded, strict=True)]
+    measured = f"fp32 {exact[0]:.2f} and {exact[1]:.2f} s, bf16 {rounded[0]:.2f} and {rounded[1]:.2f} s"
+    line = f"precision: {chosen[0]} with gradient, {chosen[1]} without ({len(inputs)} samples take {measured})"
     return PrecisionChoice(chosen[0], chosen[1]), line
 
 
@@ -87,8 +90,14 @@ def _pass(network: nn.Module, inputs: Tensor, precision: Precision) -> None:
         network(inputs)
 
 
-def _seconds(work: Work, network: nn.Module, inputs: Tensor, precision: Precision) -> float:
-    """Return the least time of a few repeats; the first also pays for choosing kernels."""
+WORK: tuple[Work, ...] = (_step, _pass)
+
+
+def _seconds(work: Work, network: nn.Module, inputs: Tensor, precision: Precision, limit: float) -> float:
+    """Return the least time of a few repeats, of which the first also pays for choosing kernels.
+
+    One that takes far longer than ``limit`` is enough.
+    """
     times = []
     for _ in range(REPEATS):
         began = time.perf_counter()
@@ -96,4 +105,6 @@ def _seconds(work: Work, network: nn.Module, inputs: Tensor, precision: Precisio
         if torch.cuda.is_available():
             torch.cuda.synchronize()
         times.append(time.perf_counter() - began)
+        if times[0] > HOPELESS * limit:
+            break
     return min(times)
