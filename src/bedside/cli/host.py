@@ -13,7 +13,12 @@ from bedside import __version__
 RUNTIMES = ("openvino", "onnxruntime", "torch")
 """Distributions that can run a model, the default one first."""
 
-EXTRAS = {"train": ("torch", "PyYAML", "tensorboard", "scikit-image"), "evaluate": ("scikit-image",)}
+EXTRAS = {
+    "train": ("torch", "PyYAML", "tensorboard", "scikit-image"),
+    "evaluate": ("scikit-image", "jinja2", "matplotlib"),
+    "dicom": ("highdicom",),
+    "slides": ("zarr", "imagecodecs"),
+}
 """Distributions without which an optional extra is not usable."""
 
 

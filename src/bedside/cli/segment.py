@@ -227,6 +227,7 @@ def check_form(job: Job, image: Image) -> Form:
         InputError: A format with other axes, or a DICOM object of an image that does not come from DICOM files.
         FormatError: Source instances to which an object cannot refer.
     """
+    from bedside.io.dicom.seg_writing import require_highdicom
     from bedside.io.dicom.source import find_source
     from bedside.io.segmentations import form_of
 
@@ -237,6 +238,7 @@ def check_form(job: Job, image: Image) -> Form:
         raise InputError("--format rtstruct", expected="an image with positions in the patient", got="a picture")
     elif form == "dicom-seg":
         find_source(image, volume=job.volume)
+        require_highdicom()
     return form
 
 

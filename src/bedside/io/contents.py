@@ -22,6 +22,7 @@ class Content:
         slices: How many slices it has.
         problem: Why it cannot be read; None where it can.
         main: Whether it is read where no volume is chosen.
+        path: File of the image within the folder that was asked about; None where that place is the image itself.
     """
 
     series: str | None
@@ -31,10 +32,17 @@ class Content:
     slices: int
     problem: str | None = None
     main: bool = True
+    path: str | None = None
+
+
+LISTED = 1000
+"""Files of a folder that are listed at most."""
 
 
 def contents(path: str | Path) -> list[Content]:
     """Return the images at a path: for DICOM each volume of each series, for other formats the image in the file.
+
+    Of a folder without DICOM series, each file whose name or content is that of an image, without reading it.
 
     Raises:
         FormatError: There is nothing, or nothing that can be read.
@@ -43,10 +51,34 @@ def contents(path: str | Path) -> list[Content]:
     if not place.exists():
         raise FormatError(f"{place}", expected="an existing file or folder", got="nothing there")
     reader, _ = find_reader(place)
+    if place.is_dir() and (files := _files_in(place)):
+        return files
     if reader.takes_series:
         with quiet():
             return _of_dicom(place)
     return [_of_file(place, reader.title)]
+
+
+def _files_in(folder: Path) -> list[Content]:
+    """List the images of a folder that holds no DICOM series; none where it holds one."""
+    from bedside.io.dicom.series import find_series
+
+    with quiet():
+        if (folder / "DICOMDIR").exists() or find_series(folder):
+            return []
+    found: list[Content] = []
+    for path in sorted(p for p in folder.rglob("*") if not p.name.startswith(".")):
+        if not path.is_file():
+            continue
+        try:
+            reader, _ = find_reader(path)
+        except (FormatError, OSError):
+            continue
+        name = str(path.relative_to(folder))
+        found.append(Content(None, "", None, f"{name}: {reader.title}", 1, path=name))
+        if len(found) == LISTED:
+            break
+    return found
 
 
 def _of_dicom(path: Path) -> list[Content]:

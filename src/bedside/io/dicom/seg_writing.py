@@ -64,7 +64,7 @@ def write_seg(
     if seg_type not in get_args(SegType):
         raise InputError("--seg-type", expected=f"one of {', '.join(get_args(SegType))}", got=seg_type)
     _check(segments, source)
-    hd = _highdicom()
+    hd = require_highdicom()
     numbered, notes = _numbered(segments, seg_type)
     overlap = SegmentSet(tuple(numbered), source.geometry).overlapping()
     if overlap and seg_type == "labelmap":
@@ -108,7 +108,12 @@ def write_seg(
     return tuple(notes)
 
 
-def _highdicom() -> Any:
+def require_highdicom() -> Any:
+    """Return the library that writes SEG.
+
+    Raises:
+        DependencyError: It is not installed.
+    """
     try:
         import highdicom
     except ImportError as error:

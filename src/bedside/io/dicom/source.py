@@ -88,7 +88,10 @@ def find_source(image: Image, *, volume: int | None = None, loop: bool = False) 
     uid = image.metadata.get("series_uid")
     if image.source is None or not uid:
         raise InputError(
-            "source images", expected="an image read from DICOM files", got=image.source or "an array", fix="give them"
+            "source images",
+            expected="an image read from DICOM files",
+            got=image.source or "an array",
+            fix="write .nii.gz instead, or segment the DICOM files themselves",
         )
     with quiet():
         found = _find(Path(image.source), str(uid), image.geometry, 0 if loop else volume)
