@@ -6,6 +6,7 @@ in 0..1 and combine by maximum.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any, TypeVar
 
@@ -28,8 +29,10 @@ CHUNK, CHUNK_CELLS = 256, 400_000
 """Segments of a stroke painted at once at most, and distances that are computed for them."""
 MOST_CELLS = 1_000_000
 """A stroke whose segments have more cells around them is painted by the places that it passes: no hand draws one."""
-LATTICE = 4
-"""Places along each side of a cell that such a stroke is rounded to, on images; half as many in volumes."""
+PIECE = 32.0
+"""Cells along an axis that a segment is painted of at once."""
+LATTICES, LATTICE_PLACES = (4, 2, 1), 8_000_000
+"""Places along each side of a cell that such a stroke is rounded to, the most that together stay below a number."""
 
 MOST_PLACES = 3_000_000
 """Places that such a stroke is painted by; where it were more, it covers all that lies around it long before."""
@@ -119,13 +122,12 @@ def _paint_box(channel: NDArray[np.float32], box: Box) -> None:
 def _paint_scribble(channel: NDArray[np.float32], scribble: Scribble) -> None:
     points = np.array(scribble.points, dtype=np.float64)[:, ::-1]
     joined = scribble.connected and len(points) > 1
-    starts, stops = (points[:-1], points[1:]) if joined else (points, points)
+    starts, stops = _in_pieces(points[:-1], points[1:]) if joined else (points, points)
     reach = max(scribble.thickness, 1.0) / 2 + 0.5
     low, high = np.minimum(starts, stops) - reach, np.maximum(starts, stops) + reach
     seen = ((high >= 0) & (low <= np.array(channel.shape) - 1)).all(axis=1)
     starts, stops, low, high = starts[seen], stops[seen], low[seen], high[seen]
-    if (high - low + 1.0).prod(axis=1).sum() > MOST_CELLS:
-        _paint_many(channel, starts, stops, scribble.thickness)
+    if (high - low + 1.0).prod(axis=1).sum() > MOST_CELLS and _paint_many(channel, starts, stops, scribble.thickness):
         return
     first = 0
     while first < len(starts):
@@ -136,6 +138,18 @@ def _paint_scribble(channel: NDArray[np.float32], scribble: Scribble) -> None:
         target = channel[block]
         np.maximum(target, stroke_values(distance, scribble.thickness).astype(np.float32), out=target)
         first += count
+
+
+def _in_pieces(
+    starts: NDArray[np.float64], stops: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the same segments, the long ones cut into pieces, so that few cells lie around each."""
+    counts = np.maximum(np.ceil(np.abs(stops - starts).max(axis=1) / PIECE), 1).astype(int)
+    which = np.repeat(np.arange(len(starts)), counts)
+    place = np.arange(len(which)) - np.repeat(np.cumsum(counts) - counts, counts)
+    along = (stops - starts)[which]
+    share = (1.0 / counts)[which, None]
+    return starts[which] + place[:, None] * share * along, starts[which] + (place[:, None] + 1) * share * along
 
 
 def _fitting(low: NDArray[np.float64], high: NDArray[np.float64]) -> int:
@@ -163,17 +177,26 @@ def _segment_distances(
 
 def _paint_many(
     channel: NDArray[np.float32], starts: NDArray[np.float64], stops: NDArray[np.float64], thickness: float
-) -> None:
+) -> bool:
     """Paint more segments than one by one would be worth: their places on a finer lattice, and distances from those.
 
     A cell's distance is then off by less than its share of the lattice, and the work is bounded by the grid.
+
+    Returns:
+        Whether it was done; not where the lattice would be too large.
     """
     reach = max(thickness, 1.0) / 2 + 0.5
     ends = np.concatenate([starts, stops])
     block = _block(channel.shape, ends.min(axis=0) - reach, ends.max(axis=0) + reach)
     origin = np.array([s.start for s in block], dtype=np.float64)
-    fine = LATTICE if channel.ndim == 2 else LATTICE // 2
-    shape = tuple((s.stop - s.start - 1) * fine + 1 for s in block)
+    if any(s.start >= s.stop for s in block):
+        return True
+    for fine in LATTICES:
+        shape = tuple((s.stop - s.start - 1) * fine + 1 for s in block)
+        if math.prod(shape) <= LATTICE_PLACES:
+            break
+    else:
+        return False
     drawn = np.ones(shape, dtype=np.bool_)
     for first in range(0, len(starts), CHUNK):
         begin = (starts[first : first + CHUNK] - origin) * fine
@@ -186,11 +209,12 @@ def _paint_many(
         places = places[((places >= 0) & (places < shape)).all(axis=1)]
         drawn[tuple(places.T)] = False
     if drawn.all():
-        return
+        return True
     cells = (slice(None, None, fine),) * len(shape)
     distance = ndimage.distance_transform_edt(drawn, sampling=1.0 / fine)[cells]
     target = channel[block]
     np.maximum(target, stroke_values(distance, thickness).astype(np.float32), out=target)
+    return True
 
 
 def _paint_lasso(channel: NDArray[np.float32], lasso: Lasso) -> None:
