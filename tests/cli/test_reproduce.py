@@ -30,7 +30,7 @@ def test_the_result_is_told_and_decides_the_exit(
         "run": Path("run"),
         "out": Path("new"),
         "data": Path("d"),
-        "initial": "none",
+        "initial": None,
         "device": "cpu",
         "threads": 2,
         "spread": 0.1,

@@ -116,7 +116,7 @@ CARD = {"name": "added-2d", "family": "added", "summary": "s", "parameters": 1, 
         "added-engine",
         {
             "bedside.engines": {"added": "added_spec:SPEC", "wrong": "added_spec:EngineSpec"},
-            "bedside.weights": {"added-2d": "added_net", "none": "added_spec", "again": "added_net"},
+            "bedside.models": {"added-2d": "added_net", "none": "added_spec", "again": "added_net"},
         },
         {"added_spec": spec, "added_net": card},
     )
@@ -133,7 +133,7 @@ CARD = {"name": "added-2d", "family": "added", "summary": "s", "parameters": 1, 
 def test_a_model_may_not_take_the_name_of_a_bundled_one(install: Install, caplog: pytest.LogCaptureFixture) -> None:
     card = "CARD = {'name': 'bedside-2d', 'family': 'window', 'summary': '', 'parameters': 1, 'dimensions': 2,"
     card += "'grid': 8, 'prompt_kinds': (), 'negative_kinds': (), 'licence': '', 'source': ''}\n"
-    install("added-thief", {"bedside.weights": {"bedside-2d": "added_thief"}}, {"added_thief": card})
+    install("added-thief", {"bedside.models": {"bedside-2d": "added_thief"}}, {"added_thief": card})
     assert models.model_card("bedside-2d").grid == 128
     assert "bedside.engines.window.networks.bedside_2d" in caplog.text
 

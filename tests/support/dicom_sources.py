@@ -105,7 +105,10 @@ def write_enhanced(
 ) -> Path:
     """An enhanced multi-frame MR whose frames lie in ``order`` along the normal, ``echoes`` at each place."""
     places = [z for z in (order if order is not None else range(shape[0])) for _ in range(echoes)]
-    made = base("enhanced MR", np.stack([np.full(shape[1:], 10 + z) for z in places]))
+    echo_of = [number % echoes for number in range(len(places))]
+    made = base(
+        "enhanced MR", np.stack([np.full(shape[1:], 10 + z + 50 * e) for z, e in zip(places, echo_of, strict=True)])
+    )
     made.FrameOfReferenceUID, made.PositionReferenceIndicator = generate_uid(), ""
     measures = Dataset()
     measures.PixelSpacing, measures.SliceThickness, measures.SpacingBetweenSlices = [0.75, 0.5], 3.0, 3.0
@@ -121,6 +124,10 @@ def write_enhanced(
         content.StackID, content.InStackPositionNumber, content.DimensionIndexValues = "1", z + 1, [1, z + 1]
         content.FrameAcquisitionNumber = number + 1
         item.PlanePositionSequence, item.FrameContentSequence = [position], [content]
+        if echoes > 1:
+            echo = Dataset()
+            echo.EffectiveEchoTime = 10.0 * (1 + echo_of[number])
+            item.MREchoSequence = [echo]
         items.append(item)
     made.PerFrameFunctionalGroupsSequence = items
     made.save_as(path, enforce_file_format=True)
