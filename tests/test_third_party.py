@@ -6,7 +6,7 @@ line and the server alone. Nothing in Bedside knows of it.
 
 from __future__ import annotations
 
-import importlib.util
+import importlib.metadata
 import json
 import os
 import shutil
@@ -55,8 +55,11 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 @pytest.fixture(scope="module")
 def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """Variables under which the package is found; it is built and installed offline."""
-    for needed in ("pip", "setuptools", "torch", "onnx", "yaml"):
-        if importlib.util.find_spec(needed) is None:
+    # Asked of the metadata: looking for the module `pip` makes setuptools replace distutils in this process.
+    for needed in ("pip", "setuptools", "torch", "onnx", "PyYAML"):
+        try:
+            importlib.metadata.distribution(needed)
+        except importlib.metadata.PackageNotFoundError:
             pytest.skip(f"{needed} is not installed")
     folder = tmp_path_factory.mktemp("third-party")
     # Building writes beside the sources.
