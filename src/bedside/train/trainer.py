@@ -143,7 +143,8 @@ class Trainer:
     def _batches(self, stage: Stage) -> Iterator[Batch]:
         loader = DataLoader(
             self.task.dataset(stage),
-            batch_sampler=list(stage.batches_from(self.progress.step)),
+            # As they come: a list of every batch of a run without an end would fill the memory.
+            batch_sampler=stage.batches_from(self.progress.step),
             collate_fn=self.task.collate,
             num_workers=self.config.workers,
             prefetch_factor=4 if self.config.workers else None,
