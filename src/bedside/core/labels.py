@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -67,3 +67,24 @@ def check_label(value: int) -> int:
     if not 1 <= value <= LARGEST_LABEL:
         raise InputError("label", expected=f"a whole number from 1 to {LARGEST_LABEL:,}", got=value)
     return value
+
+
+def free_label(used: Set[int | None], last: int, label: int | None = None) -> int:
+    """Return the label asked for, if no other object has it; by default one more than any that was used so far.
+
+    Args:
+        used: Labels of the objects there are.
+        last: Highest label that was ever used, also by an object that was deleted.
+        label: The one asked for, 1 to 65,535.
+
+    Raises:
+        InputError: The label is taken or out of range.
+    """
+    if label is not None:
+        if label in used:
+            raise InputError("label", expected="one that no other object has", got=label)
+        return check_label(label)
+    following = max([last, *(n or 0 for n in used)]) + 1
+    # Where the range was used up, the first gap.
+    free: int = next(n for n in (following, *range(1, 65_536)) if n not in used and n < 65_536)
+    return free

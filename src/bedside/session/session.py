@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from bedside.core.errors import InputError, PromptError
 from bedside.core.image import Image
-from bedside.core.labels import OverlapPolicy, check_label, merge_masks
+from bedside.core.labels import OverlapPolicy, free_label, merge_masks
 from bedside.core.mask import PackedMask
 from bedside.core.placed import PlacedPrompt
 from bedside.core.prompts import InitialMask, Point, Prompt
@@ -153,15 +153,7 @@ class Session(Gestures):
 
     def _free_label(self, label: int | None) -> int:
         """Return the label asked for, if it is free; the next one by default."""
-        used = {state.journal.label for state in self._states.values()}
-        if label is not None:
-            if label in used:
-                raise InputError("label", expected="one that no other object has", got=label)
-            return check_label(label)
-        following = max([self._last_label, *(n or 0 for n in used)]) + 1
-        # Where the range was used up, the first gap.
-        free: int = next(n for n in (following, *range(1, 65_536)) if n not in used and n < 65_536)
-        return free
+        return free_label({state.journal.label for state in self._states.values()}, self._last_label, label)
 
     # Prompts
 
