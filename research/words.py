@@ -14,7 +14,7 @@ from pathlib import Path
 
 BANNED = {
     r"\brefus(e|es|ed|ing|als?)\b": "reject",
-    r"\b(lent|whereof|therein)\b": "a plain word",
+    r"\b(lent|whereof|therein|anew|to be had)\b": "a plain word",
     r"\bbounding boxes?\b": "box",
 }
 """Each pattern with the word that is used instead."""

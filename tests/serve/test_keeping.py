@@ -85,7 +85,7 @@ def test_what_waits_for_an_image_that_broke_is_rejected_and_not_written(start: S
     for thread in threads:
         thread.join(20)
     assert "disk is full" in answers["POST"]
-    assert "opens anew" in answers["PATCH"]
+    assert "opens again" in answers["PATCH"]
     connection.execute("DROP TRIGGER full")
     assert server.ok("GET", f"/api/images/{image}")["objects"][0]["name"] == "object 1"
 

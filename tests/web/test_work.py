@@ -147,7 +147,7 @@ def test_work_outlives_a_killed_server(
     desk.wait("bedside.store.get().connection === 'open'")
     desk.wait("bedside.store.get().objects.length === 1")
     until_same(desk, before)
-    # The page that was open goes on, and one that is opened anew finds the same.
+    # The page that was open goes on, and one that is opened again finds the same.
     desk.click("axial", (44, 46, 22))
     after = same_masks(desk)
     desk.page.reload()

@@ -1,7 +1,7 @@
 """Every network's state dict is that of its published checkpoint, name for name and shape for shape.
 
 ``keys.json`` holds a fingerprint of every state dict, so that a clone without the full lists fails, too, where a name
-or a shape changes. Write it anew, after a look at what changed, with ``python tests/models/test_checkpoint_keys.py``.
+or a shape changes. Write it again, after a look at what changed, with ``python tests/models/test_checkpoint_keys.py``.
 """
 
 from __future__ import annotations

@@ -32,7 +32,7 @@ class ClassScores:
 
 
 def answer_by_scores(segmenter: Segmenter, case: ChallengeCase, firsts: Sequence[Prompt] = ()) -> Answer:
-    """Every class is predicted anew from its box, all its clicks and its mask before, and the largest logit wins.
+    """Every class is predicted again from its box, all its clicks and its mask before, and the largest logit wins.
 
     Args:
         segmenter: Its image is that of the case.

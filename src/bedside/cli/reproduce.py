@@ -17,7 +17,7 @@ def reproduce(
     initial: Annotated[
         str | None, typer.Option(metavar="WEIGHTS", help="Starting weights of the run, where it had any.")
     ] = None,
-    device: Annotated[str, typer.Option(help="cpu or cuda; equal bits are to be had on a CPU alone.")] = "cpu",
+    device: Annotated[str, typer.Option(help="cpu or cuda; equal bits need a CPU.")] = "cpu",
     threads: Annotated[
         int | None, typer.Option(metavar="N", help="Threads on the CPU; by default those of the run.")
     ] = None,

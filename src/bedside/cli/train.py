@@ -38,7 +38,7 @@ def train(
         ),
     ] = None,
     restart: Annotated[
-        bool, typer.Option("--restart", help="Begin anew; removes the checkpoint and the log in the folder.")
+        bool, typer.Option("--restart", help="Begin again; removes the checkpoint and the log in the folder.")
     ] = False,
     setting: Annotated[
         list[str],

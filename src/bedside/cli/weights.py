@@ -27,7 +27,7 @@ weights.command(short_help="Store weights in another precision.")(repack)
 
 @weights.callback(invoke_without_command=True)
 def about(context: typer.Context) -> None:
-    """List the weights of models, installed and to be had, and bring in those that others publish."""
+    """List the weights of models, installed and available, and bring in those that others publish."""
     if context.invoked_subcommand is None:
         from bedside.cli.models import table
         from bedside.cli.weights_table import HEADINGS, weights_rows

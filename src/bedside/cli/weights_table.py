@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from bedside.weights.catalogue import Source
     from bedside.weights.models import ModelCard
 
-HEADINGS = ("weights", "installed", "to be had", "licence")
+HEADINGS = ("weights", "installed", "available", "licence")
 
 
 def weights_rows() -> Iterator[Sequence[str]]:

@@ -60,7 +60,7 @@ class InitialMask:
 
     @property
     def mask(self) -> NDArray[np.bool_]:
-        """The whole mask, bool of ``shape``, read-only; made anew each time."""
+        """The whole mask, bool of ``shape``, read-only; made again each time."""
         result = self.packed.patch(Region.whole(self.shape)).astype(np.bool_)
         result.flags.writeable = False
         return result

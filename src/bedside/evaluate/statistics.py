@@ -76,7 +76,7 @@ def bootstrap_interval_of_sets(sets: Sequence[tuple[NDArray[np.float64], object]
 
 
 def resampled_means(cases: NDArray[np.float64], seed: object) -> NDArray[np.float64]:
-    """Return means (resamples, rounds) of cases (cases, rounds) that were drawn anew, with replacement, each time."""
+    """Return means (resamples, rounds) of cases (cases, rounds) that were drawn again, with replacement, each time."""
     count = len(cases)
     drawn = stable_generator("bootstrap", seed).integers(count, size=(RESAMPLES, count))
     # How often each case was drawn, so that the means of all columns are one product.

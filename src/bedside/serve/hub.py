@@ -205,7 +205,7 @@ class Hub:
             try:
                 if opened.broken:
                     # It holds what the workspace does not: another was opened in its place, or will be.
-                    raise InputError("the image was closed after a failure", fix="try again: it opens anew")
+                    raise InputError("the image was closed after a failure", fix="try again: it opens again")
                 outcomes = work(group)
             except Exception as error:
                 outcomes = [error] * len(group)

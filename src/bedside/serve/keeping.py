@@ -86,10 +86,10 @@ class Keeper:
             self._written[journal.id] = replace(self._written[journal.id], events=len(journal.events))
 
     def restore(self, session: Session, journal: Journal, looks: Mapping[int, ObjectLook], shared: SharedModel) -> None:
-        """Put the objects of ``journal`` into a session, with the masks that are kept; what is not is answered anew.
+        """Put the objects of ``journal`` into a session, with the masks that are kept; what is not is answered again.
 
         Raises:
-            BedsideError: A mask has to be answered anew, and the model cannot.
+            BedsideError: A mask has to be answered again, and the model cannot.
         """
         if journal.objects:
             session.restore(journal, self._known(journal, shared))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pydantic import BaseModel
 
 BACKLOG = 256
-"""Messages that may wait for a slow listener before it is let go, to come back and fetch everything anew."""
+"""Messages that may wait for a slow listener before it is let go, to come back and fetch everything again."""
 
 
 class Listener:

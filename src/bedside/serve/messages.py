@@ -415,7 +415,7 @@ class ImageUpdate(Message):
     """Change what is given of an image.
 
     Attributes:
-        model: Another model answers all prompts anew.
+        model: Another model answers all prompts again.
         policy: Who is seen, and saved, where two objects claim a voxel.
         current: The object that prompts go to.
     """

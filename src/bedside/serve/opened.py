@@ -66,7 +66,7 @@ class OpenImage:
     Attributes:
         snapshot: What is seen now.
         pending: Jobs on this image that are not done; counted by the owner.
-        broken: The workspace could not be written, so that memory holds more than the file: open it anew.
+        broken: The workspace could not be written, so that memory holds more than the file: open it again.
         seconds: Wall time of opening, by stage.
     """
 

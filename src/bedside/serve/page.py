@@ -57,7 +57,7 @@ class Page:
             return
         path = self._file(scope["path"])
         if path is not None:
-            # Names of built files hold a hash of their content; the index must be asked for anew.
+            # Names of built files hold a hash of their content; the index must be asked for again.
             lasting = path.parent.name == "assets"
             kind = _TYPES.get(path.suffix) or mimetypes.guess_type(path.name)[0] or "application/octet-stream"
             await _answer(send, 200, path.read_bytes(), kind, lasting, scope["method"] == "HEAD")

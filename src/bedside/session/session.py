@@ -210,7 +210,7 @@ class Session(Gestures):
         return self._apply(state, Redone()) if state and state.history.undone else None
 
     def remove_prompt(self, prompt_id: int) -> Region:
-        """Take one prompt away, wherever it stands; those after it are predicted anew.
+        """Take one prompt away, wherever it stands; those after it are predicted again.
 
         Returns:
             The region in which the mask of its object changed.
@@ -384,7 +384,7 @@ class Session(Gestures):
         self._last_prompt = max(placed, default=0)
 
     def replay(self, model: str | None = None, device: str | None = None, segmenter: Segmenter | None = None) -> None:
-        """Predict every prompt in force anew, on another model where one is given.
+        """Predict every prompt in force again, on another model where one is given.
 
         Args:
             model: Name of a model; by default the one in use.

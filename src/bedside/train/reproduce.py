@@ -84,7 +84,7 @@ def reproduce(
         out: Folder of the new run, which must not hold one.
         data: Packed store or folder of datasets; by default the store in the folder of the run.
         initial: Starting weights, where the first run had any but those of its recipe.
-        device: Where to train. Equal bits are to be had on a CPU alone.
+        device: Where to train. Equal bits need a CPU.
         threads: Threads of torch; by default as many as the first run had, because sums depend on it.
         spread: Largest difference of a held-out DSC; by default that of the recipe.
         report: Called with each line of the log.

@@ -63,7 +63,7 @@ def run_training(
         threads: Threads of torch in this process, by default torch's own choice.
         initial: Starting weights, see ``initial.initial_path``, by default the recipe's; those of a 2D network start a
             3D one, inflated. Not used when going on.
-        restart: Remove the checkpoint and the log in ``out`` and begin anew.
+        restart: Remove the checkpoint and the log in ``out`` and begin again.
         report: Called with each line of the log.
         advance: Called after each step with the steps done and their total.
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from bedside.core.errors import InputError
 
 MAXIMUM_TRIES = 20
-"""How often a sample is drawn anew where what was drawn is of no use."""
+"""How often a sample is drawn again where what was drawn is of no use."""
 
 
 @dataclass(frozen=True)

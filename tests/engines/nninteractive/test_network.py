@@ -2,7 +2,7 @@
 
 ``dynamic-network-architectures`` is the judge. ``make test`` installs it alone (``requirements/oracles.txt``), because
 it asks for timm, which asks for torchvision; its U-Nets do not. Where it is missing, ``nninteractive.json`` stands
-in: answers of that package's network whose parameters are set by a formula. Write it anew, with the package, by
+in: answers of that package's network whose parameters are set by a formula. Write it again, with the package, by
 ``python tests/models/test_nninteractive.py``.
 """
 

@@ -57,7 +57,7 @@ class Samples:
 class InteractionSegmenter:
     """A network that takes prompts as nnInteractive does, on volumes.
 
-    Every prompt in force is painted anew for each prediction, so that a prediction depends on image, prompts and the
+    Every prompt in force is painted again for each prediction, so that a prediction depends on image, prompts and the
     mask
     before alone; the last prompt has the value 1 and each earlier one is fainter by the checkpoint's decay.
 

@@ -70,7 +70,7 @@ class WindowBaseline:
     def predict(
         self, prompts: Sequence[Prompt], previous: NDArray[np.uint8] | None = None, fresh: int = 1
     ) -> Prediction:
-        """Return decide anew from all prompts; ``previous`` only serves to say what changed."""
+        """Decide again from all prompts; ``previous`` only serves to say what changed."""
         del fresh
         begin = time.perf_counter()
         if self._image is None:

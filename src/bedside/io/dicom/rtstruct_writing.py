@@ -222,7 +222,7 @@ def _contours(segment: Segment, source: Source, keyhole: bool) -> Iterator[Any]:
             item.ContourNumber, item.NumberOfContourPoints = number, len(points)
             index = np.column_stack([points + np.array([columns.start, rows.start]), np.full(len(points), z)])
             item.add(_contour_data(index @ to_world[:3, :3].T + to_world[:3, 3], decimals))
-            # Else pydicom would make an object of every number, to encode it anew.
+            # Else pydicom would make an object of every number, to encode it again.
             item.set_original_encoding(True, True, default_encoding)
             yield item
 

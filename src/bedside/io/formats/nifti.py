@@ -270,7 +270,7 @@ def _write(path: Path, image: Image, labels: bool) -> None:  # noqa: ARG001 - ma
     carried = image.geometry.carried()
     samples = array.T.reshape(carried.shape) if carried is not None else array.T
     kind = nib.Nifti1Image if max(samples.shape) <= _LONGEST else nib.Nifti2Image
-    # With an affine the library would work the carried fields out anew when it saves.
+    # With an affine the library would work the carried fields out again when it saves.
     file = kind(samples, None if carried is not None else affine, dtype=array.dtype)
     if carried is not None:
         _carry(file.header, carried)
@@ -285,7 +285,7 @@ def _write(path: Path, image: Image, labels: bool) -> None:  # noqa: ARG001 - ma
 
 
 def _save(file: Any, sink: IO[bytes], *, compressed: bool) -> None:
-    """Write a file with the header as it stands: saving by the library would work the transforms out anew."""
+    """Write a file with the header as it stands: saving by the library would work the transforms out again."""
     import gzip
 
     if not compressed:

@@ -1,7 +1,7 @@
 """Correction rounds of the dynamic-prompt method: prediction without gradient, click into the error, prediction again.
 
 arXiv 2510.03189. The published code draws its number of clicks and its clicks from one global generator that it seeds
-anew at every click, and takes all clicks of a round from one prediction, so that they coincide. Here every click
+again at every click, and takes all clicks of a round from one prediction, so that they coincide. Here every click
 follows
 a prediction of its own, and everything random comes from the generator that is passed in.
 """

@@ -104,7 +104,7 @@ class DecoderPart(Part):
         self.inputs = {"embedding": (1, 256, side, side), "boxes": (1, 4)}
 
     def forward(self, embedding: Tensor, boxes: Tensor) -> tuple[Tensor, Tensor]:
-        """Return embedding (1, 256, 64, 64) and boxes (n, 4) in pixels to logits (n, 1, 256, 256) and iou (n, 1)."""
+        """Decode boxes (n, 4) in pixels on an embedding (1, 256, 64, 64): logits (n, 1, 256, 256) and iou (n, 1)."""
         sparse, dense = self.prompt_encoder(boxes)
         masks = self.mask_decoder((embedding,), self.prompt_encoder.positions(), sparse, dense)
         return masks.logits, masks.iou

@@ -69,7 +69,7 @@ def test_a_smaller_grid_shows_the_same_windows(engine: PlaneEngine, store: Store
     fine, coarse = made(plain, list(range(16))), made(plain.on_grid(32), list(range(16)))
     assert coarse["truth"].shape == (16, 32, 32)
     shares = [b["truth"].float().mean(dim=(1, 2)) for b in (fine, coarse)]
-    # What is too small for a coarse grid is drawn anew.
+    # What is too small for a coarse grid is drawn again.
     same = (shares[0] - shares[1]).abs() < 0.03
     assert same.float().mean() > 0.8
 

@@ -92,7 +92,7 @@ def test_a_smaller_grid_shows_the_same_windows(store: Store) -> None:
     fine, coarse = made(plain, list(range(6))), made(plain.on_grid(32), list(range(6)))
     assert coarse["truth"].shape == (6, 32, 32, 32)
     shares = [b["truth"].float().mean(dim=(1, 2, 3)) for b in (fine, coarse)]
-    # What is too small for a coarse grid is drawn anew.
+    # What is too small for a coarse grid is drawn again.
     assert ((shares[0] - shares[1]).abs() < 0.02).sum() >= 5
 
 
