@@ -241,7 +241,7 @@ export class Actions {
     if (place !== this.place) return;
     switch (reply.type) {
       case "hello":
-        // Versions begin anew with the server; after a lost connection only what it says now is true.
+        // Versions begin again with the server; after a lost connection only what it says now is true.
         if (this.lost || reply.version !== this.store.get().version) void place.refresh();
         this.lost = false;
         break;
@@ -317,7 +317,7 @@ export class Actions {
   }
 
   async setModel(model: string): Promise<void> {
-    this.store.set({ loading: { what: `Loading ${model}; all prompts are answered anew`, fraction: null } });
+    this.store.set({ loading: { what: `Loading ${model}; all prompts are answered again`, fraction: null } });
     await this.change(async (id) => {
       const change = await api.updateImage(id, { model });
       const { tools, model_problem } = await api.image(id);

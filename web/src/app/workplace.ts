@@ -81,7 +81,7 @@ export class Workplace {
     });
   }
 
-  /** Everything anew from the server: at the beginning, and after a change was missed. */
+  /** Everything again from the server: at the beginning, and after a change was missed. */
   refresh(): Promise<void> {
     return this.inTurn(() => this.fetchAll());
   }

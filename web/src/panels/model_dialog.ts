@@ -12,7 +12,7 @@ export function openModelDialog(store: AppStore, actions: Actions): void {
   if (!image) return;
   const dialog: HTMLDialogElement = openDialog(
     "Model",
-    h("p", { class: "muted" }, "A new model answers all prompts of this image anew."),
+    h("p", { class: "muted" }, "A new model answers all prompts of this image again."),
     h(
       "ul",
       { class: "models" },

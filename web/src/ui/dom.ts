@@ -22,7 +22,7 @@ export function fill(element: Element, ...children: (Child | Child[])[]): void {
   const focused = document.activeElement;
   const key = focused instanceof HTMLElement && element.contains(focused) ? focused.dataset.key : undefined;
   element.replaceChildren(...nodes(children));
-  // What is drawn anew keeps the keyboard where it was.
+  // What is drawn again keeps the keyboard where it was.
   if (key) element.querySelector<HTMLElement>(`[data-key="${CSS.escape(key)}"]`)?.focus({ preventScroll: true });
 }
 
