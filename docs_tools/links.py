@@ -87,7 +87,7 @@ def slug(heading: str) -> str:
 
 
 def broken(link: Link, root: Path = ROOT) -> str | None:
-    """Say why a link leads nowhere; None where it leads somewhere."""
+    """Return why a link leads nowhere; None where it leads somewhere."""
     path, _, anchor = link.target.partition("#")
     target = posixpath.normpath(posixpath.join(posixpath.dirname(link.page), unquote(path))) if path else link.page
     if target.removeprefix("docs/") in GENERATED:
@@ -134,7 +134,7 @@ def for_site(text: str, page: str, copies: Mapping[str, str]) -> str:
 
 
 def site_address(path: str) -> str:
-    """Say where the site has a file that is a page or lies in ``docs``; other files keep their path."""
+    """Return where the site has a file that is a page or lies in ``docs``; other files keep their path."""
     return ROOT_PAGES.get(path) or path.removeprefix("docs/")
 
 

@@ -35,7 +35,7 @@ def named_packages(project: Path) -> dict[str, list[str]]:
 
 
 def licence_of(package: str) -> str:
-    """Say what an installed package's metadata states as its licence, as an SPDX identifier where it has one."""
+    """Return what an installed package's metadata states as its licence, as an SPDX identifier where it has one."""
     try:
         described: Any = metadata.metadata(package)
     except metadata.PackageNotFoundError:

@@ -274,7 +274,7 @@ class _CaseAttempt:
         return score_case(self._gold, LabelCrops(self._found), self.labels, self.sampling, self._protocol.metrics)
 
     def correct(self, number: int) -> bool:
-        """Return click on every class that has an error; the rounds go on where none has."""
+        """Click on every class that has an error; the rounds go on where none has."""
         self._case = _clicked(self._case, self._gold, self._found, number, self._protocol, self.labels)
         return True
 

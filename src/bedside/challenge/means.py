@@ -84,7 +84,7 @@ def _row(group: str, cases: int, late: int, numbers: Sequence[float], metrics: S
 
 
 def interactive_ranks(evaluation: Evaluation, seed: int = 0) -> list[Rank]:
-    """Return rank candidates by area and final value of each metric over all cases; none for fewer than two candidates.
+    """Rank candidates by area and final value of each metric over all cases; none for fewer than two candidates.
 
     Args:
         evaluation: From ``evaluate_interactive``.

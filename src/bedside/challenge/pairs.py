@@ -118,7 +118,7 @@ def _by_name(paths: list[Path]) -> dict[str, Path]:
 
 
 def _same_place(image: Geometry, labels: Geometry) -> bool:
-    """Say whether the corners of two grids of one shape coincide; a grid that is not known fits any."""
+    """Return whether the corners of two grids of one shape coincide; a grid that is not known fits any."""
     if not (image.spacing_known and labels.spacing_known):
         return True
     corners = np.array(np.meshgrid(*((0, n - 1) for n in image.shape[::-1]))).reshape(image.ndim, -1).T

@@ -46,7 +46,7 @@ def rank(
     seed: int = 0,
     directions: Mapping[str, Direction] | None = None,
 ) -> list[Rank]:
-    """Return rank submissions, best first.
+    """Rank submissions, best first.
 
     Args:
         names: Names of the submissions, each once.

@@ -71,7 +71,7 @@ def _middle_box(box: Box | None, middle: int | None) -> dict[str, int] | None:
 
 
 def _whole(values: Any) -> list[float]:
-    """Return whole numbers as such, because the official code uses them as indices."""
+    """Return values, whole ones as integers, because the official code uses them as indices."""
     return [int(v) if float(v).is_integer() else float(v) for v in values]
 
 

@@ -48,7 +48,7 @@ def host() -> dict[str, Any]:
 
 
 def extras() -> dict[str, bool]:
-    """Say which optional extras are installed."""
+    """Return which optional extras are installed."""
     return {name: all(installed(d) for d in needed) for name, needed in EXTRAS.items()}
 
 

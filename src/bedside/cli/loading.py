@@ -96,7 +96,7 @@ def read_inference(text: str) -> tuple[str, str]:
 
 
 def _slice_policy(name: str, slices: str, inference: str, *, first_axis: bool) -> SlicePolicy | None:
-    """Say how volumes are predicted slice by slice; None where a model does not know such policies."""
+    """Return how volumes are predicted slice by slice; None where a model does not know such policies."""
     if slices == INCLUSIVE and inference == "submitted" and not first_axis:
         return None
     from bedside.engines.sam.policy import SlicePolicy

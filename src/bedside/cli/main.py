@@ -59,7 +59,7 @@ def execute(arguments: Sequence[str], dispatch: Callable[[list[str]], int] | Non
 
 
 def run() -> NoReturn:
-    """Return entry point of the command ``bedside``."""
+    """Run the command ``bedside`` and end the process with its exit status."""
     sys.exit(execute(sys.argv[1:]))
 
 

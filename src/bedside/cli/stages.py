@@ -26,7 +26,7 @@ class Stages:
 
     @contextmanager
     def stage(self, name: str, doing: str) -> Iterator[None]:
-        """Yield time a block under ``name``; ``doing`` ("reading scan.nii.gz") is shown where it takes long."""
+        """Time a block under ``name``; ``doing`` ("reading scan.nii.gz") is shown where it takes long."""
         began = time.perf_counter()
         try:
             with busy(doing):

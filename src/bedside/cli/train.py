@@ -83,7 +83,7 @@ def training_module(name: str) -> Any:
 
 @contextmanager
 def training_progress() -> Iterator[tuple[Report, Advance]]:
-    """Say where lines of the log and steps go: plain lines, and below them a bar if stdout is a terminal."""
+    """Yield where lines of the log and steps go: plain lines, and below them a bar if stdout is a terminal."""
     if not sys.stdout.isatty():
         # Flushed, because a log file is read while the run goes on.
         yield lambda line: print(line, flush=True), lambda _step, _steps: None

@@ -131,11 +131,11 @@ class Geometry:
         return index
 
     def contains_index(self, point: Sequence[float]) -> bool:
-        """Say whether a continuous index (x, y, z) lies within the voxels (half a voxel beyond their centres)."""
+        """Return whether a continuous index (x, y, z) lies within the voxels (half a voxel beyond their centres)."""
         return all(-0.5 <= c < n - 0.5 for c, n in zip(point, self.shape[::-1], strict=True))
 
     def matches(self, other: Geometry, tolerance: float = 1e-3) -> bool:
-        """Say whether two grids are the same: equal shapes, and corners that differ by less than a part of a voxel.
+        """Return whether two grids are the same: equal shapes, and corners that differ by less than a part of a voxel.
 
         Where a grid was read from a NIfTI file whose two transforms differ, it lies in several places, depending on
         the program; one of them in common is enough.

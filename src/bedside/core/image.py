@@ -85,7 +85,7 @@ class Image:
 
 
 def looks_like_channels(shape: tuple[int, ...]) -> bool:
-    """Say whether the last of three axes holds one, two or four channels of a picture: no volume is so thin across."""
+    """Return whether the last of three axes holds 1, 2 or 4 channels of a picture: no volume is so thin across."""
     return len(shape) == 3 and shape[2] in (1, 2, 4) and min(shape[:2]) >= _LEAST_SIDE
 
 

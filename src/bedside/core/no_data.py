@@ -31,7 +31,7 @@ _MOST = 0.5
 
 
 def absent(array: NDArray[Any], ranges: Ranges) -> NDArray[np.bool_] | None:
-    """Say where samples are no measurement: not finite, or within one of ``ranges``; None where none is.
+    """Return where samples are no measurement: not finite, or within one of ``ranges``; None where none is.
 
     Args:
         array: Any real samples.

@@ -125,7 +125,7 @@ class Pyramid:
 
 
 def is_pyramid(array: Any) -> bool:
-    """Say whether what stands for an image's samples is read only where it is looked at."""
+    """Return whether what stands for an image's samples is read only where it is looked at."""
     return isinstance(array, Pyramid)
 
 

@@ -74,7 +74,7 @@ class Region:
         )
 
     def contains(self, index: Sequence[int]) -> bool:
-        """Say whether the voxel ``index`` (array order) lies inside."""
+        """Return whether the voxel ``index`` (array order) lies inside."""
         return all(a <= i < b for a, i, b in zip(self.start, index, self.stop, strict=True))
 
 

@@ -41,7 +41,7 @@ class Registry(Generic[T]):
         return f"{self.kind}s"
 
     def register(self, name: str) -> Callable[[T], T]:
-        """Return decorator that adds an entry under ``name``.
+        """Return a decorator that adds an entry under ``name``.
 
         Raises:
             InputError: The name is taken by another entry.

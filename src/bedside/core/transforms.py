@@ -74,7 +74,7 @@ class NiftiTransforms:
         return matrix
 
     def for_nibabel(self) -> NDArray[np.float64]:
-        """Say where nibabel puts the voxels: matrix (4, 4) from index (x, y, z) to LPS in the file's unit."""
+        """Return where nibabel puts the voxels: matrix (4, 4) from index (x, y, z) to LPS in the file's unit."""
         if self.codes[1]:
             return _RAS_TO_LPS @ self.sform
         if self.codes[0]:
@@ -87,7 +87,7 @@ class NiftiTransforms:
         return _RAS_TO_LPS @ matrix
 
     def for_itk(self) -> NDArray[np.float64]:
-        """Say where ITK puts the voxels: matrix (4, 4) from index (x, y, z) to LPS in millimetres."""
+        """Return where ITK puts the voxels: matrix (4, 4) from index (x, y, z) to LPS in millimetres."""
         unit = np.diag([self.scale] * 3 + [1.0])
         qform, sform = self.codes
         if sform and (sform == SCANNER or not qform) and (not qform or _is_orthogonal(self.sform)):

@@ -116,7 +116,7 @@ def _supervoxel_item(name: str, data_set: DataSet, image: NDArray[Any], spacing:
 
 
 def _spacing_known(description: Mapping[str, Any], case: str) -> bool:
-    """Say whether the set states a spacing for the case; volumes do unless the set says that it is not known."""
+    """Return whether the set states a spacing for the case; volumes do unless the set says that it is not known."""
     if not description.get("spacing_known", True):
         return False
     for entry in description.get("cases", []):

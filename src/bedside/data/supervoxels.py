@@ -111,8 +111,7 @@ def contact_graph(labels: NDArray[Any], means: NDArray[Any]) -> tuple[NDArray[np
 
 
 def merge_regions(count: int, edges: NDArray[np.int64], gaps: NDArray[np.float64], scale: float) -> NDArray[np.int64]:
-    """Return felzenszwalb and Huttenlocher's merging (IJCV 2004): over edges by rising difference, two regions become
-    one
+    """Merge regions as Felzenszwalb and Huttenlocher do (IJCV 2004): over edges by rising difference, two become one
     where the difference exceeds neither region's own largest difference by more than ``scale`` over its size.
 
     Args:

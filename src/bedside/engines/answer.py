@@ -42,7 +42,7 @@ def answer_bounds(answer: Answer) -> Bounds | None:
 
 
 def touches_border(answer: Answer, shape: Sequence[int], share: float) -> bool:
-    """Say whether the mask runs into a face of the window behind which the image goes on.
+    """Return whether the mask runs into a face of the window behind which the image goes on.
 
     A face counts when the mask covers there more than ``share`` of its own extent across.
     """
@@ -62,7 +62,7 @@ def touches_border(answer: Answer, shape: Sequence[int], share: float) -> bool:
 
 
 def answer_score(answer: Answer) -> float:
-    """Say how well a prediction suits its window, 0 to 1: sure of itself, neither cut off nor lost in the window.
+    """Return how well a prediction suits its window, 0 to 1: sure of itself, neither cut off nor lost in the window.
 
     The first factor is the expected overlap of the mask with the truth under the network's own probabilities; the
     second falls where the mask reaches the window's border or fills little of it.

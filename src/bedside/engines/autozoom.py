@@ -76,7 +76,7 @@ class AutoZoom:
         return self._window(centre, min(self.zoom_limit, zoom), first.grid)
 
     def runs_out(self, mask: NDArray[np.bool_], before: NDArray[np.bool_]) -> bool:
-        """Say whether the mask changed on one of the faces, by so many cells or by such a share of what was there."""
+        """Return whether the mask changed on one of the faces, by so many cells or such a share of what was there."""
         for axis in range(mask.ndim):
             for face in (0, -1):
                 now, then = np.take(mask, face, axis), np.take(before, face, axis)

@@ -41,9 +41,8 @@ def greedy_cover(changed: NDArray[Any], side: Sequence[int], margin: Sequence[in
     """Return middle voxels of boxes that together hold every changed voxel, each the best of its time.
 
     Boxes are tried on a lattice over the extent of what is left and flush with its ends, and count what they hold
-    without a margin, where a prediction sees too little around. Where no place of the lattice holds anything the
-    lattice
-    is made finer.
+    without a margin, where a prediction sees too little around. Where no place of the lattice holds anything, the
+    lattice is made finer.
 
     Args:
         changed: Non-zero where changed.

@@ -100,7 +100,7 @@ class LoadedSegmenter:
         return self.segmenter.predict(prompts)
 
     def suggest(self, prompts: Sequence[Prompt], mask: NDArray[np.uint8]) -> Point | None:
-        """Say where a click would help most; see ``protocol.Suggesting``.
+        """Return where a click would help most; see ``protocol.Suggesting``.
 
         Raises:
             InputError: The model does not say.

@@ -66,7 +66,7 @@ class PlaneSegmenter:
         return self._combine(answers, before, shown)
 
     def suggest(self, prompts: Sequence[Prompt], mask: NDArray[np.uint8]) -> Point | None:
-        """Say where a click would help most; see ``protocol.Suggesting``. In a volume, on the slices of the prompts.
+        """Return where a click would help most; see ``protocol.Suggesting``. In a volume, on the slices of the prompts.
 
         Raises:
             InputError: The segmenter of planes does not say.

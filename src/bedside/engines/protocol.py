@@ -126,7 +126,7 @@ class Suggesting(Segmenter, Protocol):
     """A segmenter whose ``capabilities.suggests`` is true."""
 
     def suggest(self, prompts: Sequence[Prompt], mask: NDArray[np.uint8]) -> Point | None:
-        """Say where a click would help most.
+        """Return where a click would help most.
 
         Args:
             prompts: The object's prompts so far, oldest first; at least one.

@@ -103,7 +103,7 @@ def expected_dsc(answer: Answer) -> float:
 def most_doubtful_cell(
     answer: Answer, shown: NDArray[np.bool_], radius: float = CLICK_RADIUS
 ) -> tuple[tuple[int, ...], float] | None:
-    """Say where the mask that is shown is most likely wrong over an area as large as a click reaches.
+    """Return where the mask that is shown is most likely wrong over an area as large as a click reaches.
 
     Args:
         answer: Prediction of the network, on a window.

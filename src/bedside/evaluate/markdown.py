@@ -53,7 +53,7 @@ def _conditions(evaluation: Evaluation) -> str:
 
 
 def metric_note(evaluation: Evaluation, spec: MetricSpec, tolerance: str) -> str:
-    """Say what a reader must know of a metric's values; "" for nothing.
+    """Return what a reader must know of a metric's values; "" for nothing.
 
     Args:
         evaluation: What the values are of.

@@ -60,7 +60,7 @@ def possible_precisions(files: WeightsFiles) -> list[Precision]:
 def measure_precisions(
     name: str, sets: Sequence[DataSet], selection: ObjectSelection, *, clicks: int = 3, advance: Advance | None = None
 ) -> list[PrecisionResult]:
-    """Return each possible precision on the same objects, from a tight box and corrective clicks.
+    """Measure each possible precision on the same objects, from a tight box and corrective clicks.
 
     Args:
         name: Model in the registry, whose weights are installed.

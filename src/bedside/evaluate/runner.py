@@ -212,7 +212,7 @@ def make_evaluations(
 
 
 def count_steps(sets: Iterable[DataSet], entries: Sequence[Entry]) -> int:
-    """Return count how often ``evaluate_sets`` calls ``advance``."""
+    """Count how often ``evaluate_sets`` calls ``advance``."""
     return len(entries) * sum(len(s.cases) for s in sets)
 
 

@@ -153,7 +153,7 @@ def _in_pieces(
 
 
 def _fitting(low: NDArray[np.float64], high: NDArray[np.float64]) -> int:
-    """Say how many of some segments are painted at once: as many as take ``CHUNK_CELLS`` distances, at least one."""
+    """Return how many of some segments are painted at once: as many as take ``CHUNK_CELLS`` distances, at least one."""
     extents = np.maximum.accumulate(high, axis=0) - np.minimum.accumulate(low, axis=0) + 1.0
     work = extents.prod(axis=1) * np.arange(1, len(low) + 1)
     return max(1, int(np.searchsorted(work, CHUNK_CELLS)))

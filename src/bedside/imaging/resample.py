@@ -108,7 +108,7 @@ def interpolate(array: NDArray[np.float32], taps: list[VoxelTaps]) -> NDArray[np
 
 
 def interpolate_mask(array: NDArray[np.float32], taps: list[VoxelTaps]) -> NDArray[np.uint8]:
-    """Say where ``interpolate`` is above 0, uint8 0/1, made slice by slice: the volume of values is never in memory."""
+    """Return where ``interpolate`` is above 0, uint8 0/1, made slice by slice: the values are never in memory whole."""
     inner = _interpolate_inner(array, taps)
     first = taps[0]
     mask = np.empty((len(first.share), *inner.shape[1:]), dtype=np.uint8)

@@ -61,7 +61,7 @@ def _area(cells: int, size: int) -> NDArray[np.float64]:
 
 
 def _centres(cells: int, size: int) -> NDArray[np.float64]:
-    """Say where the cells' centres lie among the samples."""
+    """Return where the cells' centres lie among the samples."""
     return (np.arange(cells, dtype=np.float64) + 0.5) * (size / cells) - 0.5
 
 

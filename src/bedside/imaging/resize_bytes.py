@@ -150,7 +150,7 @@ def _opencv_interpolated(array: NDArray[Any], rows: Taps, columns: Taps) -> NDAr
 
 
 def _single_at_ends(taps: Taps) -> Taps:
-    """Return OpenCV counts the outermost column once, and the outermost row twice, which loses fractions once more."""
+    """Count the outermost column once, as OpenCV does; it takes the outermost row twice, which rounds once more."""
     return Taps(taps.first, taps.second, np.where(taps.first == taps.second, np.float32(0), taps.share))
 
 

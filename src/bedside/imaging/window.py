@@ -132,7 +132,7 @@ class Window:
         return interpolate(values, self._taps(region))
 
     def expand_mask(self, values: NDArray[np.float32], region: Region) -> NDArray[np.uint8]:
-        """Say where ``expand`` is above 0, uint8 0/1 of the region's shape."""
+        """Return where ``expand`` is above 0, uint8 0/1 of the region's shape."""
         return interpolate_mask(values, self._taps(region))
 
     def _taps(self, region: Region) -> list[VoxelTaps]:

@@ -66,7 +66,7 @@ def member_names(path: Path) -> list[str]:
 
 
 def _holds_objects(stream: IO[bytes]) -> bool:
-    """Say whether the array whose header is read from ``stream`` holds Python objects."""
+    """Return whether the array whose header is read from ``stream`` holds Python objects."""
     version = npy.read_magic(stream)
     read_header = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
     return bool(read_header(stream)[2].hasobject)

@@ -36,7 +36,7 @@ class Head:
 
 
 def read_head(path: Path) -> Head:
-    """Say how a file begins. What cannot be unpacked counts as not compressed."""
+    """Return how a file begins. What cannot be unpacked counts as not compressed."""
     with path.open("rb") as file:
         raw = file.read(HEAD_BYTES)
     packing = next((name for magic, name in _MAGIC if raw.startswith(magic)), None)

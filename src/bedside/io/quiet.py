@@ -18,7 +18,7 @@ _kept_stderr = -1
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Yield holds back Python warnings and log lines below an error of the libraries that read and write files."""
+    """Hold back Python warnings and log lines below an error of the libraries that read and write files."""
     loggers = [logging.getLogger(name) for name in _LOGGERS]
     levels = [logger.level for logger in loggers]
     with warnings.catch_warnings():
@@ -34,7 +34,7 @@ def quiet() -> Iterator[None]:
 
 @contextmanager
 def silent_stderr() -> Iterator[None]:
-    """Yield sends file descriptor 2 to nowhere: C and C++ decoders print there, past Python's ``sys.stderr``.
+    """Send file descriptor 2 to nowhere: C and C++ decoders print there, past Python's ``sys.stderr``.
 
     Nested and concurrent uses share one redirection, which the last to leave takes back.
     """
@@ -54,7 +54,7 @@ def silent_stderr() -> Iterator[None]:
 
 
 def _redirect() -> int:
-    """Return points descriptor 2 at the null device; returns a copy of the old one, -1 where there is none."""
+    """Point descriptor 2 at the null device; return a copy of the old one, -1 where there is none."""
     try:
         kept = os.dup(2)
     except OSError:  # Started without a standard error, as services may be.

@@ -69,7 +69,7 @@ def open_picture(path: Path) -> Iterator[Picture]:
 
 @contextmanager
 def _without_limit() -> Iterator[None]:
-    """Yield lifts Pillow's limit of pixels, which belongs to the process; the last of several to leave restores it."""
+    """Lift Pillow's limit of pixels, which belongs to the process; the last of several to leave restores it."""
     import PIL.Image
 
     with _guard:

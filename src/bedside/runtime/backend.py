@@ -42,7 +42,7 @@ class Backend(Protocol):
         """Return version of the library, None where it is not installed; must not import it."""
 
     def supports(self, device: Device) -> bool:
-        """Say whether it can run on ``device`` as installed."""
+        """Return whether it can run on ``device`` as installed."""
 
     def load(
         self, weights: WeightsFiles, *, shape: Shape, device: Device = "auto", precision: Precision = "auto"

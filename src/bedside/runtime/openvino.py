@@ -139,7 +139,7 @@ def _precision(core: Any, weights: WeightsFiles, precision: Precision) -> str:
 
 
 def computes_in_bf16(core: Any = None) -> bool:
-    """Say whether the processor has instructions for bfloat16 (AVX-512 BF16 or AMX).
+    """Return whether the processor has instructions for bfloat16 (AVX-512 BF16 or AMX).
 
     Args:
         core: OpenVINO's; by default the one of the process.

@@ -49,7 +49,7 @@ class Recorder:
         return self._backend.version()
 
     def supports(self, device: Device) -> bool:
-        """Say whether that library can run on ``device``."""
+        """Return whether that library can run on ``device``."""
         return self._backend.supports(device)
 
     def load(

@@ -69,7 +69,7 @@ class Engines:
             return self._loaded[name]
 
     def loaded(self, name: str) -> bool:
-        """Say whether a model is ready to be asked."""
+        """Return whether a model is ready to be asked."""
         return name in self._loaded
 
     def capabilities(self, name: str) -> Capabilities:
@@ -101,8 +101,8 @@ class Engines:
                 engine.predict([Box((2.0, 2.0), (6.0, 6.0))])
 
     def showing(self, name: str, image: Image | None) -> Any:
-        """Return what answers for the model called ``name``, with an image set; the caller holds ``guard`` while it
-        asks.
+        """Return the segmenter of the model called ``name``, with an image set; the caller holds ``guard`` while it
+        predicts.
         """
         loaded = self.get(name)
         engine = getattr(loaded, "segmenter", loaded)
@@ -195,7 +195,7 @@ class SharedModel:
         return prediction
 
     def suggest(self, prompts: Sequence[Prompt], mask: NDArray[np.uint8]) -> Point | None:
-        """Say where to click next; see ``Suggesting``."""
+        """Return where to click next; see ``Suggesting``."""
         with self._engines.guard:
             click: Point | None = self._engines.showing(self.name, self._image).suggest(prompts, mask)
         return click

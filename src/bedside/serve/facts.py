@@ -79,7 +79,7 @@ def facts_of(image: Image) -> Facts:
 
 
 def _looks_like_ct(image: Image, percentiles: dict[str, float]) -> bool:
-    """Say whether a volume has the air of a CT in it and nothing denser than metal."""
+    """Return whether a volume has the air of a CT in it and nothing denser than metal."""
     return image.ndim == 3 and percentiles["2"] <= _AIR and 0 <= percentiles["99.5"] <= _DENSEST
 
 

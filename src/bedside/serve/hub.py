@@ -53,7 +53,7 @@ class Hub:
         return list(self._open.values())
 
     def ready(self, image: int | None) -> bool:
-        """Say whether an image is in memory."""
+        """Return whether an image is in memory."""
         return image in self._open
 
     async def open_item(self, item: ItemRecord, shown: bool = True) -> OpenImage:

@@ -162,7 +162,7 @@ class Keeper:
 
 
 def _asked(prompts: Sequence[Prompted]) -> bool:
-    """Say whether a model answers: an initial mask alone is the answer to itself, and no model is loaded to keep it."""
+    """Return whether a model predicts: an initial mask alone is kept as it is, and no model is loaded for it."""
     return any(not isinstance(entry.prompt, InitialMask) for entry in prompts)
 
 

@@ -214,7 +214,7 @@ class OpenImage:
         return self._changed(lambda: self._session.remove_prompt(prompt), owner)
 
     def suggest(self, number: int) -> Suggestion:
-        """Say where to click next."""
+        """Return where to click next."""
         self.snapshot.object(number)
         if not self._session.capabilities.suggests:
             raise NotOfferedError(f"{self.model} does not suggest where to click", fix="choose a model that does")

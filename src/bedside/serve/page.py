@@ -35,7 +35,7 @@ _HINT = """<!doctype html>
 
 
 def is_built(folder: Path = FOLDER) -> bool:
-    """Say whether there is a page to serve."""
+    """Return whether there is a page to serve."""
     return (folder / "index.html").is_file()
 
 

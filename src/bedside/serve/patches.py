@@ -68,7 +68,7 @@ def crop(mask: PackedMask, within: Region) -> NDArray[np.uint8]:
 
 
 def paint_labels(layers: Sequence[Layer], within: Region, policy: OverlapPolicy) -> NDArray[Any]:
-    """Say who is seen at each voxel of a region.
+    """Return who is seen at each voxel of a region.
 
     Args:
         layers: The visible objects, in the order of their labels.

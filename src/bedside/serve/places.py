@@ -114,7 +114,7 @@ def choices_at(path: Path, series: str | None, count: int | None) -> list[Place]
 
 
 def _suffix_known(path: Path) -> bool:
-    """Say whether a reader claims the file by its name alone; DICOM files are looked into instead."""
+    """Return whether a reader claims the file by its name alone; DICOM files are looked into instead."""
     from bedside.io import readers
 
     name = path.name.lower()
@@ -136,7 +136,7 @@ def natural(name: str) -> list[tuple[int, int, str]]:
 
 
 def is_archive(path: Path) -> bool:
-    """Say whether a path is a zip of images (and not one of the formats that are zips themselves)."""
+    """Return whether a path is a zip of images (and not one of the formats that are zips themselves)."""
     return path.suffix.lower() == ".zip" and path.is_file()
 
 

@@ -114,7 +114,7 @@ def _joined(pairs: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
 
 
 def _excess(scope: Scope, headers: dict[str, str]) -> str | None:
-    """Say how large the body of a request is, where that is too large or not said; None where it is in order."""
+    """Return how large the body of a request is, where that is too large or not said; None where it is in order."""
     if scope["type"] != "http":
         return None
     length = headers.get("content-length", "0")

@@ -118,7 +118,7 @@ def take_snapshot(
 
 
 def _volume(voxels: int, geometry: Geometry) -> tuple[float, Literal["ml", "mm2", "voxels", "pixels"]]:
-    """Say how much so many voxels are, and its unit."""
+    """Return how much so many voxels are, and its unit."""
     if not geometry.spacing_known:
         return float(voxels), "voxels" if geometry.ndim == 3 else "pixels"
     amount = voxels * geometry.voxel_volume

@@ -99,7 +99,7 @@ class Answers:
         return self._qualities.get(tuple(entry.id for entry in prompts[: steps[-1]])) if steps else None
 
     def suggest(self, prompts: Sequence[Prompted], mask: PackedMask, segmenter: Suggesting) -> Point | None:
-        """Say where a click would help the mask that ``prompts`` made most; None where there is nothing to correct."""
+        """Return where a click would help the mask of ``prompts`` most; None where there is nothing to correct."""
         asked = self._asked(prompts)
         if mask.region.is_empty or not any(prompt.positive for prompt in asked):
             return None

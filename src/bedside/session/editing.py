@@ -79,7 +79,7 @@ def check_prompt(session: Session, prompt: Prompt | PlacedPrompt) -> PlacedPromp
 
 
 def can_answer(session: Session, number: int | None, prompts: Sequence[Prompt]) -> bool:
-    """Say whether ``prompts``, predicted together, can begin the object or find it begun."""
+    """Return whether ``prompts``, predicted together, can begin the object or find it begun."""
     state = session._state(number) if number is not None else None
     before = state.history.prompts if state else ()
     events = [Prompted(-place, prompt) for place, prompt in enumerate(prompts, start=1)]

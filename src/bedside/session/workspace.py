@@ -169,7 +169,7 @@ class Workspace:
         return self._items(f"WHERE image = {int(image)} ORDER BY opened DESC")
 
     def needs(self, folder: Path, since: float) -> bool:
-        """Say whether work would be lost with the images in a folder, or one was opened after ``since``.
+        """Return whether work would be lost with the images in a folder, or one was opened after ``since``.
 
         Args:
             folder: Holds images.
@@ -188,7 +188,7 @@ class Workspace:
             run(f"DELETE FROM item WHERE {_BELOW}", *_below(folder))
 
     def set_state(self, item: int, state: WorkState) -> None:
-        """Say how far the work at an item is.
+        """Record how far the work at an item is.
 
         Raises:
             InputError: There is no such state.
@@ -328,7 +328,7 @@ class Workspace:
         )
 
     def objects(self, image: int) -> int:
-        """Say how many objects an image has."""
+        """Return how many objects an image has."""
         return self._number("SELECT count(*) FROM object WHERE image = ? AND NOT deleted", image)
 
     def journal(self, image: int) -> tuple[Journal, dict[int, ObjectLook]]:

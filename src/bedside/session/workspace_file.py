@@ -126,7 +126,7 @@ class WorkspaceFile:
             raise
 
     def announce(self, address: str) -> None:
-        """Say where the process that holds the workspace can be found, for whoever comes second."""
+        """Write down where the process that holds the workspace can be found, for whoever comes second."""
         self._lock.tell({"at": address})
 
     def close(self) -> None:

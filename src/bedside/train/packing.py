@@ -74,7 +74,7 @@ def open_store(data: Path, folder: Path, report: Callable[[str], None], *, keep:
 
 
 def is_store(folder: Path) -> bool:
-    """Say whether ``folder`` holds a packed store."""
+    """Return whether ``folder`` holds a packed store."""
     return next(folder.glob(PARTS), None) is not None
 
 
@@ -128,7 +128,7 @@ def _sizes(record: dict[str, Any]) -> dict[str, int]:
 
 
 def check_held_out(names: Sequence[str], sets: Sequence[SetSummary], report: Callable[[str], None]) -> None:
-    """Say which held-out sets the data lack.
+    """Reject held-out sets that the data lack.
 
     Raises:
         InputError: Every set is held out.

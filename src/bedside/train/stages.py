@@ -48,7 +48,7 @@ class Stage:
         return range(self.first_sample + begin * self.samples, self.first_sample + end * self.samples)
 
     def is_fine(self, step: int) -> bool:
-        """Say whether a step of the stage has samples of twice the grid."""
+        """Return whether a step of the stage has samples of twice the grid."""
         return bool(self.fine_every) and (step - self.first_step) % self.fine_every == self.fine_every - 1
 
     def step_of(self, sample: int) -> int:

@@ -98,7 +98,7 @@ class WeightsCard:
 
 
 def results_path(card: Path) -> Path:
-    """Say where the results beside a card are kept."""
+    """Return where the results beside a card are kept."""
     return card.with_suffix(".results.json")
 
 

@@ -42,8 +42,7 @@ DEPTHS = (1, 3, 4, 6, 6, 6)
 class NNInteractive(ResidualEncoderUNet):
     """The network as the window engine takes it: one logit a voxel.
 
-    Its heads (``heads``) prediction with two channels, background and object, of which the larger wins. Their
-    difference
+    Its heads (``heads``) give two channels, background and object, of which the larger wins. Their difference
     is one logit with the same prediction, the same probability and the same cross-entropy.
 
     Args:

@@ -58,8 +58,7 @@ class InteractionSegmenter:
     """A network that takes prompts as nnInteractive does, on volumes.
 
     Every prompt in force is painted again for each prediction, so that a prediction depends on image, prompts and the
-    mask
-    before alone; the last prompt has the value 1 and each earlier one is fainter by the checkpoint's decay.
+    mask before alone; the last prompt has the value 1 and each earlier one is fainter by the checkpoint's decay.
 
     Args:
         name: Model in the registry.

@@ -49,7 +49,7 @@ class ByteScale:
 
 
 def byte_scale(image: Image) -> ByteScale | None:
-    """Say how an image's samples become bytes; None where they are bytes already."""
+    """Return how an image's samples become bytes; None where they are bytes already."""
     array = image.array
     if array.dtype == np.uint8:
         return None

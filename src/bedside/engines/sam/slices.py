@@ -339,7 +339,7 @@ class SliceSpan:
 
 
 def answered_slices(ends: tuple[float, float], depth: int, system: System, *, published: bool) -> SliceSpan:
-    """Say which slices of a box in a volume are predicted, and on which it is begun.
+    """Return which slices of a box in a volume are predicted, and on which it is begun.
 
     The challenge's boxes may reach one beyond the last slice. The middle is that of the box as it was given, also where
     its end lies beyond the volume.

@@ -38,7 +38,7 @@ with ``System.room`` around it; and on the grid, as the decoder gets it."""
 
 
 def no_more(view: View, corners: Corners, on_grid: Corners) -> Mapping[str, NDArray[Any]]:
-    """Return nothing beyond the box."""
+    """Return no further inputs: the box is enough."""
     del view, corners, on_grid
     return {}
 

@@ -49,7 +49,7 @@ def load_window(request: EngineRequest) -> tuple[Segmenter, Graph]:
 
 
 def trained_on_fine(card: WeightsCard) -> bool:
-    """Say whether weights of a network of images were trained on twice the grid, too."""
+    """Return whether weights of a network of images were trained on twice the grid, too."""
     return bool(card.settings.get("fine_every"))
 
 

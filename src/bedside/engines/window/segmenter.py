@@ -108,7 +108,7 @@ class WindowSegmenter:
         return self._paste(answer, placed, previous, clock, policy)
 
     def _asks_finer(self, answer: Answer) -> bool:
-        """Say whether twice the grid would show more of the object, and that is needed."""
+        """Return whether twice the grid would show more of the object, and that is needed."""
         if self._fine is None or max(answer.window.scale) <= self.policy.fine_scale:
             return False
         return 0 < thickness(answer.mask) < self.policy.fine_thickness
@@ -242,7 +242,7 @@ class WindowSegmenter:
         return Prediction(mask, region, answer.logits, window, changed, clock.seconds, clock.passes, quality)
 
     def suggest(self, prompts: Sequence[Prompt], mask: NDArray[np.uint8]) -> Point | None:
-        """Say where a click would help most; see ``protocol.Suggesting``."""
+        """Return where a click would help most; see ``protocol.Suggesting``."""
         placed = check_prompts(prompts, self._require_image(), self.capabilities)
         evidence = gather_evidence(placed, mask)
         if evidence.extent is None:

@@ -88,7 +88,7 @@ class WindowBaseline:
         return make_prediction(mask, window, np.log(clipped / (1 - clipped)), previous, seconds)
 
     def probability(self, grid: Grid) -> NDArray[np.floating[Any]]:
-        """Say how likely each sample is the object, 0 to 1, of ``grid.seeds``'s shape."""
+        """Return how likely each sample is the object, 0 to 1, of ``grid.seeds``'s shape."""
         raise NotImplementedError
 
 

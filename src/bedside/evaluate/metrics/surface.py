@@ -64,7 +64,7 @@ SPEC = register_metric(
 
 
 def _within(points: NDArray[np.float64], others: NDArray[np.float64], tolerance: float) -> NDArray[np.bool_]:
-    """Say which of ``points`` have one of ``others`` no farther than ``tolerance``.
+    """Return which of ``points`` have one of ``others`` no farther than ``tolerance``.
 
     A tree of the few surface points predicts faster than a distance transform of the whole box.
     """

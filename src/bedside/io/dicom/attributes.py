@@ -125,13 +125,13 @@ def _own_tags(name: str) -> frozenset[int]:
 
 
 def is_localizer(attributes: dict[str, Hashable]) -> bool:
-    """Say whether the image's type calls it one."""
+    """Return whether the image's type calls it one."""
     kinds = attributes.get("ImageType")
     return isinstance(kinds, tuple) and any(str(kind) in ("LOCALIZER", "SCOUT", "TOPOGRAM") for kind in kinds)
 
 
 def _dimensions(dataset: Any, index: int) -> Iterator[tuple[str, Hashable]]:
-    """Say where a frame stands on each dimension of an enhanced file that does not count slices."""
+    """Yield where a frame stands on each dimension of an enhanced file that does not count slices."""
     content = group_of(dataset, index, "FrameContentSequence")
     values = np.ravel(value_of(content, "DimensionIndexValues") or ()) if content is not None else np.empty(0)
     pointers = list(value_of(dataset, "DimensionIndexSequence") or ())

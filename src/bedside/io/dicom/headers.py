@@ -27,18 +27,18 @@ _LONGEST_FIRST = 256
 
 
 def is_dicom(path: Path) -> bool:
-    """Say whether a file has DICOM's preamble, or begins with an element as files without a preamble do."""
+    """Return whether a file has DICOM's preamble, or begins with an element as files without a preamble do."""
     with path.open("rb") as file:
         return looks_like_dicom(file.read(PREAMBLE_BYTES + 4))
 
 
 def looks_like_dicom(head: bytes) -> bool:
-    """Say whether a file that begins with ``head``, at least 132 bytes of it, is DICOM."""
+    """Return whether a file that begins with ``head``, at least 132 bytes of it, is DICOM."""
     return head[PREAMBLE_BYTES : PREAMBLE_BYTES + 4] == b"DICM" or _is_bare(head)
 
 
 def _is_bare(head: bytes) -> bool:
-    """Say whether the first bytes are an element of the groups that DICOM data begin with (0002 or 0008)."""
+    """Return whether the first bytes are an element of the groups that DICOM data begin with (0002 or 0008)."""
     if len(head) < 8 or head[:2] not in (b"\x02\x00", b"\x08\x00") or head[3] != 0:
         return False
     if head[4:6] in _VALUE_REPRESENTATIONS:
@@ -94,7 +94,7 @@ def _storage(path: Path, dataset: Any, file: IO[bytes]) -> Storage:
 
 
 def _pixel_data(file: IO[bytes], *, explicit: bool, size: int) -> int:
-    """Say where the samples begin behind the header that was just read; -1 where that is not plain to see."""
+    """Return where the samples begin behind the header that was just read; -1 where that is not plain to see."""
     header = file.read(12 if explicit else 8)
     if header[:4] != b"\xe0\x7f\x10\x00":
         return -1

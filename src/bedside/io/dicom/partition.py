@@ -190,7 +190,7 @@ class _Places:
         return int(self.in_plane[index]) if name == PLACE_IN_PLANE else self.frames[index].attributes.get(name)
 
     def crowded(self, group: Sequence[int]) -> bool:
-        """Say whether two frames of a group lie at one position."""
+        """Return whether two frames of a group lie at one position."""
         return len(set(self.place[group].tolist())) < len(group)
 
 
@@ -336,7 +336,7 @@ def _by_order(places: _Places, groups: Groups) -> Groups:
 
 
 def _consistent(places: _Places, group: list[int], numbers: list[int], ranked: list[int]) -> bool:
-    """Say whether volumes follow each other in number, or the slices of one position do, all in the same direction."""
+    """Return whether volumes follow each other in number, or the slices of one position do, all in one direction."""
     order = np.argsort(numbers)
     ranks, position = np.array(ranked)[order], places.place[group][order]
     count = int(ranks.max()) + 1
@@ -391,7 +391,7 @@ def _stacks(name: str, frames: list[Frame]) -> list[tuple[str, list[Frame]]]:
 
 
 def _duplicated(path: Path, places: _Places, group: list[int]) -> FormatError:
-    """Return several slices at one place that nothing tells apart."""
+    """Return the error of several slices at one place that nothing tells apart."""
     normal = normal_of(places.frames[0])
     at: dict[int, list[Frame]] = {}
     for index in group:

@@ -54,7 +54,7 @@ def own_group(dataset: Any, index: int, name: str) -> Any | None:
 
 
 def placement(dataset: Any, index: int, count: int) -> Placement:
-    """Say where a frame lies; ``NOWHERE`` where the file does not tell."""
+    """Return where a frame lies; ``NOWHERE`` where the file does not tell."""
     for position_group, position_name, orientation_group, orientation_name in _PLANES:
         own = own_group(dataset, index, position_group)
         stated = value_of(own if own is not None else macro(dataset, index, position_group), position_name)
@@ -87,7 +87,7 @@ def _of_detector(dataset: Any, index: int, count: int) -> Placement:
 
 
 def _is_reconstruction(dataset: Any) -> bool:
-    """Say whether frames of nuclear medicine are slices and not views of a camera or moments of a film."""
+    """Return whether frames of nuclear medicine are slices and not views of a camera or moments of a film."""
     kinds = [str(v).upper() for v in np.ravel(value_of(dataset, "ImageType") or ())]
     return any(kind.startswith("RECON") for kind in kinds) or value_of(dataset, "SliceVector") is not None
 
@@ -127,7 +127,7 @@ def _step(dataset: Any, index: int) -> float | None:
 
 
 def _is_film(dataset: Any) -> bool:
-    """Say whether frames follow each other in time."""
+    """Return whether frames follow each other in time."""
     pointers = np.ravel(value_of(dataset, "FrameIncrementPointer") or ())
     # Frame Time and Frame Time Vector.
     return any(int(p) in (0x00181063, 0x00181065) for p in pointers) or (
@@ -137,7 +137,7 @@ def _is_film(dataset: Any) -> bool:
 
 
 def _slice(dataset: Any, index: int, count: int) -> int:
-    """Say which slice a frame belongs to, from 0."""
+    """Return which slice a frame belongs to, from 0."""
     slices = vector(value_of(dataset, "SliceVector"), count)
     if slices is not None:
         return int(slices[index] - slices.min())

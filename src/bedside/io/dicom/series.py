@@ -101,7 +101,7 @@ def _candidates(path: Path) -> Iterator[Path]:
 
 
 def _without_copies(frames: Iterable[Frame]) -> Iterator[Frame]:
-    """Yield one of those frames that agree in identifier, place, number, attributes and samples.
+    """Yield one of the frames that agree in identifier, place, number, attributes and samples.
 
     An identifier alone proves nothing: careless anonymisation gives all slices of a series the same, or an empty one.
     """

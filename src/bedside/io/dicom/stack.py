@@ -45,14 +45,14 @@ def normal_of(frame: Frame) -> NDArray[np.float64]:
 
 
 def along(frame: Frame, normal: NDArray[np.float64]) -> float:
-    """Say where a slice lies along the normal, mm."""
+    """Return where a slice lies along the normal, mm."""
     if frame.position is None:
         raise FormatError(f"{frame.name}: no position")
     return float(frame.position @ normal)
 
 
 def rounding_of(frames: Sequence[Frame], normal: NDArray[np.float64]) -> float:
-    """Say how far a position along the normal may be off because it was written with few digits, mm."""
+    """Return how far a position along the normal may be off because it was written with few digits, mm."""
     # Trailing zeros are often left out, so the finest slice tells how many digits were written.
     digits = np.min([frame.digits for frame in frames], axis=0)
     return float(0.5 * np.abs(normal) @ digits)
@@ -85,7 +85,7 @@ def stack_geometry(path: Path, frames: Sequence[Frame]) -> tuple[list[Frame], Ge
 
 
 def is_regular(frames: Sequence[Frame]) -> bool:
-    """Say whether slices lie on a grid without holes."""
+    """Return whether slices lie on a grid without holes."""
     try:
         stack_geometry(Path(), frames)
     except FormatError:

@@ -86,7 +86,7 @@ def _opened(path: Path) -> Iterator[Any]:
 
 
 def _is_samples(path: Path) -> bool:
-    """Say whether a file holds the samples of a pair, so that the header is the one beside it."""
+    """Return whether a file holds the samples of a pair, so that the header is the one beside it."""
     return path.name.lower().endswith((".img", ".img.gz")) and not _recognises(read_head(path).content)
 
 

@@ -20,7 +20,7 @@ MARKS = ("zarr.json", ".zattrs", ".zgroup", ".zarray")
 
 
 def is_zarr(path: Path) -> bool:
-    """Say whether a folder is stored by zarr."""
+    """Return whether a folder is stored by zarr."""
     return any((path / name).is_file() for name in MARKS)
 
 
@@ -83,7 +83,7 @@ def _multiscale(path: Path, group: Any) -> Mapping[str, Any]:
 
 
 def _is_colour(axes: Sequence[str], shape: Sequence[int], dtype: Any, group: Any) -> bool:
-    """Say whether three channels of bytes are a picture's red, green and blue."""
+    """Return whether three channels of bytes are a picture's red, green and blue."""
     if "c" not in axes or shape[axes.index("c")] != 3 or str(dtype) != "uint8":
         return False
     if "z" in axes and shape[axes.index("z")] > 1:

@@ -56,7 +56,7 @@ def _read(path: Path, options: ReadOptions) -> Image:
 
 
 def _check_complete(path: Path, file: Any) -> None:
-    """Return what the first directory points at must lie within the file.
+    """Check that what the first directory points at lies within the file.
 
     Raises:
         FormatError: The file was cut off.

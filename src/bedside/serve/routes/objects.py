@@ -31,7 +31,7 @@ router = APIRouter(prefix="/api/images/{image}", tags=["objects"], responses=PRO
 
 @router.get("/labels")
 async def labels(service: ServiceOf, image: int) -> LabelPatch:
-    """Say who is seen where, of the whole image."""
+    """Return who is seen where, of the whole image."""
     opened = await service.hub.get(image)
     patch: LabelPatch = await service.hub.call(_label_patch, opened)
     return patch
@@ -52,7 +52,7 @@ def _label_patch(opened: OpenImage) -> LabelPatch:
 
 @router.get("/labels.nii", response_class=StreamingResponse)
 async def labels_volume(service: ServiceOf, image: int) -> StreamingResponse:
-    """Say who is seen where, as an uncompressed NIfTI-1 file."""
+    """Return who is seen where, as an uncompressed NIfTI-1 file."""
     opened = await service.hub.get(image)
     snapshot, geometry = opened.snapshot, opened.image.geometry
     painted = await service.hub.call(paint_labels, snapshot.visible, Region.whole(geometry.shape), snapshot.policy)
@@ -122,7 +122,7 @@ async def redo(service: ServiceOf, image: int, number: int) -> Change:
 
 @router.post("/objects/{number}/suggest")
 async def suggest(service: ServiceOf, image: int, number: int) -> Suggestion:
-    """Say where to click next."""
+    """Return where to click next."""
     suggestion: Suggestion = await service.hub.change(image, lambda opened: opened.suggest(number))
     return suggestion
 

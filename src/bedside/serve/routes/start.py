@@ -75,7 +75,7 @@ async def open_item(service: ServiceOf, item: int) -> ImageInfo:
 
 @router.patch("/worklist/{item}")
 async def set_state(service: ServiceOf, item: int, update: ItemUpdate) -> Item:
-    """Say how far the work on an item is."""
+    """Return how far the work on an item is."""
     service.item(item)
     await service.hub.call(service.workspace.set_state, item, update.state)
     return item_info(service, service.item(item))

@@ -157,7 +157,7 @@ class Decoder(nn.Module):
         self.seg_layers = nn.ModuleList(nn.Conv3d(fine, channels_out, 1) for _, fine in steps)
 
     def forward(self, features: Sequence[Tensor]) -> list[Tensor]:
-        """Return features of the encoder's stages, finest first, to those of the decoder's, coarsest first."""
+        """Map features of the encoder's stages, finest first, to those of the decoder's, coarsest first."""
         x = features[-1]
         decoded = []
         for up, stage, skip in zip(self.transpconvs, self.stages, features[-2::-1], strict=True):

@@ -2,8 +2,7 @@
 
 arXiv 2510.03189. The published code draws its number of clicks and its clicks from one global generator that it seeds
 again at every click, and takes all clicks of a round from one prediction, so that they coincide. Here every click
-follows
-a prediction of its own, and everything random comes from the generator that is passed in.
+follows a prediction of its own, and everything random comes from the generator that is passed in.
 """
 
 from __future__ import annotations

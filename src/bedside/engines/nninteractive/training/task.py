@@ -1,7 +1,6 @@
 """Training of nnInteractive's network with dynamic prompts (arXiv 2510.03189), from its weights or from nothing.
 
-Each step predictions with a random number of clicks: for each of them the network predicts without gradient and the
-click
+Each step has a random number of clicks: for each of them the network predicts without gradient and the click
 goes into the error of that prediction; then it predicts once more, with gradient.
 """
 
@@ -219,7 +218,7 @@ class DynamicTask(Task):
         return {f"dsc_round_{n}": float(np.mean(score)) for n, score in enumerate(scores)}
 
     def card_entries(self) -> dict[str, Any]:
-        """Say how the engine is to give prompts, as in a checkpoint's own file, and in which windows."""
+        """Return how the engine is to give prompts, as in a checkpoint's own file, and in which windows."""
         return {
             "interactions": {
                 "point_radius": self.settings.point_radius,

@@ -177,20 +177,20 @@ class Clip(nn.Module):
         self.text_projection = nn.Linear(widths[1], features, bias=False)
 
     def image_features(self, crops: Tensor) -> Tensor:
-        """Return pictures (n, 3, side, side), 0 to 1, to (n, features)."""
+        """Map pictures (n, 3, side, side), 0 to 1, to (n, features)."""
         mean, deviation = (crops.new_tensor(values)[:, None, None] for values in (MEAN, DEVIATION))
         out: Tensor = self.visual_projection(self.vision_model((crops - mean) / deviation))
         return out
 
     def plain_features(self, crops: Tensor) -> Tensor:
-        """Return pictures (n, 3, side, side), 0 to 1 and not normalised, as MCP-MedSAM hands them over, to (n,
+        """Map pictures (n, 3, side, side), 0 to 1 and not normalised, as MCP-MedSAM hands them over, to (n,
         features).
         """
         out: Tensor = self.visual_projection(self.vision_model(crops))
         return out
 
     def token_features(self, texts: Sequence[Sequence[int]]) -> Tensor:
-        """Return texts as numbers of tokens, begin and end included, to (len(texts), features)."""
+        """Map texts as numbers of tokens, begin and end included, to (len(texts), features)."""
         device = self.text_projection.weight.device
         found = [self.text_projection(self.text_model(torch.tensor([text], device=device))) for text in texts]
         return torch.cat(found)

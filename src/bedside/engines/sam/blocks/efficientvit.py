@@ -263,7 +263,7 @@ class Neck(nn.Module):
         self.output_ops = nn.ModuleList([Operations(ConvLayer(e, e, bias=True, norm=False))])
 
     def forward(self, maps: Sequence[Tensor]) -> Tensor:
-        """Return maps of all stages to (b, 256, grid, grid)."""
+        """Map maps of all stages to (b, 256, grid, grid)."""
         joined = [self._resized(op(x)) for op, x in zip(self.input_ops, maps[:1:-1], strict=True)]
         total = joined[0] + joined[1] + joined[2]
         out: Tensor = self.output_ops[0](self.middle(total))

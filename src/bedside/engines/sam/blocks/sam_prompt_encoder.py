@@ -32,7 +32,7 @@ class RandomFourierFeatures(nn.Module):
         self.register_buffer("positional_encoding_gaussian_matrix", torch.randn(2, frequencies))
 
     def forward(self, positions: Tensor) -> Tensor:
-        """Return positions (..., 2) as (x, y), 0 to 1 across the image, to (..., 2 * frequencies)."""
+        """Map positions (..., 2) as (x, y), 0 to 1 across the image, to (..., 2 * frequencies)."""
         angles = 2 * math.pi * ((2 * positions - 1) @ self.positional_encoding_gaussian_matrix)
         return torch.cat((angles.sin(), angles.cos()), dim=-1)
 
@@ -68,14 +68,14 @@ class TokenEncoder(nn.Module):
         return self.pe_layer.grid(self.grid)
 
     def point_tokens(self, points: Tensor, labels: Tensor) -> Tensor:
-        """Return points (n, k, 2) in pixels with labels (n, k), each 1, 0 or -1 for none, to tokens (n, k, width)."""
+        """Map points (n, k, 2) in pixels with labels (n, k), each 1, 0 or -1 for none, to tokens (n, k, width)."""
         label = labels[..., None]
         kind = torch.where(label == POSITIVE, self._embedding(POSITIVE), self._embedding(NEGATIVE))
         tokens = self._at(points) + kind
         return torch.where(label == PADDING, self.not_a_point_embed.weight[0], tokens)
 
     def box_tokens(self, boxes: Tensor) -> Tensor:
-        """Return boxes (n, 4) as (x0, y0, x1, y1) in pixels to tokens (n, 2, width), one a corner."""
+        """Map boxes (n, 4) as (x0, y0, x1, y1) in pixels to tokens (n, 2, width), one a corner."""
         corners = torch.stack((self._embedding(FIRST_CORNER), self._embedding(SECOND_CORNER)))
         return self._at(boxes.reshape(-1, 2, 2)) + corners
 

@@ -88,7 +88,7 @@ class BiasedAttention(nn.Module):
         return self.attention_biases[:, index.reshape(self.side**2, self.side**2)]
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return windows (n, side ** 2, width) to the same shape."""
+        """Map windows (n, side ** 2, width) to the same shape."""
         # Each head's queries, keys and values lie together.
         q, k, v = self.qkv(self.norm(x)).unflatten(-1, (self.heads, 3, -1)).permute(3, 0, 2, 1, 4).unbind(0)
         out = F.scaled_dot_product_attention(q, k, v, attn_mask=self.bias().to(q.dtype))

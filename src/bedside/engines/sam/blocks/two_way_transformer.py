@@ -28,7 +28,7 @@ class Attention(nn.Module):
         self.out_proj = nn.Linear(inner, width)
 
     def forward(self, queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
-        """Return queries (b, n, width), keys and values (b, m, width) to (b, n, width)."""
+        """Map queries (b, n, width), keys and values (b, m, width) to (b, n, width)."""
         q, k, v = (
             projection(x).unflatten(-1, (self.heads, -1)).transpose(1, 2)
             for projection, x in ((self.q_proj, queries), (self.k_proj, keys), (self.v_proj, values))
@@ -78,7 +78,7 @@ class TwoWayBlock(nn.Module):
     def forward(
         self, tokens: Tensor, pixels: Tensor, token_positions: Tensor, pixel_positions: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Return tokens (b, t, width) and pixels (b, p, width) with positions of the same shapes to new tokens and
+        """Map tokens (b, t, width) and pixels (b, p, width) with positions of the same shapes to new tokens and
         pixels.
         """
         if self.first:

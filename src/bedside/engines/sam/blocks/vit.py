@@ -47,14 +47,14 @@ class RelativeAttention(nn.Module):
         self.rel_pos_w = nn.Parameter(torch.zeros(2 * side - 1, width // heads))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return squares (n, side, side, width) to the same shape."""
+        """Map squares (n, side, side, width) to the same shape."""
         q, k, v = self.qkv(x.flatten(1, 2)).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4).unbind(0)
         out = self._attend(q, k, v)
         projected: Tensor = self.proj(out.transpose(1, 2).flatten(2))
         return projected.reshape(x.shape)
 
     def _attend(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        """Return queries, keys and values (n, heads, side ** 2, d) to values of the same shape.
+        """Map queries, keys and values (n, heads, side ** 2, d) to values of the same shape.
 
         What an offset adds to a score is a product, too: of the query's scores with every row and column, and of a key
         that is 1 at its own row and column. With these as further features no matrix of all pairs is ever stored.

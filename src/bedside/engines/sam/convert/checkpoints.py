@@ -212,7 +212,7 @@ def _can_fuse(name: str) -> bool:
 
 
 def _is_fused(tensors: Mapping[str, Tensor], name: str) -> bool:
-    """Say whether a checkpoint is of a network whose branches were fused before it was saved."""
+    """Return whether a checkpoint is of a network whose branches were fused before it was saved."""
     if not _can_fuse(name):
         return False
     whole, fused = (network_skeleton(name, fused=f).state_dict().keys() for f in (False, True))

@@ -36,7 +36,7 @@ VARIANTS = {
 
 
 def holds_graphs(source: Path) -> bool:
-    """Say whether a folder holds published graphs."""
+    """Return whether a folder holds published graphs."""
     return source.is_dir() and any(source.glob(f"*{ENCODER}"))
 
 

@@ -38,7 +38,7 @@ class FeatureTower(Protocol):
     """The frozen CLIP (PubMedCLIP, ViT-B/32) that describes crops and modalities. Its features can be computed once."""
 
     def image_features(self, crops: Tensor) -> Tensor:
-        """Return crops (n, 3, CLIP_SIDE, CLIP_SIDE), 0 to 1, to (n, CLIP_WIDTH)."""
+        """Map crops (n, 3, CLIP_SIDE, CLIP_SIDE), 0 to 1, to (n, CLIP_WIDTH)."""
 
     def text_features(self, texts: Sequence[str]) -> Tensor:
         """Return texts, "<modality> Image", to (n, CLIP_WIDTH)."""

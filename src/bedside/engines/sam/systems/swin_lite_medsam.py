@@ -1,8 +1,7 @@
 """Swin-LiteMedSAM: with every box go four points, one in each quarter of it, and a scribble within it.
 
 The published code draws both from the global generator, so that a prediction depends on what was asked before. Here
-they
-are drawn from the slice's content and the box: the same box on the same slice has the same prompts, in any order.
+they are drawn from the slice's content and the box: the same box on the same slice has the same prompts, in any order.
 """
 
 from __future__ import annotations

@@ -35,7 +35,7 @@ class Turn:
 
 
 def draw_flip(chance: float, generator: np.random.Generator) -> Flip:
-    """Return each axis exchanged with the given chance."""
+    """Draw which axes are mirrored, each with the given chance."""
     horizontal, vertical = generator.random(2) < chance
     return int(horizontal) + 2 * int(vertical)
 
@@ -74,7 +74,7 @@ def apply_turn(array: NDArray[np.float32], turn: Turn, *, smooth: bool) -> NDArr
 
 
 def jitter_colours(image: NDArray[np.float32], generator: np.random.Generator) -> NDArray[np.float32]:
-    """Return random brightness, contrast, saturation and hue, in that order.
+    """Change brightness, contrast, saturation and hue at random, in that order.
 
     Args:
         image: (3, y, x), 0 to 1.

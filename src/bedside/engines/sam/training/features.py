@@ -39,7 +39,7 @@ class StandInTower(nn.Module):
         self.register_buffer("projection", torch.randn(cells, CLIP_WIDTH, generator=generator) / cells**0.5)
 
     def forward(self, crops: Tensor) -> Tensor:
-        """Return crops (n, 3, CLIP_SIDE, CLIP_SIDE), 0 to 1, to (n, CLIP_WIDTH)."""
+        """Map crops (n, 3, CLIP_SIDE, CLIP_SIDE), 0 to 1, to (n, CLIP_WIDTH)."""
         return F.avg_pool2d(crops - 0.5, POOLED).flatten(1) @ self.projection
 
     def image_features(self, crops: Tensor) -> Tensor:

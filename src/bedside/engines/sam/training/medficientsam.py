@@ -8,7 +8,7 @@ from bedside.engines.sam.training.recipe import SamRecipe
 
 @PLANS.register("medficientsam")
 def plan(recipe: SamRecipe) -> Plan:
-    """Return stage 1 distils, stage 2 fine-tunes with the teacher's heads."""
+    """Plan two stages: the encoder is distilled, then fine-tuned with the teacher's heads."""
     return Plan(
         steps=(
             Step("distil", encoder=FRESH, heads=TEACHER),

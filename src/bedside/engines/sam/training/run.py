@@ -254,7 +254,7 @@ def check_unchanged(stage: str, before: Mapping[str, Any], now: Mapping[str, Any
 
 
 def read_done(folder: Path) -> dict[str, Any] | None:
-    """Say how a stage ended; None where it has not."""
+    """Return how a stage ended; None where it has not."""
     try:
         ended: dict[str, Any] = json.loads((folder / DONE).read_text(encoding="utf-8"))
     except (OSError, ValueError):

@@ -51,7 +51,7 @@ class LatePromptUNet(nn.Module):
         return self.encoder.features(image)
 
     def decode(self, features: Tensor, prompts: Tensor) -> Tensor:
-        """Return features and prompts (batch, prompt_channels, ...) to logits (batch, 1, ...)."""
+        """Map features and prompts (batch, prompt_channels, ...) to logits (batch, 1, ...)."""
         logits = self.decoder(torch.cat([features, space_to_depth(prompts)], dim=1))
         mode = INTERPOLATION[self.dimensions]
         return F.interpolate(logits, scale_factor=2.0, mode=mode, align_corners=False)

@@ -114,7 +114,7 @@ class SameConv(nn.Conv2d):
 
 
 def _slow_gradient(x: Tensor) -> bool:
-    """Say whether a gradient will be taken of what autocast computes in bfloat16 on a CPU."""
+    """Return whether a gradient will be taken of what autocast computes in bfloat16 on a CPU."""
     return (
         x.device.type == "cpu"
         and torch.is_grad_enabled()

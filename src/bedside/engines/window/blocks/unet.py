@@ -91,9 +91,8 @@ class RepViTBlock(nn.Module):
     """A depthwise 3x3(x3) convolution with a 1x1(x1) beside it, channels weighted by the whole map, then a bottleneck.
 
     After RepViT (Wang et al., arXiv 2307.09283), with the normalisation of ``group_norm``. Before it the input and the
-    two convolutions are added up, so that they can be fused into one kernel. The bottleneck's prediction is added to
-    the
-    input of the whole block.
+    two convolutions are added up, so that they can be fused into one kernel. The bottleneck's output is added to
+    the input of the whole block.
 
     Args:
         dimensions: 2 or 3.

@@ -69,7 +69,7 @@ class PromptEncoding(ABC):
 
     @abstractmethod
     def with_click(self, channel: Tensor, squared: Tensor, active: Tensor) -> Tensor:
-        """Return one more click in a channel of a batch.
+        """Paint one more click in a channel of a batch.
 
         Args:
             channel: float32 (batch, *grid), the channel that takes clicks of this sign.

@@ -35,7 +35,7 @@ class Warp:
 
 
 def draw_warp(centre: tuple[float, float], sides: tuple[float, float], generator: np.random.Generator) -> Warp:
-    """Return random rotation, flips, unequal scaling and, now and then, a smooth deformation of a window."""
+    """Draw a rotation, flips, unequal scaling and, now and then, a smooth deformation of a window."""
     kind = generator.random()
     if kind < 0.25:
         angle = generator.uniform(-np.pi, np.pi)
@@ -105,7 +105,7 @@ def inside_plane(positions: Tensor, shape: tuple[int, ...]) -> NDArray[np.bool_]
 
 
 def augment_intensity(image: Tensor, generator: np.random.Generator, *, colour: bool) -> Tensor:
-    """Return random appearance of a window.
+    """Change the appearance of a window at random.
 
     Args:
         image: float32 (3, grid, grid), any range.

@@ -205,7 +205,7 @@ def _set_chances(pool: dict[str, list[Item]]) -> NDArray[np.float64]:
 
 
 def _draw_mode(config: SamplingConfig, generator: np.random.Generator) -> str:
-    """Say how a sample starts."""
+    """Return how a sample starts."""
     kind = generator.random()
     for mode in ("wide", "close", "tile", "mistake"):
         if kind < (share := getattr(config, f"{mode}_share")):

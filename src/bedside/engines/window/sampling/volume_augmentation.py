@@ -51,7 +51,7 @@ def draw_volume_warp(
     generator: np.random.Generator,
     anisotropy: float = 1.0,
 ) -> VolumeWarp:
-    """Return axes in any order and direction, rotation, unequal scaling and, now and then, a smooth deformation.
+    """Draw axes in any order and direction, rotation, unequal scaling and, now and then, a smooth deformation.
 
     Args:
         centre: Centre of the window, (z, y, x) in voxel edge coordinates.
@@ -139,7 +139,7 @@ def inside_volume(positions: Tensor, shape: tuple[int, ...]) -> NDArray[np.bool_
 
 
 def augment_volume(image: Tensor, generator: np.random.Generator, anisotropy: float = 1.0) -> Tensor:
-    """Return random appearance of a window: contrast, inversion, bias field, blur, thick slices, noise.
+    """Change the appearance of a window at random: contrast, inversion, bias field, blur, thick slices, noise.
 
     Args:
         image: float32 (grid, grid, grid), any range.

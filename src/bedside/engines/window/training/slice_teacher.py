@@ -106,7 +106,7 @@ def take_slices(values: Tensor, axis: int, index: Tensor) -> Tensor:
 
 
 def boxes(masks: Tensor) -> Tensor:
-    """Return bool (batch, y, x) to float32 of the same shape: 1 in the smallest box around each mask."""
+    """Map bool (batch, y, x) to float32 of the same shape: 1 in the smallest box around each mask."""
     filled = torch.ones_like(masks, dtype=torch.float32)
     for other in (1, 2):
         along = masks.any(dim=other).float()

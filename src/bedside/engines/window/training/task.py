@@ -74,7 +74,7 @@ class RecordDataset(Dataset[dict[str, PackedTable]]):
 
 
 def keep(batch: dict[str, PackedTable]) -> dict[str, PackedTable]:
-    """Return what ``RecordDataset`` gives is a batch already."""
+    """Return a batch as it is: ``RecordDataset`` gives whole ones."""
     return batch
 
 
@@ -121,7 +121,7 @@ class WindowTask(Task):
         return build_model(self._config.model, self._config.architecture)
 
     def stages(self) -> list[Stage]:
-        """Return coarse windows first."""
+        """Return the stages of the run, coarse windows first."""
         return plan_stages(self._config)
 
     def dataset(self, stage: Stage) -> Dataset[dict[str, Any]]:
@@ -133,7 +133,7 @@ class WindowTask(Task):
         return SampleDataset(sampler, stage)
 
     def begin(self, stage: Stage, network: nn.Module) -> None:
-        """Return what fits of a sample shrinks with its cells."""
+        """Take the settings of a stage, and a batch that fits its grid."""
         del network
         late = self._config.late_config() if stage.name == LATE else self._config
         self._rounds = late.round_probabilities

@@ -50,7 +50,7 @@ def draw_insertions(
     shape: tuple[int, ...],
     minimum_cells: int,
 ) -> dict[str, NDArray[Any]]:
-    """Say which shapes are put into samples, and how.
+    """Return which shapes are put into samples, and how.
 
     Args:
         inserted: int64, rows of the samples that get one.

@@ -55,11 +55,11 @@ class PackedTable:
         return {name: self._view(field) for name, field in self.fields.items()}
 
     def to(self, device: torch.device, non_blocking: bool = False) -> PackedTable:
-        """Return on another device, as ``Tensor.to``."""
+        """Return the table on another device, as ``Tensor.to``."""
         return replace(self, data=self.data.to(device, non_blocking=non_blocking))
 
     def pin_memory(self) -> PackedTable:
-        """Return in memory that a GPU reads by itself; called by the loader."""
+        """Return the table in memory that a GPU reads by itself; called by the loader."""
         return replace(self, data=self.data.pin_memory())
 
     def _view(self, field: Field) -> Tensor:

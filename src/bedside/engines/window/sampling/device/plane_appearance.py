@@ -22,7 +22,7 @@ NOISE = 20
 
 
 def draw_plane_appearance(colour: NDArray[np.bool_], draws: Draws) -> Arrays:
-    """Say how the appearance of samples changes.
+    """Return how the appearance of samples changes.
 
     Args:
         colour: bool (samples,), whether their channels differ.

@@ -39,7 +39,7 @@ Table = Mapping[str, Tensor]
 
 
 def draw_plane_starts(mode: NDArray[np.int64], draws: Draws) -> Arrays:
-    """Say which prompts samples start with.
+    """Return which prompts samples start with.
 
     Returns:
         Rows are int64 numbers of samples; what follows rows has one entry for each.

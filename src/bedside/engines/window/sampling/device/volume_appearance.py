@@ -27,7 +27,7 @@ SOFT = 0.8
 
 
 def draw_volume_appearance(draws: Draws, anisotropy: float = 1.0) -> Arrays:
-    """Say how the appearance of samples changes.
+    """Return how the appearance of samples changes.
 
     Args:
         draws: Draws of the samples.

@@ -50,7 +50,7 @@ class Slices:
         return cls(axis, index, grid)
 
     def of(self, chosen: Tensor) -> Slices:
-        """Return some of them."""
+        """Return some of the slices."""
         return Slices(self.axis[chosen], self.index[chosen], self.grid)
 
     @property

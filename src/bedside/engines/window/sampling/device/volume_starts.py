@@ -46,7 +46,7 @@ Table = Mapping[str, Tensor]
 
 
 def draw_volume_starts(mode: NDArray[np.int64], draws: Draws) -> Arrays:
-    """Say which prompts samples start with.
+    """Return which prompts samples start with.
 
     Returns:
         Rows are int64 numbers of samples; what follows rows has one entry for each.
@@ -258,7 +258,7 @@ def degrade_volumes(truth: Tensor, table: Table, keys: Tensor) -> Tensor:
 
 
 def _any(mask: Tensor) -> Tensor:
-    """Say whether anything is set, bool (batch,)."""
+    """Return whether anything is set, bool (batch,)."""
     return mask.flatten(1).any(dim=1)
 
 

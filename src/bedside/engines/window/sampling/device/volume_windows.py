@@ -148,7 +148,7 @@ class VolumeWindows:
         return chosen, sound, made
 
     def _draw_source(self, draws: Draws) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-        """Say where windows come from, see ``volume_given``, and whether objects of volumes are supervoxels."""
+        """Return where windows come from, see ``volume_given``, and whether objects of volumes are supervoxels."""
         config = self.config
         left = draws.uniform() - config.synthetic_share
         source = np.where(left < 0, SYNTHETIC, LABELLED)

@@ -22,7 +22,7 @@ Table = Mapping[str, Tensor]
 
 
 def window_positions(table: Table, grid: int) -> Tensor:
-    """Say where the centres of the grid's cells lie.
+    """Return where the centres of the grid's cells lie.
 
     Args:
         table: Table of windows.
@@ -56,7 +56,7 @@ def smooth_field(knots: Tensor, grid: int) -> Tensor:
 
 
 def inside_image(positions: Tensor, extent: Tensor) -> Tensor:
-    """Say whether positions lie within the image, bool (batch, *grid); ``extent`` is float32 (batch, axes)."""
+    """Return whether positions lie within the image, bool (batch, *grid); ``extent`` is float32 (batch, axes)."""
     limits = extent.reshape(*extent.shape, *(1,) * (positions.ndim - 2))
     return ((positions >= 0) & (positions <= limits)).all(dim=1)
 
