@@ -30,7 +30,7 @@ class SegType(StrEnum):
 
 
 class Policy(StrEnum):
-    """Who gets a voxel that two segments claim."""
+    """Who gets a voxel that two objects claim."""
 
     KEEP = "keep"
     OVERWRITE = "overwrite"

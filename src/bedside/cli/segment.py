@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bedside.cli.convert import CompressOption, FormatOption, SegType, SegTypeOption
+from bedside.cli.convert import CompressOption, FormatOption, Policy, SegType, SegTypeOption
 from bedside.cli.job import Job
 from bedside.core.errors import InputError
 
@@ -39,13 +39,6 @@ class Device(StrEnum):
     AUTO = "auto"
     CPU = "cpu"
     CUDA = "cuda"
-
-
-class Policy(StrEnum):
-    """Who gets a voxel that two objects claim."""
-
-    KEEP = "keep"
-    OVERWRITE = "overwrite"
 
 
 BoxOption = Annotated[

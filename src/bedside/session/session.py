@@ -83,7 +83,7 @@ class Session(Gestures):
 
     @property
     def model(self) -> str:
-        """Name of the model that predictions."""
+        """Name of the model that predicts."""
         return self._segmenter.name
 
     @property

@@ -11,13 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bedside import __version__
-from bedside.core.errors import BedsideError, FormatError, InputError
+from bedside.core.errors import BedsideError, FormatError
 from bedside.core.files import atomic_path
 from bedside.core.geometry import Geometry
 from bedside.io.dicom.codes import ABNORMAL, ANATOMY, Code
 from bedside.io.dicom.colours import PALETTE, rgb_of
 from bedside.io.dicom.contours import contours_of
-from bedside.io.dicom.segments import Segment
+from bedside.io.dicom.segments import Segment, check_segments
 from bedside.io.dicom.source import BLANK, Source, scrubbed
 from bedside.io.quiet import quiet, reason
 
@@ -98,14 +98,7 @@ def _check(path: str | Path, segments: Sequence[Segment], source: Source) -> Non
         raise FormatError(
             f"{path}: RTSTRUCT", expected="an image with positions in the patient", got="none", fix="use dicom-seg"
         )
-    if not segments:
-        raise InputError("segments", expected="at least one", got="none")
-    for segment in segments:
-        inside = segment.region.clip(source.geometry.shape) == segment.region
-        if len(segment.region.start) != source.geometry.ndim or not inside:
-            raise InputError(
-                f"segment '{segment.name}'", expected=f"voxels in {source.geometry.shape}", got=segment.region
-            )
+    check_segments(segments, source.geometry.shape)
 
 
 def _header(header: Any, label: str, description: str, series_number: int | None) -> Any:

@@ -16,7 +16,7 @@ from bedside.core.errors import BedsideError, DependencyError, FormatError, Inpu
 from bedside.core.files import atomic_path
 from bedside.io.dicom.codes import Code
 from bedside.io.dicom.colours import cielab_of
-from bedside.io.dicom.segments import Algorithm, Segment, SegmentSet
+from bedside.io.dicom.segments import Algorithm, Segment, SegmentSet, check_segments
 from bedside.io.dicom.source import Source, position_of, scrubbed
 from bedside.io.quiet import quiet, reason
 
@@ -63,7 +63,7 @@ def write_seg(
     """
     if seg_type not in get_args(SegType):
         raise InputError("--seg-type", expected=f"one of {', '.join(get_args(SegType))}", got=seg_type)
-    _check(segments, source)
+    check_segments(segments, source.geometry.shape)
     hd = require_highdicom()
     numbered, notes = _numbered(segments, seg_type)
     overlap = SegmentSet(tuple(numbered), source.geometry).overlapping()
@@ -119,17 +119,6 @@ def require_highdicom() -> Any:
     except ImportError as error:
         raise DependencyError("DICOM SEG", expected="highdicom", fix="pip install 'bedside[dicom]'") from error
     return highdicom
-
-
-def _check(segments: Sequence[Segment], source: Source) -> None:
-    if not segments:
-        raise InputError("segments", expected="at least one", got="none")
-    for segment in segments:
-        inside = segment.region.clip(source.geometry.shape) == segment.region
-        if len(segment.region.start) != source.geometry.ndim or not inside:
-            raise InputError(
-                f"segment '{segment.name}'", expected=f"voxels in {source.geometry.shape}", got=segment.region
-            )
 
 
 def _numbered(segments: Sequence[Segment], seg_type: SegType) -> tuple[list[Segment], list[str]]:

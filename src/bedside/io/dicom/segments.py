@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from bedside.core.errors import FormatError
+from bedside.core.errors import FormatError, InputError
 from bedside.core.geometry import Geometry
 from bedside.core.labels import OverlapPolicy
 from bedside.core.region import Region, mask_region
@@ -131,6 +131,20 @@ class SegmentSet:
     def with_notes(self, *notes: str) -> SegmentSet:
         """The same with further notes."""
         return replace(self, notes=(*self.notes, *notes))
+
+
+def check_segments(segments: Sequence[Segment], shape: Sequence[int]) -> None:
+    """Check that there are segments and that each lies on the grid.
+
+    Raises:
+        InputError: There is none, or one has voxels outside an image of ``shape``, in array order.
+    """
+    if not segments:
+        raise InputError("segments", expected="at least one", got="none")
+    for segment in segments:
+        region = segment.region
+        if len(region.start) != len(shape) or region.clip(shape) != region:
+            raise InputError(f"segment '{segment.name}'", expected=f"voxels in {tuple(shape)}", got=region)
 
 
 def _overlap(first: Segment, second: Segment) -> bool:

@@ -37,7 +37,7 @@ class Fusible(Protocol):
     """A layer that one convolution can replace once training is over."""
 
     def fused(self) -> nn.Conv2d:
-        """Return the convolution that predictions as the layer does in evaluation mode."""
+        """Return the convolution that computes what the layer does in evaluation mode."""
 
 
 class ConvNorm(nn.Module):
