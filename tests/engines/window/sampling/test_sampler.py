@@ -1,14 +1,12 @@
 from __future__ import annotations
 
 import dataclasses
-import random
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -25,6 +23,7 @@ from bedside.engines.window.sampling.starts import degrade_mask, draw_start, war
 from bedside.imaging.paint import paint_prompts
 from bedside.simulate.boxes import tight_box
 from bedside.train.sampling import SamplingConfig
+from tests.support.generators import make_under_global_seeds
 
 BOX, NEGATIVE_BOX, CLICK, NEGATIVE_CLICK = range(4)
 
@@ -100,17 +99,8 @@ def test_a_sample_depends_on_seed_and_number_alone(store: Store) -> None:
 
 
 def test_global_generators_neither_matter_nor_move(store: Store) -> None:
-    samples = []
-    for seed in (0, 1):
-        np.random.seed(seed)  # noqa: NPY002
-        random.seed(seed)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            before = random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state().tolist()  # noqa: NPY002
-            samples.append([Sampler(store, CONFIG, 0).sample(n) for n in range(12)])
-            after = random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state().tolist()  # noqa: NPY002
-            assert before == after
-    assert all(same(a, b) for a, b in zip(*samples, strict=True))
+    first, second = make_under_global_seeds(lambda: [Sampler(store, CONFIG, 0).sample(n) for n in range(12)])
+    assert all(same(a, b) for a, b in zip(first, second, strict=True))
 
 
 def test_sets_are_drawn_equally_often_but_those_of_a_few_cases(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

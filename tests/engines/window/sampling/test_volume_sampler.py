@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import random
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -25,6 +24,7 @@ from bedside.engines.window.sampling.volume_sampler import (
 )
 from bedside.imaging.window import Window
 from bedside.train.sampling import SamplingConfig
+from tests.support.generators import make_under_global_seeds
 
 GRID = 32
 MIXED = SamplingConfig(grid=GRID, superpixel_share=0.2, extruded_share=0.2, synthetic_share=0.2, inserted_share=0.2)
@@ -120,17 +120,8 @@ def test_workers_give_the_same_samples(store: Store) -> None:
 
 
 def test_global_generators_neither_matter_nor_move(store: Store) -> None:
-    samples = []
-    for seed in (0, 1):
-        np.random.seed(seed)  # noqa: NPY002
-        random.seed(seed)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            before = random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state().tolist()  # noqa: NPY002
-            samples.append([VolumeSampler(store, MIXED, 0).sample(n) for n in range(8)])
-            after = random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state().tolist()  # noqa: NPY002
-            assert before == after
-    assert all(same(a, b) for a, b in zip(*samples, strict=True))
+    first, second = make_under_global_seeds(lambda: [VolumeSampler(store, MIXED, 0).sample(n) for n in range(8)])
+    assert all(same(a, b) for a, b in zip(first, second, strict=True))
 
 
 def test_sources_have_their_shares_and_sets_are_drawn_equally_often(

@@ -178,6 +178,19 @@ class TestLateSteps:
             assert torch.equal(a, b)
 
 
+def record_brought(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Return a list that grows by the dataset of each item that is brought to the device."""
+    brought: list[str] = []
+    original = BufferWriter.add
+
+    def add(self: BufferWriter, item: Item, kept: Any) -> Any:
+        brought.append(item.info.set_name)
+        return original(self, item, kept)
+
+    monkeypatch.setattr(BufferWriter, "add", add)
+    return brought
+
+
 class TestPrivacy:
     def test_held_out_sets_are_never_sampled_for_training(
         self, config: TrainingConfig, store: Store, monkeypatch: pytest.MonkeyPatch
@@ -382,14 +395,7 @@ class TestOnDevice:
     def test_held_out_sets_are_not_brought_to_the_device(
         self, config: TrainingConfig, store: Store, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        brought: list[str] = []
-        original = BufferWriter.add
-
-        def add(self: BufferWriter, item: Item, kept: Any) -> Any:
-            brought.append(item.info.set_name)
-            return original(self, item, kept)
-
-        monkeypatch.setattr(BufferWriter, "add", add)
+        brought = record_brought(monkeypatch)
         task = create(config, store, CPU)
         assert set(brought) == {"one", "two"}
         drawn = TestPrivacy.record(bedside.engines.window.sampling.sampler, monkeypatch)
@@ -399,14 +405,7 @@ class TestOnDevice:
     def test_held_out_volumes_are_neither_brought_to_the_device_nor_continued(
         self, config: TrainingConfig, volume_store: Store, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        brought: list[str] = []
-        original = BufferWriter.add
-
-        def add(self: BufferWriter, item: Item, kept: Any) -> Any:
-            brought.append(item.info.set_name)
-            return original(self, item, kept)
-
-        monkeypatch.setattr(BufferWriter, "add", add)
+        brought = record_brought(monkeypatch)
         drawn = TestPrivacy.record(bedside.engines.window.sampling.volume_sampler, monkeypatch)
         task = create(volumes(config, 0.5), volume_store, CPU)
         RecordDataset(task._engine.records).__getitems__(range(30))  # type: ignore[union-attr]
