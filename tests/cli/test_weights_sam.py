@@ -71,7 +71,7 @@ def test_all_weights_are_listed(cli: Callable[..., Any]) -> None:
     status, out, err = cli("weights")
     assert (status, err) == (0, "")
     lines = {line.split()[0]: line for line in out.splitlines()}
-    assert lines["weights"].split() == ["weights", "installed", "to", "be", "had", "licence"]
+    assert lines["weights"].split() == ["weights", "installed", "available", "licence"]
     assert "bundled" in lines["bedside-2d"]
     assert "with the package" in lines["bedside-2d"]
     assert "by hand from https://" in lines["lite-medsam"]
