@@ -110,7 +110,7 @@ def test_bad_input_is_named(call, wrong, message):
 
 
 def test_an_interruption_leaves_nothing(call, tmp_path, monkeypatch):
-    def interrupt(self, prompts, previous=None):
+    def interrupt(self, prompts, previous=None, fresh=1):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(DiscSegmenter, "predict", interrupt)

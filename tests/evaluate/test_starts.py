@@ -17,7 +17,8 @@ from bedside.evaluate.clicks_protocol import ClicksProtocol
 from bedside.evaluate.markdown import create_markdown
 from bedside.evaluate.results import to_csv, to_json
 from bedside.evaluate.runner import Entry, evaluate_sets, evaluate_starts
-from bedside.evaluate.starts import STARTS, Occasion, choose_starts, draw_start, start_kind, start_title
+from bedside.evaluate.starts import STARTS, Occasion, choose_starts, draw_start, draw_starts, start_kind, start_title
+from bedside.simulate.boxes import MOST_BOXES, part_boxes
 from tests.evaluate.conftest import DiscSegmenter, ellipse
 
 IMAGE = ellipse((60, 90), (25, 40), (14, 19))
@@ -56,6 +57,23 @@ def test_a_loose_box_holds_the_object_and_is_at_most_thirty_per_cent_too_long(tr
     assert max(lengths) <= 1.3
     assert max(lengths) > 1.2
     assert 1.1 < np.mean(lengths) < 1.2
+
+
+def test_each_part_gets_a_box_and_many_parts_share_them():
+    parts = ellipse((60, 90), (25, 20), (10, 9)) | ellipse((60, 90), (30, 60), (6, 12))
+    region = mask_region(parts)
+    occasion = Occasion(parts[region.slices], region, parts.shape, (1.0, 1.0), False, np.random.default_rng(0))
+    boxes = draw_starts("part-boxes", occasion)
+    assert [(b.low, b.high) for b in boxes] == [((11, 15), (30, 36)), ((48, 24), (73, 37))]
+    assert draw_start("part-boxes", occasion) == boxes[0]
+    many = np.zeros((64, 64), np.uint8)
+    many[::4, ::4] = 1
+    few = part_boxes(many)
+    assert len(few) == MOST_BOXES
+    held = np.zeros_like(many)
+    for box in few:
+        held[tuple(slice(int(a), int(b)) for a, b in zip(box.low[::-1], box.high[::-1], strict=True))] = 1
+    assert (held >= many).all()
 
 
 def test_flat_boxes_lie_on_the_largest_slice():

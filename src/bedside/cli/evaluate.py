@@ -55,8 +55,9 @@ def evaluate(
         list[str] | None,
         typer.Option(
             "--start",
-            help="First prompt: box, loose-box, flat-box, point, scribble, lasso or mask, may be repeated; 'all' for "
-            "every one side by side. [default: box; interactive2025: the competition's own]",
+            help="First prompt: box, loose-box, flat-box, part-boxes (a box for each part), point, scribble, lasso or "
+            "mask, may be repeated; 'all' for every one side by side. [default: box; interactive2025: the "
+            "competition's own]",
         ),
     ] = None,
     metric: Annotated[

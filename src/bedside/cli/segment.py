@@ -44,7 +44,9 @@ class Device(StrEnum):
 BoxOption = Annotated[
     list[str],
     typer.Option(
-        "--box", metavar="X0,Y0,X1,Y1", help="Box, the end exclusive; x0,y0,z0,x1,y1,z1 in a volume. Repeatable."
+        "--box",
+        metavar="X0,Y0,X1,Y1",
+        help="Box, the end exclusive; x0,y0,z0,x1,y1,z1 in a volume. Repeatable: a box for each part.",
     ),
 ]
 PointOption = Annotated[list[str], typer.Option("--point", metavar="X,Y[,Z]", help="Click on the object. Repeatable.")]

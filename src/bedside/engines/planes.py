@@ -57,10 +57,10 @@ class PlaneSegmenter:
         placed = check_prompts(prompts, self._image, self.capabilities)
         before = starting_mask(placed, previous)
         answers: list[tuple[int, Prediction]] = []
-        for index, flat in self._asked(placed, before, fresh):
+        for index, flat, newest in self._asked(placed, before, fresh):
             self._plane.set_image(slice_image(self._image, self._axis, index))
             mask = np.take(before, index, axis=self._axis) if before is not None else None
-            answers.append((index, self._plane.predict(flat, mask, len(flat))))
+            answers.append((index, self._plane.predict(flat, mask, newest)))
         # An initial mask that nothing corrects is the prediction, though it was not the mask before.
         shown = previous if previous is not None and previous.any() else None
         return self._combine(answers, before, shown)
@@ -76,7 +76,7 @@ class PlaneSegmenter:
         if self._image is None or self._image.ndim == 2:
             return self._plane.suggest(prompts, mask)
         placed = check_prompts(prompts, self._image, self.capabilities)
-        for index, flat in reversed(self._asked(placed, mask, len(placed))):
+        for index, flat, _ in reversed(self._asked(placed, mask, len(placed))):
             self._plane.set_image(slice_image(self._image, self._axis, index))
             click = self._plane.suggest(flat, np.ascontiguousarray(np.take(mask, index, axis=self._axis)))
             if click is not None:
@@ -85,8 +85,8 @@ class PlaneSegmenter:
 
     def _asked(
         self, prompts: Sequence[Prompt], before: NDArray[np.uint8] | None, fresh: int
-    ) -> list[tuple[int, list[Prompt]]]:
-        """Return the slices to ask, in order, each with its prompts in two dimensions."""
+    ) -> list[tuple[int, list[Prompt], int]]:
+        """Return the slices to ask, in order, each with its prompts in two dimensions and how many of them are new."""
         assert self._image is not None
         depth = self._image.shape[self._axis]
         newest = prompts if before is None else prompts[max(0, len(prompts) - fresh) :]
@@ -99,12 +99,12 @@ class PlaneSegmenter:
                 flatten_prompts(part, self._axis, index, depth) for part in (prompts[:given], prompts[given:])
             )
             flats = [*older, *newer]
-            if mask is not None and mask.any():
+            if mask is not None and mask.any() and not any(p.positive for p in newer):
                 # The slice's mask is positive evidence of its own, where the prompts on it are negative ones. It stands
                 # where a mask was given, because prompts before that have had their say.
                 flats = [*older, InitialMask(mask != 0), *newer]
             if any(p.positive for p in flats):
-                asked.append((index, flats))
+                asked.append((index, flats, len(flatten_prompts(newest, self._axis, index, depth))))
         return asked
 
     def _combine(

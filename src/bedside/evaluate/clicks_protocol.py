@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,7 +27,7 @@ from bedside.evaluate.metrics import (
 )
 from bedside.evaluate.results import PackedMask, RoundScore, Trace
 from bedside.evaluate.rounds import Timing, run_rounds
-from bedside.evaluate.starts import STARTS, Occasion, Start, draw_start
+from bedside.evaluate.starts import STARTS, Occasion, Start, draw_starts
 from bedside.simulate.clicks import next_click
 from bedside.simulate.placing import shift_prompt
 
@@ -41,9 +41,9 @@ class ClicksProtocol:
 
     Attributes:
         start: First prompt: the object's tight box, a loose one, a click at its centre, a scribble through its middle,
-            a lasso around it, or a mask of it with the faults of another tool. In a volume scribbles and lassos are
-            drawn on one slice of any plane, and a flat box, which is all that some models take, is that of the largest
-            slice across z.
+            a lasso around it, a box for each of its parts, or a mask of it with the faults of another tool. In a volume
+            scribbles and lassos are drawn on one slice of any plane, and a flat box, which is all that some models
+            take, is that of the largest slice across z.
         clicks: Corrective clicks, at most; a perfect prediction needs no more and keeps its scores, and so does the
             first prediction of a model that takes no clicks.
         metrics: Names in the registry.
@@ -97,7 +97,8 @@ class ClicksProtocol:
         generator = stable_generator("clicks", self.seed, key)
         flat_boxes = segmenter.capabilities.flat_boxes
         occasion = Occasion(target.mask, target.region, buffer.shape, sampling.spacing, flat_boxes, generator)
-        attempt = _ObjectAttempt(self, segmenter, target, buffer, sampling, generator, draw_start(self.start, occasion))
+        first = draw_starts(self.start, occasion)
+        attempt = _ObjectAttempt(self, segmenter, target, buffer, sampling, generator, first)
         try:
             rounds = run_rounds(attempt, self.clicks)
         finally:
@@ -116,7 +117,7 @@ class _ObjectAttempt:
         buffer: NDArray[np.uint8],
         sampling: Sampling,
         generator: np.random.Generator,
-        first: Prompt,
+        first: Sequence[Prompt],
     ) -> None:
         self._protocol = protocol
         self._segmenter = segmenter
@@ -124,15 +125,17 @@ class _ObjectAttempt:
         self._buffer = buffer
         self._sampling = sampling
         self._generator = generator
-        self._prompts = [first]
+        self._prompts = list(first)
+        self._asked = 0
         self._masks: list[PackedMask] = []
         self._touched = Region.empty(buffer.ndim)
 
     def predict(self) -> Timing:
         """Ask for the next mask, from all prompts so far and the mask before."""
-        previous = self._buffer if len(self._prompts) > 1 else None
+        previous, fresh = self._buffer if self._asked else None, len(self._prompts) - self._asked
+        self._asked = len(self._prompts)
         begin = time.perf_counter()
-        prediction = self._segmenter.predict(self._prompts, previous)
+        prediction = self._segmenter.predict(self._prompts, previous, fresh)
         seconds = time.perf_counter() - begin
         prediction.paste(self._buffer)
         self._touched = self._touched.union(prediction.region)

@@ -12,14 +12,14 @@ from numpy.typing import NDArray
 from bedside.core.errors import InputError
 from bedside.core.prompts import Box, InitialMask, Prompt
 from bedside.core.region import Region
-from bedside.simulate.boxes import jittered_box, tight_box
+from bedside.simulate.boxes import jittered_box, part_boxes, tight_box
 from bedside.simulate.clicks import first_click
 from bedside.simulate.masks import degraded_mask
 from bedside.simulate.placing import shift_prompt
 from bedside.simulate.scribbles import centre_scribble
 from bedside.simulate.slices import middle_box, slice_lasso, slice_scribble
 
-Start = Literal["box", "loose-box", "flat-box", "point", "scribble", "lasso", "mask"]
+Start = Literal["box", "loose-box", "flat-box", "part-boxes", "point", "scribble", "lasso", "mask"]
 STARTS: tuple[Start, ...] = get_args(Start)
 LOOSENESS = 0.15
 """How far each face of a loose box stands off at most, in parts of the side: a side is up to 30 % too long."""
@@ -46,8 +46,23 @@ class Occasion:
     generator: np.random.Generator
 
 
+def draw_starts(start: Start, occasion: Occasion) -> list[Prompt]:
+    """Return the first prompts on an object, in the image's frame ``index``: one, or a box for each part."""
+    if start != "part-boxes":
+        return [draw_start(start, occasion)]
+    boxes: list[Prompt] = []
+    for box in part_boxes(occasion.truth):
+        low, high = (tuple(int(v) for v in corner[::-1]) for corner in (box.low, box.high))
+        region = Region(low, high)
+        inside = replace(occasion, truth=occasion.truth[region.slices], region=region.shift(occasion.region.start))
+        boxes.append(draw_start("box", inside))
+    return boxes
+
+
 def draw_start(start: Start, occasion: Occasion) -> Prompt:
-    """Return the first prompt on an object, in the image's frame ``index``."""
+    """Return the first prompt on an object, in the image's frame ``index``; of several the first."""
+    if start == "part-boxes":
+        return draw_starts(start, occasion)[0]
     if start == "mask":
         mask, inner = degraded_mask(_padded(occasion), occasion.generator, occasion.spacing)
         outer = _surroundings(occasion)
@@ -58,7 +73,7 @@ def draw_start(start: Start, occasion: Occasion) -> Prompt:
 
 def start_kind(start: str) -> str:
     """Tell which kind of prompt a start is, as ``Capabilities.starts_from`` names it."""
-    return "box" if start in ("loose-box", "flat-box", "official") else start
+    return "box" if start in ("loose-box", "flat-box", "part-boxes", "official") else start
 
 
 def start_title(start: str) -> str:
@@ -110,7 +125,7 @@ def _scribble(occasion: Occasion) -> Prompt:
     return draw(occasion.truth, occasion.generator)
 
 
-_DRAWN: dict[Start, Callable[[Occasion], Prompt]] = {
+_DRAWN: dict[str, Callable[[Occasion], Prompt]] = {
     "box": _box,
     "loose-box": _loose_box,
     "flat-box": _flat_box,
@@ -123,6 +138,7 @@ _TITLES = {
     "box": "tight box",
     "loose-box": "loose box (up to 30 % too large)",
     "flat-box": "box on one slice",
+    "part-boxes": "a box for each part",
     "point": "one centre click",
     "scribble": "one scribble",
     "lasso": "one lasso",

@@ -24,6 +24,8 @@ class WindowPolicy:
         border_share: Share of a face's cells, measured on the mask's own extent, that counts as running into it.
         refine_scale: Voxels per cell beyond which borders are drawn again in smaller windows.
         refine_limit: Most windows used for that; 0 turns refinement off.
+        correction_share: Side of the window around clicks on a mask, in parts of that around the object, as far as its
+            cells are no smaller than a voxel; 1 shows the whole object again.
         fine_scale: Voxels per cell beyond which an object is looked at on twice the grid, by networks that were trained
             on both.
         fine_thickness: Cells of the mask for each cell of its border below which that is done: few where an object is
@@ -43,6 +45,7 @@ class WindowPolicy:
     border_share: float = 0.15
     refine_scale: float = 2.0
     refine_limit: int = 6
+    correction_share: float = 1.0
     fine_scale: float = 1.0
     fine_thickness: float = 3.0
     fine_refine_limit: int = 2
@@ -51,6 +54,8 @@ class WindowPolicy:
     def __post_init__(self) -> None:
         if not min(self.least_side, self.search_start, self.refine_scale, self.fine_scale) > 0:
             raise InputError("window policy", expected="lengths above 0", got=self)
+        if not 0 < self.correction_share <= 1:
+            raise InputError("window policy correction_share", expected="above 0, 1 at most", got=self.correction_share)
         limits = (self.grow_limit, self.refine_limit, self.fine_refine_limit, self.search_refine_limit or 0)
         if not min(*limits, self.fine_thickness) >= 0:
             raise InputError("window policy", expected="limits of 0 or more", got=self)

@@ -15,21 +15,25 @@ from numpy.typing import NDArray
 
 from bedside.core.errors import InputError
 from bedside.core.image import Image
-from bedside.core.prompts import Point, Prompt
+from bedside.core.prompts import InitialMask, Point, Prompt
 from bedside.core.region import Region, mask_region
 from bedside.engines.answer import Answer, answer_bounds, answer_score, choose_answer, touches_border
-from bedside.engines.evidence import Bounds, Evidence, gather_evidence
+from bedside.engines.evidence import Bounds, Evidence, gather_evidence, prompt_bounds
 from bedside.engines.obey import bend_logits, prompts_in_force, stamp_prompts
 from bedside.engines.placed import INPUT, OUTPUT, Clock, PlacedMask, check_prompts, starting_mask
 from bedside.engines.protocol import Capabilities, Prediction
 from bedside.engines.strategy import Scene, WindowStrategy
 from bedside.engines.uncertainty import Calibration, expected_dsc, most_doubtful_cell
 from bedside.engines.window.encodings import DEFAULT, ENCODINGS, PromptEncoding
+from bedside.engines.window.parts import Part, PartAnswer, divide_parts, territory, unite_answers
 from bedside.engines.window.policy import WindowPolicy
 from bedside.engines.window.refine import refinement_windows, thickness
 from bedside.imaging.intensity import normalise_window
 from bedside.imaging.window import Window
 from bedside.runtime.backend import Graph
+
+LARGEST_SHARE = 0.85
+"""Of the usual window's side, above which a window around new clicks would show little more than that."""
 
 
 class WindowSegmenter:
@@ -86,15 +90,47 @@ class WindowSegmenter:
         self, prompts: Sequence[Prompt], previous: NDArray[np.uint8] | None = None, fresh: int = 1
     ) -> Prediction:
         """Predict the prompts; see ``protocol.Segmenter``."""
-        del fresh
         image = self._require_image()
         placed = check_prompts(prompts, image, self.capabilities)
+        parts = divide_parts(placed, fresh, image.geometry.array_spacing) if self.strategy is None else []
         previous = starting_mask(placed, previous)
+        if len(parts) > 1:
+            return self._predict_parts(parts, placed, previous)
+        return self._predict_whole(placed, previous, fresh)
+
+    def _predict_parts(
+        self, parts: Sequence[Part], placed: Sequence[Prompt], previous: NDArray[np.uint8] | None
+    ) -> Prediction:
+        """Predict the parts that have new prompts, each by itself, and unite them with the others."""
+        image = self._require_image()
+        spacing = image.geometry.array_spacing
+        known = mask_region(previous) if previous is not None else Region.empty(image.ndim)
+        given = any(isinstance(p, InitialMask) for p in placed)
+        answers = []
+        for part in parts:
+            if not (part.fresh or known.is_empty):
+                continue
+            before = None
+            begun = previous is not None and (given or part.fresh < len(part.prompts))
+            if previous is not None and begun:
+                before = np.zeros_like(previous)
+                before[known.slices] = previous[known.slices] * territory(part, parts, known, spacing)
+            started = before is not None and before.any()
+            prediction = self._predict_whole(part.prompts, before if started else None, part.fresh)
+            answers.append(PartAnswer(part, prediction, begun))
+        return unite_answers(answers, parts, previous, spacing)
+
+    def _predict_whole(self, placed: Sequence[Prompt], previous: NDArray[np.uint8] | None, fresh: int) -> Prediction:
+        """Predict what all prompts mean together."""
+        image = self._require_image()
         before = PlacedMask(previous, (0,) * image.ndim) if previous is not None else None
         clock = Clock()
         if self.strategy is not None:
             return self._follow(self.strategy, Scene(image.shape, self._grid, placed, previous), before, clock)
         evidence = gather_evidence(placed, previous)
+        closer = self._closer_window(placed, previous, fresh, evidence)
+        if closer is not None:
+            return self._paste(self._ask(closer, placed, before, clock), placed, previous, clock, self.policy)
         if evidence.extent is not None:
             zoom = self.policy.flat_zoom if evidence.flat else self.policy.object_zoom
             answer = self._ask(self._window_around(evidence.bounds, zoom), placed, before, clock)
@@ -106,6 +142,22 @@ class WindowSegmenter:
             window = replace(answer.window, grid=tuple(2 * n for n in self._grid))
             answer, policy = self._ask(window, placed, before, clock), policy.after_fine()
         return self._paste(answer, placed, previous, clock, policy)
+
+    def _closer_window(
+        self, placed: Sequence[Prompt], previous: NDArray[np.uint8] | None, fresh: int, evidence: Evidence
+    ) -> Window | None:
+        """Return a smaller window around new clicks on a mask; None where it would show no more than the usual one."""
+        clicks = placed[max(0, len(placed) - fresh) :]
+        if previous is None or not all(isinstance(p, Point) for p in clicks):
+            return None
+        whole = self._window_around(evidence.bounds, self.policy.object_zoom)
+        share = max(self.policy.correction_share, 1 / max(whole.scale))
+        bounds = [prompt_bounds(p) for p in clicks]
+        low, high = np.min([b[0] for b in bounds], axis=0), np.max([b[1] for b in bounds], axis=0)
+        sides = share * np.array(whole.sides)
+        if share > LARGEST_SHARE or (high - low > sides / 2).any():
+            return None
+        return Window.centred(tuple((low + high) / 2), tuple(sides), self._grid)
 
     def _asks_finer(self, answer: Answer) -> bool:
         """Return whether twice the grid would show more of the object, and that is needed."""
