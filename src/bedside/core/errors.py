@@ -43,6 +43,14 @@ class FormatError(BedsideError, ValueError):
     """A file that cannot be read or written as what it claims to be."""
 
 
+class StorageError(FormatError, OSError):
+    """A file that cannot be written where it is to go: the disk is full, or the place is read-only, or there is none.
+
+    Attributes:
+        errno: The system's number of the failure.
+    """
+
+
 class ChoiceError(FormatError):
     """A file that holds several images, of which one has to be chosen.
 

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bedside.core.errors import FormatError
-from bedside.core.files import atomic_path
+from bedside.core.files import move_set_into_place, scratch_folder
 
 FORMAT_VERSION = 1
 MAP_KINDS = ("label", "part", "instance", "superpixel", "supervoxel")
@@ -73,22 +73,22 @@ class Item:
 
 
 def write_store(folder: Path, items: Iterable[Item], part_bytes: int = 48_000_000) -> list[Path]:
-    """Write items into parts of about ``part_bytes`` compressed, replacing the store in ``folder``.
+    """Write items into parts of about ``part_bytes`` compressed; once all are, they replace the store in ``folder``.
 
     Returns:
         The paths of the parts.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    for old in folder.glob("part-*.npz"):
-        old.unlink()
-    paths: list[Path] = []
+    made: list[Path] = []
     iterator = iter(items)
     item = next(iterator, None)
-    while item is not None:
-        path = folder / f"part-{len(paths):03d}.npz"
-        with atomic_path(path) as temporary:
-            item = _write_part(temporary, item, iterator, part_bytes)
-        paths.append(path)
+    with scratch_folder(folder) as scratch:
+        while item is not None:
+            made.append(scratch / f"part-{len(made):03d}.npz")
+            item = _write_part(made[-1], item, iterator, part_bytes)
+        paths = [folder / path.name for path in made]
+        move_set_into_place(zip(made, paths, strict=True))
+    for surplus in set(folder.glob("part-*.npz")) - set(paths):
+        surplus.unlink()
     return paths
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from bedside.core.errors import InputError
+from bedside.core.files import scratch_folder
 from bedside.data.catalogue import DataSet
 from bedside.engines import load_segmenter
 from bedside.engines.load import load_engine
@@ -101,9 +101,8 @@ def quantise_model(
         _every_second(sets, 0), [Entry(BEFORE, "model", _recording(files, recorder))], protocol, selection, advance
     )
     chosen = recorder.kept[:: max(1, len(recorder.kept) // samples)][:samples]
-    files.int8_graph.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".int8.", dir=files.int8_graph.parent) as folder:
-        made = quantise_graph(files, chosen, Path(folder), attention=files.part != "")
+    with scratch_folder(files.int8_graph.parent) as folder:
+        made = quantise_graph(files, chosen, folder, attention=files.part != "")
         with int8_in_place(made, files) as trial:
             entries = [
                 Entry(BEFORE, "model", load_segmenter(name, runtime="openvino", precision="fp32", weights=files)),

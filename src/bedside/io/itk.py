@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from bedside.core.errors import FormatError
 from bedside.core.geometry import Geometry
 from bedside.core.image import Image
+from bedside.io.itk_written import check_written
 from bedside.io.quiet import silent_stderr
 from bedside.io.registry import ReadOptions
 from bedside.io.samples import pick_volume, storable
@@ -135,6 +136,7 @@ def write_itk(path: Path, image: Image, image_io: str) -> None:
     writer.SetUseCompression(True)
     with silent_stderr():
         writer.Execute(file)
+    check_written(path, image.array.size * file.GetSizeOfPixelComponent())
 
 
 def _for_itk(geometry: Geometry) -> Geometry:

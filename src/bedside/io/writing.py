@@ -8,7 +8,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from bedside.core.errors import BedsideError, FormatError
+from bedside.core.errors import BedsideError, FormatError, StorageError
 from bedside.core.files import atomic_path
 from bedside.core.geometry import Geometry
 from bedside.core.image import Image
@@ -72,6 +72,10 @@ def _write(target: Path, writer: Writer, image: Image, *, labels: bool) -> None:
     try:
         with quiet(), atomic_path(target) as temporary:
             writer.write(temporary, image, labels)
+            if temporary.stat().st_size == 0:
+                raise StorageError(f"{target} cannot be written", expected=f"a file of {writer.title}", got="no bytes")
+    except StorageError:
+        raise
     except BedsideError as error:
         # A writer knows the temporary path only.
         raise type(error)(f"{target}: {error}") from error

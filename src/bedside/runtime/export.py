@@ -14,8 +14,8 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bedside.core.files import atomic_path
-from bedside.weights.card import WeightsCard, file_sha256
+from bedside.core.files import move_set_into_place, scratch_folder
+from bedside.weights.card import WeightsCard, file_sha256, results_path
 from bedside.weights.models import build_model, model_card
 from bedside.weights.packed import StoredPrecision, pack, unpack
 from bedside.weights.store import WeightsFiles
@@ -30,6 +30,7 @@ __all__ = [
     "distinct_state",
     "export_weights",
     "point_into",
+    "put_set",
     "repack_weights",
     "safetensors_offsets",
 ]
@@ -66,18 +67,29 @@ def export_weights(
     from safetensors.torch import save_file
 
     files = WeightsFiles.in_folder(card.name, folder)
-    folder.mkdir(parents=True, exist_ok=True)
     state = distinct_state(network)
     stored = pack(state, precision)
     with torch.no_grad():
         for name, value in unpack(stored).items():
             state[name].copy_(value)
-    with atomic_path(files.tensors) as path:
-        save_file(stored, path, metadata={"format": "pt", "model": card.name})
-    with atomic_path(files.graph) as path:
-        _write_graph(network, path, files.tensors, grid)
-    WeightsCard(**{**vars(card), "sha256": file_sha256(files.tensors)}).save(files.card_path)
+    with scratch_folder(folder) as temporary:
+        made = WeightsFiles.in_folder(card.name, temporary)
+        save_file(stored, made.tensors, metadata={"format": "pt", "model": card.name})
+        _write_graph(network, made.graph, made.tensors, grid)
+        WeightsCard(**{**vars(card), "sha256": file_sha256(made.tensors)}).save(made.card_path)
+        put_set(made, files)
     return files
+
+
+def put_set(made: WeightsFiles, target: WeightsFiles) -> None:
+    """Move a set of weights into place, with the results on its card; after an error the older set is as it was."""
+    pairs = list(zip(made.paths, target.paths, strict=True))
+    results = results_path(made.card_path)
+    if results.is_file():
+        pairs.append((results, results_path(target.card_path)))
+    move_set_into_place(pairs)
+    if len(pairs) == len(made.paths):
+        results_path(target.card_path).unlink(missing_ok=True)
 
 
 def repack_weights(files: WeightsFiles, folder: Path, precision: StoredPrecision) -> WeightsFiles:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bedside.core.errors import WeightsError
+from bedside.core.files import move_set_into_place, scratch_folder
 from bedside.runtime.openvino_core import shared_core
 from bedside.weights.card import WeightsCard, file_sha256
 from bedside.weights.store import PARTS, WeightsFiles
@@ -52,9 +52,7 @@ def write_published_parts(graphs: PublishedGraphs, folder: Path, stem: str, card
     from safetensors.numpy import save_file
 
     models = {PARTS[0]: _encoder(graphs), PARTS[1]: _decoder(graphs)}
-    folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{stem}.", dir=folder) as temporary:
-        made = Path(temporary)
+    with scratch_folder(folder) as made:
         weights: dict[str, NDArray[np.uint8]] = {}
         for part, model in models.items():
             _serialise(model, made / f"{part}.xml", made / f"{part}.bin")
@@ -62,12 +60,13 @@ def write_published_parts(graphs: PublishedGraphs, folder: Path, stem: str, card
         tensors = made / f"{stem}.safetensors"
         save_file(weights, tensors, metadata={"model": card.name})
         replace(card, sha256=file_sha256(tensors)).save(made / f"{stem}.json")
+        named = [(made / f"{part}.xml", folder / f"{stem}.{part}.xml") for part in models]
+        # The results on the card, too, where there are any.
+        plain = [tensors, *(path for path in made.glob(f"{stem}*.json"))]
+        move_set_into_place([*named, *((path, folder / path.name) for path in plain)])
         for part in models:
             # A set has one kind of graph.
             (folder / f"{stem}.{part}.onnx").unlink(missing_ok=True)
-            (made / f"{part}.xml").replace(folder / f"{stem}.{part}.xml")
-        for path in (tensors, made / f"{stem}.json"):
-            path.replace(folder / path.name)
     return WeightsFiles.in_folder(stem, folder, PARTS[0])
 
 
@@ -120,6 +119,8 @@ def _serialise(model: Any, xml: Path, numbers: Path) -> None:
     import openvino
 
     openvino.serialize(model, str(xml), str(numbers))
+    # What was lost because the disk is full is found here: the graph says where each number is.
+    _read(xml)
 
 
 def _read(path: Path) -> Any:

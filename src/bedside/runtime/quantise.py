@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bedside.core.errors import DependencyError, InputError
-from bedside.core.files import write_text_atomically
+from bedside.core.files import move_set_into_place, write_text_atomically
 from bedside.runtime.backend import Backend, Device, Graph, Precision, Shape
 from bedside.weights.store import WeightsFiles
 
@@ -117,6 +117,8 @@ def quantise_graph(files: WeightsFiles, samples: Sequence[Inputs], folder: Path,
         )
     path = folder / files.int8_graph.name
     openvino.save_model(quantised, path, compress_to_fp16=True)
+    # What was lost because the disk is full is found here: the graph says where each number is.
+    shared_core().read_model(path)
     return path
 
 
@@ -137,10 +139,9 @@ def publish_int8(made: Path, files: WeightsFiles, report: Mapping[str, Any]) -> 
         The ``.xml`` file in its place.
     """
     target = files.int8_graph
-    for suffix in (".bin", ".xml"):
-        made.with_suffix(suffix).replace(target.with_suffix(suffix))
     content = {"made_from": files.card.sha256, **report}
-    write_text_atomically(target.with_suffix(".json"), json.dumps(content, indent=2) + "\n")
+    write_text_atomically(made.with_suffix(".json"), json.dumps(content, indent=2) + "\n")
+    move_set_into_place([(made.with_suffix(end), target.with_suffix(end)) for end in (".bin", ".xml", ".json")])
     return target
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from bedside.core.files import append_text
 from bedside.train.config import TrainingConfig
 
 VALIDATION = "validation.csv"
@@ -83,12 +85,12 @@ class RunLog:
 
 def _append(path: Path, row: Mapping[str, Any]) -> None:
     """Add a row to a table, which begins with the names of its columns."""
-    new = not path.exists()
-    with path.open("a", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, fieldnames=list(row))
-        if new:
-            writer.writeheader()
-        writer.writerow(row)
+    text = io.StringIO()
+    writer = csv.DictWriter(text, fieldnames=list(row))
+    if not path.exists() or path.stat().st_size == 0:
+        writer.writeheader()
+    writer.writerow(row)
+    append_text(path, text.getvalue())
 
 
 def read_losses(path: Path) -> dict[int, float]:

@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from bedside import __version__
+from bedside.core.disk import storage_error
 from bedside.core.errors import WeightsError
+from bedside.core.files import move_into_place
 from bedside.core.paths import cache_folder
 from bedside.weights.card import file_sha256
 from bedside.weights.catalogue import Source
@@ -142,6 +144,9 @@ def download(
     except urllib.error.HTTPError as error:
         raise WeightsError(f"download of {target.name}", got=f"{error.code} {error.reason} from {url}") from error
     except (OSError, http.client.HTTPException) as error:
+        full = storage_error(part, error)
+        if full is not None:
+            raise full from error
         raise WeightsError(
             f"download of {target.name}",
             expected="a connection",
@@ -154,7 +159,7 @@ def download(
         raise WeightsError(
             f"{target.name} is not what it says", expected=f"sha256 {sha256[:12]}...", got=f"{found[:12]}..."
         )
-    part.replace(target)
+    move_into_place(part, target)
     tag.unlink(missing_ok=True)
     return target
 

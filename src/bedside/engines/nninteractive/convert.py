@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -69,9 +68,8 @@ def convert_nninteractive(
             "patch": published.patch,
         },
     )
-    with _new_folder(folder), tempfile.TemporaryDirectory(prefix=f".{NAME}.", dir=folder) as temporary:
-        made = export_weights(network, Path(temporary), card, precision=precision, grid=GRID)
-        return _publish(made, WeightsFiles.in_folder(NAME, folder))
+    with _new_folder(folder):
+        return export_weights(network, folder, card, precision=precision, grid=GRID)
 
 
 @contextmanager
@@ -86,19 +84,3 @@ def _new_folder(folder: Path) -> Iterator[None]:
             with suppress(OSError):
                 folder.rmdir()
         raise
-
-
-def _publish(made: WeightsFiles, target: WeightsFiles) -> WeightsFiles:
-    """Move a set of files into place; after an error or an interruption none of it is left there."""
-    placed: list[Path] = []
-    try:
-        for name in ("tensors", "graph", "card_path"):
-            path: Path = getattr(target, name)
-            placed.append(path)
-            getattr(made, name).replace(path)
-    except BaseException:
-        # Parts of two sets would pass for one.
-        for path in placed:
-            path.unlink(missing_ok=True)
-        raise
-    return target

@@ -84,7 +84,7 @@ def write_rtstruct(
             dataset = _header(header, label, description, series_number)
             _put_segments(dataset, segments, source, keyhole)
             dataset.save_as(temporary, enforce_file_format=True)
-    except (BedsideError, OSError):
+    except BedsideError:
         raise
     # What pydicom says may quote the header of the image.
     except Exception as error:

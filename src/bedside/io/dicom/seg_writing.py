@@ -99,7 +99,7 @@ def write_seg(
             if compress and seg_type == "binary":
                 made.file_meta.TransferSyntaxUID = _deflated()
             made.save_as(temporary, enforce_file_format=True)
-    except (BedsideError, OSError):
+    except BedsideError:
         raise
     # What highdicom and pydicom say may quote the header of the image.
     except Exception as error:

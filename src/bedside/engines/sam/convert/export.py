@@ -7,15 +7,14 @@ and of the decoder hold none that is large. Needs torch and onnx.
 from __future__ import annotations
 
 import math
-import tempfile
 import warnings
-from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bedside.core.errors import InputError
-from bedside.runtime.export import OPSET, SMALL_TENSOR, StoredPrecision, point_into, safetensors_offsets
+from bedside.core.files import scratch_folder
+from bedside.runtime.export import OPSET, SMALL_TENSOR, StoredPrecision, point_into, put_set, safetensors_offsets
 from bedside.weights.card import WeightsCard, file_sha256
 from bedside.weights.store import PARTS, TOWER, WeightsFiles
 
@@ -68,8 +67,8 @@ def export_parts(
     new = not folder.exists()
     folder.mkdir(parents=True, exist_ok=True)
     try:
-        with tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=folder) as temporary:
-            made = WeightsFiles.in_folder(target.name, Path(temporary), PARTS[0])
+        with scratch_folder(folder) as temporary:
+            made = WeightsFiles.in_folder(target.name, temporary, PARTS[0])
             parts = split(network, text_features, clip)
             state = dict(served_state(network))
             decoder = parts["decoder"]
@@ -81,7 +80,7 @@ def export_parts(
             for name, part in parts.items():
                 _write_graph(part, made.part_named(name).graph, made.tensors)
             WeightsCard(**{**vars(card), "sha256": file_sha256(made.tensors)}).save(made.card_path)
-            _publish(made.paths, [folder / path.name for path in made.paths])
+            put_set(made, target)
     except BaseException:
         if new:
             with suppress(OSError):
@@ -141,17 +140,3 @@ def _write_graph(part: Part, path: Path, tensors: Path) -> None:
         if math.prod(initializer.dims) >= SMALL_TENSOR and initializer.name in offsets:
             point_into(model, initializer, tensors.name, offsets[initializer.name])
     onnx.save(model, path)
-
-
-def _publish(made: Sequence[Path], targets: Sequence[Path]) -> None:
-    """Move files into place; after an error or an interruption none of them is left there."""
-    placed: list[Path] = []
-    try:
-        for source, target in zip(made, targets, strict=True):
-            placed.append(target)
-            source.replace(target)
-    except BaseException:
-        # Parts of two sets would pass for one.
-        for path in placed:
-            path.unlink(missing_ok=True)
-        raise
