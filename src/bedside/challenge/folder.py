@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import io
 import math
 import sys
 import tempfile
@@ -15,6 +14,7 @@ from pathlib import Path
 from bedside.challenge.answers import Answerer
 from bedside.core.errors import BedsideError, FormatError, InputError
 from bedside.core.files import write_text_atomically
+from bedside.core.tables import csv_text, plain_cell
 from bedside.engines.protocol import Segmenter
 from bedside.evaluate.process import run_process
 from bedside.io import write_mask
@@ -147,11 +147,8 @@ def run_cold(
 
 def write_outcomes(path: Path, outcomes: Iterable[Outcome]) -> None:
     """One row a case as CSV, atomically."""
-    stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(_COLUMNS)
-    writer.writerows((o.case, f"{o.seconds:.4f}", o.objects, o.problem) for o in outcomes)
-    write_text_atomically(path, stream.getvalue())
+    rows = ((o.case, f"{o.seconds:.4f}", o.objects, o.problem) for o in outcomes)
+    write_text_atomically(path, csv_text([_COLUMNS, *rows]))
 
 
 def read_outcomes(path: Path) -> dict[str, Outcome]:
@@ -168,10 +165,10 @@ def read_outcomes(path: Path) -> dict[str, Outcome]:
     try:
         with path.open(encoding="utf-8", newline="") as file:
             for row in csv.DictReader(file):
-                name, seconds = row["case"].removesuffix(".npz"), float(row.get("seconds") or row["time"])
+                name, seconds = plain_cell(row["case"]).removesuffix(".npz"), float(row.get("seconds") or row["time"])
                 if not (math.isfinite(seconds) and seconds >= 0):
                     raise ValueError(f"{seconds} seconds")
-                found[name] = Outcome(name, seconds, int(row.get("objects") or 0), row.get("problem") or "")
+                found[name] = Outcome(name, seconds, int(row.get("objects") or 0), plain_cell(row.get("problem") or ""))
     except (LookupError, ValueError, AttributeError) as error:
         raise FormatError(f"{path}", expected="a CSV with the columns case and seconds", got=str(error)) from error
     return found

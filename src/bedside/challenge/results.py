@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
@@ -16,6 +14,7 @@ from bedside.challenge.box2024 import BoxCase, Submission, modality_means, submi
 from bedside.challenge.interactive2025 import ROUNDS, SECONDS_PER_CLASS, CaseResult, case_results
 from bedside.challenge.means import interactive_means
 from bedside.challenge.ranking import Rank
+from bedside.core.tables import csv_text
 from bedside.evaluate.metrics import MetricSpec, metric_specs
 from bedside.evaluate.results import Evaluation, plain
 
@@ -125,11 +124,7 @@ def _cell(value: Any) -> str:
 
 
 def _csv(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows(rows)
-    return stream.getvalue()
+    return csv_text([columns, *rows])
 
 
 def box_json(submissions: Sequence[Submission], ranks: Sequence[Rank], details: Mapping[str, Any]) -> str:

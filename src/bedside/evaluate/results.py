@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -17,6 +15,7 @@ from numpy.typing import NDArray
 from bedside.core.files import write_text_atomically
 from bedside.core.prompts import Prompt
 from bedside.core.region import Region, mask_region
+from bedside.core.tables import csv_text
 from bedside.evaluate.metrics import MetricSpec, metric_specs
 from bedside.evaluate.statistics import (
     Interval,
@@ -336,11 +335,9 @@ def plain(value: Any, digits: int | None = None) -> Any:
 
 def to_csv(evaluations: Sequence[Evaluation]) -> str:
     """Write one row per start, candidate, object and round; what has no value is left empty."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
     metrics = evaluations[0].metrics
     about = ("start", "candidate", "kind", "set", "case", "object", "size", "clicks")
-    writer.writerow([*about, *metrics, "unit", "seconds", "quality"])
+    rows: list[list[object]] = [[*about, *metrics, "unit", "seconds", "quality"]]
     for evaluation in evaluations:
         kinds = {c.name: c.kind for c in evaluation.candidates}
         for o in evaluation.objects:
@@ -348,8 +345,8 @@ def to_csv(evaluations: Sequence[Evaluation]) -> str:
             for r in o.rounds:
                 scores = [f"{r.scores[m]:.6f}" if math.isfinite(r.scores[m]) else "" for m in metrics]
                 quality = "" if r.quality is None else f"{r.quality:.6f}"
-                writer.writerow([*what, r.clicks, *scores, o.unit, f"{r.seconds:.6f}", quality])
-    return text.getvalue()
+                rows.append([*what, r.clicks, *scores, o.unit, f"{r.seconds:.6f}", quality])
+    return csv_text(rows)
 
 
 def write_json(evaluations: Sequence[Evaluation], path: str | Path) -> None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import csv
-import io
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from bedside.core.files import append_text
+from bedside.core.tables import csv_text
 from bedside.train.config import TrainingConfig
 
 VALIDATION = "validation.csv"
@@ -85,12 +85,8 @@ class RunLog:
 
 def _append(path: Path, row: Mapping[str, Any]) -> None:
     """Add a row to a table, which begins with the names of its columns."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, fieldnames=list(row))
-    if not path.exists() or path.stat().st_size == 0:
-        writer.writeheader()
-    writer.writerow(row)
-    append_text(path, text.getvalue())
+    head = [list(row)] if not path.exists() or path.stat().st_size == 0 else []
+    append_text(path, csv_text([*head, list(row.values())]))
 
 
 def read_losses(path: Path) -> dict[int, float]:
