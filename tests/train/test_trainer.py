@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import random
 import signal
 from collections.abc import Callable
@@ -13,7 +14,7 @@ import torch
 from torch import Tensor
 
 import bedside.engines.window.training.task
-from bedside.core.errors import InputError, WeightsError
+from bedside.core.errors import InputError, WeightsError, WorkerError
 from bedside.data.store import Store
 from bedside.engines.window.training.task import SampleDataset
 from bedside.train.checkpoint import CHECKPOINT
@@ -313,6 +314,25 @@ class TestPrivacy:
             with pytest.raises(InputError) as caught:
                 trainer(dataclasses.replace(config, workers=workers), store, tmp_path).run()
             assert str(caught.value) == "training store: expected objects large enough to sample, got 20 misses"
+
+    @pytest.mark.skipif(os.name != "posix", reason="signals of POSIX systems")
+    @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+    @pytest.mark.parametrize("end", ["killed", "exited"])
+    def test_a_worker_that_dies_is_one_line_and_the_work_is_kept(
+        self, config: TrainingConfig, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, end: str
+    ) -> None:
+        def die(self: SampleDataset, index: int) -> dict[str, Any]:
+            if end == "killed":
+                os.kill(os.getpid(), signal.SIGKILL)
+            os._exit(1)
+
+        monkeypatch.setattr(SampleDataset, "__getitem__", die)
+        with pytest.raises(WorkerError, match="goes on from the checkpoint") as caught:
+            trainer(dataclasses.replace(config, workers=1), store, tmp_path).run()
+        assert "\n" not in str(caught.value)
+        monkeypatch.undo()
+        again = trainer(config, store, tmp_path)
+        assert again.resume()
 
 
 def test_validation_is_the_same_every_time(config: TrainingConfig, store: Store, tmp_path: Path) -> None:

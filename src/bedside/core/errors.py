@@ -102,5 +102,9 @@ class BackendError(BedsideError):
     """A runtime that cannot load or run a graph."""
 
 
+class WorkerError(BedsideError):
+    """A process that works for this one ended before its time."""
+
+
 class DependencyError(BedsideError, ImportError):
     """An optional dependency that is not installed."""

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import copy
 import math
+import re
 import signal
 import time
 from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from bedside.core.errors import BedsideError, InputError, WeightsError
+from bedside.core.errors import BedsideError, InputError, WeightsError, WorkerError
 from bedside.data.store import Store
 from bedside.train.checkpoint import CHECKPOINT, changed_settings, load_weights, read_checkpoint, write_checkpoint
 from bedside.train.config import TrainingConfig
@@ -133,7 +135,8 @@ class Trainer:
             self.task.begin(stage, self.network)
             batches = self._batches(stage)
             while self.progress.step < stage.last_step and not self.task.finished:
-                self._step(batches, stage)
+                with _loss_of_workers_told():
+                    self._step(batches, stage)
                 step = self.progress.step
                 if step % self.config.validate_every == 0 or step == self.config.steps:
                     self.validate()
@@ -270,6 +273,28 @@ class Trainer:
         for line in changed_settings(state["config"], self.config.to_dict()):
             self._report(f"setting changed since the checkpoint: {line}")
         return True
+
+
+@contextmanager
+def _loss_of_workers_told() -> Iterator[None]:
+    """Say in one line that a process which makes samples ended; torch raises that anywhere in a step.
+
+    Raises:
+        WorkerError: One did.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        found = re.search(
+            r"DataLoader worker \(pid.*?\) (?:is )?(killed by signal: \w+|exited unexpectedly)", str(error)
+        )
+        if found is None:
+            raise
+        raise WorkerError(
+            "a process that makes training samples ended",
+            got=found.group(1),
+            fix="take fewer workers (--set workers=N) and run it again: it goes on from the checkpoint",
+        ) from error
 
 
 def _leave_interrupts_to_the_trainer(worker: int) -> None:
