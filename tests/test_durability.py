@@ -13,22 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.failing_disk import KINDS
+from tests.support.failing_disk import APART, KINDS, may_mount
 from tests.support.written import CASES, MODULES, NEEDS
 
 ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src" / "bedside"
-APART = ["unshare", "--mount", "--map-root-user"]
-"""A namespace of its own for each process that mounts disks, so that none of them outlives it."""
-
-
-@functools.cache
-def may_mount() -> bool:
-    try:
-        tried = subprocess.run([*APART, "mount", "-t", "tmpfs", "tmpfs", "/mnt"], capture_output=True, check=False)
-    except OSError:
-        return False
-    return tried.returncode == 0
 
 
 def available(case: str) -> bool:

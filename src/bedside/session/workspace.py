@@ -25,7 +25,7 @@ from bedside.session.journal import VERSION as JOURNAL_VERSION
 from bedside.session.journal import Event, Journal
 from bedside.session.masks import KeptMask
 from bedside.session.stamp import ImageStamp
-from bedside.session.workspace_file import WorkspaceFile
+from bedside.session.workspace_file import WorkspaceFile, write_error
 
 WorkState = Literal["new", "in progress", "done"]
 """How far the work on an image is."""
@@ -416,7 +416,7 @@ class Workspace:
                         run("ROLLBACK")
                     raise
             except sqlite3.Error as error:
-                raise FormatError(f"cannot write the workspace {self.path}", got=str(error)) from error
+                raise write_error(self.path, error) from error
 
 
 def _write_object(run: Any, image: int, row: ObjectRow) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import sqlite3
@@ -9,7 +10,8 @@ import sys
 from pathlib import Path
 from typing import IO
 
-from bedside.core.errors import FormatError, InputError
+from bedside.core.disk import told
+from bedside.core.errors import FormatError, InputError, StorageError
 from bedside.core.paths import state_folder
 
 FILE_VARIABLE = "BEDSIDE_WORKSPACE"
@@ -92,6 +94,10 @@ _CHANGES = {1: "ALTER TABLE mask ADD COLUMN quality REAL;", 2: _LABELS}
 """What makes the tables of a version those of the next."""
 
 
+_OF_THE_DISK = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN)
+"""What SQLite says of a disk that is full, read-only or damaged."""
+
+
 def default_workspace() -> Path:
     """Return ``$BEDSIDE_WORKSPACE``, or a file in the user's folder for state; see ``core.paths``."""
     chosen = os.environ.get(FILE_VARIABLE)
@@ -135,6 +141,19 @@ class WorkspaceFile:
         self._lock.release()
 
 
+def write_error(path: Path, error: sqlite3.Error) -> FormatError:
+    """Return why a workspace cannot be written as an error of Bedside's."""
+    # The primary code; the further bits tell which call to the system failed.
+    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
+    if code not in _OF_THE_DISK:
+        return FormatError(f"cannot write the workspace {path}", got=str(error))
+    return StorageError(
+        f"cannot write the workspace {path}",
+        got=str(error),
+        fix="free some space, or name another file with --workspace",
+    )
+
+
 def _connect(path: Path) -> sqlite3.Connection:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -145,6 +164,9 @@ def _connect(path: Path) -> sqlite3.Connection:
         _prepare(connection, path)
     except sqlite3.DatabaseError as error:
         connection.close()
+        told = write_error(path, error)
+        if isinstance(told, StorageError):
+            raise told from error
         raise FormatError(
             f"{path}", expected="a workspace of Bedside", got=str(error), fix="name another file with --workspace"
         ) from error
@@ -186,13 +208,14 @@ class WorkspaceLock:
 
     Raises:
         InputError: Another process holds it; the message names that process.
+        StorageError: The disk is full.
     """
 
     def __init__(self, workspace: Path) -> None:
         self._path = workspace.with_name(workspace.name + ".lock")
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = self._path.open("a+b")
+            self._file = self._path.open("a+b", buffering=0)
         except OSError as error:
             raise FormatError(f"cannot open the workspace {workspace}", got=str(error)) from error
         if not _try_lock(self._file):
@@ -204,14 +227,24 @@ class WorkspaceLock:
                 got=holder,
                 fix="use that one, close it, or name another file with --workspace",
             )
-        self.tell({})
+        try:
+            self.tell({})
+        except BaseException:
+            self.release()
+            raise
 
     def tell(self, details: dict[str, str]) -> None:
-        """Write down who holds the lock, for the message to whoever comes second."""
-        self._file.seek(_LOCKED_BYTES)
-        self._file.truncate()
-        self._file.write(json.dumps({"process": os.getpid(), **details}).encode())
-        self._file.flush()
+        """Write down who holds the lock, for the message to whoever comes second.
+
+        Raises:
+            StorageError: The disk is full; nothing of the work could be kept either.
+        """
+        text = json.dumps({"process": os.getpid(), **details}).encode()
+        with told(self._path):
+            self._file.seek(_LOCKED_BYTES)
+            self._file.truncate()
+            if self._file.write(text) != len(text):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     def release(self) -> None:
         """Let go of the lock."""
