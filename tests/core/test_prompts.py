@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 from typing import Any
@@ -118,8 +119,10 @@ def test_fields_left_out_take_their_defaults(kind: str) -> None:
         ({"kind": ["point"]}, "a kind of"),
         ([1, 2], "field 'kind'"),
         ({"kind": "point"}, "point prompt.*position"),
-        ({"kind": "point", "position": None}, "point prompt"),
-        ({"kind": "point", "position": ["a", "b"]}, "point prompt"),
+        ({"kind": "point", "position": None}, "point: expected numbers, got None"),
+        ({"kind": "point", "position": ["a", "b"]}, "point: expected numbers"),
+        ({"kind": "point", "position": "12"}, "point: expected numbers, got '12'"),
+        ({"kind": "point", "position": 5}, "point: expected numbers, got 5"),
         ({"kind": "point", "position": [1]}, "2 or 3 coordinates"),
         ({"kind": "point", "position": [1, 2, 3, 4]}, "2 or 3 coordinates"),
         ({"kind": "point", "position": [1, float("nan")]}, "finite"),
@@ -289,3 +292,32 @@ def test_a_prompt_that_touches_the_image_is_taken(prompt: Prompt) -> None:
 def test_a_mask_of_another_shape_is_rejected() -> None:
     with pytest.raises(PromptError, match=r"image's shape \(6, 7, 8\), got \(6, 7, 9\)"):
         place_prompt(InitialMask(np.ones((6, 7, 9), bool)), Geometry.create(SHAPE))
+
+
+ODD = ["x", "12", b"12", 5, None, True, object(), {}, [None], ["1", "2"], [[1]], [1, "a"], [10**400, 1], [[[1, 2]]]]
+
+
+@pytest.mark.parametrize("value", ODD, ids=lambda v: repr(v)[:20])
+def test_whatever_is_given_for_coordinates_the_error_is_ours(value: Any) -> None:
+    made = [
+        lambda: Point(value),
+        lambda: Box(value, (3, 4)),
+        lambda: Box((1, 2), value),
+        lambda: Scribble(value),
+        lambda: Lasso(value),
+        lambda: Scribble(((1, 2),), thickness=value),
+        lambda: Point((1, 2), frame=value),
+    ]
+    for make in made:
+        if value is True and make is made[5]:
+            continue  # A stroke one voxel wide.
+        if value == 5 and make is made[5]:
+            continue
+        with pytest.raises(PromptError) as caught:
+            make()
+        assert "\n" not in str(caught.value)
+    for kind in PROMPT_KINDS:
+        for field in ("position", "low", "high", "points", "thickness", "frame", "positive", "shape", "bits", "box"):
+            fields = {"kind": kind, "position": [1, 2], "low": [1, 2], "high": [3, 4], "points": [[1, 2]] * 3}
+            with contextlib.suppress(PromptError):
+                prompt_from_dict({**fields, "shape": [2, 2], "bits": "", field: value})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -170,3 +171,39 @@ def test_bodies_of_the_wrong_form_are_rejected(start: Start, picture: Path, body
     server = start()
     image = server.open(picture)["image"]
     assert server.rejected("POST", f"/api/images/{image}/prompts", 422, body)["kind"] == "InvalidRequest"
+
+
+NESTED: Any = 1
+for _ in range(900):
+    NESTED = [NESTED]
+
+
+@pytest.mark.parametrize(
+    "value", [5, "12", None, True, {}, [[[1, 2]]], [None], ["1", "2"], [1e400], NESTED], ids=lambda v: repr(v)[:20]
+)
+def test_whatever_stands_in_a_prompt_the_answer_says_what_is_wrong(start: Start, picture: Path, value: Any) -> None:
+    server = start()
+    image = server.open(picture)["image"]
+    valid = {"position": [12, 8], "low": [8, 3], "high": [23, 18], "points": [[9, 4], [21, 4], [21, 16]], "bits": ""}
+    used = {"point": ["position"], "box": ["low", "high"], "scribble": ["points", "thickness"], "lasso": ["points"]}
+    used |= {kind: [*fields, "frame", "positive"] for kind, fields in used.items()}
+    used["mask"] = ["shape", "bits", "box"]
+    with server.listen(image) as connection:
+        for kind, fields in used.items():
+            for field in fields:
+                prompt = {"kind": kind, "shape": list(SQUARES), **valid, field: value}
+                if (field, value) in (("positive", True), ("thickness", 5)) or (field == "thickness" and value is True):
+                    continue
+                # Written here: httpx writes no numbers that are infinite.
+                body = json.dumps({"prompt": prompt}).replace("Infinity", "1e400")
+                answer = server.client.post(f"/api/images/{image}/prompts", content=body, headers=JSON)
+                assert 400 <= answer.status_code < 500, (kind, field, answer.status_code, answer.text)
+                assert answer.json()["message"].isprintable()
+                connection.send(json.dumps({"type": "prompt", "request": "a", "prompt": prompt}))
+                told = json.loads(connection.recv(timeout=10))
+                assert told["type"] == "error", (kind, field, told)
+                assert told["problem"]["kind"] != "InternalError", (kind, field, told)
+    assert server.ok("GET", f"/api/images/{image}")["objects"] == []
+
+
+JSON = {"Content-Type": "application/json"}

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from bedside.core.errors import FormatError, InputError, PromptError
+from bedside.core.errors import BedsideError, FormatError, InputError, PromptError
 from bedside.core.image import Image
 from bedside.core.region import Region
 from bedside.session import Session
@@ -376,3 +376,31 @@ def test_the_segmenter_hears_how_many_prompts_are_new(squares: NDArray[np.uint8]
     session.add_point((12, 7), positive=False, predict=False)
     session.add_point((13, 8), positive=False)
     assert heard == [1, 2]
+
+
+@pytest.mark.parametrize("value", ["x", 5, None, b"12", [None, 1], [[[1]]], {"x": 1}, object()], ids=str)
+def test_whatever_is_given_for_a_gesture_the_error_is_ours(squares: NDArray[np.uint8], grower: Any, value: Any) -> None:
+    session = Session(squares, segmenter=grower)
+    session.add_point((12, 7))
+    # Of numbers None is the current one, and 5 may be one.
+    number = "x" if value in (None, 5) else value
+    for gesture in (
+        lambda: session.add(value),
+        lambda: session.add_point(value),
+        lambda: session.add_box(value, (3, 4)),
+        lambda: session.add_box((1, 2), value),
+        lambda: session.add_scribble(value),
+        lambda: session.add_scribble([(1, 2)], thickness=[value]),
+        lambda: session.add_lasso(value),
+        lambda: session.add_point((12, 7), frame=value),
+        lambda: session.set_mask(value),
+        lambda: session.undo(number),
+        lambda: session.select(number),
+        lambda: session.remove_prompt(number),
+        lambda: session.set_label(1, number),
+        lambda: session.mask_of(number),
+    ):
+        with pytest.raises(BedsideError) as caught:
+            gesture()
+        assert "\n" not in str(caught.value)
+    assert len(session.objects[0].prompts) == 1

@@ -64,8 +64,8 @@ def check_label(value: int) -> int:
     Raises:
         InputError: It is below 1 or above 65,535.
     """
-    if not 1 <= value <= LARGEST_LABEL:
-        raise InputError("label", expected=f"a whole number from 1 to {LARGEST_LABEL:,}", got=value)
+    if not isinstance(value, int | np.integer) or not 1 <= value <= LARGEST_LABEL:
+        raise InputError("label", expected=f"a whole number from 1 to {LARGEST_LABEL:,}", got=repr(value)[:80])
     return value
 
 
@@ -81,9 +81,9 @@ def free_label(used: Set[int | None], last: int, label: int | None = None) -> in
         InputError: The label is taken or out of range.
     """
     if label is not None:
-        if label in used:
+        if check_label(label) in used:
             raise InputError("label", expected="one that no other object has", got=label)
-        return check_label(label)
+        return label
     following = max([last, *(n or 0 for n in used)]) + 1
     # Where the range was used up, the first gap.
     free: int = next(n for n in (following, *range(1, 65_536)) if n not in used and n < 65_536)

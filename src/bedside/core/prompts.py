@@ -7,7 +7,7 @@ the centre of the first voxel at 0; in the frame ``world`` they are millimetres 
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal, get_args
 
@@ -40,8 +40,8 @@ DEFAULT_THICKNESS = 2.0
 """Width of a scribble's stroke in voxels (nnInteractive's preferred thickness)."""
 
 
-def _coordinates(values: Iterable[float], what: str) -> Coordinates:
-    result = tuple(float(v) for v in values)
+def _coordinates(values: object, what: str) -> Coordinates:
+    result = _numbers(values, what)
     if len(result) not in (2, 3):
         raise PromptError(what, expected="2 or 3 coordinates", got=len(result))
     if not np.all(np.isfinite(result)):
@@ -49,7 +49,22 @@ def _coordinates(values: Iterable[float], what: str) -> Coordinates:
     return result
 
 
-def _polyline(points: Iterable[Sequence[float]], what: str, at_least: int) -> tuple[Coordinates, ...]:
+def _numbers(values: object, what: str) -> Coordinates:
+    # Text is a sequence, too: "12" would pass for the coordinates 1 and 2.
+    try:
+        if isinstance(values, str | bytes) or not isinstance(values, Iterable):
+            raise TypeError
+        given = tuple(values)
+        if any(isinstance(value, str | bytes) for value in given):
+            raise TypeError
+        return tuple(float(value) for value in given)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise PromptError(what, expected="numbers", got=repr(values)[:80]) from error
+
+
+def _polyline(points: object, what: str, at_least: int) -> tuple[Coordinates, ...]:
+    if isinstance(points, str | bytes) or not isinstance(points, Iterable):
+        raise PromptError(what, expected="a list of points", got=repr(points)[:80])
     result = tuple(_coordinates(p, what) for p in points)
     if len(result) < at_least:
         raise PromptError(what, expected=f"at least {at_least} points", got=len(result))
@@ -60,7 +75,7 @@ def _polyline(points: Iterable[Sequence[float]], what: str, at_least: int) -> tu
 
 def _check_frame(frame: str) -> None:
     # Anything but "index" would otherwise be converted as if it were millimetres.
-    if frame not in get_args(Frame):
+    if not isinstance(frame, str) or frame not in get_args(Frame):
         raise PromptError("prompt", expected="the frame index or world", got=repr(frame))
 
 
@@ -112,7 +127,7 @@ class Point:
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Point:
         """Return the inverse of ``to_dict``."""
-        return cls(tuple(data["position"]), _flag(data, "positive"), data.get("frame", "index"))
+        return cls(data["position"], _flag(data, "positive"), data.get("frame", "index"))
 
 
 @dataclass(frozen=True)
@@ -189,7 +204,7 @@ class Box:
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Box:
         """Return the inverse of ``to_dict``."""
-        return cls(tuple(data["low"]), tuple(data["high"]), _flag(data, "positive"), data.get("frame", "index"))
+        return cls(data["low"], data["high"], _flag(data, "positive"), data.get("frame", "index"))
 
 
 @dataclass(frozen=True)
@@ -213,6 +228,7 @@ class Scribble:
     def __post_init__(self) -> None:
         object.__setattr__(self, "points", _polyline(self.points, "scribble", 1))
         _check_frame(self.frame)
+        object.__setattr__(self, "thickness", _numbers((self.thickness,), "scribble's thickness")[0])
         if not 0 < self.thickness < 1000:
             raise PromptError("scribble", expected="a thickness in voxels above 0", got=self.thickness)
 
@@ -259,11 +275,11 @@ class Scribble:
     def from_dict(cls, data: Mapping[str, Any]) -> Scribble:
         """Return the inverse of ``to_dict``."""
         return cls(
-            tuple(tuple(p) for p in data["points"]),
+            data["points"],
             _flag(data, "positive"),
             data.get("frame", "index"),
             _flag(data, "connected"),
-            float(data.get("thickness", DEFAULT_THICKNESS)),
+            data.get("thickness", DEFAULT_THICKNESS),
         )
 
 
@@ -313,7 +329,7 @@ class Lasso:
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Lasso:
         """Return the inverse of ``to_dict``."""
-        return cls(tuple(tuple(p) for p in data["points"]), _flag(data, "positive"), data.get("frame", "index"))
+        return cls(data["points"], _flag(data, "positive"), data.get("frame", "index"))
 
 
 Prompt = Point | Box | Scribble | Lasso | InitialMask

@@ -14,6 +14,8 @@ POINTS = 100_000
 """Vertices of a stroke or outline."""
 _FARTHEST = 1e9
 """Voxels or millimetres beyond which a coordinate is a mistake, and arithmetic with it may overflow."""
+_NESTED = 2
+"""Lists within each other: those of points hold those of coordinates."""
 _LISTS = ("position", "low", "high", "points")
 
 
@@ -25,7 +27,7 @@ def read_prompt(fields: Mapping[str, Any], image: Image) -> PlacedPrompt:
     """
     for name in _LISTS:
         # Text is a sequence, too: "12" would pass for the coordinates 1 and 2.
-        if name in fields and not _is_numbers(fields[name]):
+        if name in fields and not (isinstance(fields[name], list) and _is_numbers(fields[name], _NESTED)):
             raise PromptError(f"prompt's '{name}'", expected="a list of ordinary numbers", got=repr(fields[name])[:80])
     if len(fields.get("points", ())) > POINTS:
         raise PromptError("prompt's 'points'", expected=f"at most {POINTS}", got=len(fields["points"]))
@@ -38,7 +40,7 @@ def read_prompt(fields: Mapping[str, Any], image: Image) -> PlacedPrompt:
         raise PromptError("prompt", expected="coordinates of an ordinary size", got=str(error)) from error
 
 
-def _is_numbers(value: object) -> bool:
+def _is_numbers(value: object, depth: int) -> bool:
     if isinstance(value, list):
-        return all(_is_numbers(item) for item in value)
+        return depth > 0 and all(_is_numbers(item, depth - 1) for item in value)
     return isinstance(value, int | float) and not isinstance(value, bool) and not abs(value) > _FARTHEST

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, cast
 
 from numpy.typing import NDArray
 
-from bedside.core.prompts import DEFAULT_THICKNESS, Box, Frame, InitialMask, Lasso, Point, Prompt, Scribble
+from bedside.core.prompts import DEFAULT_THICKNESS, Box, Coordinates, Frame, InitialMask, Lasso, Point, Prompt, Scribble
 from bedside.core.region import Region
+
+Polyline = tuple[Coordinates, ...]
 
 
 class Gestures(ABC):
-    """One call for each kind of prompt; they all come down to ``add``."""
+    """One call for each kind of prompt; they all come down to ``add``. What is given is checked by the prompts."""
 
     @abstractmethod
     def add(self, prompt: Prompt, *, predict: bool = True, object_id: int | None = None) -> Region | None:
@@ -30,7 +32,11 @@ class Gestures(ABC):
         object_id: int | None = None,
     ) -> Region | None:
         """Add a box with the corners ``low`` and ``high``, (x, y) or (x, y, z), the end exclusive; see ``add``."""
-        return self.add(Box(tuple(low), tuple(high), bool(positive), frame), predict=predict, object_id=object_id)
+        return self.add(
+            Box(cast(Coordinates, low), cast(Coordinates, high), bool(positive), frame),
+            predict=predict,
+            object_id=object_id,
+        )
 
     def add_point(
         self,
@@ -42,7 +48,7 @@ class Gestures(ABC):
         object_id: int | None = None,
     ) -> Region | None:
         """Add a click at ``position``, (x, y) or (x, y, z); see ``add``."""
-        return self.add(Point(tuple(position), bool(positive), frame), predict=predict, object_id=object_id)
+        return self.add(Point(cast(Coordinates, position), bool(positive), frame), predict=predict, object_id=object_id)
 
     def add_scribble(
         self,
@@ -55,7 +61,7 @@ class Gestures(ABC):
         object_id: int | None = None,
     ) -> Region | None:
         """Add a stroke through ``points``, each (x, y) or (x, y, z), ``thickness`` voxels wide; see ``add``."""
-        stroke = Scribble(tuple(tuple(p) for p in points), bool(positive), frame, thickness=float(thickness))
+        stroke = Scribble(cast(Polyline, points), bool(positive), frame, thickness=thickness)
         return self.add(stroke, predict=predict, object_id=object_id)
 
     def add_lasso(
@@ -68,7 +74,7 @@ class Gestures(ABC):
         object_id: int | None = None,
     ) -> Region | None:
         """Add a closed outline through ``points``, each (x, y) or (x, y, z); see ``add``."""
-        outline = Lasso(tuple(tuple(p) for p in points), bool(positive), frame)
+        outline = Lasso(cast(Polyline, points), bool(positive), frame)
         return self.add(outline, predict=predict, object_id=object_id)
 
     def set_mask(self, mask: NDArray[Any], *, object_id: int | None = None) -> Region | None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,7 @@ from bedside.core.image import Image
 from bedside.core.labels import OverlapPolicy, free_label, merge_masks
 from bedside.core.mask import PackedMask
 from bedside.core.placed import PlacedPrompt
-from bedside.core.prompts import InitialMask, Point, Prompt
+from bedside.core.prompts import PROMPT_KINDS, InitialMask, Point, Prompt
 from bedside.core.region import Region
 from bedside.session.answers import Answers
 from bedside.session.gestures import Gestures
@@ -409,6 +409,8 @@ class Session(Gestures):
     def _place(self, prompt: Prompt | PlacedPrompt) -> PlacedPrompt:
         """Return the prompt on the image's grid, checked against the image and the model."""
         given = prompt.given if isinstance(prompt, PlacedPrompt) else prompt
+        if not isinstance(given, get_args(Prompt)):
+            raise PromptError("prompt", expected=f"one of {', '.join(PROMPT_KINDS)}", got=repr(given)[:80])
         kinds = self.capabilities.prompt_kinds if given.positive else self.capabilities.negative_kinds
         # A mask needs no leave of the model: it takes the place of the current one without asking it.
         if given.kind != InitialMask.kind and given.kind not in kinds:
@@ -442,6 +444,6 @@ class Session(Gestures):
 
     def _state(self, object_id: int | None) -> ObjectState:
         number = self._current if object_id is None else object_id
-        if number is None or number not in self._states:
+        if not isinstance(number, int | np.integer) or number not in self._states:
             raise InputError("object", expected=f"one of {sorted(self._states)}", got=number)
         return self._states[number]
