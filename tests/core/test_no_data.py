@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from bedside.core.image import Image
-from bedside.core.no_data import absent
+from bedside.core.no_data import absent, is_blank
 from bedside.imaging.intensity import normalise_window
 from bedside.imaging.window import Window
 
@@ -130,3 +130,13 @@ def test_a_window_looks_the_same_with_any_frame(value: int, seed: int, start: fl
             measured = normalised[0][inside & ~missing]
             assert abs(float(measured.mean())) < 0.01
     np.testing.assert_allclose(shown[0], shown[1], atol=1e-5)
+
+
+def test_blank_is_what_holds_no_number() -> None:
+    array = np.full((3, 4, 5), np.nan, np.float32)
+    assert is_blank(array)
+    array[0] = -np.inf
+    assert is_blank(array)
+    array[2, 3, 4] = 0
+    assert not is_blank(array)
+    assert not is_blank(np.zeros((3, 4), np.uint8))

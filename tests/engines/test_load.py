@@ -138,3 +138,14 @@ def test_damaged_tensors_are_rejected_by_their_checksum(weights: WeightsFiles, t
     copies.tensors.write_bytes(content)
     with pytest.raises(WeightsError, match="sha256"):
         load_segmenter("bedside-2d", weights=copies)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_an_image_without_any_number_is_rejected(weights: WeightsFiles, value: float) -> None:
+    segmenter = load_segmenter(weights=weights)
+    array = np.full((40, 50), value, np.float32)
+    with pytest.raises(InputError, match="all NaN or infinite"):
+        segmenter.set_image(Image.from_array(array))
+    array[30, 20] = 1
+    segmenter.set_image(Image.from_array(array))
+    assert segmenter.predict([Box((2, 2), (30, 35))]).mask.shape

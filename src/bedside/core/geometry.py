@@ -16,6 +16,9 @@ from bedside.core.transforms import NiftiTransforms
 DIRECTION_TOLERANCE = 1e-3
 """How far the columns of a direction may be from orthonormal: DICOM and NIfTI store few digits."""
 
+SMALLEST, LARGEST = 1e-30, 1e30
+"""Millimetres: what formats that keep single precision can hold, with room for the products of a few of them."""
+
 
 @dataclass(frozen=True)
 class Geometry:
@@ -50,10 +53,11 @@ class Geometry:
             raise GeometryError("geometry", expected="at least one voxel on every axis", got=f"shape {self.shape}")
         if len(self.spacing) != n or len(self.origin) != n or np.shape(self.direction) != (n, n):
             raise GeometryError("geometry", expected=f"spacing, origin and direction of {n} axes", got=repr(self))
-        if not all(math.isfinite(s) and s > 0 for s in self.spacing):
-            raise GeometryError("spacing", expected="positive millimetres", got=self.spacing)
-        if not all(math.isfinite(o) for o in self.origin):
-            raise GeometryError("origin", expected="finite millimetres", got=self.origin)
+        if not all(SMALLEST <= s <= LARGEST for s in self.spacing):
+            limits = f"{SMALLEST:g} to {LARGEST:g}"
+            raise GeometryError("spacing", expected=f"positive millimetres, {limits}", got=self.spacing)
+        if not all(abs(o) <= LARGEST for o in self.origin):
+            raise GeometryError("origin", expected=f"finite millimetres, up to {LARGEST:g}", got=self.origin)
         matrix = np.asarray(self.direction, dtype=np.float64)
         if not np.all(np.isfinite(matrix)) or np.abs(matrix.T @ matrix - np.eye(n)).max() > DIRECTION_TOLERANCE:
             raise GeometryError(

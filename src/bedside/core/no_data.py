@@ -48,6 +48,11 @@ def absent(array: NDArray[Any], ranges: Ranges) -> NDArray[np.bool_] | None:
     return found
 
 
+def is_blank(array: NDArray[Any]) -> bool:
+    """Return whether no sample of an array is a finite number; looks no further than the first that is."""
+    return array.dtype.kind == "f" and not any(np.isfinite(part).any() for part in array)
+
+
 def find_ranges(array: NDArray[Any], spatial: int, modality: str | None, declared: Ranges = ()) -> Ranges:
     """The declared ranges and what else is seen to be no measurement.
 

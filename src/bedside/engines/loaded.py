@@ -10,7 +10,9 @@ from numpy.typing import NDArray
 
 from bedside.core.errors import InputError
 from bedside.core.image import Image
+from bedside.core.no_data import is_blank
 from bedside.core.prompts import Point, Prompt
+from bedside.core.pyramid import overview_of
 from bedside.engines.protocol import Capabilities, Numbering, Prediction, Segmenter, Suggesting
 from bedside.engines.sam.policy import SlicePolicy
 from bedside.engines.uncertainty import Calibration
@@ -84,7 +86,13 @@ class LoadedSegmenter:
         self.segmenter = segmenter
 
     def set_image(self, image: Image) -> None:
-        """Prepare ``image``; see ``protocol.Segmenter``."""
+        """Prepare ``image``; see ``protocol.Segmenter``.
+
+        Raises:
+            InputError: No sample of the image is a number, so that every mask would be made up.
+        """
+        if is_blank(overview_of(image.array)):
+            raise InputError(image.source or "image", expected="numbers", got="samples that are all NaN or infinite")
         self.segmenter.set_image(image)
 
     def predict(
