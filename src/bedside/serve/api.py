@@ -10,6 +10,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from bedside import __version__
+from bedside.core.disk import storage_error
 from bedside.core.errors import BedsideError
 from bedside.serve.errors import NotFoundError, problem_fields, status_of
 from bedside.serve.invalid import invalid_body
@@ -37,6 +38,7 @@ def build_api(service: Service) -> FastAPI:
     app.add_exception_handler(BedsideError, _rejected)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _unknown)
+    app.add_exception_handler(OSError, _of_the_system)
     app.add_exception_handler(Exception, _failed)
     return app
 
@@ -57,6 +59,12 @@ async def _unknown(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
     what = NotFoundError(f"{request.method} {request.url.path}", got=error.detail, fix="see /api/openapi.json")
     return JSONResponse(problem_fields(what), error.status_code)
+
+
+async def _of_the_system(request: Request, error: Exception) -> JSONResponse:
+    """Say that the disk is full, wherever that is noticed; other errors of the system nobody foresaw."""
+    told = storage_error("what the server keeps", error)
+    return await (_failed(request, error) if told is None else _rejected(request, told))
 
 
 async def _failed(request: Request, error: Exception) -> JSONResponse:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from bedside.core.errors import BackendError, BedsideError, DependencyError, InputError, WeightsError
+from bedside.core.errors import BackendError, BedsideError, DependencyError, InputError, StorageError, WeightsError
 
 
 class NotFoundError(InputError):
@@ -49,6 +49,7 @@ _STATUS: tuple[tuple[type[BedsideError], int], ...] = (
     (WeightsError, 503),
     (BackendError, 503),
     (DependencyError, 503),
+    (StorageError, 507),
 )
 
 

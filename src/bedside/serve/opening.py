@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from bedside.core.errors import FormatError, InputError
+from bedside.core.errors import BedsideError, FormatError, InputError
 from bedside.core.image import Image
 from bedside.core.pyramid import is_pyramid
 from bedside.io import read_image
@@ -61,6 +61,8 @@ class Opener:
                 path = unpack(path, self._folder)
         except FileNotFoundError:
             pass  # What is missing is said by who reads it.
+        except BedsideError:
+            raise
         except OSError as error:
             raise FormatError(f"{item.path} cannot be opened", got=error.strerror) from error
         image = read_image(path, series=item.series, volume=item.volume)

@@ -68,11 +68,13 @@ class Page:
 
     def _file(self, path: str) -> Path | None:
         name = path.lstrip("/")
-        if "\0" in name:
+        try:
+            found = (self._folder / (name or "index.html")).resolve()
+            if found.is_relative_to(self._folder) and found.is_file():
+                return found
+        except (OSError, ValueError):
+            # Longer than names may be, or with a zero byte.
             return None
-        found = (self._folder / (name or "index.html")).resolve()
-        if found.is_relative_to(self._folder) and found.is_file():
-            return found
         index = self._folder / "index.html"
         return index if "." not in name and index.is_file() else None
 

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import re
-import shutil
-import tempfile
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from bedside.core.errors import FormatError, InputError
+from bedside.core.disk import storage_error
+from bedside.core.errors import BedsideError, FormatError, InputError
+from bedside.core.files import move_into_place, scratch_folder
+from bedside.io.quiet import reason
 from bedside.serve.errors import TooLargeError
 from bedside.serve.security import UPLOAD_LIMIT
 
 MEMBERS = 50_000
 """Files that a zip may hold."""
+DEEPEST = 64
+"""Folders within each other that are looked into; what lies deeper was not put there by hand."""
 _FILM = 200
 """Images that one place puts on the worklist at most; what holds more is a film."""
 _PIECE = 2**20
@@ -41,6 +43,21 @@ class Place:
     volume: int | None = None
 
 
+def absolute(path: str) -> Path:
+    """Return the path that a user named.
+
+    Raises:
+        InputError: It is not absolute, or of a home that nobody has.
+    """
+    try:
+        found = Path(path).expanduser()
+    except RuntimeError as error:
+        raise InputError("path", expected="the home of a user of this machine", got=repr(path)[:200]) from error
+    if "\0" in path or not found.is_absolute():
+        raise InputError("path", expected="an absolute path on this machine", got=repr(path)[:200])
+    return found
+
+
 def find_images(root: Path) -> list[Place]:
     """Return the images below a folder, by their suffixes, and its DICOM series, in natural order.
 
@@ -56,6 +73,8 @@ def find_images(root: Path) -> list[Place]:
 
 
 def _walk(root: Path, folder: Path) -> Iterator[Place]:
+    if len(folder.parts) - len(root.parts) > DEEPEST:
+        return
     try:
         entries = sorted(folder.iterdir(), key=lambda path: natural(path.name))
     except OSError:
@@ -153,15 +172,20 @@ def unpack(archive: Path, folder: Path) -> Path:
     """
     target = folder / _digest(archive)
     if not target.is_dir():
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder) as scratch:
-            inside = Path(scratch) / "files"
+        with scratch_folder(folder) as scratch:
+            inside = scratch / "files"
             inside.mkdir()
             try:
                 _extract(archive, inside)
-            except (zipfile.BadZipFile, RuntimeError, NotImplementedError, OSError, EOFError) as error:
-                raise FormatError(f"{archive}", expected="a zip that can be unpacked", got=str(error)) from error
-            inside.replace(target)
+            except BedsideError:
+                raise
+            # Each kind of compression has its own error for bytes that are damaged.
+            except Exception as error:
+                full = storage_error(folder, error)
+                raise full or FormatError(
+                    f"{archive}", expected="a zip that can be unpacked", got=reason(error)
+                ) from error
+            move_into_place(inside, target)
     return single_image(target, archive.name)
 
 
@@ -222,6 +246,8 @@ def safe_relative(name: str) -> Path:
     """
     parts = [part for part in re.split(r"[/\\]+", name) if part not in ("", ".", "..")]
     parts = [part for part in parts if not re.fullmatch(r"[A-Za-z]:", part)]
+    if len(parts) > DEEPEST:
+        raise InputError("file name", expected=f"at most {DEEPEST} folders", got=len(parts))
     kept = [re.sub(r"[^\w.+()\[\] -]", "_", part).lstrip(".")[-120:] or "_" for part in parts]
     if not kept:
         raise InputError("file name", expected="a name", got=repr(name)[:80])
@@ -229,15 +255,16 @@ def safe_relative(name: str) -> Path:
 
 
 def keep_upload(scratch: Path, folder: Path) -> Path:
-    """Move files that were received into ``scratch`` to a folder named by their content, and say where that is."""
+    """Move files that were received into ``scratch`` to a folder named by their content, and say where that is.
+
+    What was received before stays, and ``scratch``, too.
+    """
     digest = hashlib.sha256()
     for path in sorted(p for p in scratch.rglob("*") if p.is_file()):
         digest.update(f"{path.relative_to(scratch)}\0{_digest(path)}\0".encode())
     target = folder / digest.hexdigest()[:24]
-    if target.is_dir():
-        shutil.rmtree(scratch)
-    else:
-        os.replace(scratch, target)  # noqa: PTH105 - the folder is not empty, which Path.rename says nothing of
+    if not target.is_dir():
+        move_into_place(scratch, target)
     return target
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from bedside.core.disk import told
 from bedside.core.geometry import Geometry
 from bedside.core.image import Image
 from bedside.io import write_image
@@ -52,6 +53,7 @@ def write_sample(folder: Path) -> Path:
     """Write the volume into a folder, once; returns the file."""
     path = folder / NAME
     if not path.is_file():
-        folder.mkdir(parents=True, exist_ok=True)
+        with told(folder):
+            folder.mkdir(parents=True, exist_ok=True)
         write_image(path, sample_volume())
     return path

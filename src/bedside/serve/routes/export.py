@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import re
-import tempfile
 import zipfile
 from pathlib import Path
 from typing import Annotated, Literal
@@ -15,6 +14,7 @@ from fastapi import APIRouter, Query, Response
 from numpy.typing import NDArray
 
 from bedside.core.errors import InputError
+from bedside.core.files import scratch_folder
 from bedside.core.labels import OverlapPolicy
 from bedside.core.region import Region
 from bedside.io import write_mask
@@ -43,7 +43,6 @@ async def export(
     if not snapshot.seen:
         raise InputError("nothing to save", expected="at least one object", got="none", fix="begin with a prompt")
     stem = re.sub(r"(\.nii)?\.\w+$", "", Path(service.item(opened.item).path).name) or "image"
-    service.folder.mkdir(parents=True, exist_ok=True)
     if what == "labels":
         chosen = policy or snapshot.policy
         if chosen == "overlap":
@@ -76,8 +75,8 @@ def label_map(snapshot: Snapshot, shape: tuple[int, ...], policy: OverlapPolicy)
 
 def _file(mask: NDArray[np.uint8 | np.uint16], opened: OpenImage, suffix: str, folder: Path) -> bytes:
     # Beside the workspace and not in the system's folder for temporary files, which others may read.
-    with tempfile.TemporaryDirectory(prefix="export-", dir=folder) as scratch:
-        path = Path(scratch) / f"mask.{suffix}"
+    with scratch_folder(folder) as scratch:
+        path = scratch / f"mask.{suffix}"
         write_mask(path, mask, opened.image.geometry)
         return path.read_bytes()
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from pathlib import Path
 from typing import Annotated
 
@@ -13,8 +11,9 @@ from fastapi.responses import StreamingResponse
 from starlette.datastructures import UploadFile
 
 from bedside.core.errors import InputError
+from bedside.core.files import scratch_folder
 from bedside.serve.messages import Change, ImageInfo, ImageList, ImageUpdate, OpenRequest
-from bedside.serve.places import MEMBERS, copy_limited, keep_upload, safe_relative, single_image
+from bedside.serve.places import MEMBERS, absolute, copy_limited, keep_upload, safe_relative, single_image
 from bedside.serve.routes.common import PROBLEMS, ServiceOf
 from bedside.serve.sample import write_sample
 from bedside.serve.security import UPLOAD_LIMIT
@@ -33,9 +32,7 @@ async def images(service: ServiceOf) -> ImageList:
 @router.post("/images")
 async def open_path(service: ServiceOf, request: OpenRequest) -> ImageInfo:
     """Open an image by its path on this machine: a file, a folder of DICOM files, or a zip."""
-    path = Path(request.path).expanduser()
-    if "\0" in request.path or not path.is_absolute():
-        raise InputError("path", expected="an absolute path on this machine", got=repr(request.path)[:200])
+    path = absolute(request.path)
     return image_info(service, await service.open_at(path, request.series, request.volume))
 
 
@@ -68,20 +65,16 @@ async def upload(service: ServiceOf, request: Request) -> ImageInfo:
 
 def _keep(files: list[UploadFile], folder: Path) -> Path:
     """Move what was sent to a folder named by its content; returns where the image is."""
-    folder.mkdir(parents=True, exist_ok=True)
-    scratch = Path(tempfile.mkdtemp(prefix="incoming-", dir=folder))
-    try:
-        left = UPLOAD_LIMIT
+    with scratch_folder(folder) as scratch:
+        inside, left = scratch / "files", UPLOAD_LIMIT
         for file in files:
-            path = scratch / safe_relative(file.filename or "image")
+            path = inside / safe_relative(file.filename or "image")
             if path.exists():
                 raise InputError("upload", expected="files of different names", got=f"{path.name} twice")
             path.parent.mkdir(parents=True, exist_ok=True)
             with path.open("wb") as sink:
                 left -= copy_limited(file.file, sink, left, "upload")
-        kept = keep_upload(scratch, folder)
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+        kept = keep_upload(inside, folder)
     files_kept = [path for path in kept.rglob("*") if path.is_file()]
     return files_kept[0] if len(files_kept) == 1 else single_image(kept, "upload")
 
