@@ -166,7 +166,8 @@ def _weights(folder: Path, edition: int) -> None:
         save_file({"w": np.full((60, 70), edition, np.float32)}, made.tensors)
         graph = onnx.helper.make_graph([], "tiny", [], [], doc_string=f"{edition}" * 9000)
         onnx.save(onnx.helper.make_model(graph), made.graph)
-        WeightsCard("tiny", file_sha256(made.tensors), "", "Apache-2.0", "a test").save(made.card_path)
+        card = WeightsCard("tiny", file_sha256(made.tensors), "", "Apache-2.0", "a test", metrics={"edition": edition})
+        card.save(made.card_path)
         put_set(made, WeightsFiles.in_folder("tiny", folder))
 
 

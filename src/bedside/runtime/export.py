@@ -83,13 +83,11 @@ def export_weights(
 
 def put_set(made: WeightsFiles, target: WeightsFiles) -> None:
     """Move a set of weights into place, with the results on its card; after an error the older set is as it was."""
-    pairs = list(zip(made.paths, target.paths, strict=True))
-    results = results_path(made.card_path)
-    if results.is_file():
-        pairs.append((results, results_path(target.card_path)))
-    move_set_into_place(pairs)
-    if len(pairs) == len(made.paths):
-        results_path(target.card_path).unlink(missing_ok=True)
+    results = results_path(target.card_path)
+    places = [target.card_path.with_name(path.name) for path in made.paths]
+    move_set_into_place(zip(made.paths, places, strict=True))
+    if results not in places:
+        results.unlink(missing_ok=True)
 
 
 def repack_weights(files: WeightsFiles, folder: Path, precision: StoredPrecision) -> WeightsFiles:

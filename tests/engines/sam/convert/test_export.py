@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from bedside.core.errors import BackendError, InputError, WeightsError
+from bedside.core.errors import BackendError, InputError, StorageError, WeightsError
 from bedside.runtime.backend import backends, choose_backend
-from bedside.runtime.export import SMALL_TENSOR, safetensors_offsets
+from bedside.runtime.export import SMALL_TENSOR, put_set, safetensors_offsets
 from bedside.weights.card import WeightsCard, file_sha256
 from bedside.weights.models import model_cards
 from bedside.weights.store import PARTS, WeightsFiles
@@ -247,13 +247,14 @@ def test_an_export_that_fails_leaves_nothing(tiny: Any, tmp_path: Path, monkeypa
     assert not (tmp_path / "w").exists()
 
 
-def test_an_interrupted_publication_leaves_nothing(exported: WeightsFiles, tmp_path: Path) -> None:
+def test_a_set_that_is_not_complete_is_not_put_in_place(exported: WeightsFiles, tmp_path: Path) -> None:
     target = WeightsFiles.in_folder("lite-medsam", tmp_path / "target", "encoder")
     target.graph.parent.mkdir()
+    target.tensors.write_bytes(b"older")
     exported.part_named("decoder").graph.unlink()
-    with pytest.raises(FileNotFoundError):
-        sam_export._publish(exported.paths, target.paths)
-    assert not list(target.graph.parent.iterdir())
+    with pytest.raises(StorageError, match="decoder"):
+        put_set(exported, target)
+    assert [path.read_bytes() for path in target.graph.parent.iterdir()] == [b"older"]
 
 
 def test_torch_rejects_tensors_of_another_network(exported: WeightsFiles) -> None:
