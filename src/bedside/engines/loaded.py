@@ -13,7 +13,15 @@ from bedside.core.image import Image
 from bedside.core.no_data import is_blank
 from bedside.core.prompts import Point, Prompt
 from bedside.core.pyramid import overview_of
-from bedside.engines.protocol import Capabilities, Numbering, Prediction, Segmenter, Suggesting
+from bedside.engines.protocol import (
+    MOST_CANDIDATES,
+    Capabilities,
+    Numbering,
+    Prediction,
+    Proposing,
+    Segmenter,
+    Suggesting,
+)
 from bedside.engines.sam.policy import SlicePolicy
 from bedside.engines.uncertainty import Calibration
 from bedside.engines.window.policy import WindowPolicy
@@ -116,6 +124,16 @@ class LoadedSegmenter:
         if not isinstance(self.segmenter, Suggesting):
             raise InputError(f"model '{self.name}'", expected="one that suggests clicks", got="one that does not")
         return self.segmenter.suggest(prompts, mask)
+
+    def candidates(self, prompts: Sequence[Prompt], limit: int = MOST_CANDIDATES) -> list[Prediction]:
+        """Return what the first prompts may mean; see ``protocol.Proposing``.
+
+        Raises:
+            InputError: The model does not say.
+        """
+        if not isinstance(self.segmenter, Proposing):
+            raise InputError(f"model '{self.name}'", expected="one that proposes masks", got="one that does not")
+        return self.segmenter.candidates(prompts, limit)
 
 
 def card_capabilities(card: ModelCard, dimensions: tuple[int, ...], *, flat_boxes: bool = False) -> Capabilities:

@@ -16,7 +16,7 @@ from bedside.core.image import Image
 from bedside.core.prompts import Box, Coordinates, InitialMask, Lasso, Point, Prompt, Scribble
 from bedside.core.region import Region, mask_region
 from bedside.engines.placed import check_prompts, starting_mask
-from bedside.engines.protocol import Capabilities, Prediction, Segmenter, Suggesting
+from bedside.engines.protocol import MOST_CANDIDATES, Capabilities, Prediction, Proposing, Segmenter, Suggesting
 
 T = TypeVar("T")
 
@@ -82,6 +82,26 @@ class PlaneSegmenter:
             if click is not None:
                 return replace(click, position=insert(click.position, 2 - self._axis, float(index)))
         return None
+
+    def candidates(self, prompts: Sequence[Prompt], limit: int = MOST_CANDIDATES) -> list[Prediction]:
+        """Return what the first prompts may mean; see ``protocol.Proposing``.
+
+        In a volume they are what prompts on one slice may mean.
+
+        Raises:
+            InputError: The segmenter of planes does not say.
+        """
+        if not isinstance(self._plane, Proposing):
+            raise InputError(f"model '{self.name}'", expected="one that proposes masks", got="one that does not")
+        if self._image is None or self._image.ndim == 2:
+            return self._plane.candidates(prompts, limit)
+        placed = check_prompts(prompts, self._image, self.capabilities)
+        asked = self._asked(placed, starting_mask(placed, None), len(placed))
+        if len(asked) != 1:
+            return [self.predict(placed)]
+        index, flat, _ = asked[0]
+        self._plane.set_image(slice_image(self._image, self._axis, index))
+        return [self._combine([(index, found)], None, None) for found in self._plane.candidates(flat, limit)]
 
     def _asked(
         self, prompts: Sequence[Prompt], before: NDArray[np.uint8] | None, fresh: int

@@ -26,6 +26,7 @@ class Capabilities:
         starts_from: Kinds that can begin an object.
         flat_boxes: Whether a box in a volume must lie on one slice, of any plane.
         suggests: Whether ``suggest`` says where to click next.
+        proposes: Whether ``candidates`` gives other sizes that a click may mean.
         estimates: Whether predicts carry an estimate of their DSC.
     """
 
@@ -36,6 +37,7 @@ class Capabilities:
     starts_from: frozenset[str]
     flat_boxes: bool = False
     suggests: bool = False
+    proposes: bool = False
     estimates: bool = False
 
     def to_dict(self) -> dict[str, Any]:
@@ -48,6 +50,7 @@ class Capabilities:
             "starts_from": sorted(self.starts_from),
             "flat_boxes": self.flat_boxes,
             "suggests": self.suggests,
+            "proposes": self.proposes,
             "estimates": self.estimates,
         }
 
@@ -136,3 +139,37 @@ class Suggesting(Segmenter, Protocol):
             A click at the voxel whose neighbourhood is most likely wrong, of the sign that it would have if the mask
             is wrong there; None where nothing seems wrong.
         """
+
+
+MOST_CANDIDATES = 3
+
+
+@runtime_checkable
+class Proposing(Segmenter, Protocol):
+    """A segmenter whose ``capabilities.proposes`` is true."""
+
+    def candidates(self, prompts: Sequence[Prompt], limit: int = MOST_CANDIDATES) -> list[Prediction]:
+        """Return what the first prompts of an object may mean: the prediction, then masks of other sizes.
+
+        A click or a stroke does not tell how large the object is: the cell, its nucleus or the whole cluster (after the
+        three masks of Kirillov et al., "Segment Anything", 2023).
+
+        Args:
+            prompts: The object's prompts, oldest first; at least one.
+            limit: Candidates at most.
+
+        Returns:
+            That of ``predict`` first, then others that differ from it and from each other, the likeliest first; one
+            alone where the prompts tell the object's extent.
+        """
+
+
+def prediction_overlap(a: Prediction, b: Prediction) -> float:
+    """Return intersection over union of two predictions' masks, 0 to 1; 1 of two empty ones."""
+    common = a.region.intersection(b.region)
+    both = 0
+    if not common.is_empty:
+        inside = [p.mask[common.shift([-s for s in p.region.start]).slices] for p in (a, b)]
+        both = int(np.count_nonzero(inside[0] & inside[1]))
+    either = int(np.count_nonzero(a.mask)) + int(np.count_nonzero(b.mask)) - both
+    return both / either if either else 1.0

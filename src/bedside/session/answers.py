@@ -16,7 +16,7 @@ from bedside.session.journal import Prompted
 from bedside.session.masks import Canvas, KeptMask
 
 if TYPE_CHECKING:
-    from bedside.engines.protocol import Capabilities, Segmenter, Suggesting
+    from bedside.engines.protocol import Capabilities, Proposing, Segmenter, Suggesting
 
 CACHE_BYTES = 128 * 2**20
 """Memory for the masks of earlier steps. A dropped one is made again when undo asks for it."""
@@ -104,6 +104,14 @@ class Answers:
         if mask.region.is_empty or not any(prompt.positive for prompt in asked):
             return None
         return segmenter.suggest(asked, self._canvas.show(mask))
+
+    def candidates(self, prompts: Sequence[Prompted], segmenter: Proposing) -> tuple[InitialMask, ...]:
+        """Return masks that ``prompts`` may mean, that of the model's prediction first."""
+        asked = self._asked(prompts)
+        if not any(prompt.positive for prompt in asked):
+            return ()
+        shape = self._geometry.shape
+        return tuple(InitialMask.of_patch(p.mask, p.region, shape) for p in segmenter.candidates(asked))
 
     def check_start(self, prompts: Sequence[Prompted], mask: PackedMask) -> None:
         """Make sure that ``prompts``, the last of which is to be predicted, can begin an object or have begun one.

@@ -16,8 +16,9 @@ from bedside.core.image import Image
 from bedside.core.labels import OverlapPolicy, free_label, merge_masks
 from bedside.core.mask import PackedMask
 from bedside.core.placed import PlacedPrompt
-from bedside.core.prompts import PROMPT_KINDS, InitialMask, Point, Prompt
+from bedside.core.prompts import PROMPT_KINDS, InitialMask, Prompt
 from bedside.core.region import Region
+from bedside.session.advice import Advice
 from bedside.session.answers import Answers
 from bedside.session.gestures import Gestures
 from bedside.session.journal import (
@@ -43,7 +44,7 @@ if TYPE_CHECKING:
     from bedside.engines.protocol import Capabilities, Segmenter
 
 
-class Session(Gestures):
+class Session(Gestures, Advice):
     """Objects on one image, each made from prompts, with undo, redo and a journal that can be saved.
 
     The journal is the truth: an object's mask is a function of the image, the model and the prompts in force, so
@@ -223,27 +224,6 @@ class Session(Gestures):
                 return self._apply(state, Removed(prompt_id))
         numbers = [p.id for state in self._states.values() for p in state.history.prompts]
         raise InputError("prompt to remove", expected=f"one of {numbers}", got=prompt_id)
-
-    # What the model thinks of its prediction
-
-    def suggest_click(self, object_id: int | None = None) -> Point | None:
-        """Return the click expected to help an object most, with the sign it has if the mask is wrong there.
-
-        Args:
-            object_id: The object; the current one by default.
-
-        Returns:
-            A click to look at and to give or not; None where nothing seems wrong or the object is empty.
-
-        Raises:
-            InputError: The model does not suggest clicks, or there is no such object.
-        """
-        from bedside.engines.protocol import Suggesting
-
-        if not isinstance(self._segmenter, Suggesting) or not self.capabilities.suggests:
-            raise InputError(f"model '{self.model}'", expected="one that suggests clicks", got="one that does not")
-        state = self._existing(object_id)
-        return self._answers.suggest(state.history.prompts, state.mask, self._segmenter) if state else None
 
     # Masks
 

@@ -21,7 +21,7 @@ from bedside.engines.answer import Answer, answer_bounds, answer_score, choose_a
 from bedside.engines.evidence import Bounds, Evidence, gather_evidence, prompt_bounds
 from bedside.engines.obey import bend_logits, prompts_in_force, stamp_prompts
 from bedside.engines.placed import INPUT, OUTPUT, Clock, PlacedMask, check_prompts, starting_mask
-from bedside.engines.protocol import Capabilities, Prediction
+from bedside.engines.protocol import MOST_CANDIDATES, Capabilities, Prediction, prediction_overlap
 from bedside.engines.strategy import Scene, WindowStrategy
 from bedside.engines.uncertainty import Calibration, expected_dsc, most_doubtful_cell
 from bedside.engines.window.encodings import DEFAULT, ENCODINGS, PromptEncoding
@@ -32,6 +32,8 @@ from bedside.imaging.intensity import normalise_window
 from bedside.imaging.window import Window
 from bedside.runtime.backend import Graph
 
+SAME = 0.8
+"""Overlap (intersection over union) from which two candidates are the same."""
 LARGEST_SHARE = 0.85
 """Of the usual window's side, above which a window around new clicks would show little more than that."""
 
@@ -66,7 +68,9 @@ class WindowSegmenter:
         fine: Callable[[], Graph] | None = None,
     ) -> None:
         self.name = name
-        self.capabilities = replace(capabilities, suggests=True, estimates=calibration is not None)
+        self.capabilities = replace(
+            capabilities, suggests=True, proposes=strategy is None, estimates=calibration is not None
+        )
         self.policy = policy
         self.calibration = calibration
         self.strategy = strategy
@@ -135,7 +139,7 @@ class WindowSegmenter:
             zoom = self.policy.flat_zoom if evidence.flat else self.policy.object_zoom
             answer = self._ask(self._window_around(evidence.bounds, zoom), placed, before, clock)
         else:
-            answer = self._search(evidence, placed, clock)
+            answer = self._settle(choose_answer(self._search(evidence, placed, clock)), placed, clock)
         answer = self._grow(answer, placed, before, evidence, clock)
         policy = self.policy if evidence.extent is not None else self.policy.after_search()
         if self._asks_finer(answer):
@@ -214,8 +218,31 @@ class WindowSegmenter:
         clock.passes += 1
         return Answer(window, bend_logits(logits, prompts_in_force(on_grid), self.encoding.click_radius), inside)
 
-    def _search(self, evidence: Evidence, prompts: Sequence[Prompt], clock: Clock) -> Answer:
-        """Try windows of growing size around marks that do not tell the object's extent; keep the best prediction."""
+    def candidates(self, prompts: Sequence[Prompt], limit: int = MOST_CANDIDATES) -> list[Prediction]:
+        """Return predictions of other sizes, too, where prompts tell none; see ``protocol.Proposing``."""
+        image = self._require_image()
+        placed = check_prompts(prompts, image, self.capabilities)
+        evidence = gather_evidence(placed, starting_mask(placed, None))
+        if self.strategy is not None or evidence.extent is not None:
+            return [self.predict(placed)]
+        clock = Clock()
+        answers = self._search(evidence, placed, clock)
+        order = [choose_answer(answers)]
+        order += sorted((a for a in answers if a is not order[0]), key=answer_score, reverse=True)
+        found: list[Prediction] = []
+        for answer in order:
+            settled = self._grow(self._settle(answer, placed, clock), placed, None, evidence, clock)
+            prediction = self._paste(settled, placed, None, clock, self.policy.after_search())
+            if not found or (
+                prediction.mask.any() and all(prediction_overlap(prediction, other) < SAME for other in found)
+            ):
+                found.append(prediction)
+            if len(found) == limit:
+                break
+        return found
+
+    def _search(self, evidence: Evidence, prompts: Sequence[Prompt], clock: Clock) -> list[Answer]:
+        """Return predictions in windows of growing size around marks that do not tell the object's extent."""
         image = self._require_image()
         low, high = evidence.bounds
         spacing = np.array(image.geometry.array_spacing)
@@ -230,7 +257,7 @@ class WindowSegmenter:
             if side >= longest:
                 break
             side *= self.policy.search_ratio
-        return self._settle(choose_answer(answers), prompts, clock)
+        return answers
 
     def _settle(self, answer: Answer, prompts: Sequence[Prompt], clock: Clock) -> Answer:
         """Ask once more in the window that suits the object found."""
