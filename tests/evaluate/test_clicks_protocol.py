@@ -9,6 +9,7 @@ from bedside.core.errors import InputError
 from bedside.core.image import Image
 from bedside.core.prompts import Box, Point, Scribble
 from bedside.core.region import Region, mask_region
+from bedside.engines.protocol import Prediction
 from bedside.evaluate.cases import TargetObject
 from bedside.evaluate.clicks_protocol import ClicksProtocol
 from bedside.evaluate.metrics import Sampling
@@ -165,3 +166,34 @@ def test_another_user_can_click():
 def test_settings_that_make_no_sense_are_rejected(wrong):
     with pytest.raises(InputError):
         ClicksProtocol(**wrong)
+
+
+class Proposer(DiscSegmenter):
+    """Predicts a small ellipse; the large one is among its candidates."""
+
+    def __init__(self, small, large):
+        super().__init__()
+        self.capabilities = replace(self.capabilities, proposes=True)
+        self.small, self.large, self.asked = small, large, []
+
+    def made(self, mask):
+        region = mask_region(mask)
+        return Prediction(mask[region.slices].astype(np.uint8), region, np.zeros((1, 1), np.float32), (), region)
+
+    def predict(self, prompts, previous=None, fresh=1):
+        self.asked.append("predict")
+        return self.made(self.small if previous is None else previous)
+
+    def candidates(self, prompts, limit=3):
+        self.asked.append("candidates")
+        return [self.made(self.small), self.made(self.large)]
+
+
+@pytest.mark.parametrize("picks", [True, False])
+def test_the_user_picks_the_best_candidate_at_the_first_prompt(picks):
+    large, small = ellipse(SHAPE, (22, 30), (14, 19)), ellipse(SHAPE, (22, 30), (5, 5))
+    segmenter = Proposer(small, large)
+    rounds, _ = run(ClicksProtocol(start="point", clicks=1, metrics=("dsc",), candidates=picks), segmenter, large)
+    assert rounds[0].scores["dsc"] == pytest.approx(1.0 if picks else dice(large, small))
+    # Where the pick is perfect there is nothing left to correct.
+    assert segmenter.asked == (["candidates"] if picks else ["predict", "predict"])

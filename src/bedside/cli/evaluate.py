@@ -83,6 +83,9 @@ def evaluate(
     slice_axis: Annotated[
         str, typer.Option("--slice-axis", help="Axis to slice volumes across: x, y, z, or auto (the coarsest).")
     ] = "auto",
+    candidates: Annotated[
+        bool, typer.Option("--candidates", help="Let the simulated user pick the best mask that a click may mean.")
+    ] = False,
     seed: Annotated[int, typer.Option("--seed", help="Seed of the simulated user.")] = 0,
     device: Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")] = "auto",
     precision: Annotated[
@@ -158,7 +161,7 @@ def evaluate(
     unit: ToleranceUnit = _one_of(tolerance_unit, "--tolerance-unit", ("auto", "px"))
     starts = choose_starts(start or ["box"], volumes=whole == "whole")
     metrics = tuple(metric or DEFAULT_METRICS)
-    protocols = [ClicksProtocol(s, clicks, metrics, tolerance, unit, seed) for s in starts]
+    protocols = [ClicksProtocol(s, clicks, metrics, tolerance, unit, seed, candidates) for s in starts]
     chosen = select_data_sets(one_split(data, split), sets or [])
     selection = ObjectSelection(
         limit=objects, volumes=whole, slice_axis=_one_of(slice_axis, "--slice-axis", ("auto", "x", "y", "z"))

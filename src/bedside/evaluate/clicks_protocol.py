@@ -15,7 +15,7 @@ from bedside.core.errors import InputError
 from bedside.core.prompts import Point, Prompt
 from bedside.core.region import Region
 from bedside.data.objects import stable_generator
-from bedside.engines.protocol import Segmenter
+from bedside.engines.protocol import Prediction, Proposing, Segmenter
 from bedside.evaluate.cases import TargetObject
 from bedside.evaluate.metrics import (
     DEFAULT_METRICS,
@@ -50,6 +50,8 @@ class ClicksProtocol:
         tolerance: Tolerance of surface metrics, in ``unit``.
         unit: See ``Sampling.of``.
         seed: Seed of the simulated user; every candidate meets the same user on the same object.
+        candidates: Whether the user picks the best of the masks that the first prompt may mean, where the segmenter
+            proposes several; see ``engines.protocol.Proposing``.
         click_source: Who clicks; by default at the centre of the largest connected error.
     """
 
@@ -59,6 +61,7 @@ class ClicksProtocol:
     tolerance: float = DEFAULT_TOLERANCE
     unit: ToleranceUnit = "auto"
     seed: int = 0
+    candidates: bool = False
     click_source: ClickSource = next_click
 
     def __post_init__(self) -> None:
@@ -80,6 +83,7 @@ class ClicksProtocol:
             "tolerance": self.tolerance,
             "unit": self.unit,
             "seed": self.seed,
+            **({"candidates": True} if self.candidates else {}),
         }
 
     def run(
@@ -135,11 +139,23 @@ class _ObjectAttempt:
         previous, fresh = self._buffer if self._asked else None, len(self._prompts) - self._asked
         self._asked = len(self._prompts)
         begin = time.perf_counter()
-        prediction = self._segmenter.predict(self._prompts, previous, fresh)
+        first = previous is None and self._protocol.candidates and self._segmenter.capabilities.proposes
+        if first and isinstance(self._segmenter, Proposing):
+            prediction = max(self._segmenter.candidates(self._prompts), key=self._overlap)
+        else:
+            prediction = self._segmenter.predict(self._prompts, previous, fresh)
         seconds = time.perf_counter() - begin
         prediction.paste(self._buffer)
         self._touched = self._touched.union(prediction.region)
         return Timing(seconds, prediction.quality)
+
+    def _overlap(self, prediction: Prediction) -> float:
+        """Return the DSC of a prediction, by which the user picks."""
+        region = self._target.region.union(prediction.region)
+        found = np.zeros(region.shape, dtype=np.bool_)
+        found[prediction.region.shift([-s for s in region.start]).slices] = prediction.mask > 0
+        truth = self._target.within(region)
+        return 2 * float((found & truth).sum()) / float(found.sum() + truth.sum())
 
     def score(self) -> Mapping[str, float]:
         """Measure the mask in the region outside which both truth and prediction are empty."""
