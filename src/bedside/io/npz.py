@@ -57,7 +57,8 @@ def load_members(path: Path, wanted: Collection[str] | None = None) -> dict[str,
     members = {}
     stored = path.stat().st_size
     with zipfile.ZipFile(path) as archive:
-        for info in archive.infolist():
+        # Of several members of one name the last counts, and no other is read.
+        for info in {info.filename: info for info in archive.infolist()}.values():
             key = info.filename.removesuffix(".npy")
             if key == info.filename or (wanted is not None and key not in wanted):
                 continue

@@ -63,6 +63,13 @@ class _Array:
     content: Any = None
 
 
+@dataclass(frozen=True)
+class _Encoded:
+    """Bytes that are written as text, as older pickles have them; they are made where they are needed, and once."""
+
+    text: str
+
+
 @dataclass
 class _Machine:
     """Stack, marks and memo of one pickle."""
@@ -182,10 +189,10 @@ def _scalar(dtype: Any, content: Any) -> _Array:
     return _from_buffer(content, dtype, (), "C")
 
 
-def _encode(text: Any, code: Any) -> bytes:
+def _encode(text: Any, code: Any) -> _Encoded:
     if not isinstance(text, str) or code != "latin1":
         raise PickleRejected("it is damaged")
-    return text.encode("latin-1")
+    return _Encoded(text)
 
 
 _MADE: dict[str, Callable[..., Any]] = {
@@ -323,28 +330,36 @@ class _Plain:
             return self._text(array, size, count)
         if kind not in _BYTES_OF or not size.isdigit() or int(size) not in _BYTES_OF[kind]:
             raise PickleRejected(f"an array of dtype {array.dtype.text[:20]}")
-        if not isinstance(array.content, bytes | bytearray) or len(array.content) != count * int(size):
-            raise PickleRejected("it is damaged")
         self._count(count)
+        content = _content(array, count * int(size))
         order = ">" if array.dtype.order == ">" else "<"
-        flat = np.frombuffer(bytes(array.content), np.dtype(f"{order}{kind}{size}" if int(size) > 1 else f"{kind}1"))
+        flat = np.frombuffer(content, np.dtype(f"{order}{kind}{size}" if int(size) > 1 else f"{kind}1"))
         made = flat.reshape(array.shape, order="F" if array.fortran else "C").astype(flat.dtype.newbyteorder("="))
         return made if array.shape else made.item()
 
     def _text(self, array: _Array, size: str, count: int) -> Any:
         """Return the words of an array of text."""
         letters = int(size) if size.isdigit() else 0
-        if not isinstance(array.content, bytes) or len(array.content) != 4 * letters * count or count > NODES:
-            raise PickleRejected("it is damaged")
-        self._count(count)
+        # Letters count, too: one long word that is named again and again would be made again each time.
+        self._count(count * max(1, letters))
         big = array.dtype is not None and array.dtype.order == ">"
-        words = text_of(array.content, letters, count, big=big)
+        words = text_of(_content(array, 4 * letters * count), letters, count, big=big)
         return _nested(words, array.shape, fortran=array.fortran)
 
     def _count(self, more: int) -> None:
         self._nodes += more
         if self._nodes > NODES:
             raise PickleRejected(f"more than {NODES:,} values")
+
+
+def _content(array: _Array, size: int) -> bytes:
+    """Return the bytes of an array, of which there have to be ``size``."""
+    content = array.content
+    if isinstance(content, _Encoded) and len(content.text) == size:
+        return content.text.encode("latin-1")
+    if not isinstance(content, bytes | bytearray) or len(content) != size:
+        raise PickleRejected("it is damaged")
+    return bytes(content)
 
 
 def text_of(content: bytes, letters: int, count: int, *, big: bool = False) -> list[str]:
