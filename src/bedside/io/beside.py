@@ -20,6 +20,22 @@ def file_beside(header: Path, name: str) -> Path:
     Raises:
         FormatError: It is no plain name, is not there or no regular file, or a link leads out of the header's folder.
     """
+    found = header.parent / check_plain(header, name)
+    if not found.is_file():
+        raise FormatError(f"{header}: the file with its samples is missing", expected=found.name, got="nothing there")
+    return found
+
+
+def check_plain(header: Path, name: str) -> str:
+    """Return a name that a header has, without "./" before it; there need not be such a file.
+
+    Args:
+        header: The file that names it.
+        name: As it is written there.
+
+    Raises:
+        FormatError: It is no plain name, or a link of that name leads out of the header's folder.
+    """
     plain = re.sub(r"^(\./+)+", "", name.strip())
     if (
         plain in ("", ".", "..")
@@ -29,11 +45,9 @@ def file_beside(header: Path, name: str) -> Path:
     ):
         raise _elsewhere(header, name)
     found = header.parent / plain
-    if not found.is_file():
-        raise FormatError(f"{header}: the file with its samples is missing", expected=plain, got="nothing there")
-    if found.resolve().parent != header.resolve().parent:
+    if found.is_symlink() and found.resolve().parent != header.resolve().parent:
         raise _elsewhere(header, f"{plain}, a link to another folder")
-    return found
+    return plain
 
 
 def numbered_files(path: Path, pattern: str, numbers: list[int], most: int) -> tuple[Path, ...]:

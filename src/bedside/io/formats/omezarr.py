@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 from bedside.core.errors import FormatError
 from bedside.core.geometry import Geometry
 from bedside.core.image import Image
+from bedside.io.bounds import check_memory
 from bedside.io.lazy import StoredLevel, image_array, need_zarr
 from bedside.io.registry import READERS, Reader, ReadOptions
 from bedside.io.samples import pick_volume
@@ -17,6 +19,8 @@ from bedside.io.units import millimetres
 
 MARKS = ("zarr.json", ".zattrs", ".zgroup", ".zarray")
 """Files by which a folder is a zarr group or array."""
+
+_MOST_VOLUMES = 100_000
 
 
 def is_zarr(path: Path) -> bool:
@@ -38,6 +42,13 @@ def _read(path: Path, options: ReadOptions) -> Image:
     depth = "z" in axes
     colour = axes.index("c") if _is_colour(axes, shape, levels[0].dtype, group) else None
     others = [a for a, name in enumerate(axes) if name not in ("z", "y", "x") and a != colour]
+    count = math.prod(shape[a] for a in others)
+    if count > _MOST_VOLUMES:
+        raise FormatError(f"{path}: time points and channels", expected=f"at most {_MOST_VOLUMES:,}", got=count)
+    for level in levels:
+        # One block is in memory as a whole, however little of it is looked at.
+        blocks = getattr(level, "shards", None) or level.chunks
+        check_memory(f"{path}: a block", math.prod(blocks) * level.dtype.itemsize)
     choices = list(itertools.product(*(range(shape[a]) for a in others)))
     names = [_name(axes, others, choice, group) for choice in choices]
     index = pick_volume(path, len(choices), options.volume, "volumes", [f"{n}: {text}" for n, text in enumerate(names)])
