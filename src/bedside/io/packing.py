@@ -6,6 +6,7 @@ import bz2
 import gzip
 import lzma
 import tempfile
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -47,7 +48,7 @@ def read_head(path: Path) -> Head:
     try:
         with _OPEN[packing](path, "rb") as file:
             return Head(file.read(HEAD_BYTES), packing)
-    except (OSError, EOFError, ValueError, lzma.LZMAError):
+    except (OSError, EOFError, ValueError, zlib.error, lzma.LZMAError):
         return Head(raw)
 
 
