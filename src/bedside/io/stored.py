@@ -18,8 +18,8 @@ from bedside.io.samples import native
 
 Code = Literal["raw", "gzip", "bzip2", "text", "hex"]
 
-LONGEST_HEADER = 65536
-"""Bytes of a header of text at most."""
+LONGEST_HEADER = 2**22
+"""Bytes of a header of text at most; those of segmentations with hundreds of names are long."""
 MOST_FILES = 100_000
 """Files that one header may name."""
 _PIECE = 2**20

@@ -21,7 +21,7 @@ from bedside.io.units import millimetres
 
 _ITK_NAME = "MetaImageIO"
 _BEGINNING = re.compile(rb"\s*(ObjectType|NDims|Comment|ObjectSubType|TransformType)\s*=", re.IGNORECASE)
-_LINE = re.compile(r"^\s*(\w+)\s*[=:]\s*(.*?)\s*$")
+_LINE = re.compile(r"^\s*([^=:]*?)\s*[=:]\s*(.*?)\s*$", re.DOTALL)
 _NAMES = ("met_uchar", "met_char", "met_ushort", "met_short", "met_uint", "met_int", "met_ulong", "met_long")
 _TYPES = {
     **dict(zip(_NAMES, ("u1", "i1", "u2", "i2", "u4", "i4", "u4", "i4"), strict=True)),
@@ -76,9 +76,8 @@ def _fields(path: Path) -> tuple[dict[str, str], int, list[str]]:
         line = beginning[place:end].decode("latin-1")
         place = end + 1
         found = _LINE.match(line)
+        # Programs put what they like between the fields, such as texts of several lines.
         if found is None:
-            if line.strip():
-                raise FormatError(f"{path}: header", expected="lines of 'name = value'", got=line[:40])
             continue
         name, value = found.group(1).lower(), found.group(2)
         fields.setdefault(name, value)

@@ -41,4 +41,6 @@ def _read(path: Path, options: ReadOptions) -> Image:
     return Image(samples.T.reshape(geometry.shape), geometry)
 
 
-READERS.register("mgh")(Reader("FreeSurfer MGH", (".mgz", ".mgh", ".mgh.gz"), _read, _recognises, unpacks=True))
+READERS.register("mgh")(
+    Reader("FreeSurfer MGH", (".mgz", ".mgh", ".mgh.gz"), _read, _recognises, unpacks=True, isolate=False)
+)

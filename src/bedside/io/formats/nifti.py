@@ -325,5 +325,7 @@ def _carry(header: Any, carried: NiftiTransforms) -> None:
     header["xyzt_units"] = carried.units
 
 
-READERS.register("nifti")(Reader("NIfTI", (*_SUFFIXES, *_PAIR), _read, recognises=_recognises, unpacks=True))
+READERS.register("nifti")(
+    Reader("NIfTI", (*_SUFFIXES, *_PAIR), _read, recognises=_recognises, unpacks=True, isolate=False)
+)
 WRITERS.register("nifti")(Writer("NIfTI", _SUFFIXES, _write))
