@@ -12,7 +12,7 @@ from bedside.core.errors import FormatError
 from bedside.core.geometry import Geometry
 from bedside.core.image import Image
 from bedside.io.bounds import check_memory
-from bedside.io.lazy import StoredLevel, image_array, need_zarr
+from bedside.io.lazy import AT_ONCE, StoredLevel, image_array, need_zarr
 from bedside.io.registry import READERS, Reader, ReadOptions
 from bedside.io.samples import pick_volume
 from bedside.io.units import millimetres
@@ -21,6 +21,8 @@ MARKS = ("zarr.json", ".zattrs", ".zgroup", ".zarray")
 """Files by which a folder is a zarr group or array."""
 
 _MOST_VOLUMES = 100_000
+_MOST_BLOCKS = 50_000
+"""Blocks of an image that is read at once: each costs a look at the disk, whether it is there or not."""
 
 
 def is_zarr(path: Path) -> bool:
@@ -46,9 +48,7 @@ def _read(path: Path, options: ReadOptions) -> Image:
     if count > _MOST_VOLUMES:
         raise FormatError(f"{path}: time points and channels", expected=f"at most {_MOST_VOLUMES:,}", got=count)
     for level in levels:
-        # One block is in memory as a whole, however little of it is looked at.
-        blocks = getattr(level, "shards", None) or level.chunks
-        check_memory(f"{path}: a block", math.prod(blocks) * level.dtype.itemsize)
+        _check_blocks(path, level)
     choices = list(itertools.product(*(range(shape[a]) for a in others)))
     names = [_name(axes, others, choice, group) for choice in choices]
     index = pick_volume(path, len(choices), options.volume, "volumes", [f"{n}: {text}" for n, text in enumerate(names)])
@@ -91,6 +91,19 @@ def _multiscale(path: Path, group: Any) -> Mapping[str, Any]:
         f"{path}", expected="an OME-Zarr image", got=f"{what}{f' (it holds {inside})' if inside else ''}",
         fix="give the folder of one image in it",
     )  # fmt: skip
+
+
+def _check_blocks(path: Path, level: Any) -> None:
+    """Hold the blocks of a level against what can be handled: each is in memory whole, and looked for on the disk.
+
+    Raises:
+        FormatError: One that is too large, or too many in an image that is read at once.
+    """
+    size = getattr(level, "shards", None) or level.chunks
+    check_memory(f"{path}: a block", math.prod(size) * level.dtype.itemsize)
+    count = math.prod(-(-n // max(1, step)) for n, step in zip(level.shape, level.chunks, strict=True))
+    if math.prod(level.shape) * level.dtype.itemsize <= AT_ONCE and count > _MOST_BLOCKS:
+        raise FormatError(f"{path}: blocks of a level", expected=f"at most {_MOST_BLOCKS:,}", got=f"{count:,}")
 
 
 def _is_colour(axes: Sequence[str], shape: Sequence[int], dtype: Any, group: Any) -> bool:
