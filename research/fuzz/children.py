@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import json
 import os
 import resource
@@ -113,6 +114,8 @@ def _be_child(jobs: Sequence[Callable[[], int]], sink: int) -> None:
     try:
         resource.setrlimit(resource.RLIMIT_AS, (_MOST_MEMORY, _MOST_MEMORY))
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        # Where the parent reports crashes, as a run of tests does, this one's is told by its signal.
+        faulthandler.disable()
         null = os.open(os.devnull, os.O_RDWR)
         for number in (0, 1, 2):
             os.dup2(null, number)

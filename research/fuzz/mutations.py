@@ -10,6 +10,7 @@ import zipfile
 import zlib
 from collections.abc import Callable
 from random import Random
+from typing import Literal
 
 _BYTES = (0, 1, 0x7F, 0x80, 0xFE, 0xFF)
 _WORDS = (0, 1, 2, 3, 7, 8, 16, 255, 256, 4096, 32767, 32768, 65535, 65536, 2**24, 2**31 - 1, 2**31, 2**32 - 1, 2**40)
@@ -62,10 +63,12 @@ def _byte(content: bytes, random: Random, _: Callable[[], bytes]) -> bytes:
 
 
 def _word(content: bytes, random: Random, _: Callable[[], bytes]) -> bytes:
-    size, order = random.choice((2, 4, 8)), random.choice(("little", "big"))
+    size = random.choice((2, 4, 8))
+    order: Literal["little", "big"] = "little" if random.random() < 0.5 else "big"
     place = _place(content, random) & ~random.choice((0, 1, 3))
     old = int.from_bytes(content[place : place + size], order)
-    value = random.choice((random.choice(_WORDS), old + 1, old - 1, old * 2, old * 1000)) % 2 ** (8 * size)
+    chosen = random.choice((random.choice(_WORDS), old + 1, old - 1, old * 2, old * 1000))
+    value = chosen % (1 << (8 * size))
     return content[:place] + value.to_bytes(size, order) + content[place + size :]
 
 

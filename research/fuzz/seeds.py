@@ -45,9 +45,9 @@ def make_seeds() -> dict[str, list[Seed]]:
         if reader in found:
             found[reader].append(Seed(reader, files, entry))
     everything = [seed for seeds in found.values() for seed in seeds]
-    for name, reader in READERS.items():
+    for name, of in READERS.items():
         if not found[name]:
-            found[name] = [_renamed(seed, name, (*reader.suffixes, "")[0]) for seed in everything]
+            found[name] = [_renamed(seed, name, (*of.suffixes, "")[0]) for seed in everything]
     return found
 
 
@@ -219,13 +219,13 @@ def _itk(name: str, packed: bool) -> Make:
 
 def _dataset(samples: NDArray[np.uint16], number: int = 1) -> Any:
     from pydicom.dataset import Dataset, FileMetaDataset
-    from pydicom.uid import ExplicitVRLittleEndian
+    from pydicom.uid import UID, ExplicitVRLittleEndian
 
     made = Dataset()
     made.file_meta = FileMetaDataset()
     made.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    made.SOPClassUID = made.file_meta.MediaStorageSOPClassUID = "1.2.840.10008.5.1.4.1.1.2"
-    made.SOPInstanceUID = made.file_meta.MediaStorageSOPInstanceUID = f"1.2.3.{number}"
+    made.SOPClassUID = made.file_meta.MediaStorageSOPClassUID = UID("1.2.840.10008.5.1.4.1.1.2")
+    made.SOPInstanceUID = made.file_meta.MediaStorageSOPInstanceUID = UID(f"1.2.3.{number}")
     made.StudyInstanceUID, made.SeriesInstanceUID, made.Modality = "1.2.4", "1.2.5", "CT"
     made.FrameOfReferenceUID = "1.2.6"
     made.Rows, made.Columns = samples.shape[-2:]

@@ -90,10 +90,12 @@ def _ask(path: Path, given: dict[str, Any]) -> dict[str, Any]:
 
 
 def _error_of(told: dict[str, Any]) -> BedsideError:
-    texts = {key: told.get(key) for key in ("expected", "got", "fix")}
-    if told.get("kind") == "ChoiceError":
-        return ChoiceError(str(told.get("what")), option=str(told.get("option")), count=told.get("count"), **texts)
-    return _ERRORS.get(str(told.get("kind")), FormatError)(str(told.get("what")), **texts)
+    what, kind = str(told.get("what")), str(told.get("kind"))
+    expected, got, fix = (told.get(key) for key in ("expected", "got", "fix"))
+    if kind == "ChoiceError":
+        option, count = str(told.get("option")), told.get("count")
+        return ChoiceError(what, option=option, count=count, expected=expected, got=got, fix=fix)
+    return _ERRORS.get(kind, FormatError)(what, expected=expected, got=got, fix=fix)
 
 
 def _image_of(told: dict[str, Any], samples: Path) -> Image:
