@@ -167,6 +167,28 @@ def test_a_header_that_declares_too_much_is_rejected(tmp_path: Path, seeds: dict
             _read(path)
 
 
+@pytest.mark.parametrize("version", [2, 3])
+def test_blocks_of_zarr_may_be_missing_but_not_by_the_thousand(
+    tmp_path: Path, version: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from bedside.io.formats import omezarr
+
+    zarr = pytest.importorskip("zarr")
+    monkeypatch.setattr(omezarr, "_FEW_BLOCKS", 10)
+    axes = [{"name": n, "type": "space"} for n in "zyx"]
+    described = {"multiscales": [{"axes": axes, "datasets": [{"path": "0"}]}]}
+    for name, blocks in (("sparse", 10), ("none", 40), ("some", 40), ("all", 40)):
+        group = zarr.open_group(str(tmp_path / name), mode="w", zarr_format=version)
+        made = group.create_array("0", shape=(1, 1, blocks), chunks=(1, 1, 1), dtype="u1", fill_value=7)
+        group.attrs.update(described if version == 2 else {"ome": described})
+        made[..., : {"some": 8, "all": 40}.get(name, 0)] = 9
+    assert io.read_image(tmp_path / "sparse").array.ravel().tolist() == [7] * 10
+    assert io.read_image(tmp_path / "some").array.ravel().tolist() == [9] * 8 + [7] * 32
+    assert io.read_image(tmp_path / "all").array.ravel().tolist() == [9] * 40
+    with pytest.raises(FormatError, match="fewer blocks"):
+        io.read_image(tmp_path / "none")
+
+
 @pytest.mark.parametrize("code", sorted(RATIO))
 def test_bytes_are_compared_by_code(code: str) -> None:
     check_declared("a", most_of(100, code), 100, code)

@@ -21,8 +21,8 @@ MARKS = ("zarr.json", ".zattrs", ".zgroup", ".zarray")
 """Files by which a folder is a zarr group or array."""
 
 _MOST_VOLUMES = 100_000
-_MOST_BLOCKS = 50_000
-"""Blocks of an image that is read at once: each costs a look at the disk, whether it is there or not."""
+_FEW_BLOCKS = 10_000
+"""Blocks of an image that is read at once of which all may be missing, which stands for an even background."""
 
 
 def is_zarr(path: Path) -> bool:
@@ -94,16 +94,19 @@ def _multiscale(path: Path, group: Any) -> Mapping[str, Any]:
 
 
 def _check_blocks(path: Path, level: Any) -> None:
-    """Hold the blocks of a level against what can be handled: each is in memory whole, and looked for on the disk.
+    """Hold the blocks of a level against the files: each is in memory whole, and looked for whether it is there or not.
 
     Raises:
-        FormatError: One that is too large, or too many in an image that is read at once.
+        FormatError: One that is too large, or hardly any of very many in an image that is read at once.
     """
     size = getattr(level, "shards", None) or level.chunks
     check_memory(f"{path}: a block", math.prod(size) * level.dtype.itemsize)
-    count = math.prod(-(-n // max(1, step)) for n, step in zip(level.shape, level.chunks, strict=True))
-    if math.prod(level.shape) * level.dtype.itemsize <= AT_ONCE and count > _MOST_BLOCKS:
-        raise FormatError(f"{path}: blocks of a level", expected=f"at most {_MOST_BLOCKS:,}", got=f"{count:,}")
+    count = math.prod(-(-n // max(1, step)) for n, step in zip(level.shape, size, strict=True))
+    if math.prod(level.shape) * level.dtype.itemsize > AT_ONCE or count <= _FEW_BLOCKS:
+        return
+    there = sum(1 for _ in itertools.islice((path / level.path).rglob("*"), count))
+    if count > _FEW_BLOCKS + 10 * there:
+        raise FormatError(f"{path}: fewer blocks than its shape asks for", expected=f"{count:,}", got=f"{there:,}")
 
 
 def _is_colour(axes: Sequence[str], shape: Sequence[int], dtype: Any, group: Any) -> bool:
