@@ -23,6 +23,8 @@ LONGEST_HEADER = 2**22
 MOST_FILES = 100_000
 """Files that one header may name."""
 _PIECE = 2**20
+_PACKED = 2**17
+"""Bytes of a code that are unpacked at a time: what is left of them is copied for each piece that comes out."""
 _BOUND = {"raw": "raw", "gzip": "deflate", "bzip2": "loose", "text": "text", "hex": "raw"}
 
 
@@ -134,8 +136,8 @@ def _skip_lines(stream: IO[bytes], start: int, lines: int) -> None:
             return
 
 
-def _pieces(stream: IO[bytes]) -> Iterator[bytes]:
-    while piece := stream.read(_PIECE):
+def _pieces(stream: IO[bytes], size: int = 0) -> Iterator[bytes]:
+    while piece := stream.read(size or _PIECE):
         yield piece
 
 
@@ -154,7 +156,7 @@ def _decoded(stream: IO[bytes], code: Code) -> Iterator[bytes]:
 def _inflated(stream: IO[bytes]) -> Iterator[bytes]:
     """Yield the content of zlib or gzip data, of several one after the other, too."""
     inflate = zlib.decompressobj(47)
-    for packed in _pieces(stream):
+    for packed in _pieces(stream, _PACKED):
         rest = packed
         while rest:
             if inflate.eof:
