@@ -81,29 +81,28 @@ def _directories(path: Path, stream: IO[bytes], size: int) -> Iterator[Mapping[i
         raise _cut(path, "its first directory") from error
     seen: set[int] = set()
     while waiting:
-        place = waiting.pop()
-        if place == 0 or place in seen:
-            continue
-        seen.add(place)
+        place, chain = waiting.pop(), set[int]()
         # A chain that leads out of the file ends there for the library, too, after the first.
-        if place >= size and len(seen) > 1:
-            continue
-        if len(seen) > MOST_DIRECTORIES:
-            raise FormatError(f"{path}: pages", expected=f"at most {MOST_DIRECTORIES:,}", got="more")
-        found, following = _directory(path, stream, layout, place, size, first=len(seen) == 1)
-        if found is None:
-            continue
-        # Slides of this maker keep the upper half of places beyond 4 GiB elsewhere.
-        if _NDPI in found and size >= 2**32:
-            return
-        yield found
-        waiting += [following, *(int(n) for n in found.get(_INNER, ()))]
+        while place and (place < size or not seen) and (place not in seen or place in chain):
+            if place in chain:
+                raise FormatError(f"{path}: pages", expected="one after the other", got="a circle of them")
+            chain.add(place)
+            seen.add(place)
+            if len(seen) > MOST_DIRECTORIES:
+                raise FormatError(f"{path}: pages", expected=f"at most {MOST_DIRECTORIES:,}", got="more")
+            found, place = _directory(path, stream, layout, place, size, first=len(seen) == 1)
+            # Slides of this maker keep the upper half of places beyond 4 GiB elsewhere.
+            if _NDPI in found and size >= 2**32:
+                return
+            if found:
+                yield found
+            waiting += (int(n) for n in found.get(_INNER, ()))
 
 
 def _directory(
     path: Path, stream: IO[bytes], layout: _Layout, place: int, size: int, *, first: bool
-) -> tuple[dict[int, NDArray[np.uint64]] | None, int]:
-    """Return the values of one directory by tag, and the place of the next; None where it is cut off."""
+) -> tuple[dict[int, NDArray[np.uint64]], int]:
+    """Return the values of one directory by tag, none where it is cut off, and the place of the next."""
     stream.seek(place)
     width = struct.calcsize(layout.offset)
     raw = stream.read(struct.calcsize(layout.count))
@@ -114,7 +113,7 @@ def _directory(
     if not count or len(entries) < length:
         if first:
             raise _cut(path, f"{count} entries")
-        return None, 0
+        return {}, _next(layout, following) if len(entries) == length else 0
     values: dict[int, NDArray[np.uint64]] = {}
     for start in range(0, length, layout.entry):
         tag, kind, number = struct.unpack_from(layout.order + "HH" + layout.offset, entries, start)
@@ -131,7 +130,13 @@ def _directory(
                 inside = stream.read(needed)
             dtype = np.dtype(f"{layout.order}{_TYPES[kind]}")
             values[tag] = np.frombuffer(inside, dtype, min(number, len(inside) // dtype.itemsize)).astype(np.uint64)
-    return values, struct.unpack(layout.order + layout.offset, following)[0] if len(following) == width else 0
+    return values, _next(layout, following)
+
+
+def _next(layout: _Layout, stored: bytes) -> int:
+    """Return the place of the next directory; 0 where there is none."""
+    whole = len(stored) == struct.calcsize(layout.offset)
+    return int(struct.unpack(layout.order + layout.offset, stored)[0]) if whole else 0
 
 
 def _check_one(what: str, values: Mapping[int, NDArray[np.uint64]], size: int) -> tuple[str, int]:
