@@ -110,6 +110,11 @@ mutants: $(DEV) ## change small pure modules here and there, and list the change
 	@$(PIP) -c $(TORCH) -e '.[mutants]'
 	@$(BIN)/python -m research.mutants
 
+MINUTES ?= 10
+.PHONY: fuzz
+fuzz: $(DEV) ## read damaged files of every format for MINUTES=10, and tell of crashes, hangs and foreign exceptions
+	@OMP_NUM_THREADS=1 nice -n 10 $(BIN)/python -m research.fuzz --minutes $(MINUTES)
+
 .PHONY: train-tools
 train-tools: $(DEV) ## what training on a CPU gains from: the allocator jemalloc, when it may be installed
 	@find_jemalloc() { { ldconfig -p 2>/dev/null || true; } | awk '/libjemalloc\.so\.2/ { print $$NF; exit }'; }; \

@@ -245,3 +245,19 @@ def test_real_volumes_agree_with_nibabel(shared_data: Path) -> None:
         corner = np.array(file.shape) - 1
         world = nib.affines.apply_affine(file.affine, corner) * [-1, -1, 1]
         np.testing.assert_allclose(image.geometry.index_to_world(corner), world, atol=1e-3)
+
+
+@pytest.mark.parametrize("suffix", [".nrrd", ".mha"])
+def test_what_programs_add_to_headers_does_not_matter(tmp_path: Path, suffix: str) -> None:
+    array = np.arange(60, dtype=np.int16).reshape(3, 4, 5)
+    image = sitk.GetImageFromArray(array)
+    image.SetSpacing((0.5, 0.75, 2.0))
+    for key, value in (
+        *(("0008|0060", "CT"), ("dim[0]", "3"), ("a b", "c = d: e"), ("note", "two\nlines"), ("empty", "")),
+        *((f"Segment{n}_Name", "x" * 300) for n in range(500)),
+    ):
+        image.SetMetaData(key, value)
+    sitk.WriteImage(image, str(tmp_path / f"a{suffix}"))
+    found = io.read_image(tmp_path / f"a{suffix}")
+    np.testing.assert_array_equal(found.array, array)
+    assert found.geometry.spacing == (0.5, 0.75, 2.0)

@@ -158,6 +158,64 @@ def test_a_header_and_its_samples_are_one_image(start: Start, volume: Path, tmp_
     assert (found["name"], found["shape"]) == ("scan.mhd", [12, 30, 40])
 
 
+def test_what_was_sent_is_read_in_a_process_of_its_own(
+    start: Start, picture: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from bedside.io import isolated
+
+    with zipfile.ZipFile(tmp_path / "scan.zip", "w") as archive:
+        archive.write(picture, "a.png")
+    server = start()
+    # A library that a damaged file brings down.
+    monkeypatch.setattr(isolated, "_PROGRAM", "import os; os.abort()")
+    answer = server.client.post("/api/upload", files=[("files", ("a.png", picture.read_bytes()))])
+    assert answer.status_code == 400
+    assert "gave up" in answer.json()["message"]
+    assert "gave up" in server.rejected("POST", "/api/images", 400, {"path": str(tmp_path / "scan.zip")})["message"]
+    # A file of the user's own is read here.
+    assert server.open(picture)["shape"] == [40, 60]
+
+
+def test_uploads_name_no_file_but_those_that_were_sent(start: Start, tmp_path: Path) -> None:
+    server = start()
+    (tmp_path / "private.raw").write_bytes(bytes(12))
+    header = "NDims = 2\nDimSize = 3 4\nElementType = MET_UCHAR\nElementDataFile = {}\n"
+    for name in (str(tmp_path / "private.raw"), "../../../private.raw", "private.raw"):
+        answer = server.client.post("/api/upload", files=[("files", ("a.mhd", header.format(name).encode()))])
+        assert answer.status_code == 400, name
+    files = [("files", ("a.mhd", header.format("private.raw").encode())), ("files", ("private.raw", bytes(12)))]
+    assert server.client.post("/api/upload", files=files).json()["shape"] == [4, 3]
+
+
+def test_a_zip_unpacks_as_far_as_the_disk_has_room(
+    start: Start, tmp_path: Path, volume: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with zipfile.ZipFile(tmp_path / "scan.zip", "w") as archive:
+        archive.write(volume, "a.nii.gz")
+    server = start()
+    for module in ("places", "routes.images"):
+        monkeypatch.setattr(f"bedside.serve.{module}.free_disk", lambda _: 10)
+    said = server.rejected("POST", "/api/images", 413, {"path": str(tmp_path / "scan.zip")})
+    assert "room on the disk" in said["message"]
+    answer = server.client.post("/api/upload", files=[("files", ("a.nii.gz", volume.read_bytes()))])
+    assert answer.status_code == 413
+    assert list(server.service.folder.rglob("*.nii.gz")) == []
+
+
+def test_a_zip_that_declares_more_than_its_code_can_give_is_rejected(
+    start: Start, tmp_path: Path, volume: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from bedside.io.bounds import RATIO
+
+    with zipfile.ZipFile(tmp_path / "scan.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("a.raw", bytes(10_000))
+    server = start()
+    # In place of an archive that lies, a code that is believed to give less.
+    monkeypatch.setitem(RATIO, "deflate", 2)
+    said = server.rejected("POST", "/api/images", 400, {"path": str(tmp_path / "scan.zip")})["message"]
+    assert "10,000 bytes" in said
+
+
 def test_a_zip_is_unpacked(start: Start, volume: Path, tmp_path: Path) -> None:
     path = tmp_path / "scan.zip"
     with zipfile.ZipFile(path, "w") as archive:

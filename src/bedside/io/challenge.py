@@ -15,13 +15,15 @@ from bedside.core.geometry import Geometry
 from bedside.core.image import Image, drop_channels, looks_like_channels
 from bedside.core.prompts import Box, Point
 from bedside.io.npz import load_members, member_names
-from bedside.io.quiet import quiet, reason
+from bedside.io.quiet import quiet
 from bedside.io.samples import as_labels
+from bedside.io.translating import translated
 
 IMAGE_KEYS = ("imgs", "spacing")
 LABEL_KEYS = ("segs", "gts", "prev_pred")
 """Members that hold a label map, the first that is there counts."""
 
+_TITLE = "a challenge case"
 _PROMPT_KEYS = ("boxes", "clicks", "clicks_order", "prev_pred", "gts")
 _MODALITIES = {
     **{name.lower(): name for name in ("CT", "MR", "PET", "US", "X-Ray", "OCT", "Dermoscopy", "Endoscopy", "Fundus")},
@@ -70,18 +72,10 @@ def read_case(path: str | Path) -> ChallengeCase:
     file = Path(path)
     if not file.is_file():
         raise FormatError(f"{file}", expected="an existing .npz file", got="nothing there")
-    try:
-        with quiet():
-            members = load_members(file, {*IMAGE_KEYS, *_PROMPT_KEYS})
-            image = image_of(file, members)
-            return _case(file, image, members)
-    except PromptError as error:
-        raise FormatError(f"{file}: {error}") from error
-    except FormatError:
-        raise
-    # Archives, their compression and their content each fail with exceptions of their own.
-    except Exception as error:
-        raise FormatError(f"{file} cannot be read as a challenge case", got=reason(error)) from error
+    with translated(file, _TITLE), quiet():
+        members = load_members(file, {*IMAGE_KEYS, *_PROMPT_KEYS})
+        image = image_of(file, members)
+        return _case(file, image, members)
 
 
 def read_labels(path: str | Path, key: str) -> Image:
@@ -97,16 +91,12 @@ def read_labels(path: str | Path, key: str) -> Image:
     file = Path(path)
     if not file.is_file():
         raise FormatError(f"{file}", expected="an existing .npz file", got="nothing there")
-    try:
+    with translated(file, _TITLE):
         members = load_members(file, (key, "spacing"))
         if key not in members:
             raise FormatError(f"{file}", expected=f"an array '{key}'", got=", ".join(member_names(file)) or "nothing")
         array = as_labels(np.asarray(members[key]), f"{file}: '{key}'")
         return Image(array, geometry_of(array.shape, members.get("spacing")), modality_of(file.stem), str(file))
-    except FormatError:
-        raise
-    except Exception as error:
-        raise FormatError(f"{file} cannot be read as a challenge case", got=reason(error)) from error
 
 
 def image_of(path: Path, members: Mapping[str, Any]) -> Image:

@@ -8,6 +8,7 @@ from pathlib import Path
 from bedside.core.errors import FormatError
 from bedside.io.quiet import quiet
 from bedside.io.registry import find_reader
+from bedside.io.translating import translated
 
 
 @dataclass(frozen=True)
@@ -48,15 +49,17 @@ def contents(path: str | Path) -> list[Content]:
         FormatError: There is nothing, or nothing that can be read.
     """
     place = Path(path)
-    if not place.exists():
-        raise FormatError(f"{place}", expected="an existing file or folder", got="nothing there")
-    reader, _ = find_reader(place)
-    if place.is_dir() and (files := _files_in(place)):
-        return files
-    if reader.takes_series:
-        with quiet():
-            return _of_dicom(place)
-    return [_of_file(place, reader.title)]
+    with translated(place):
+        if not place.exists():
+            raise FormatError(f"{place}", expected="an existing file or folder", got="nothing there")
+        reader, _ = find_reader(place)
+        if place.is_dir() and (files := _files_in(place)):
+            return files
+    with translated(place, reader.title):
+        if reader.takes_series:
+            with quiet():
+                return _of_dicom(place)
+        return [_of_file(place, reader.title)]
 
 
 def _files_in(folder: Path) -> list[Content]:

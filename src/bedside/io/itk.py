@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,8 +18,6 @@ from bedside.io.itk_written import check_written
 from bedside.io.quiet import silent_stderr
 from bedside.io.registry import ReadOptions
 from bedside.io.samples import pick_volume, storable
-
-_HEADER_BYTES = 65536
 
 
 @dataclass(frozen=True)
@@ -52,27 +51,106 @@ def array_of(image: Any) -> NDArray[Any]:
     return np.asarray(_Buffer(image))
 
 
-def header_text(path: Path) -> str:
-    """Return the beginning of a file with a header of text."""
-    with path.open("rb") as file:
-        return file.read(_HEADER_BYTES).decode("latin-1")
+@dataclass(frozen=True)
+class Header:
+    """A header of fields that were understood, for ITK to say where the grid lies.
+
+    Attributes:
+        content: As a file of its own, whose samples are in a file "samples" beside it.
+        name: Of that file, with the suffix of the format.
+        image_io: ITK's name of the reader.
+        components: Samples of a voxel.
+    """
+
+    content: bytes
+    name: str
+    image_io: str
+    components: int = 1
 
 
-def uncalibrated(_: str, __: int) -> Calibration:
-    """Return what a header says that never states a spacing."""
-    return Calibration(known=False)
-
-
-def read_itk(
-    path: Path, options: ReadOptions, image_io: str, calibration: Callable[[str, int], Calibration] = uncalibrated
+def image_of_header(
+    path: Path,
+    options: ReadOptions,
+    header: Header,
+    read: Callable[[int | None], NDArray[Any]],
+    calibration: Calibration,
 ) -> Image:
-    """Return an image read by one of ITK's readers.
+    """Return an image whose header was read and checked here, and whose samples are read here.
+
+    Args:
+        path: The file, for messages.
+        options: ``volume`` picks one of the volumes of a 4D file or one component of a volume of vectors.
+        header: What ITK is given.
+        read: Returns the samples in array order, components last; given a number, those of that volume alone.
+        calibration: What the header says of lengths.
+
+    Raises:
+        FormatError: Several volumes and none chosen, or fewer than two or more than four axes.
+    """
+    grid = _grid_of(header)
+    axes, components = len(grid.size), header.components
+    if grid.components != components:
+        raise FormatError(f"{path}: samples of a voxel", expected=grid.components, got=components)
+    if axes not in (2, 3, 4):
+        raise FormatError(f"{path}", expected="2 to 4 axes", got=axes)
+    colour = axes == 2 and components in (3, 4)
+    volume = component = None
+    if axes == 4:
+        volume = pick_volume(path, grid.size[3], options.volume, f"volumes (4D, shape {grid.size})")
+        grid = grid.first(3)
+    if components > 1 and not colour:
+        component = pick_volume(path, components, options.volume, f"components in every voxel of {axes} axes")
+    elif axes < 4:
+        pick_volume(path, 1, options.volume)
+    geometry = _geometry(grid, calibration)
+    array = read(volume)
+    if component is not None:
+        array = array[..., component].copy()
+    return Image(array[..., :3] if colour else array, geometry)
+
+
+@dataclass(frozen=True)
+class _Grid:
+    """Where ITK puts the samples: along each axis, the fastest first."""
+
+    size: tuple[int, ...]
+    spacing: tuple[float, ...]
+    origin: tuple[float, ...]
+    direction: NDArray[np.float64]
+    components: int = 1
+
+    def first(self, axes: int) -> _Grid:
+        """Return the grid of the first axes."""
+        return _Grid(self.size[:axes], self.spacing[:axes], self.origin[:axes], self.direction[:axes, :axes])
+
+
+def _grid_of(header: Header) -> _Grid:
+    import SimpleITK as sitk  # noqa: N813 - the name that all its users know
+
+    with tempfile.TemporaryDirectory(prefix="bedside-") as folder, silent_stderr():
+        file = Path(folder) / header.name
+        file.write_bytes(header.content)
+        (file.parent / "samples").touch()
+        reader = sitk.ImageFileReader()
+        reader.SetImageIO(header.image_io)
+        reader.SetFileName(str(file))
+        reader.ReadImageInformation()
+        return _grid(reader, reader.GetNumberOfComponents())
+
+
+def _grid(image: Any, components: int = 1) -> _Grid:
+    axes = image.GetDimension()
+    direction = np.reshape(image.GetDirection(), (axes, axes))
+    return _Grid(tuple(image.GetSize()), tuple(image.GetSpacing()), tuple(image.GetOrigin()), direction, components)
+
+
+def read_itk(path: Path, options: ReadOptions, image_io: str) -> Image:
+    """Return an image read by one of ITK's readers, whose size was checked before; its spacing is unknown.
 
     Args:
         path: The file.
         options: ``volume`` picks one of the volumes of a 4D file or one component of a volume of vectors.
         image_io: ITK's name of the reader, so that the content decides nothing.
-        calibration: What the text of the header says of lengths, given it and the number of axes.
 
     Raises:
         FormatError: Several volumes and none chosen, or fewer than two or more than four axes.
@@ -99,24 +177,22 @@ def read_itk(
         image = sitk.VectorIndexSelectionCast(image, index)
     elif axes < 4:
         pick_volume(path, 1, options.volume)
-    geometry = _geometry(image, calibration(header_text(path), axes))
+    geometry = _geometry(_grid(image), Calibration(known=False))
     return Image(array_of(image)[..., :3] if colour else array_of(image), geometry)
 
 
-def _geometry(image: Any, calibration: Calibration) -> Geometry:
-    axes = image.GetDimension()
-    direction = np.reshape(image.GetDirection(), (axes, axes))
+def _geometry(grid: _Grid, calibration: Calibration) -> Geometry:
     # The unit belongs to the axes of the world, along which the columns of the directions are measured.
-    scale = np.asarray(calibration.scale[:axes])
-    columns = direction * np.asarray(image.GetSpacing()) * scale[:, None]
+    scale = np.asarray(calibration.scale[: len(grid.size)])
+    columns = grid.direction * np.asarray(grid.spacing) * scale[:, None]
     spacing = np.linalg.norm(columns, axis=0)
     if np.all(scale == 1):
-        columns, spacing = direction * np.asarray(image.GetSpacing()), np.asarray(image.GetSpacing())
+        columns, spacing = grid.direction * np.asarray(grid.spacing), np.asarray(grid.spacing)
     return Geometry(
-        shape=tuple(image.GetSize()[::-1]),
+        shape=tuple(grid.size[::-1]),
         spacing=tuple(float(s) for s in spacing),
-        origin=tuple(float(v) for v in np.asarray(image.GetOrigin()) * scale),
-        direction=tuple(map(tuple, (columns / spacing if np.any(scale != 1) else direction).tolist())),
+        origin=tuple(float(v) for v in np.asarray(grid.origin) * scale),
+        direction=tuple(map(tuple, (columns / spacing if np.any(scale != 1) else grid.direction).tolist())),
         spacing_known=calibration.known,
     )
 

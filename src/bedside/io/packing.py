@@ -5,13 +5,16 @@ from __future__ import annotations
 import bz2
 import gzip
 import lzma
-import shutil
 import tempfile
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Literal
+
+from bedside.core.errors import FormatError
+from bedside.io.bounds import check_declared, check_memory, copy_bounded, count_bytes, free_disk, most_of
 
 HEAD_BYTES = 1024
 """Bytes by which formats are recognised."""
@@ -45,7 +48,7 @@ def read_head(path: Path) -> Head:
     try:
         with _OPEN[packing](path, "rb") as file:
             return Head(file.read(HEAD_BYTES), packing)
-    except (OSError, EOFError, ValueError, lzma.LZMAError):
+    except (OSError, EOFError, ValueError, zlib.error, lzma.LZMAError):
         return Head(raw)
 
 
@@ -64,5 +67,33 @@ def unpacked(path: Path) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="bedside-") as folder:
         inner = Path(folder) / name
         with open_unpacked(path) as source, inner.open("wb") as sink:
-            shutil.copyfileobj(source, sink, 2**20)
+            copy_bounded(source, sink, free_disk(inner.parent), str(path))
         yield inner
+
+
+def check_samples(path: Path, declared: int, before: int) -> None:
+    """Hold the samples that a file declares against what it holds, unpacked where it is compressed as a whole.
+
+    Args:
+        path: The file.
+        declared: Bytes of samples by its header.
+        before: Bytes before them, unpacked.
+
+    Raises:
+        FormatError: There are fewer, or more are declared than memory holds.
+    """
+    stored, packing = path.stat().st_size, read_head(path).packing
+    if packing is None:
+        check_declared(str(path), declared, max(0, stored - before))
+    elif packing == "gzip":
+        check_declared(str(path), declared, stored, "deflate")
+    elif declared > most_of(stored, "loose"):
+        # Where a code packs as much as it likes, unpacking is the only way to know.
+        check_memory(str(path), declared)
+        try:
+            with open_unpacked(path) as stream:
+                check_declared(str(path), declared, count_bytes(stream, declared + before) - before)
+        except (OSError, EOFError, lzma.LZMAError) as error:
+            raise FormatError(f"{path}: samples", expected=packing, got=str(error)) from error
+    else:
+        check_memory(str(path), declared)

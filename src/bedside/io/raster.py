@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 from bedside.core.errors import FormatError
 from bedside.core.geometry import Geometry
 from bedside.core.image import Image
+from bedside.io.bounds import check_declared, check_memory
 from bedside.io.registry import ReadOptions
 from bedside.io.samples import native, pick_volume, storable
 
@@ -25,6 +25,9 @@ _STRIP = 2**22
 """Pixels that are converted at a time."""
 _guard = threading.Lock()
 _lifted: list[int | None] = []
+_PNG_SAMPLES = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
+"""Samples of a pixel by type of colour."""
+_OLD_BMP = 12
 _INDEXED = ("P", "PA")
 _TRANSPARENT = ("LA", "La", "RGBA", "RGBa")
 _AS_THEY_ARE = ("L", "RGB", "F", "I", "I;16", "I;16L", "I;16B", "I;16N")
@@ -51,20 +54,38 @@ def open_picture(path: Path) -> Iterator[Picture]:
     """Yield a file opened by Pillow, whatever its size: the library's limit of pixels is no limit of ours.
 
     Raises:
-        FormatError: More pixels than this machine's memory holds.
+        FormatError: More pixels than the file can hold, or than this machine's memory holds.
     """
     import PIL.Image
 
     with _without_limit(), PIL.Image.open(path) as picture:
+        bands = max(1, len(picture.getbands()))
         # Decoded by the library, then copied to an array.
-        needed = 2 * picture.width * picture.height * max(1, len(picture.getbands()))
-        if needed > (memory := _memory()):
-            raise FormatError(
-                f"{path}: {picture.width} x {picture.height} pixels",
-                expected=f"what fits into {memory / 2**30:.0f} GiB of memory",
-                got=f"{needed / 2**30:.0f} GiB",
-            )
+        check_memory(f"{path}: {picture.width} x {picture.height} pixels", 2 * picture.width * picture.height * bands)
+        if (code := _code_of(picture)) is not None:
+            bits = _bits_of(path, picture.format or "") or 8 * bands
+            declared = picture.height * -(-picture.width * bits // 8)
+            check_declared(f"{path}: {picture.width} x {picture.height} pixels", declared, path.stat().st_size, code)
         yield picture
+
+
+def _code_of(picture: Picture) -> str | None:
+    """Return the code of a picture's samples, as ``bounds.RATIO`` has it; None where it was checked before."""
+    if picture.format == "BMP":
+        return "raw" if [tile[0] for tile in getattr(picture, "tile", ())] == ["raw"] else "loose"
+    return {"PNG": "deflate", "JPEG": "jpeg", "MPO": "jpeg", "TIFF": None}.get(picture.format or "", "loose")
+
+
+def _bits_of(path: Path, kind: str) -> int:
+    """Return the bits that a pixel takes in a PNG or BMP; 0 for others."""
+    with path.open("rb") as file:
+        head = file.read(32)
+    if kind == "PNG":
+        return head[24] * _PNG_SAMPLES.get(head[25], 1)
+    if kind == "BMP":
+        place = 24 if head[14] == _OLD_BMP else 28
+        return int.from_bytes(head[place : place + 2], "little")
+    return 0
 
 
 @contextmanager
@@ -82,14 +103,6 @@ def _without_limit() -> Iterator[None]:
             limit = _lifted.pop()
             if not _lifted:
                 PIL.Image.MAX_IMAGE_PIXELS = limit
-
-
-def _memory() -> int:
-    """Return bytes of this machine's memory; without limit where that cannot be found out."""
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, ValueError, OSError):
-        return 2**63
 
 
 def in_strips(picture: Picture, labels: bool) -> NDArray[Any]:

@@ -6,13 +6,14 @@ from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
-from bedside.core.errors import BedsideError, FormatError, GeometryError, InputError
+from bedside.core.errors import FormatError, InputError
 from bedside.core.image import Image
 from bedside.io.dicom.objects import kind_of, read_object
 from bedside.io.packing import unpacked
-from bedside.io.quiet import quiet, reason
+from bedside.io.quiet import quiet
 from bedside.io.registry import READERS, ReadOptions, find_reader
 from bedside.io.samples import as_labels, single_channel
+from bedside.io.translating import translated
 
 
 def read_image(path: str | Path, *, series: str | int | None = None, volume: int | None = None) -> Image:
@@ -51,8 +52,9 @@ def read_mask(
         FormatError: As ``read_image``, or values that are no labels (colours, fractions, negative).
         InputError: ``series`` is given for a format that has none.
     """
-    if kind_of(Path(path)) is not None:
-        found = read_object(Path(path), reference)
+    with translated(Path(path)):
+        found = read_object(Path(path), reference) if kind_of(Path(path)) is not None else None
+    if found is not None:
         told = {"notes": list(found.notes)} if found.notes else {}
         return Image(found.label_map(), found.geometry, source=str(path), metadata=told)
     image = _read(Path(path), ReadOptions(None if series is None else str(series), volume, labels=True))
@@ -66,26 +68,13 @@ def readers() -> dict[str, tuple[str, ...]]:
 
 
 def _read(path: Path, options: ReadOptions) -> Image:
-    if not path.exists():
-        raise FormatError(f"{path}", expected="an existing file or folder", got="nothing there")
-    try:
+    with translated(path):
+        if not path.exists():
+            raise FormatError(f"{path}", expected="an existing file or folder", got="nothing there")
         reader, head = find_reader(path)
-    except OSError as error:
-        raise FormatError(f"{path} cannot be read", got=error.strerror) from error
     if options.series is not None and not reader.takes_series:
         raise InputError("--series", expected="a DICOM folder or file", got=f"{path} ({reader.title})")
-    try:
-        with quiet(), unpacked(path) if head.packing and not reader.unpacks else nullcontext(path) as place:
-            image = reader.read(place, options)
-    except GeometryError as error:
-        raise FormatError(f"{path}: {error}") from error
-    except BedsideError:
-        raise
-    # Six libraries raise whatever they like on damaged files, some of it derived from Exception alone.
-    except Exception as error:
-        raise FormatError(
-            f"{path} cannot be read as {reader.title}",
-            got=reason(error),
-            fix="the file is damaged, incomplete or not what its name says",
-        ) from error
+    packed = head.packing is not None and not reader.unpacks
+    with translated(path, reader.title), quiet(), unpacked(path) if packed else nullcontext(path) as place:
+        image = reader.read(place, options)
     return replace(image, source=str(path))

@@ -41,6 +41,8 @@ class Reader:
         folders: Whether it reads a folder; None where it reads none.
         takes_series: Whether ``ReadOptions.series`` means something to it.
         unpacks: Whether it reads files that are compressed as a whole by itself; else they are unpacked for it.
+        isolate: Whether its library can end the process on a damaged file, so that uploads are read in another one;
+            False only where all of the reading is Python and NumPy.
     """
 
     title: str
@@ -50,6 +52,7 @@ class Reader:
     folders: Callable[[Path], bool] | None = None
     takes_series: bool = False
     unpacks: bool = False
+    isolate: bool = True
 
 
 @dataclass(frozen=True)

@@ -54,6 +54,15 @@ class SlideLevel:
         return read[..., :3][..., key[2]] if len(key) > 2 else read[..., :3] if colour is not None else read
 
 
+def is_lazy(series: Any) -> bool:
+    """Return whether a series, opened by tifffile, is that of a slide, which is read where it is looked at."""
+    return (
+        len(series.levels) >= 2
+        and series.size * series.dtype.itemsize > AT_ONCE
+        and sorted(series.axes) in (["X", "Y"], ["S", "X", "Y"])
+    )
+
+
 def open_slide(path: Path, series: Any) -> Any | None:
     """Return the pyramid of a slide; None for a TIFF that is read at once.
 
@@ -64,11 +73,7 @@ def open_slide(path: Path, series: Any) -> Any | None:
     Raises:
         DependencyError: A library that the slide needs is not installed.
     """
-    axes = series.axes
-    if len(series.levels) < 2 or series.size * series.dtype.itemsize <= AT_ONCE or sorted(axes) not in (
-        ["X", "Y"],
-        ["S", "X", "Y"],
-    ):  # fmt: skip
+    if not is_lazy(series):
         return None
     need_zarr("a slide")
     levels = [

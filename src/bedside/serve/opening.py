@@ -11,6 +11,8 @@ from bedside.core.errors import BedsideError, FormatError, InputError
 from bedside.core.image import Image
 from bedside.core.pyramid import is_pyramid
 from bedside.io import read_image
+from bedside.io.isolated import read_uploaded
+from bedside.serve.cleaning import UNPACKED, UPLOADS
 from bedside.serve.engines import Engines
 from bedside.serve.facts import facts_of
 from bedside.serve.opened import OpenImage
@@ -65,7 +67,8 @@ class Opener:
             raise
         except OSError as error:
             raise FormatError(f"{item.path} cannot be opened", got=error.strerror) from error
-        image = read_image(path, series=item.series, volume=item.volume)
+        read = read_uploaded if self._is_sent(path) else read_image
+        image = read(path, series=item.series, volume=item.volume)
         if is_pyramid(image.array):
             raise InputError(
                 f"{item.path}: {' x '.join(map(str, image.shape[::-1]))} pixels",
@@ -73,6 +76,11 @@ class Opener:
                 fix="use 'bedside segment' or Session, or open a coarser level or a part of it",
             )
         return image
+
+    def _is_sent(self, path: Path) -> bool:
+        """Return whether a path is what a browser sent, or came out of a zip."""
+        kept = self._folder.parent.resolve()
+        return any(path.resolve().is_relative_to(kept / name) for name in (UPLOADS, UNPACKED, self._folder.name))
 
 
 @contextmanager

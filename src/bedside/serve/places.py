@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -13,6 +13,7 @@ from typing import IO
 from bedside.core.disk import storage_error
 from bedside.core.errors import BedsideError, FormatError, InputError
 from bedside.core.files import move_into_place, scratch_folder
+from bedside.io.bounds import check_declared, free_disk
 from bedside.io.quiet import reason
 from bedside.serve.errors import TooLargeError
 from bedside.serve.security import UPLOAD_LIMIT
@@ -214,13 +215,22 @@ def _extract(archive: Path, target: Path) -> None:
         members = [m for m in opened.infolist() if not m.is_dir() and "__MACOSX" not in m.filename]
         if len(members) > MEMBERS:
             raise TooLargeError(f"{archive}", expected=f"at most {MEMBERS} files", got=len(members))
-        left = UPLOAD_LIMIT
+        stored = archive.stat().st_size
+        # Members that share their bytes, as in archives made to fill a disk, unpack to more than the code can give.
+        check_declared(f"{archive}", sum(m.file_size for m in members), stored, _code_of(members))
+        left = min(UPLOAD_LIMIT, free_disk(target))
         for member in members:
             path = target / safe_relative(member.filename)
             path.parent.mkdir(parents=True, exist_ok=True)
             # What the header says of the size may be a lie: what comes out is counted.
             with opened.open(member) as source, path.open("wb") as sink:
                 left -= copy_limited(source, sink, left, str(archive))
+
+
+def _code_of(members: Sequence[zipfile.ZipInfo]) -> str:
+    """Return the code of an archive, as ``bounds.RATIO`` has it."""
+    codes = {m.compress_type for m in members}
+    return "deflate" if codes <= {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED} else "loose"
 
 
 def copy_limited(source: IO[bytes], sink: IO[bytes], limit: int, what: str) -> int:
@@ -233,7 +243,8 @@ def copy_limited(source: IO[bytes], sink: IO[bytes], limit: int, what: str) -> i
     while piece := source.read(_PIECE):
         copied += len(piece)
         if copied > limit:
-            raise TooLargeError(f"{what}", expected=f"at most {UPLOAD_LIMIT / 2**30:.0f} GiB unpacked")
+            room = "" if limit >= UPLOAD_LIMIT else ", and room on the disk"
+            raise TooLargeError(f"{what}", expected=f"at most {UPLOAD_LIMIT / 2**30:.0f} GiB unpacked{room}")
         sink.write(piece)
     return copied
 

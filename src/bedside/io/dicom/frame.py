@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from bedside.core.errors import FormatError
+
 
 @dataclass(frozen=True)
 class Storage:
@@ -24,6 +26,7 @@ class Storage:
         stored: Bits of them that are used.
         signed: Whether samples are signed.
         inverted: Whether the smallest sample is white.
+        problem: Why its samples cannot be read, where the header alone shows that; it then counts as one frame.
     """
 
     path: Path
@@ -35,6 +38,7 @@ class Storage:
     stored: int = 16
     signed: bool = False
     inverted: bool = False
+    problem: FormatError | None = None
 
     @property
     def plain(self) -> bool:

@@ -9,7 +9,9 @@ from typing import IO, Any
 
 import numpy as np
 
+from bedside.core.errors import FormatError
 from bedside.io.dicom.attributes import is_localizer, volume_attributes
+from bedside.io.dicom.declared import check_frames
 from bedside.io.dicom.frame import Frame, Storage
 from bedside.io.dicom.placement import macro, pixel_spacing, placement
 from bedside.io.dicom.values import first_number, positive, text, value_of
@@ -54,7 +56,6 @@ def _is_bare(head: bytes) -> bool:
 def read_header(path: Path) -> tuple[Any, Storage] | None:
     """Return everything before the samples, and how these are stored; None where the file is no DICOM image."""
     from pydicom import dcmread
-    from pydicom.errors import InvalidDicomError
 
     try:
         with path.open("rb") as file:
@@ -67,8 +68,14 @@ def read_header(path: Path) -> tuple[Any, Storage] | None:
             dataset = dcmread(file, stop_before_pixels=True, force=bare)
             if "Rows" not in dataset or "Columns" not in dataset or value_of(dataset, "Modality") in _NO_IMAGES:
                 return None
+            try:
+                check_frames(str(path), dataset, path.stat().st_size)
+            except FormatError as problem:
+                shape = (int(value_of(dataset, "Rows")), int(value_of(dataset, "Columns")))
+                return dataset, Storage(path, 1, shape, problem=problem)
             return dataset, _storage(path, dataset, file)
-    except (InvalidDicomError, OSError, ValueError, KeyError, EOFError, NotImplementedError, TypeError):
+    # The library raises what it likes on what is no DICOM.
+    except Exception:
         return None
 
 

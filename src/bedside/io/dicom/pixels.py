@@ -34,6 +34,9 @@ def read_frames(frames: Sequence[Frame], labels: bool) -> NDArray[Any]:
     """
     if not frames:
         raise FormatError("DICOM", expected="at least one frame", got="none")
+    for frame in frames:
+        if frame.storage.problem is not None:
+            raise frame.storage.problem
     if all(frame.storage.plain for frame in frames):
         stacked, limits = _read_all_plain(frames, labels)
     else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,8 +15,10 @@ from bedside.core.errors import FormatError
 from bedside.core.geometry import Geometry
 from bedside.core.image import Image
 from bedside.core.region import Region, mask_region
+from bedside.io.bounds import check_declared
 from bedside.io.dicom.codes import Code, PropertyCodes
 from bedside.io.dicom.colours import colour_of_cielab
+from bedside.io.dicom.declared import check_frames
 from bedside.io.dicom.regrid import onto_grid
 from bedside.io.dicom.segments import Algorithm, Segment, SegmentSet
 from bedside.io.dicom.source import Source, find_source, position_of, scrubbed
@@ -73,6 +76,7 @@ def read_seg(
 
 def _read(path: Path, dataset: Any, reference: Image | None, threshold: float, volume: int | None) -> SegmentSet:
     notes = []
+    check_frames(str(path), dataset, path.stat().st_size)
     if dataset.get("SegmentationType") == "FRACTIONAL":
         notes.append(f"fractional segmentation: voxels of at least {threshold:g} of the largest value count")
     pieces = list(_pieces(dataset, threshold))
@@ -175,6 +179,8 @@ def _stack(
         )
     direction = np.column_stack([axes[0], axes[1], normal])
     shape = int(whole.max()) + 1, int(dataset.Rows), int(dataset.Columns)
+    # Two frames far apart make a tall grid of few bytes.
+    check_declared(f"{path}: grid of the segmentation", math.prod(shape), path.stat().st_size, "loose")
     geometry = Geometry.create(shape, (spacing[1], spacing[0], step), [float(v) for v in first], direction)
     return [int(w) for w in whole], geometry
 

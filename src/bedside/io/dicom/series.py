@@ -15,6 +15,7 @@ from bedside.core.errors import ChoiceError, FormatError
 from bedside.io.dicom.frame import Frame
 from bedside.io.dicom.headers import frames_of, is_dicom, read_header
 from bedside.io.dicom.values import first_number, text
+from bedside.io.translating import translated
 
 __all__ = ["Frame", "Series", "choose_series", "find_series", "is_dicom"]
 
@@ -42,6 +43,9 @@ def find_series(path: Path) -> list[Series]:
     """Return the series with images in a file, or in a folder and those below it, in the order of their numbers.
 
     Files that are copies of each other (one SOPInstanceUID, one place, the same samples) count once.
+
+    Raises:
+        FormatError: A header of an image that cannot be understood.
     """
     found: dict[str, Series] = {}
     for file in _candidates(path):
@@ -49,10 +53,11 @@ def find_series(path: Path) -> list[Series]:
         if header is None:
             continue
         dataset, storage = header
-        uid = text(dataset.get("SeriesInstanceUID")) or "unknown"
-        if uid not in found:
-            found[uid] = _series(uid, dataset)
-        found[uid].frames.extend(frames_of(dataset, storage))
+        with translated(file, "DICOM"):
+            uid = text(dataset.get("SeriesInstanceUID")) or "unknown"
+            if uid not in found:
+                found[uid] = _series(uid, dataset)
+            found[uid].frames.extend(frames_of(dataset, storage))
     for series in found.values():
         series.frames = list(_without_copies(series.frames))
     return sorted(found.values(), key=lambda s: (s.number == "", s.number.zfill(12), s.uid))
@@ -141,7 +146,8 @@ def _kind(path: Path) -> str | None:
 
     if not path.is_file() or not is_dicom(path):
         return None
-    uid = dcmread(path, stop_before_pixels=True, force=True).get("SOPClassUID")
+    with translated(path, "DICOM"):
+        uid = dcmread(path, stop_before_pixels=True, force=True).get("SOPClassUID")
     return None if uid is None else str(uid.name)
 
 

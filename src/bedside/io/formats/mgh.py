@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from bedside.core.image import Image
-from bedside.io.formats.nifti import geometry_from_affine
+from bedside.io.formats.nifti import check_nibabel, geometry_from_affine
 from bedside.io.packing import open_unpacked
 from bedside.io.registry import READERS, Reader, ReadOptions
 from bedside.io.samples import native, pick_volume
@@ -31,6 +31,7 @@ def _read(path: Path, options: ReadOptions) -> Image:
 
     with open_unpacked(path) as stream:
         file = nib.MGHImage.from_file_map({"image": FileHolder(fileobj=stream)})
+        check_nibabel(path, file)
         shape = tuple(int(n) for n in file.shape)
         count = shape[3] if len(shape) > 3 else 1
         index = pick_volume(path, count, options.volume, f"volumes ({len(shape)}D, shape {shape})")
@@ -40,4 +41,6 @@ def _read(path: Path, options: ReadOptions) -> Image:
     return Image(samples.T.reshape(geometry.shape), geometry)
 
 
-READERS.register("mgh")(Reader("FreeSurfer MGH", (".mgz", ".mgh", ".mgh.gz"), _read, _recognises, unpacks=True))
+READERS.register("mgh")(
+    Reader("FreeSurfer MGH", (".mgz", ".mgh", ".mgh.gz"), _read, _recognises, unpacks=True, isolate=False)
+)

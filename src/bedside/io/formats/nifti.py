@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -15,7 +16,8 @@ from bedside.core.errors import FormatError
 from bedside.core.geometry import DIRECTION_TOLERANCE, Geometry
 from bedside.core.image import Image
 from bedside.core.transforms import SCANNER, NiftiTransforms
-from bedside.io.packing import open_unpacked, read_head
+from bedside.io.bounds import bytes_of
+from bedside.io.packing import check_samples, open_unpacked, read_head
 from bedside.io.raster import on_black
 from bedside.io.registry import READERS, WRITERS, Reader, ReadOptions, Writer
 from bedside.io.samples import native, pick_volume, rescale, storable
@@ -27,6 +29,8 @@ _MILLIMETRES = {"meter": 1e3, "micron": 1e-3}
 _LONGEST = 32767
 """Samples along an axis that NIfTI-1 can count."""
 _OPAQUE = 255
+_LONGEST_MATRIX = 65536
+"""Bytes of a file with an orientation, which is a few numbers."""
 
 
 def _recognises(head: bytes) -> bool:
@@ -37,11 +41,23 @@ def _recognises(head: bytes) -> bool:
 
 
 def _read(path: Path, options: ReadOptions) -> Image:
-    with _opened(path) as file:
-        return read_nibabel(path, file, options)
+    with _opened(path) as (file, samples):
+        check_nibabel(samples, file)
+        return _read_opened(path, file, options)
 
 
-def read_nibabel(path: Path, file: Any, options: ReadOptions) -> Image:
+def check_nibabel(samples: Path, file: Any) -> None:
+    """Hold the samples that an opened file of nibabel's declares against the file that has them.
+
+    Raises:
+        FormatError: It has fewer.
+    """
+    shape = [int(n) for n in file.shape]
+    declared = bytes_of(str(samples), shape, file.get_data_dtype().itemsize)
+    check_samples(samples, declared, max(0, int(file.dataobj.offset)))
+
+
+def _read_opened(path: Path, file: Any, options: ReadOptions) -> Image:
     """Return the image in an opened file of nibabel's."""
     array, shape = _samples(path, file, options)
     geometry, orientation = _geometry(path, file, shape)
@@ -59,8 +75,8 @@ def read_nibabel(path: Path, file: Any, options: ReadOptions) -> Image:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[Any]:
-    """Yield a file of nibabel's, by its content and not by its name; for a pair, with the file beside it."""
+def _opened(path: Path) -> Iterator[tuple[Any, Path]]:
+    """Yield a file of nibabel's and the file with its samples, by content and not by name; a pair is two files."""
     import nibabel as nib
     from nibabel.fileholders import FileHolder
 
@@ -74,15 +90,17 @@ def _opened(path: Path) -> Iterator[Any]:
         raise FormatError(f"{header}", expected="a header of NIfTI or Analyze", got="something else")
     if single:
         with open_unpacked(header) as stream:
-            yield kind.from_file_map({"image": FileHolder(fileobj=stream)})
+            yield kind.from_file_map({"image": FileHolder(fileobj=stream)}), header
         return
     samples = path if header != path else _partner(path, ".img")
     with open_unpacked(header) as first, open_unpacked(samples) as second:
         files = {"header": FileHolder(fileobj=first), "image": FileHolder(fileobj=second)}
         if issubclass(kind, nib.Spm99AnalyzeImage):
             # Where SPM keeps the orientation that Analyze has no place for.
-            files["mat"] = FileHolder(filename=str(header.with_name(header.name.split(".")[0] + ".mat")))
-        yield kind.from_file_map(files)
+            matrix = header.with_name(header.name.split(".")[0] + ".mat")
+            known = matrix.is_file() and matrix.stat().st_size <= _LONGEST_MATRIX
+            files["mat"] = FileHolder(filename=str(matrix) if known else os.devnull)
+        yield kind.from_file_map(files), samples
 
 
 def _is_samples(path: Path) -> bool:
@@ -307,5 +325,7 @@ def _carry(header: Any, carried: NiftiTransforms) -> None:
     header["xyzt_units"] = carried.units
 
 
-READERS.register("nifti")(Reader("NIfTI", (*_SUFFIXES, *_PAIR), _read, recognises=_recognises, unpacks=True))
+READERS.register("nifti")(
+    Reader("NIfTI", (*_SUFFIXES, *_PAIR), _read, recognises=_recognises, unpacks=True, isolate=False)
+)
 WRITERS.register("nifti")(Writer("NIfTI", _SUFFIXES, _write))

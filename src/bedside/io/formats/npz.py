@@ -49,5 +49,5 @@ def _write(path: Path, image: Image, labels: bool) -> None:
         np.savez_compressed(path, imgs=storable(image.array))
 
 
-READERS.register("npz")(Reader("challenge NPZ", _SUFFIXES, _read, _recognises))
+READERS.register("npz")(Reader("challenge NPZ", _SUFFIXES, _read, _recognises, isolate=False))
 WRITERS.register("npz")(Writer("challenge NPZ", _SUFFIXES, _write))

@@ -1,24 +1,60 @@
 """NRRD, with the samples in the file or beside it.
 
-What ITK leaves out of a header is read here: units, unknown spacings, and bzip2 (teem's format description).
+The header is read and checked here, and so are the samples; ITK is asked only where the grid lies, by a header of the
+fields that were understood. What ITK leaves out is read here, too: units, unknown spacings, and bzip2 (teem's format
+description).
 """
 
 from __future__ import annotations
 
-import bz2
 import math
 import re
-import tempfile
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from bedside.core.errors import FormatError
 from bedside.core.image import Image
-from bedside.io.itk import Calibration, header_text, read_itk, write_itk
+from bedside.io.beside import file_beside, numbered_files
+from bedside.io.itk import Calibration, Header, image_of_header, write_itk
 from bedside.io.registry import READERS, WRITERS, Reader, ReadOptions, Writer
+from bedside.io.stored import LONGEST_HEADER, MOST_FILES, Code, Stored, sizes_of, whole
 from bedside.io.units import millimetres
 
 _ITK_NAME = "NrrdImageIO"
 _UNKNOWN = Calibration(known=False)
+_MOST_AXES = 16
+_TYPES = {
+    **dict.fromkeys(("signed char", "int8", "int8_t"), "i1"),
+    **dict.fromkeys(("uchar", "unsigned char", "uint8", "uint8_t"), "u1"),
+    **dict.fromkeys(("short", "short int", "signed short", "signed short int", "int16", "int16_t"), "i2"),
+    **dict.fromkeys(("ushort", "unsigned short", "unsigned short int", "uint16", "uint16_t"), "u2"),
+    **dict.fromkeys(("int", "signed int", "int32", "int32_t"), "i4"),
+    **dict.fromkeys(("uint", "unsigned int", "uint32", "uint32_t"), "u4"),
+    **dict.fromkeys(("longlong", "long long", "long long int", "signed long long", "int64", "int64_t"), "i8"),
+    **dict.fromkeys(("signed long long int",), "i8"),
+    **dict.fromkeys(("ulonglong", "unsigned long long", "unsigned long long int", "uint64", "uint64_t"), "u8"),
+    "float": "f4",
+    "double": "f8",
+}
+_CODES: dict[str, Code] = {
+    "raw": "raw",
+    **dict.fromkeys(("txt", "text", "ascii"), "text"),
+    "hex": "hex",
+    **dict.fromkeys(("gz", "gzip"), "gzip"),
+    **dict.fromkeys(("bz2", "bzip2"), "bzip2"),
+}
+_ALONG_SPACE = ("domain", "space", "time", "none", "???")
+"""Kinds of axes along which samples lie; the others count the components of a sample."""
+_PLACING = (
+    *("space", "space dimension", "space directions", "space origin", "spacings"),
+    *("axis mins", "axis maxs", "centers", "kinds"),
+)
+"""Fields that say where the grid lies."""
+_ALIASES = {"axismins": "axis mins", "axismaxs": "axis maxs", "centerings": "centers", "datafile": "data file"}
+_PLAIN = re.compile(r"[\w\s.,+()?-]*", re.ASCII)
 
 
 def _recognises(head: bytes) -> bool:
@@ -26,28 +62,125 @@ def _recognises(head: bytes) -> bool:
 
 
 def _read(path: Path, options: ReadOptions) -> Image:
-    fields = _fields(header_text(path))
-    _check_data_files(path, fields)
-    if fields.get("encoding", "").lower() in ("bzip2", "bz2"):
-        return _read_bzip2(path, fields, options)
-    return read_itk(path, options, _ITK_NAME, _calibration)
+    with path.open("rb") as file:
+        beginning = file.read(LONGEST_HEADER)
+    fields, end, listed = _fields(path, beginning)
+    axes = whole(fields.get("dimension", ""))
+    if axes is None or not 1 <= axes <= _MOST_AXES:
+        raise FormatError(f"{path}: dimension", expected=f"1 to {_MOST_AXES}", got=fields.get("dimension", "none")[:40])
+    sizes = sizes_of(str(path), fields.get("sizes", "").split(), axes)
+    component = _component_axis(path, fields, axes)
+    stored = _stored(path, fields, sizes[::-1], end, listed)
+    stored.check()
+    components = 1 if component is None else sizes[component]
+
+    def read(volume: int | None) -> NDArray[Any]:
+        if component is None:
+            return stored.read(volume)
+        array = np.moveaxis(stored.read(), axes - 1 - component, -1)
+        return np.ascontiguousarray(array if volume is None else array[volume])
+
+    header = Header(_plain_header(path, fields, sizes), "header.nhdr", _ITK_NAME, components)
+    return image_of_header(path, options, header, read, _calibration(fields, axes - (component is not None)))
 
 
-def _fields(header: str) -> dict[str, str]:
-    """Return the header's fields by name in lower case."""
+def _fields(path: Path, beginning: bytes) -> tuple[dict[str, str], int, list[str]]:
+    """Return the header's fields by name in lower case, the place of the first byte behind it, and files listed there.
+
+    Raises:
+        FormatError: A line that is none of a header's.
+    """
     fields: dict[str, str] = {}
-    for line in re.split(r"\r?\n", header)[1:]:
+    place = beginning.find(b"\n") + 1 or len(beginning)
+    while place < len(beginning):
+        end = beginning.find(b"\n", place)
+        end = len(beginning) if end < 0 else end
+        line = beginning[place:end].decode("latin-1").rstrip("\r")
+        place = end + 1
         if not line:
             break
+        if line.startswith("#"):
+            continue
         name, colon, value = line.partition(":")
+        if not colon:
+            raise FormatError(f"{path}: header", expected="lines of 'field: value'", got=line[:40])
         # "key:=value" is a comment of the writer's.
-        if colon and not line.startswith("#") and not value.startswith("="):
-            fields[name.strip().lower()] = value.strip()
-    return fields
+        if value.startswith("="):
+            continue
+        name = name.strip().lower()
+        fields.setdefault(_ALIASES.get(name, name), value.strip())
+        if _ALIASES.get(name, name) == "data file" and re.match(r"LIST(\s|$)", value.strip()):
+            listed = beginning[place:].decode("latin-1").split("\n")
+            return fields, place, [one.strip() for one in listed if one.strip()]
+    return fields, min(place, len(beginning)), []
 
 
-def _calibration(header: str, axes: int) -> Calibration:
-    fields = _fields(header)
+def _component_axis(path: Path, fields: dict[str, str], axes: int) -> int | None:
+    """Return the axis that counts components, in the order of the header; None where there is none."""
+    if "kinds" not in fields:
+        return None
+    kinds = fields["kinds"].lower().split()
+    if len(kinds) != axes:
+        raise FormatError(f"{path}: kinds", expected=f"{axes} words", got=fields["kinds"][:80])
+    found = [place for place, kind in enumerate(kinds) if kind not in _ALONG_SPACE]
+    if len(found) > 1:
+        raise FormatError(f"{path}: kinds", expected="one axis of components at most", got=fields["kinds"][:80])
+    return found[0] if found else None
+
+
+def _stored(path: Path, fields: dict[str, str], shape: tuple[int, ...], end: int, listed: list[str]) -> Stored:
+    kind, code = fields.get("type", "").lower(), fields.get("encoding", "").lower()
+    if kind not in _TYPES:
+        raise FormatError(f"{path}: type", expected="a type of numbers", got=kind[:40] or "none")
+    if code not in _CODES:
+        raise FormatError(
+            f"{path}: encoding", expected=", ".join(sorted(set(_CODES.values()))), got=code[:40] or "none"
+        )
+    order = fields.get("endian", "").lower()
+    dtype = np.dtype(f"{'>' if order == 'big' else '<'}{_TYPES[kind]}")
+    if dtype.itemsize > 1 and _CODES[code] != "text" and order not in ("little", "big"):
+        raise FormatError(f"{path}: endian", expected="little or big", got=order[:40] or "none")
+    skips = {
+        name: whole(fields.get(name, fields.get(name.replace(" ", ""), "0"))) for name in ("line skip", "byte skip")
+    }
+    lines, skip = skips["line skip"], skips["byte skip"]
+    if lines is None or skip is None or lines < 0 or skip < -1 or (skip == -1 and _CODES[code] != "raw"):
+        raise FormatError(f"{path}: line skip, byte skip", expected="numbers that fit the encoding", got=str(skips))
+    files = _data_files(path, fields.get("data file", ""), listed, shape)
+    return Stored(path, files, dtype, shape, _CODES[code], end if files == (path,) else 0, lines, skip)
+
+
+def _data_files(path: Path, name: str, listed: list[str], shape: tuple[int, ...]) -> tuple[Path, ...]:
+    """Return the files with the samples: the header's own, one beside it, or one for each slice."""
+    if not name:
+        return (path,)
+    most = min(MOST_FILES, shape[0])
+    if re.match(r"LIST(\s|$)", name):
+        if not 1 <= len(listed) <= most:
+            raise FormatError(f"{path}: files of samples", expected=f"1 to {most}", got=len(listed))
+        return tuple(file_beside(path, one) for one in listed)
+    words = name.split()
+    if "%" in words[0] and len(words) >= 4:
+        numbers = [whole(word) for word in words[1:4]]
+        return numbered_files(path, re.sub(r"^(\./+)+", "", words[0]), [n for n in numbers if n is not None], most)
+    return (file_beside(path, name),)
+
+
+def _plain_header(path: Path, fields: dict[str, str], sizes: tuple[int, ...]) -> bytes:
+    """Return a header with size, type and place alone."""
+    lines = ["NRRD0005", "type: uchar", f"dimension: {len(sizes)}", f"sizes: {' '.join(map(str, sizes))}"]
+    for name in _PLACING:
+        value = fields.get(name, "")
+        if not value:
+            continue
+        # A number too many, or an axis that does not fit, is ITK's to reject; what is no number or word is not.
+        if len(value) > 40 * (len(sizes) + 1) ** 2 or _PLAIN.fullmatch(value) is None:
+            raise FormatError(f"{path}: {name}", expected="numbers or words", got=value[:80])
+        lines.append(f"{name}: {value}")
+    return "\n".join([*lines, "encoding: raw", "data file: samples", ""]).encode("ascii")
+
+
+def _calibration(fields: dict[str, str], axes: int) -> Calibration:
     spatial = min(axes, 3)
     if "space directions" in fields:
         if "nan" in fields["space directions"].lower():
@@ -82,43 +215,6 @@ def _number(word: str) -> float | None:
         return float(word)
     except ValueError:
         return None
-
-
-def _check_data_files(path: Path, fields: dict[str, str]) -> None:
-    """The samples beside a detached header must be there.
-
-    Raises:
-        FormatError: They are not.
-    """
-    name = fields.get("data file", fields.get("datafile", ""))
-    if not name or name.upper().startswith("LIST") or "%" in name:
-        return
-    if not (path.parent / name).is_file():
-        raise FormatError(f"{path}: the file with its samples is missing", expected=name, got="nothing there")
-
-
-def _read_bzip2(path: Path, fields: dict[str, str], options: ReadOptions) -> Image:
-    """Return a file whose samples are compressed by bzip2, which ITK's library leaves out: unpacked, then read by
-    it.
-    """
-    name = fields.get("data file", fields.get("datafile", ""))
-    content = path.read_bytes()
-    head, _, rest = content.partition(b"\r\n\r\n" if b"\r\n\r\n" in content[:_LONGEST_HEADER] else b"\n\n")
-    packed = (path.parent / name).read_bytes() if name else rest
-    lines = [
-        b"encoding: raw" if line.lower().startswith(b"encoding") else line.rstrip(b"\r")
-        for line in head.split(b"\n")
-        if not line.lower().startswith((b"data file", b"datafile"))
-    ]
-    with tempfile.TemporaryDirectory(prefix="bedside-") as folder:
-        plain = Path(folder) / "unpacked.nrrd"
-        with plain.open("wb") as sink:
-            sink.write(b"\n".join(lines) + b"\n\n")
-            sink.write(bz2.decompress(packed))
-        return read_itk(plain, options, _ITK_NAME, _calibration)
-
-
-_LONGEST_HEADER = 65536
 
 
 def _write(path: Path, image: Image, labels: bool) -> None:  # noqa: ARG001 - masks and images are stored alike

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,13 +11,18 @@ from typing import Any
 from bedside.core.errors import FormatError
 from bedside.core.geometry import Geometry
 from bedside.core.image import Image
-from bedside.io.lazy import StoredLevel, image_array, need_zarr
+from bedside.io.bounds import check_memory
+from bedside.io.lazy import AT_ONCE, StoredLevel, image_array, need_zarr
 from bedside.io.registry import READERS, Reader, ReadOptions
 from bedside.io.samples import pick_volume
 from bedside.io.units import millimetres
 
 MARKS = ("zarr.json", ".zattrs", ".zgroup", ".zarray")
 """Files by which a folder is a zarr group or array."""
+
+_MOST_VOLUMES = 100_000
+_FEW_BLOCKS = 10_000
+"""Blocks of an image that is read at once of which all may be missing, which stands for an even background."""
 
 
 def is_zarr(path: Path) -> bool:
@@ -38,6 +44,11 @@ def _read(path: Path, options: ReadOptions) -> Image:
     depth = "z" in axes
     colour = axes.index("c") if _is_colour(axes, shape, levels[0].dtype, group) else None
     others = [a for a, name in enumerate(axes) if name not in ("z", "y", "x") and a != colour]
+    count = math.prod(shape[a] for a in others)
+    if count > _MOST_VOLUMES:
+        raise FormatError(f"{path}: time points and channels", expected=f"at most {_MOST_VOLUMES:,}", got=count)
+    for level in levels:
+        _check_blocks(path, level)
     choices = list(itertools.product(*(range(shape[a]) for a in others)))
     names = [_name(axes, others, choice, group) for choice in choices]
     index = pick_volume(path, len(choices), options.volume, "volumes", [f"{n}: {text}" for n, text in enumerate(names)])
@@ -80,6 +91,22 @@ def _multiscale(path: Path, group: Any) -> Mapping[str, Any]:
         f"{path}", expected="an OME-Zarr image", got=f"{what}{f' (it holds {inside})' if inside else ''}",
         fix="give the folder of one image in it",
     )  # fmt: skip
+
+
+def _check_blocks(path: Path, level: Any) -> None:
+    """Hold the blocks of a level against the files: each is in memory whole, and looked for whether it is there or not.
+
+    Raises:
+        FormatError: One that is too large, or hardly any of very many in an image that is read at once.
+    """
+    size = getattr(level, "shards", None) or level.chunks
+    check_memory(f"{path}: a block", math.prod(size) * level.dtype.itemsize)
+    count = math.prod(-(-n // max(1, step)) for n, step in zip(level.shape, size, strict=True))
+    if math.prod(level.shape) * level.dtype.itemsize > AT_ONCE or count <= _FEW_BLOCKS:
+        return
+    there = sum(1 for _ in itertools.islice((path / level.path).rglob("*"), count))
+    if count > _FEW_BLOCKS + 10 * there:
+        raise FormatError(f"{path}: fewer blocks than its shape asks for", expected=f"{count:,}", got=f"{there:,}")
 
 
 def _is_colour(axes: Sequence[str], shape: Sequence[int], dtype: Any, group: Any) -> bool:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from bedside.core.image import Image
 from bedside.io.itk import array_of, read_itk
-from bedside.io.raster import from_samples, on_black, read_picture, write_png
+from bedside.io.raster import from_samples, on_black, open_picture, read_picture, write_png
 from bedside.io.registry import READERS, WRITERS, Reader, ReadOptions, Writer
 
 _HEADER_BYTES = 26
@@ -30,6 +30,8 @@ def _read_deep(path: Path, options: ReadOptions, *, opacity: bool) -> Image:
     """Return several channels of 16 bits, of which Pillow would keep 8."""
     import SimpleITK as sitk  # noqa: N813 - the name that all its users know
 
+    with open_picture(path):
+        pass  # What it declares is held against the file.
     if not opacity:
         return from_samples(read_itk(path, options, "PNGImageIO").array)
     return from_samples(on_black(array_of(sitk.ReadImage(str(path), imageIO="PNGImageIO"))))

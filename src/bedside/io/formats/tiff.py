@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -14,18 +13,20 @@ from numpy.typing import NDArray
 from bedside.core.errors import FormatError
 from bedside.core.geometry import Geometry
 from bedside.core.image import Image
+from bedside.io.beside import check_plain
+from bedside.io.bounds import check_declared
 from bedside.io.itk import read_itk
 from bedside.io.raster import in_strips, on_black, open_picture
 from bedside.io.registry import READERS, WRITERS, Reader, ReadOptions, Writer
 from bedside.io.samples import native, pick_volume, storable
-from bedside.io.slides import open_slide
+from bedside.io.slides import is_lazy, open_slide
+from bedside.io.tiff_bounds import check_directories, check_named
 from bedside.io.tiff_calibration import OUR_VOLUME, ome_fields, voxel_steps
 
 _SUFFIXES = (".tif", ".tiff")
 _SLIDES = (".svs", ".ndpi")
 _UNASSOCIATED_ALPHA = 2
-_SIZES = {3: 2, 4: 4, 5: 8, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
-"""Bytes of the types of values that are longer than one (TIFF 6.0, BigTIFF)."""
+_INDEX = "NDTiff.index"
 
 
 def _recognises(head: bytes) -> bool:
@@ -35,9 +36,9 @@ def _recognises(head: bytes) -> bool:
 def _read(path: Path, options: ReadOptions) -> Image:
     import tifffile
 
+    check_directories(path)
     with tifffile.TiffFile(path) as file:
-        _check_complete(path, file)
-        series = file.series[0]
+        series = _series(path, file)
         steps = voxel_steps(file)
         slide = open_slide(path, series)
         if slide is not None:
@@ -55,28 +56,25 @@ def _read(path: Path, options: ReadOptions) -> Image:
     return _calibrated(_choose(path, native(array), axes, options), steps)
 
 
-def _check_complete(path: Path, file: Any) -> None:
-    """Check that what the first directory points at lies within the file.
+def _series(path: Path, file: Any) -> Any:
+    """Return the first series, after what names other files or numbers of pages was held against what there is.
 
     Raises:
-        FormatError: The file was cut off.
+        FormatError: It asks for more than the files hold, or for files of other folders.
     """
-    # The library leaves out entries whose values lie beyond the end, so they are looked up in the directory itself.
-    size, layout, page = path.stat().st_size, file.tiff, file.pages[0]
-    with path.open("rb") as stream:
-        stream.seek(page.offset)
-        (count,) = struct.unpack(layout.tagnoformat, stream.read(layout.tagnosize))
-        entries = stream.read(count * layout.tagsize)
-    if len(entries) < count * layout.tagsize:
-        raise FormatError(f"{path} is incomplete", expected=f"{count} entries", got="the end of the file")
-    width = layout.offsetsize
-    for start in range(0, len(entries), layout.tagsize):
-        entry = entries[start : start + layout.tagsize]
-        code, kind = struct.unpack(layout.byteorder + "HH", entry[:4])
-        values, place = struct.unpack(layout.byteorder + ("QQ" if width == 8 else "II"), entry[4 : 4 + 2 * width])
-        length = values * _SIZES.get(kind, 1)
-        if length > width and place + length > size:
-            raise FormatError(f"{path} is incomplete", expected=f"the value of tag {code}", got="the end of the file")
+    import tifffile
+
+    if file.is_ome:
+        check_named(path, file.ome_metadata)
+    names = {str(entry[1]) for entry in tifffile.read_ndtiff_index(path.with_name(_INDEX))} if file.is_ndtiff else set()
+    for name in names:
+        check_plain(path, name)
+    series = file.series[0]
+    files = {page.parent.filehandle.path for page in series.pages if page is not None} | {str(path)}
+    stored = sum(Path(name).stat().st_size for name in files)
+    if not is_lazy(series):
+        check_declared(str(path), series.size * series.dtype.itemsize, stored, "loose")
+    return series
 
 
 def _calibrated(image: Image, steps: Mapping[str, float]) -> Image:

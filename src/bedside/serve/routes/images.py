@@ -12,6 +12,7 @@ from starlette.datastructures import UploadFile
 
 from bedside.core.errors import InputError
 from bedside.core.files import scratch_folder
+from bedside.io.bounds import free_disk
 from bedside.serve.messages import Change, ImageInfo, ImageList, ImageUpdate, OpenRequest
 from bedside.serve.places import MEMBERS, absolute, copy_limited, keep_upload, safe_relative, single_image
 from bedside.serve.routes.common import PROBLEMS, ServiceOf
@@ -66,7 +67,7 @@ async def upload(service: ServiceOf, request: Request) -> ImageInfo:
 def _keep(files: list[UploadFile], folder: Path) -> Path:
     """Move what was sent to a folder named by its content; returns where the image is."""
     with scratch_folder(folder) as scratch:
-        inside, left = scratch / "files", UPLOAD_LIMIT
+        inside, left = scratch / "files", min(UPLOAD_LIMIT, free_disk(scratch))
         for file in files:
             path = inside / safe_relative(file.filename or "image")
             if path.exists():
