@@ -6,6 +6,7 @@ import json
 import os
 import sys
 import time
+from collections.abc import Iterable
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -99,19 +100,24 @@ def segment(
     overlay: Annotated[
         Path | None, typer.Option(metavar="FILE.png", help="Also write a picture of the result.")
     ] = None,
+    allow_empty: Annotated[
+        bool, typer.Option("--allow-empty", help="Write a mask in which nothing was found, too.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print a manifest as JSON instead of a summary.")] = False,
 ) -> None:
     """Segment objects of an image from prompts and write their mask.
 
     The boxes, points, scribbles and lassos given as options describe one object, which gets label 1 in the mask;
     --prompts describes several, each with the label that the journal gives it, else with that of its place: 1, 2, ...
+
+    Where nothing was found, nothing is written: an older file stays, stderr says so, and the exit status is 2.
     """
     from bedside.cli.flags import PromptFlags
 
     flags = PromptFlags(box, point, negative_point, scribble, negative_scribble, lasso, initial_mask, frame.value)
     job = Job(
         image, output, overlay, flags, prompts, model, device.value, policy.value, series, volume, as_json,
-        form.value if form else None, seg_type.value, compress, name,
+        form.value if form else None, seg_type.value, compress, name, allow_empty,
     )  # fmt: skip
     manifest = perform(job)
     if as_json:
@@ -155,6 +161,7 @@ def perform(job: Job) -> dict[str, Any]:
         else:
             _answer(session, drawn)
         labels = session.label_map(job.policy)
+    _check_found(job, session)
     picture = _picture(job, session, labels, stages)
     with stages.stage("write", f"writing {job.output}"):
         if target == "file":
@@ -163,13 +170,28 @@ def perform(job: Job) -> dict[str, Any]:
             _write_object(job, session, labels, target)
         if job.overlay is not None:
             _save_picture(picture, job.overlay)
-    for item in session.objects:
-        if item.voxels == 0:
-            print(f"bedside: warning: the mask of {item.name} is empty", file=sys.stderr)
     manifest = build_manifest(job, session, labels, stages)
     if job.time_warm:
         manifest["seconds"]["warm"] = _time_warm(session)
     return manifest
+
+
+def _check_found(job: Job, session: Session) -> None:
+    """Warn of each object without a voxel, and let no mask of nothing take the place of an older file unasked.
+
+    Raises:
+        InputError: No object has a voxel, and that is not allowed.
+    """
+    empty = [item.name for item in session.objects if item.voxels == 0]
+    if len(empty) == len(session.objects) and not job.allow_empty:
+        raise InputError(
+            "nothing was found" if len(empty) > 1 else f"the mask of {empty[0]} is empty",
+            expected="at least one voxel",
+            got="none",
+            fix="nothing was written; add a click on the object, or write the empty mask with --allow-empty",
+        )
+    for name in empty:
+        print(f"bedside: warning: the mask of {name} is empty", file=sys.stderr)
 
 
 def _time_warm(session: Session) -> float:
@@ -293,16 +315,24 @@ def _check_prompts(job: Job) -> tuple[Journal | None, list[Prompt]]:
 def _check_against(job: Job, image: Image, journal: Journal | None, typed: list[Prompt]) -> list[PlacedPrompt]:
     """Return all prompts of the options, placed on the image before a model is loaded; a journal is checked too."""
     from bedside.core.placed import PlacedPrompt
-    from bedside.session.journal import Prompted
+    from bedside.session.journal import Prompted, history
     from bedside.session.opening import check_journal
 
-    if journal is not None:
-        check_journal(journal, image)
-        for event in (event for item in journal.objects for event in item.events):
-            if isinstance(event, Prompted):
-                PlacedPrompt.of(event.prompt, image.geometry)
-        return []
-    return [PlacedPrompt.of(prompt, image.geometry) for prompt in (*job.flags.drawn(image), *typed)]
+    if journal is None:
+        drawn = [PlacedPrompt.of(prompt, image.geometry) for prompt in (*job.flags.drawn(image), *typed)]
+        _warn_of_left_out(drawn)
+        return drawn
+    check_journal(journal, image)
+    for item in journal.objects:
+        placed = {e.id: PlacedPrompt.of(e.prompt, image.geometry) for e in item.events if isinstance(e, Prompted)}
+        _warn_of_left_out((placed[entry.id] for entry in history(item.events).prompts), f"{item.name}: ")
+    return []
+
+
+def _warn_of_left_out(prompts: Iterable[PlacedPrompt], whose: str = "") -> None:
+    for prompt in prompts:
+        if prompt.left_out is not None:
+            print(f"bedside: warning: {whose}{prompt.left_out}", file=sys.stderr)
 
 
 def _answer(session: Session, prompts: list[PlacedPrompt]) -> None:
