@@ -12,6 +12,7 @@ from PIL import Image as Picture
 
 from bedside.core.geometry import Geometry
 from bedside.io import read_image, read_mask, write_mask
+from bedside.io.label_names import names_in
 from bedside.session import Session
 
 Cli = Callable[..., Any]
@@ -158,10 +159,41 @@ def test_of_several_objects_the_empty_ones_are_named(
     session.add_object("second")
     session.add_point((44, 28), predict=False)
     session.save(tmp_path / "journal.json")
-    output = tmp_path / "labels.png"
+    output = tmp_path / "labels.nrrd"
     status, _, err = cli("segment", picture, "-o", output, "--prompts", tmp_path / "journal.json", *MODEL)
     assert (status, err) == (0, "bedside: warning: the mask of second is empty\n")
     assert np.array_equal(read_mask(output).array, squares > 100)
+
+
+@pytest.mark.parametrize("suffix", [".nrrd", ".nii.gz", ".mha", ".tif", ".npz", ".png"])
+def test_a_name_is_kept_or_its_loss_is_said(cli: Cli, grower: Any, picture: Path, tmp_path: Path, suffix: str) -> None:
+    output = tmp_path / f"mask{suffix}"
+    arguments = ["segment", picture, "-o", output, "--box", "8,3,22,17"]
+    status, out, err = cli(*arguments, "--name", "left square")
+    assert status == 0
+    assert "1 left square: 100 pixels" in out
+    if suffix == ".nrrd":
+        assert err == ""
+        assert names_in(read_mask(output)) == {1: "left square"}
+    else:
+        assert err.startswith("bedside: note: ")
+        assert "'left square' is not in the file; .nrrd and .dcm keep them" in err
+        assert err.count("\n") == 1
+    assert cli(*arguments).err == ""
+
+
+def test_one_name_for_several_objects_is_rejected(
+    cli: Cli, grower: Any, picture: Path, squares: NDArray[np.uint8], tmp_path: Path
+) -> None:
+    session = Session(read_image(picture), segmenter=type(grower)())
+    for value in (200, 120):
+        session.add_object()
+        session.set_mask(squares == value)
+    session.save(tmp_path / "journal.json")
+    options = ["--prompts", tmp_path / "journal.json", *MODEL, "--name", "square"]
+    status, _, err = cli("segment", picture, "-o", tmp_path / "mask.nrrd", *options)
+    assert status == 2
+    assert "--name: expected one object, got 2 in " in err
 
 
 def test_prompts_that_reach_beyond_the_image_are_named_once_each(
@@ -184,7 +216,7 @@ def test_prompts_that_reach_beyond_the_image_are_named_once_each(
     session.add_box((8, 3), (22, 170))
     session.undo()
     session.save(journal)
-    _, _, err = cli("segment", picture, "-o", tmp_path / "mask.png", "--prompts", journal, *MODEL)
+    _, _, err = cli("segment", picture, "-o", tmp_path / "mask.nrrd", "--prompts", journal, *MODEL)
     assert err.startswith("bedside: warning: first: box 8,-3 to 22,17 reaches")
     assert err.count("\n") == 1
 
@@ -207,6 +239,7 @@ def test_prompts_that_reach_beyond_the_image_are_named_once_each(
         (["--initial-mask", "start.png"], "an initial mask alone"),
         (["--prompts", "nowhere.json"], "nowhere.json"),
         (["--prompts", "nowhere.json", "--point", "1,2"], "cannot be combined"),
+        (["--point", "1,2", "--name", " "], "--name: expected a name"),
         (["--point", "1,2", "--series", "2"], "--series"),
         (["--point", "1,2", "--volume", "2"], "volume"),
         (["--point", "1,2", "--overlay", "overlay.jpg"], "ends in .png"),

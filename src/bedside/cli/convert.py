@@ -56,7 +56,8 @@ def convert(
     compress: CompressOption = False,
     xor: Annotated[bool, typer.Option("--xor", help="Holes of an RTSTRUCT as contours of their own.")] = False,
     name: Annotated[
-        list[str], typer.Option("--name", metavar="LABEL=NAME", help="Name of a label, e.g. 1=liver. Repeatable.")
+        list[str],
+        typer.Option("--name", metavar="LABEL=NAME", help="Name of a label, e.g. 1=liver, kept in DICOM and NRRD."),
     ] = [],  # noqa: B006
     threshold: Annotated[
         float, typer.Option(min=0.0, max=1.0, help="Part of the largest value that counts, of a fractional SEG.")

@@ -95,7 +95,7 @@ def segment(
     seg_type: SegTypeOption = SegType.BINARY,
     compress: CompressOption = False,
     name: Annotated[
-        str | None, typer.Option(metavar="NAME", help="What the object is, e.g. 'left kidney'; in a DICOM output.")
+        str | None, typer.Option(metavar="NAME", help="What the object is, e.g. 'left kidney'; kept in DICOM and NRRD.")
     ] = None,
     overlay: Annotated[
         Path | None, typer.Option(metavar="FILE.png", help="Also write a picture of the result.")
@@ -139,6 +139,7 @@ def perform(job: Job) -> dict[str, Any]:
     from bedside.cli.stages import Stages
     from bedside.io import read_image, write_mask
     from bedside.session import Session
+    from bedside.session.editing import change_object
     from bedside.weights.defaults import default_model
 
     stages = Stages()
@@ -160,16 +161,20 @@ def perform(job: Job) -> dict[str, Any]:
             session.restore(journal)
         else:
             _answer(session, drawn)
+        if job.name is not None:
+            change_object(session, session.objects[0].id, name=job.name)
         labels = session.label_map(job.policy)
     _check_found(job, session)
     picture = _picture(job, session, labels, stages)
     with stages.stage("write", f"writing {job.output}"):
         if target == "file":
-            write_mask(job.output, labels, image.geometry)
+            notes = write_mask(job.output, labels, image.geometry, {o.label: o.name for o in session.objects})
         else:
-            _write_object(job, session, labels, target)
+            notes = _write_object(job, session, labels, target)
         if job.overlay is not None:
             _save_picture(picture, job.overlay)
+    for note in notes:
+        print(f"bedside: note: {note}", file=sys.stderr)
     manifest = build_manifest(job, session, labels, stages)
     if job.time_warm:
         manifest["seconds"]["warm"] = _time_warm(session)
@@ -257,8 +262,12 @@ def check_form(job: Job, image: Image) -> Form:
     return form
 
 
-def _write_object(job: Job, session: Session, labels: Any, form: Form) -> None:
-    """Write the objects as a SEG or RTSTRUCT: each whole, or as parts of the label map where it is one."""
+def _write_object(job: Job, session: Session, labels: Any, form: Form) -> tuple[str, ...]:
+    """Write the objects as a SEG or RTSTRUCT: each whole, or as parts of the label map where it is one.
+
+    Returns:
+        What a user should know, a sentence each.
+    """
     from bedside import __version__
     from bedside.io.dicom.segments import Algorithm, Segment, SegmentSet
     from bedside.io.segmentations import write_segments
@@ -268,12 +277,10 @@ def _write_object(job: Job, session: Session, labels: Any, form: Form) -> None:
     for item in session.objects:
         whole = job.seg_type == "binary" or form == "rtstruct"
         mask = session.mask_of(item.id) if whole else labels == item.label
-        name = job.name if job.name and len(session.objects) == 1 else item.name
-        segments.append(Segment.of_mask(item.label, name, mask, colour=item.colour, algorithm=algorithm))
+        segments.append(Segment.of_mask(item.label, item.name, mask, colour=item.colour, algorithm=algorithm))
     found = SegmentSet(tuple(segments), session.image.geometry)
     options = {"form": form, "seg_type": job.seg_type, "compress": job.compress, "volume": job.volume}
-    for note in write_segments(job.output, found, session.image, **options):
-        print(f"bedside: note: {note}", file=sys.stderr)
+    return write_segments(job.output, found, session.image, **options)
 
 
 def check_dimensions(output: Path, dimensions: int) -> None:
@@ -294,6 +301,8 @@ def _check_prompts(job: Job) -> tuple[Journal | None, list[Prompt]]:
     """Return what can be known of the prompts before the image is read."""
     from bedside.session.journal import Journal
 
+    if job.name is not None and not job.name.strip():
+        raise InputError("--name", expected="a name, e.g. 'left kidney'", got="nothing")
     if job.prompts is not None:
         if job.flags.has_prompts or job.flags.initial_mask is not None:
             raise InputError(
@@ -302,6 +311,9 @@ def _check_prompts(job: Job) -> tuple[Journal | None, list[Prompt]]:
         journal = Journal.load(job.prompts)
         if not journal.objects:
             raise InputError(f"--prompts {job.prompts}", expected="at least one object", got="none")
+        if job.name is not None and len(journal.objects) > 1:
+            got = f"{len(journal.objects)} in {job.prompts}"
+            raise InputError("--name", expected="one object", got=got, fix="name them in that file")
         return journal, []
     if not job.flags.has_prompts:
         raise InputError(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -120,8 +120,8 @@ def _geometry(image: Any, calibration: Calibration) -> Geometry:
     )
 
 
-def write_itk(path: Path, image: Image, image_io: str) -> None:
-    """Write an image with one of ITK's writers, compressed."""
+def write_itk(path: Path, image: Image, image_io: str, keys: Mapping[str, str] | None = None) -> None:
+    """Write an image with one of ITK's writers, compressed, with further ``keys`` in its header."""
     import SimpleITK as sitk  # noqa: N813 - the name that all its users know
 
     geometry = _for_itk(image.geometry)
@@ -129,6 +129,8 @@ def write_itk(path: Path, image: Image, image_io: str) -> None:
     file.SetSpacing(geometry.spacing)
     file.SetOrigin(geometry.origin)
     file.SetDirection(np.ravel(geometry.direction).tolist())
+    for key, value in (keys or {}).items():
+        file.SetMetaData(key, value)
     writer = sitk.ImageFileWriter()
     writer.SetImageIO(image_io)
     writer.SetFileName(str(path))

@@ -19,6 +19,7 @@ from bedside.io.dicom.rtstruct_writing import write_rtstruct
 from bedside.io.dicom.seg_writing import SegType, write_seg
 from bedside.io.dicom.segments import Segment, SegmentSet, segments_of_labels
 from bedside.io.dicom.source import find_source
+from bedside.io.label_names import names_in
 from bedside.io.reading import read_mask
 from bedside.io.registry import find_reader, find_writer
 from bedside.io.writing import write_mask
@@ -73,7 +74,7 @@ def read_segments(
     if kind_of(file) is not None:
         return _named(read_object(file, image, threshold=threshold, volume=volume), names)
     mask = read_mask(file)
-    found = SegmentSet(segments_of_labels(mask.array, names), mask.geometry)
+    found = SegmentSet(segments_of_labels(mask.array, {**names_in(mask), **_by_label(names)}), mask.geometry)
     return found if image is None else _onto(file, found, image)
 
 
@@ -110,10 +111,11 @@ def write_segments(
         FormatError: As the writers.
     """
     if form == "file":
-        write_mask(path, found.label_map(policy), found.geometry)
+        names = {s.label: s.name for s in found.segments}
+        notes = write_mask(path, found.label_map(policy), found.geometry, names)
         overlap = found.overlapping()
         note = f"'{overlap[0]}' and '{overlap[1]}' overlap, and the {_KEPT[policy]} has their voxels" if overlap else ""
-        return (note,) if note else ()
+        return (*notes, note) if note else notes
     if image is None:
         raise InputError(f"{path}: {form}", expected="the DICOM image that it belongs to", fix="give --image")
     source = find_source(image, volume=volume)
@@ -129,10 +131,14 @@ _KEPT = {"keep": "first", "overwrite": "second", "overlap": "first"}
 
 
 def _named(found: SegmentSet, names: Mapping[int, str] | Sequence[str]) -> SegmentSet:
-    known = dict(names) if isinstance(names, Mapping) else dict(enumerate(names, start=1))
+    known = _by_label(names)
     # Other names are other things, whose codes the old ones are not.
     segments = tuple(replace(s, name=known[s.label], codes=None) if s.label in known else s for s in found.segments)
     return replace(found, segments=segments)
+
+
+def _by_label(names: Mapping[int, str] | Sequence[str]) -> dict[int, str]:
+    return dict(names) if isinstance(names, Mapping) else dict(enumerate(names, start=1))
 
 
 def _onto(path: Path, found: SegmentSet, image: Image) -> SegmentSet:

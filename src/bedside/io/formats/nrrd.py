@@ -9,11 +9,13 @@ import bz2
 import math
 import re
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 from bedside.core.errors import FormatError
 from bedside.core.image import Image
 from bedside.io.itk import Calibration, header_text, read_itk, write_itk
+from bedside.io.label_names import LABEL_NAMES, names_of_keys, slicer_keys
 from bedside.io.registry import READERS, WRITERS, Reader, ReadOptions, Writer
 from bedside.io.units import millimetres
 
@@ -26,6 +28,12 @@ def _recognises(head: bytes) -> bool:
 
 
 def _read(path: Path, options: ReadOptions) -> Image:
+    image = _read_samples(path, options)
+    names = names_of_keys(header_text(path), options.volume or 0) if options.labels else {}
+    return replace(image, metadata={**image.metadata, LABEL_NAMES: names}) if names else image
+
+
+def _read_samples(path: Path, options: ReadOptions) -> Image:
     fields = _fields(header_text(path))
     _check_data_files(path, fields)
     if fields.get("encoding", "").lower() in ("bzip2", "bz2"):
@@ -121,10 +129,10 @@ def _read_bzip2(path: Path, fields: dict[str, str], options: ReadOptions) -> Ima
 _LONGEST_HEADER = 65536
 
 
-def _write(path: Path, image: Image, labels: bool) -> None:  # noqa: ARG001 - masks and images are stored alike
-    write_itk(path, image, _ITK_NAME)
+def _write(path: Path, image: Image, labels: bool) -> None:
+    write_itk(path, image, _ITK_NAME, slicer_keys(image) if labels else None)
 
 
 READERS.register("nrrd")(Reader("NRRD", (".nrrd", ".nhdr"), _read, _recognises))
 # A detached header would need two files to be replaced at once, so it is not written.
-WRITERS.register("nrrd")(Writer("NRRD", (".nrrd",), _write))
+WRITERS.register("nrrd")(Writer("NRRD", (".nrrd",), _write, names=True))
