@@ -87,6 +87,8 @@ def convert(
         print(f"bedside: note: {note}", file=sys.stderr)
     for segment in found.segments:
         print(f"  {segment.label} {segment.name}: {int(segment.patch.sum()):,} voxels")
+    if all(segment.is_empty for segment in found.segments):
+        print(f"bedside: warning: {mask} holds no label, and {output} is empty", file=sys.stderr)
     print(f"wrote {output}")
 
 

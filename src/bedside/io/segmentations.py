@@ -19,6 +19,7 @@ from bedside.io.dicom.rtstruct_writing import write_rtstruct
 from bedside.io.dicom.seg_writing import SegType, write_seg
 from bedside.io.dicom.segments import Segment, SegmentSet, segments_of_labels
 from bedside.io.dicom.source import find_source
+from bedside.io.grey_values import reject_grey_values
 from bedside.io.label_names import names_in
 from bedside.io.reading import read_mask
 from bedside.io.registry import find_reader, find_writer
@@ -68,12 +69,13 @@ def read_segments(
 
     Raises:
         InputError: Contours without an image, or a label map that cannot lie on the image's grid.
-        FormatError: As the readers.
+        FormatError: As the readers, or the values of a label map are the grey values of an image.
     """
     file = Path(path)
     if kind_of(file) is not None:
         return _named(read_object(file, image, threshold=threshold, volume=volume), names)
     mask = read_mask(file)
+    reject_grey_values(mask.array, str(file))
     found = SegmentSet(segments_of_labels(mask.array, {**names_in(mask), **_by_label(names)}), mask.geometry)
     return found if image is None else _onto(file, found, image)
 
