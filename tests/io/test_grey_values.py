@@ -24,7 +24,8 @@ RANDOM = np.random.default_rng(7)
 def smooth(shape: tuple[int, ...], levels: int) -> NDArray[Any]:
     """An image without any noise of the sensor: the hardest to tell."""
     field = ndimage.gaussian_filter(RANDOM.normal(size=shape), 2.5)
-    return np.rint((field - field.min()) / np.ptp(field) * levels).astype(np.uint16 if levels > 255 else np.uint8)
+    levelled = np.rint((field - field.min()) / np.ptp(field) * levels)
+    return np.asarray(levelled, dtype=np.uint16 if levels > 255 else np.uint8)
 
 
 def cells(shape: tuple[int, ...], side: int) -> NDArray[Any]:
