@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import errno
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -109,6 +111,29 @@ def test_an_initial_mask_is_corrected(cli: Cli, grower: Any, scan: Path, tmp_pat
     status, _, _ = cli("segment", scan, "-o", output, "--initial-mask", start, "--point", "8,7,6")
     assert status == 0
     assert read_mask(output).array.sum() == 150 + 18
+
+
+def test_an_overlay_that_cannot_be_written_is_named_and_the_older_stays(
+    cli: Cli, grower: Any, picture: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    overlay = tmp_path / "overlay.png"
+    overlay.write_bytes(b"older")
+
+    def save(self: Any, path: Path, **_: Any) -> None:
+        if "overlay" not in Path(path).name:
+            return write(self, path, **_)
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+
+    write = Picture.Image.save
+    monkeypatch.setattr(Picture.Image, "save", save)
+    status, out, err = cli("segment", picture, "-o", tmp_path / "m.png", "--point", "12,7", "--overlay", overlay)
+    assert (status, out) == (2, "")
+    assert err == (
+        f"bedside: error: --overlay {overlay} cannot be written: got No space left on device; "
+        "the mask is written; make room, or leave --overlay out\n"
+    )
+    assert overlay.read_bytes() == b"older"
+    assert not list(tmp_path.glob(".overlay*"))
 
 
 def test_the_overlay_shows_the_object(cli: Cli, grower: Any, scan: Path, tmp_path: Path) -> None:

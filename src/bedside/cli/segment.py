@@ -15,7 +15,7 @@ import typer
 
 from bedside.cli.convert import CompressOption, FormatOption, Policy, SegType, SegTypeOption
 from bedside.cli.job import Job
-from bedside.core.errors import InputError
+from bedside.core.errors import FormatError, InputError
 
 if TYPE_CHECKING:
     from bedside.cli.stages import Stages
@@ -109,6 +109,9 @@ def segment(
 
     The boxes, points, scribbles and lassos given as options describe one object, which gets label 1 in the mask;
     --prompts describes several, each with the label that the journal gives it, else with that of its place: 1, 2, ...
+
+    All prompts of an object are predicted together, in one step. The page answers each as it is given, so that a mask
+    corrected there can differ; --prompts with the page's journal goes through the same steps and gives its mask.
 
     Where nothing was found, nothing is written: an older file stays, stderr says so, and the exit status is 2.
     """
@@ -368,5 +371,10 @@ def _picture(job: Job, session: Session, labels: Any, stages: Stages) -> Any:
 def _save_picture(picture: Any, path: Path) -> None:
     from bedside.core.files import atomic_path
 
-    with atomic_path(path) as temporary:
-        picture.save(temporary, format="PNG")
+    try:
+        with atomic_path(path) as temporary:
+            picture.save(temporary, format="PNG")
+    except OSError as error:
+        # The path of the error is that of the temporary file, which tells nobody anything.
+        got, fix = error.strerror or str(error), "the mask is written; make room, or leave --overlay out"
+        raise FormatError(f"--overlay {path} cannot be written", got=got, fix=fix) from error

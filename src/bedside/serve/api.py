@@ -10,8 +10,8 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from bedside import __version__
-from bedside.core.errors import BedsideError
-from bedside.serve.errors import NotFoundError, problem_fields, status_of
+from bedside.core.errors import BedsideError, InputError
+from bedside.serve.errors import MethodError, NotFoundError, foreseen, problem_fields, status_of
 from bedside.serve.invalid import invalid_body
 from bedside.serve.routes import export, images, objects, socket, start
 from bedside.serve.service import Service
@@ -55,10 +55,12 @@ async def _invalid(request: Request, error: Exception) -> JSONResponse:
 
 async def _unknown(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
-    what = NotFoundError(f"{request.method} {request.url.path}", got=error.detail, fix="see /api/openapi.json")
+    kind = {404: NotFoundError, 405: MethodError}.get(error.status_code, InputError)
+    what = kind(f"{request.method} {request.url.path}", got=error.detail, fix="see /api/openapi.json")
     return JSONResponse(problem_fields(what), error.status_code)
 
 
 async def _failed(request: Request, error: Exception) -> JSONResponse:
     log.error("%s %s failed", request.method, request.url.path, exc_info=error)
-    return JSONResponse(problem_fields(error), 500)
+    known = foreseen(error)
+    return JSONResponse(problem_fields(known), status_of(known) if isinstance(known, BedsideError) else 500)

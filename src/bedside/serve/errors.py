@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import re
 
 from bedside.core.errors import BackendError, BedsideError, DependencyError, InputError, WeightsError
@@ -17,6 +18,17 @@ class LockedError(InputError):
 
 class NotOfferedError(InputError):
     """The model does not do this."""
+
+
+class MethodError(InputError):
+    """The address does not take this method."""
+
+
+class StorageError(BedsideError):
+    """The disk of the workspace or of the uploads is full."""
+
+    def __init__(self) -> None:
+        super().__init__("no space left on the disk", fix="make room and try again; what was done so far is kept")
 
 
 class TooLargeError(InputError):
@@ -39,8 +51,25 @@ class TokenError(BedsideError):
         )
 
 
+STATUSES = {
+    400: "Bad input, or a file that cannot be read",
+    401: "The token is missing or wrong",
+    403: "A page of another site asks",
+    404: "There is no such thing",
+    405: "The address does not take this method",
+    409: "Not in this state",
+    413: "More bytes than the server takes",
+    422: "A request of the wrong form",
+    500: "The server failed at this; its output says why",
+    503: "A part of the server is missing: weights, a runtime, a package",
+    507: "The disk is full",
+}
+"""Every status of an answer that is an error, whose body is always a ``messages.Problem``."""
+
 _STATUS: tuple[tuple[type[BedsideError], int], ...] = (
     (NotFoundError, 404),
+    (MethodError, 405),
+    (StorageError, 507),
     (LockedError, 409),
     (NotOfferedError, 409),
     (TooLargeError, 413),
@@ -53,10 +82,16 @@ _STATUS: tuple[tuple[type[BedsideError], int], ...] = (
 
 
 def status_of(error: BedsideError) -> int:
-    """Return the HTTP status of an error: 503 where the server's own parts fail, 4xx where the request can be put
-    right.
+    """Return the HTTP status of an error, one of ``STATUSES``: 503 where the server's own parts fail, 4xx where the
+    request can be put right.
     """
     return next((status for kind, status in _STATUS if isinstance(error, kind)), 400)
+
+
+def foreseen(error: Exception) -> Exception:
+    """Return the error that a person can do something about in place of the system's; others as they are."""
+    full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+    return StorageError() if full else error
 
 
 def _without_options(text: str) -> str:
@@ -66,6 +101,7 @@ def _without_options(text: str) -> str:
 
 def problem_fields(error: Exception) -> dict[str, str | None]:
     """Return what the page is told of an error (``messages.Problem``); of one that nobody foresaw no more than that."""
+    error = foreseen(error)
     if isinstance(error, BedsideError):
         told = {"what": error.what, "expected": error.expected, "got": error.got, "fix": error.fix}
         said = {name: None if text is None else _without_options(text) for name, text in told.items()}
