@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk  # noqa: N813 - the name that all its users know
 
+from bedside.core.errors import ChoiceError
 from bedside.core.geometry import Geometry
 from bedside.io import read_mask, write_mask
 from bedside.io.label_names import names_in, names_of_keys
@@ -114,3 +115,33 @@ def test_names_are_those_of_the_layer_and_of_the_header(
 ) -> None:
     header = SLICER.replace(before, after)
     assert names_of_keys(header.encode().decode("latin-1"), layer) == names
+
+
+def test_overlapping_segments_of_slicer_are_read_layer_by_layer(tmp_path: Path) -> None:
+    layers = np.zeros((3, 4, 5, 2), np.uint8)
+    layers[0, :2, :2, 0], layers[0, :3, :3, 1], layers[2, 3, 3, 0] = 1, 1, 2
+    fields = ["NRRD0004", "type: unsigned char", "dimension: 4", "space: left-posterior-superior", "sizes: 2 5 4 3"]
+    fields += ["space directions: none (1,0,0) (0,1,0) (0,0,2)", "kinds: list domain domain domain"]
+    fields += ["encoding: raw", "space origin: (0,0,0)"]
+    told = [("liver", 1, 0, "0.5 0.25 1"), ("tumour", 1, 1, "1 0 0"), ("spleen", 2, 0, "")]
+    for i, (name, label, layer, colour) in enumerate(told):
+        fields += [f"Segment{i}_Name:={name}", f"Segment{i}_LabelValue:={label}", f"Segment{i}_Layer:={layer}"]
+        fields += [f"Segment{i}_Color:={colour}"] if colour else []
+    path = tmp_path / "a.seg.nrrd"
+    path.write_bytes("\n".join([*fields, "", ""]).encode() + layers.tobytes())
+    found = read_segments(path)
+    assert [(s.label, s.name, s.colour) for s in found.segments] == [
+        (1, "liver", "#8040ff"),
+        (2, "spleen", None),
+        (3, "tumour", "#ff0000"),
+    ]
+    for segment, expected in zip(
+        found.segments, (layers[..., 0] == 1, layers[..., 0] == 2, layers[..., 1]), strict=True
+    ):
+        assert np.array_equal(segment.mask((3, 4, 5)), expected)
+    assert found.overlapping() == ("liver", "tumour")
+    assert found.notes == ("'tumour' of layer 1 has the number 3: 1 is taken",)
+    # Volumes of which no header says what they hold are a choice that nobody but the user makes.
+    path.write_bytes("\n".join([*[f for f in fields if "Segment" not in f], "", ""]).encode() + layers.tobytes())
+    with pytest.raises(ChoiceError):
+        read_segments(path)

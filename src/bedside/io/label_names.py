@@ -8,7 +8,8 @@ keys ``Segment0_Name``, ``Segment0_LabelValue`` and so on, in the order of the s
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
 from numpy.typing import NDArray
@@ -20,7 +21,8 @@ from bedside.io.registry import WRITERS, Writer, all_suffixes
 LABEL_NAMES = "label_names"
 """Key of ``Image.metadata``."""
 _AUTOMATIC = re.compile(r"(segment|object|label) \d+")
-_KEY = re.compile(r"^Segment(\d+)_(Name|LabelValue|Layer):=(.*?)\r?$", re.MULTILINE)
+_KEY = re.compile(r"^Segment(\d+)_(Name|LabelValue|Layer|Color):=(.*?)\r?$", re.MULTILINE)
+_HEADER_BYTES = 2**20
 _UNKNOWN_EXTENT = "0 -1 0 -1 0 -1"
 
 
@@ -76,20 +78,47 @@ def names_of_keys(header: str, layer: int = 0) -> dict[int, str]:
         header: Its text as ``itk.header_text`` reads it.
         layer: Which of several label maps in a file of overlapping segments.
     """
+    names: dict[int, str] = {}
+    for label, segment in _of_layer(header, layer):
+        name = _plain(segment.get("Name", ""))
+        if not name:
+            continue
+        if label in names or not 1 <= label <= LARGEST_LABEL:
+            return {}
+        names[label] = name
+    return names
+
+
+def colours_in_header(path: Path, layer: int = 0) -> dict[int, str]:
+    """Return the colours, "#rrggbb", by label that the header of a NRRD file gives to the segments of one layer.
+
+    Args:
+        path: A file of any format; one that is no NRRD gives none.
+        layer: Which of several label maps in a file of overlapping segments.
+    """
+    with path.open("rb") as file:
+        header = file.read(_HEADER_BYTES)
+    colours = {}
+    if header.startswith(b"NRRD"):
+        for label, segment in _of_layer(header.decode("latin-1"), layer):
+            parts = re.findall(r"\d*\.?\d+(?:e-?\d+)?", segment.get("Color", "").lower())
+            if len(parts) == 3:
+                levels = (min(255, round(float(part) * 255)) for part in parts)
+                colours[label] = "#" + "".join(f"{level:02x}" for level in levels)
+    return colours
+
+
+def _of_layer(header: str, layer: int) -> Iterator[tuple[int, dict[str, str]]]:
+    """Yield label and keys of each segment of a layer, in the order of the file."""
     # A blank line ends a header.
     text = re.split(r"\r?\n\r?\n", header, maxsplit=1)[0]
     segments: dict[int, dict[str, str]] = {}
     for number, key, value in _KEY.findall(text):
         segments.setdefault(int(number), {})[key] = value
-    names: dict[int, str] = {}
     for _, segment in sorted(segments.items()):
-        name, label = _plain(segment.get("Name", "")), segment.get("LabelValue", "")
-        if not name or not re.fullmatch(r"\d{1,5}", label) or segment.get("Layer", "0").strip() != str(layer):
-            continue
-        if int(label) in names or not 1 <= int(label) <= LARGEST_LABEL:
-            return {}
-        names[int(label)] = name
-    return names
+        label = segment.get("LabelValue", "").strip()
+        if re.fullmatch(r"\d{1,5}", label) and segment.get("Layer", "0").strip() == str(layer):
+            yield int(label), segment
 
 
 def _plain(value: str) -> str:

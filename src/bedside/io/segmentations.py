@@ -9,9 +9,9 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from bedside.core.errors import FormatError, InputError
+from bedside.core.errors import ChoiceError, FormatError, InputError
 from bedside.core.image import Image
-from bedside.core.labels import OverlapPolicy
+from bedside.core.labels import OverlapPolicy, free_label
 from bedside.core.region import Region
 from bedside.io.dicom.objects import SUFFIXES, ObjectFormat, kind_of, read_object
 from bedside.io.dicom.regrid import onto_grid
@@ -20,7 +20,7 @@ from bedside.io.dicom.seg_writing import SegType, write_seg
 from bedside.io.dicom.segments import Segment, SegmentSet, segments_of_labels
 from bedside.io.dicom.source import find_source
 from bedside.io.grey_values import reject_grey_values
-from bedside.io.label_names import names_in
+from bedside.io.label_names import colours_in_header, names_in
 from bedside.io.reading import read_mask
 from bedside.io.registry import find_reader, find_writer
 from bedside.io.writing import write_mask
@@ -29,6 +29,7 @@ Form = Literal["file"] | ObjectFormat
 
 _WITH_PLACE = (".nii", ".nii.gz", ".nrrd", ".nhdr", ".mha", ".mhd")
 """Formats that say where in the patient their voxels lie."""
+_LAYERS = 256
 
 
 def form_of(path: Path, wanted: str | None) -> Form:
@@ -74,10 +75,34 @@ def read_segments(
     file = Path(path)
     if kind_of(file) is not None:
         return _named(read_object(file, image, threshold=threshold, volume=volume), names)
-    mask = read_mask(file)
-    reject_grey_values(mask.array, str(file))
-    found = SegmentSet(segments_of_labels(mask.array, {**names_in(mask), **_by_label(names)}), mask.geometry)
+    found = _read_labels(file, _by_label(names))
     return found if image is None else _onto(file, found, image)
+
+
+def _read_labels(path: Path, names: Mapping[int, str]) -> SegmentSet:
+    """Return the segments of a file of labels: of one map, or of the layers that 3D Slicer has for overlapping ones."""
+    try:
+        maps = [read_mask(path)]
+    except ChoiceError as error:
+        # Several volumes are layers only where a header says which segments each of them holds.
+        maps = [read_mask(path, volume=layer) for layer in range(min(error.count or 0, _LAYERS))]
+        if not maps or not all(names_in(mask) for mask in maps):
+            raise
+    segments: list[Segment] = []
+    used: set[int | None] = set()
+    notes = []
+    for layer, mask in enumerate(maps):
+        reject_grey_values(mask.array, str(path))
+        colours = colours_in_header(path, layer) if path.is_file() else {}
+        for segment in segments_of_labels(mask.array, {**names_in(mask), **(names if len(maps) == 1 else {})}):
+            label = segment.label
+            if label in used:
+                label = free_label(used, 0)
+                notes.append(f"'{segment.name}' of layer {layer} has the number {label}: {segment.label} is taken")
+            used.add(label)
+            segments.append(replace(segment, label=label, colour=colours.get(segment.label)))
+    found = SegmentSet(tuple(segments), maps[0].geometry, tuple(notes))
+    return found if len(maps) == 1 else _named(found, names)
 
 
 def write_segments(
