@@ -173,7 +173,10 @@ def perform(job: Job) -> dict[str, Any]:
         if target == "file":
             notes = write_mask(job.output, labels, image.geometry, {o.label: o.name for o in session.objects})
         else:
-            notes = _write_object(job, session, labels, target)
+            notes = session.save_segmentation(
+                job.output, form=target, seg_type=job.seg_type, compress=job.compress, policy=job.policy,
+                volume=job.volume,
+            )  # fmt: skip
         if job.overlay is not None:
             _save_picture(picture, job.overlay)
     for note in notes:
@@ -263,27 +266,6 @@ def check_form(job: Job, image: Image) -> Form:
         find_source(image, volume=job.volume)
         require_highdicom()
     return form
-
-
-def _write_object(job: Job, session: Session, labels: Any, form: Form) -> tuple[str, ...]:
-    """Write the objects as a SEG or RTSTRUCT: each whole, or as parts of the label map where it is one.
-
-    Returns:
-        What a user should know, a sentence each.
-    """
-    from bedside import __version__
-    from bedside.io.dicom.segments import Algorithm, Segment, SegmentSet
-    from bedside.io.segmentations import write_segments
-
-    algorithm = Algorithm(f"Bedside {session.model}", __version__)
-    segments = []
-    for item in session.objects:
-        whole = job.seg_type == "binary" or form == "rtstruct"
-        mask = session.mask_of(item.id) if whole else labels == item.label
-        segments.append(Segment.of_mask(item.label, item.name, mask, colour=item.colour, algorithm=algorithm))
-    found = SegmentSet(tuple(segments), session.image.geometry)
-    options = {"form": form, "seg_type": job.seg_type, "compress": job.compress, "volume": job.volume}
-    return write_segments(job.output, found, session.image, **options)
 
 
 def check_dimensions(output: Path, dimensions: int) -> None:
