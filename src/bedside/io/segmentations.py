@@ -139,8 +139,11 @@ def write_segments(
     """
     if form == "file":
         names = {s.label: s.name for s in found.segments}
-        notes = write_mask(path, found.label_map(policy), found.geometry, names)
-        overlap = found.overlapping()
+        labels = found.label_map(policy)
+        notes = write_mask(path, labels, found.geometry, names)
+        # Which two overlap is looked for only where some do, because there may be a thousand.
+        shared = sum(int(s.patch.sum()) for s in found.segments) > np.count_nonzero(labels)
+        overlap = found.overlapping() if shared else None
         note = f"'{overlap[0]}' and '{overlap[1]}' overlap, and the {_KEPT[policy]} has their voxels" if overlap else ""
         return (*notes, note) if note else notes
     if image is None:

@@ -13,7 +13,7 @@ from bedside import __version__
 from bedside.core.errors import BedsideError, InputError
 from bedside.serve.errors import MethodError, NotFoundError, foreseen, problem_fields, status_of
 from bedside.serve.invalid import invalid_body
-from bedside.serve.routes import export, images, objects, socket, start
+from bedside.serve.routes import export, images, objects, segmentation, socket, start
 from bedside.serve.service import Service
 
 log = logging.getLogger("bedside.serve")
@@ -32,7 +32,7 @@ def build_api(service: Service) -> FastAPI:
         redoc_url=None,
     )
     app.state.service = service
-    for routes in (start, images, objects, export, socket):
+    for routes in (start, images, objects, segmentation, export, socket):
         app.include_router(routes.router)
     app.add_exception_handler(BedsideError, _rejected)
     app.add_exception_handler(RequestValidationError, _invalid)

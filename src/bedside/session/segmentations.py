@@ -17,7 +17,7 @@ from bedside.core.region import Region
 from bedside.session.answers import Answers
 from bedside.session.gestures import Gestures
 from bedside.session.journal import History, ObjectJournal, Prompted
-from bedside.session.objects import ObjectState, SessionObject
+from bedside.session.objects import ObjectState
 
 if TYPE_CHECKING:
     from bedside.io.dicom.segments import Segment, SegmentSet
@@ -134,8 +134,9 @@ class Segmentations(Gestures):
 
     def segments(self) -> SegmentSet:
         """Return all objects as segments on the image's grid, which may overlap."""
-        views = (state.view() for state in self._states.values())
-        return segments_of(((view, self._states[view.id].mask) for view in views), self.image, self.model)
+        states = self._states.values()
+        parts = ((int(s.journal.label or 0), s.journal.name, s.journal.colour, s.mask) for s in states)
+        return segments_of(parts, self.image, self.model)
 
     def save_segmentation(
         self,
@@ -177,11 +178,11 @@ class Segmentations(Gestures):
         )
 
 
-def segments_of(objects: Iterable[tuple[SessionObject, PackedMask]], image: Image, model: str) -> SegmentSet:
+def segments_of(objects: Iterable[tuple[int, str, str | None, PackedMask]], image: Image, model: str) -> SegmentSet:
     """Return objects as segments on the image's grid.
 
     Args:
-        objects: Each with its mask.
+        objects: Label, name, colour and mask of each.
         image: What they are of.
         model: Name of the model that predicted them.
     """
@@ -190,8 +191,8 @@ def segments_of(objects: Iterable[tuple[SessionObject, PackedMask]], image: Imag
 
     made_by = Algorithm(f"Bedside {model}", __version__)
     segments = [
-        Segment(item.label, item.name, mask.patch(), mask.region, colour=item.colour, algorithm=made_by)
-        for item, mask in objects
+        Segment(label, name, mask.patch(), mask.region, colour=colour, algorithm=made_by)
+        for label, name, colour, mask in objects
     ]
     return SegmentSet(tuple(segments), image.geometry)
 

@@ -14,10 +14,10 @@ from starlette.datastructures import UploadFile
 
 from bedside.core.errors import InputError
 from bedside.serve.messages import Change, ImageInfo, ImageList, ImageUpdate, OpenRequest
-from bedside.serve.places import MEMBERS, copy_limited, keep_upload, safe_relative, single_image
+from bedside.serve.places import keep_upload
 from bedside.serve.routes.common import PROBLEMS, ServiceOf
+from bedside.serve.routes.sent import absolute_path, receive, sent_file, sent_files, upload_body
 from bedside.serve.sample import write_sample
-from bedside.serve.security import UPLOAD_LIMIT
 from bedside.serve.service import image_info
 from bedside.serve.voxels import nifti_size, nifti_stream, picture
 
@@ -33,35 +33,14 @@ async def images(service: ServiceOf) -> ImageList:
 @router.post("/images")
 async def open_path(service: ServiceOf, request: OpenRequest) -> ImageInfo:
     """Open an image by its path on this machine: a file, a folder of DICOM files, or a zip."""
-    path = Path(request.path).expanduser()
-    if "\0" in request.path or not path.is_absolute():
-        raise InputError("path", expected="an absolute path on this machine", got=repr(request.path)[:200])
+    path = absolute_path(request.path)
     return image_info(service, await service.open_at(path, request.series, request.volume))
 
 
-_UPLOAD_FORM = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            "multipart/form-data": {
-                "schema": {
-                    "type": "object",
-                    "required": ["files"],
-                    "properties": {"files": {"type": "array", "items": {"type": "string", "format": "binary"}}},
-                }
-            }
-        },
-    }
-}
-
-
-@router.post("/upload", openapi_extra=_UPLOAD_FORM)
+@router.post("/upload", openapi_extra=upload_body())
 async def upload(service: ServiceOf, request: Request) -> ImageInfo:
     """Open what the browser sends: one file, the files of a DICOM series, or a zip. It is kept beside the workspace."""
-    async with request.form(max_files=MEMBERS) as form:
-        files = [file for file in form.getlist("files") if isinstance(file, UploadFile)]
-        if not files:
-            raise InputError("upload", expected="files in the field 'files'", got="none")
+    async with sent_files(request) as files:
         place = await service.hub.call(_keep, files, service.uploads)
     return image_info(service, await service.open_at(place))
 
@@ -71,19 +50,11 @@ def _keep(files: list[UploadFile], folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     scratch = Path(tempfile.mkdtemp(prefix="incoming-", dir=folder))
     try:
-        left = UPLOAD_LIMIT
-        for file in files:
-            path = scratch / safe_relative(file.filename or "image")
-            if path.exists():
-                raise InputError("upload", expected="files of different names", got=f"{path.name} twice")
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with path.open("wb") as sink:
-                left -= copy_limited(file.file, sink, left, "upload")
+        receive(files, scratch)
         kept = keep_upload(scratch, folder)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
-    files_kept = [path for path in kept.rglob("*") if path.is_file()]
-    return files_kept[0] if len(files_kept) == 1 else single_image(kept, "upload")
+    return sent_file(kept)
 
 
 @router.post("/sample")

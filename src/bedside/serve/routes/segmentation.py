@@ -1,0 +1,64 @@
+"""Opening segmentations made elsewhere onto an image."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+from fastapi import APIRouter, Request
+from fastapi.exceptions import RequestValidationError
+from pydantic import ValidationError
+from starlette.datastructures import UploadFile
+
+from bedside.core.errors import FormatError, InputError
+from bedside.io.dicom.segments import SegmentSet
+from bedside.io.segmentations import read_segments
+from bedside.serve.cleaning import UNPACKED
+from bedside.serve.messages import Change, SegmentationRequest
+from bedside.serve.opened import OpenImage
+from bedside.serve.routes.common import PROBLEMS, ServiceOf
+from bedside.serve.routes.sent import absolute_path, receive, sent_file, sent_files, upload_body
+
+router = APIRouter(prefix="/api/images/{image}", tags=["objects"], responses=PROBLEMS)
+
+
+@router.post("/segmentation", openapi_extra=upload_body(SegmentationRequest))
+async def open_segmentation(service: ServiceOf, image: int, request: Request) -> Change:
+    """Open a segmentation onto an image: every label becomes an object that prompts and brush correct.
+
+    It is a label map (NIfTI, NRRD, MetaImage, PNG, ...), a DICOM SEG or an RTSTRUCT, named by its path on this machine
+    or sent. Objects have its names, colours and numbers; ``opened`` of the answer says which they are.
+    """
+    opened = await service.hub.get(image)
+    volume = service.item(opened.item).volume
+    if request.headers.get("content-type", "").startswith("multipart/form-data"):
+        async with sent_files(request) as files:
+            what, found = await service.hub.call(_received, files, opened, volume, service.folder / UNPACKED)
+    else:
+        try:
+            asked = SegmentationRequest.model_validate_json(await request.body())
+        except ValidationError as error:
+            raise RequestValidationError(error.errors()) from error
+        path = absolute_path(asked.path)
+        what, found = str(path), await service.hub.call(_read, path, opened, volume)
+    change: Change = await service.hub.change(image, lambda opened: opened.take_segments(found, what))
+    return change
+
+
+def _read(path: Path, opened: OpenImage, volume: int | None) -> SegmentSet:
+    return read_segments(path, opened.image, volume=volume)
+
+
+def _received(files: list[UploadFile], opened: OpenImage, volume: int | None, folder: Path) -> tuple[str, SegmentSet]:
+    """Read what was sent, of which no copy is kept: the objects are in the workspace."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="segmentation-", dir=folder) as scratch:
+        receive(files, Path(scratch))
+        path = sent_file(Path(scratch))
+        name = path.name if path.is_file() else "upload"
+        try:
+            return name, _read(path, opened, volume)
+        except (FormatError, InputError) as error:
+            # Where it lay for a moment tells nobody anything.
+            told = [t and t.replace(f"{path}", name) for t in (error.what, error.expected, error.got, error.fix)]
+            raise InputError(told[0] or name, expected=told[1], got=told[2], fix=told[3]) from error
