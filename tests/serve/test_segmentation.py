@@ -16,7 +16,7 @@ import pytest
 from numpy.typing import NDArray
 
 from bedside.core.geometry import Geometry
-from bedside.io import read_image, write_mask
+from bedside.io import read_image, write_image, write_mask
 from bedside.io.segmentations import read_segments
 from bedside.serve.security import BODY_LIMIT, _excess
 from tests.support.dicom_sources import PLANTED, write_picture, write_series
@@ -175,6 +175,26 @@ def test_dicom_is_offered_for_images_from_dicom_alone(start: Start, ct: Path, pi
     for form in ("dicom-seg", "rtstruct", "dcm"):
         problem = server.rejected("GET", f"/api/images/{opened['image']}/export?format={form}", 400)
         assert problem["expected"] == "an image read from DICOM files"
+
+
+def test_an_image_that_was_open_from_another_file_has_the_dicom_files_of_the_place_opened(
+    start: Start, ct: Path, masks: Any, tmp_path: Path, tools: Any
+) -> None:
+    write_image(tmp_path / "same.nrrd", read_image(ct))
+    for first in (True, False):
+        # The first time the places are new, the second time the workspace knows them.
+        server = start()
+        image = server.open(tmp_path / "same.nrrd")
+        assert image["dicom_formats"] == []
+        if first:
+            painted(server, image["image"], masks, tools)
+        again = server.open(ct)
+        assert again["image"] == image["image"]
+        assert again["dicom_formats"] == ["dicom-seg", "rtstruct"]
+        assert [o["name"] for o in again["objects"]] == NAMES
+        answer = server.get(f"/api/images/{image['image']}/export?format=rtstruct")
+        assert answer.status_code == 200, answer.text
+        assert server.open(tmp_path / "same.nrrd")["dicom_formats"] == []
 
 
 def test_a_picture_of_labels(start: Start, picture: Path, tmp_path: Path) -> None:

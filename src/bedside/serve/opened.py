@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -115,6 +116,10 @@ class OpenImage:
     def nbytes(self) -> int:
         """Memory that the image takes, with the session's dense mask."""
         return int(self.image.array.nbytes + np.prod(self.image.shape, dtype=np.int64))
+
+    def found_at(self, other: OpenImage) -> None:
+        """Take over what another place of the same image says of it: where its files are, and its header."""
+        self.image, self.facts = replace(other.image, array=self.image.array), other.facts
 
     # Prompts
 
