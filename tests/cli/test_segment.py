@@ -113,6 +113,22 @@ def test_an_initial_mask_is_corrected(cli: Cli, grower: Any, scan: Path, tmp_pat
     assert read_mask(output).array.sum() == 150 + 18
 
 
+def test_an_initial_mask_alone_is_written_as_it_is(cli: Cli, grower: Any, scan: Path, tmp_path: Path) -> None:
+    image = read_image(scan)
+    mask = np.zeros(image.shape, np.uint8)
+    mask[2:5, 3:9, 4:11] = 1
+    write_mask(tmp_path / "start.nii", mask, image.geometry)
+    output = tmp_path / "mask.nrrd"
+    status, out, err = cli(
+        "segment", scan, "-o", output, "--initial-mask", tmp_path / "start.nii", "--name", "liver", "--json"
+    )
+    assert (status, err) == (0, "")
+    assert json.loads(out)["passes"] == 0
+    assert grower.calls == []
+    assert np.array_equal(read_mask(output).array, mask)
+    assert names_in(read_mask(output)) == {1: "liver"}
+
+
 def test_an_overlay_that_cannot_be_written_is_named_and_the_older_stays(
     cli: Cli, grower: Any, picture: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -261,7 +277,6 @@ def test_prompts_that_reach_beyond_the_image_are_named_once_each(
         (["--point", "1,2", "--model", "bedside-3e"], "unknown model"),
         (["--point", "1,2", "--scribble", "nowhere.json"], "nowhere.json"),
         (["--point", "1,2", "--scribble", "nowhere.png"], "nowhere.png"),
-        (["--initial-mask", "start.png"], "an initial mask alone"),
         (["--prompts", "nowhere.json"], "nowhere.json"),
         (["--prompts", "nowhere.json", "--point", "1,2"], "cannot be combined"),
         (["--point", "1,2", "--name", " "], "--name: expected a name"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -98,7 +99,7 @@ def test_dicom_goes_out_and_comes_back(desk: Desk, images: dict[str, Path], tmp_
         path = tmp_path / download.value.suggested_filename
         download.value.save_as(path)
         desk.clear()
-        desk.answered(lambda path=path: open_masks(desk, path, "file"))
+        desk.answered(partial(open_masks, desk, path, "file"))
         desk.wait("bedside.store.get().objects.length === 1 && bedside.store.get().loading === null")
         assert desk.state("objects")[0]["name"] == "nodule"
         np.testing.assert_array_equal(same_masks(desk) != 0, painted)

@@ -76,7 +76,7 @@ def segment(
     negative_scribble: NegativeScribbleOption = [],  # noqa: B006
     lasso: LassoOption = [],  # noqa: B006
     initial_mask: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Mask to start from, on the image's grid.")
+        Path | None, typer.Option(metavar="FILE", help="Mask to start from, on the image's grid; alone it is written as it is.")
     ] = None,
     prompts: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Prompts of several objects: a session's journal (JSON).")
@@ -300,12 +300,8 @@ def _check_prompts(job: Job) -> tuple[Journal | None, list[Prompt]]:
             got = f"{len(journal.objects)} in {job.prompts}"
             raise InputError("--name", expected="one object", got=got, fix="name them in that file")
         return journal, []
-    if not job.flags.has_prompts:
-        raise InputError(
-            "no prompt",
-            expected="--box, --point, --scribble, --lasso or --prompts",
-            got="an initial mask alone" if job.flags.initial_mask else "none of them",
-        )
+    if not job.flags.has_prompts and job.flags.initial_mask is None:
+        raise InputError("no prompt", expected="--box, --point, --scribble, --lasso or --prompts", got="none of them")
     return None, job.flags.typed()
 
 
