@@ -76,7 +76,8 @@ def segment(
     negative_scribble: NegativeScribbleOption = [],  # noqa: B006
     lasso: LassoOption = [],  # noqa: B006
     initial_mask: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Mask to start from, on the image's grid; alone it is written as it is.")
+        Path | None,
+        typer.Option(metavar="FILE", help="Mask to start from, on the image's grid; alone it is written as it is."),
     ] = None,
     prompts: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Prompts of several objects: a session's journal (JSON).")
