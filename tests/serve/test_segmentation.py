@@ -177,6 +177,26 @@ def test_dicom_is_offered_for_images_from_dicom_alone(start: Start, ct: Path, pi
         assert problem["expected"] == "an image read from DICOM files"
 
 
+@pytest.mark.parametrize("way", ["path", "upload"])
+def test_a_list_of_labels_is_what_an_image_starts_from(
+    start: Start, ct: Path, masks: Any, tmp_path: Path, tools: Any, way: str
+) -> None:
+    server = start()
+    image = server.open(ct)["image"]
+    painted(server, image, masks, tools)
+    path = tmp_path / "names.txt"
+    path.write_text('2 1 2 3 1 1 1 "spleen"\n9 255 0 0 1 1 1 "aorta"\n')
+    change = send(server, image, path, way).json()
+    assert change["opened"] == [3]
+    for begin in (lambda: server, start):
+        found = begin().ok("GET", f"/api/images/{image}/objects")["objects"]
+        assert [(o["label"], o["name"], o["colour"], o["voxels"] > 0) for o in found] == [
+            (1, "liver", COLOURS[0], True),
+            (2, "spleen", "#010203", True),
+            (9, "aorta", "#ff0000", False),
+        ]
+
+
 def test_an_image_that_was_open_from_another_file_has_the_dicom_files_of_the_place_opened(
     start: Start, ct: Path, masks: Any, tmp_path: Path, tools: Any
 ) -> None:

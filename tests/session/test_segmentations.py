@@ -238,3 +238,24 @@ def test_dicom_objects_are_saved_of_dicom_images_alone(grower: Any, squares: NDA
             session.save_segmentation(tmp_path / "a.dcm", form=form)
     assert list(tmp_path.iterdir()) == []
     assert all(isinstance(p.prompt, InitialMask) for o in session.objects for p in o.prompts)
+
+
+def test_a_list_of_labels_names_what_there_is_and_begins_the_rest(
+    session: Session, ct: Image, tmp_path: Path, grower_class: Any, masks: Any
+) -> None:
+    (tmp_path / "labels.json").write_text(
+        '[{"label": 7, "name": "spleen"}, {"label": 2, "name": "aorta", "colour": "#010203"}]'
+    )
+    result = session.open_segmentation(tmp_path / "labels.json")
+    assert (result.objects, result.region.is_empty) == ((3,), True)
+    assert [(o.name, o.label, o.colour) for o in session.objects] == [
+        ("liver", 3, COLOURS[0]),
+        ("spleen", 7, COLOURS[1]),
+        ("aorta", 2, "#010203"),
+    ]
+    np.testing.assert_array_equal(session.mask_of(2), masks[1])
+    # A session that begins with it has its objects, and prompts go to the first.
+    fresh = another(ct, grower_class)
+    fresh.open_segmentation(tmp_path / "labels.json")
+    fresh.add_point((5, 0, 3))
+    assert [(o.label, o.name, o.voxels > 0) for o in fresh.objects] == [(7, "spleen", True), (2, "aorta", False)]

@@ -45,6 +45,7 @@ from bedside.weights.defaults import default_model as bundled_model
 if TYPE_CHECKING:
     from bedside.engines.protocol import Segmenter
     from bedside.io.dicom.segments import SegmentSet
+    from bedside.io.label_lists import LabelEntry
 
 Outcome = Change | Superseded | Exception
 """What became of a request."""
@@ -235,9 +236,9 @@ class OpenImage:
         begin_object(self._session, number, request.name, request.colour or colour_of(number), request.label)
         return self._changed(lambda: None, number)
 
-    def take_segments(self, found: SegmentSet, what: str) -> Change:
-        """Make an object of each segment of a segmentation; ``what`` names it in messages."""
-        opened = self._session.take_segments(found, self._workspace.last_object(self.id) + 1, what)
+    def take(self, found: SegmentSet | tuple[LabelEntry, ...], what: str) -> Change:
+        """Make an object of each segment, or of each label of a list; ``what`` names it in messages."""
+        opened = self._session.take(found, self._workspace.last_object(self.id) + 1, what)
         change = self._changed(lambda: opened.region, None)
         change.opened, change.notes = list(opened.objects), list(opened.notes)
         return change

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -21,6 +21,7 @@ from bedside.session.objects import ObjectState
 
 if TYPE_CHECKING:
     from bedside.io.dicom.segments import Segment, SegmentSet
+    from bedside.io.label_lists import LabelEntry
 
 MOST_OBJECTS = 1000
 """Labels that are opened as objects at most: a list that nobody could work with would only make everything slow."""
@@ -60,12 +61,15 @@ class Segmentations(Gestures):
     def open_segmentation(self, path: str | Path, *, threshold: float = 0.5, volume: int | None = None) -> Opened:
         """Open a segmentation in a file onto the image: every label becomes an object for prompts to correct.
 
+        A list of labels (``bedside.io.label_lists``) gives their names and colours to the objects that have them, and
+        begins empty objects for the others.
+
         Objects have the name, colour and number of the file; where another object has the number they get the next
         free one, which a note says. The first of them becomes the current object. Each mask is a prompt in the
         journal, so that it can be undone and is replayed.
 
         Args:
-            path: A label map (NIfTI, NRRD, MetaImage, PNG, ...), a DICOM SEG or an RTSTRUCT.
+            path: A label map (NIfTI, NRRD, MetaImage, PNG, ...), a DICOM SEG, an RTSTRUCT, or a list of labels.
             threshold: Part of the largest value from which on a voxel of a fractional SEG counts.
             volume: Volume of its series that the image holds, where its DICOM files hold several.
 
@@ -73,9 +77,53 @@ class Segmentations(Gestures):
             FormatError: It cannot be read, is no segmentation but an image, or is of another frame of reference.
             InputError: It does not lie on the image, or holds no label or too many.
         """
-        from bedside.io.segmentations import read_segments
+        return self.take(read_file(path, self.image, threshold=threshold, volume=volume), what=str(path))
 
-        return self.take_segments(read_segments(path, self.image, threshold=threshold, volume=volume), what=str(path))
+    def take(
+        self, found: SegmentSet | tuple[LabelEntry, ...], first: int | None = None, what: str = "segmentation"
+    ) -> Opened:
+        """Take what ``read_file`` returned; see ``take_segments`` and ``take_labels``."""
+        if isinstance(found, tuple):
+            return self.take_labels(found, first, what)
+        return self.take_segments(found, first, what)
+
+    def take_labels(
+        self, entries: tuple[LabelEntry, ...], first: int | None = None, what: str = "list of labels"
+    ) -> Opened:
+        """Name and colour the objects that have the labels of a list, and begin an empty one for each other.
+
+        Args:
+            entries: What is said of each label.
+            first: Number of the first object that is begun; by default one more than any there is.
+            what: What is opened, for the message.
+
+        Returns:
+            The objects that were begun; none has a voxel.
+
+        Raises:
+            InputError: There are too many.
+        """
+        if len(entries) > MOST_OBJECTS:
+            raise InputError(what, expected=f"1 to {MOST_OBJECTS:,} labels", got=f"{len(entries):,}")
+        having = {state.journal.label: state for state in self._states.values()}
+        number = max(self._states, default=0) if first is None else first - 1
+        begun = []
+        changed: dict[int, ObjectState] = {}
+        for entry in entries:
+            name, state = _plain(entry.name), having.get(entry.label)
+            if state is not None:
+                journal = state.journal
+                journal = replace(journal, name=name or journal.name, colour=entry.colour or journal.colour)
+                changed[journal.id] = replace(state, journal=journal)
+                continue
+            number += 1
+            begun.append(number)
+            journal = ObjectJournal(number, name or f"object {number}", entry.colour, (), entry.label)
+            changed[number] = ObjectState(journal, History(), PackedMask.empty(self.image.ndim))
+        self._states.update(changed)
+        if self._current is None:
+            self._current = next(iter(begun), None)
+        return Opened(tuple(begun), Region.empty(self.image.ndim), ())
 
     def take_segments(self, found: SegmentSet, first: int | None = None, what: str = "segmentation") -> Opened:
         """Begin an object for each segment; nothing is begun if one cannot be.
@@ -176,6 +224,23 @@ class Segmentations(Gestures):
         return write_segments(
             path, found, self.image, form=target, seg_type=seg_type, compress=compress, policy=policy, volume=volume
         )
+
+
+def read_file(
+    path: str | Path, image: Image, *, threshold: float = 0.5, volume: int | None = None
+) -> SegmentSet | tuple[LabelEntry, ...]:
+    """Return what a file holds for an image: segments on its grid, or a list of labels.
+
+    Raises:
+        FormatError: As ``read_segments`` and ``read_label_list``.
+        InputError: As ``read_segments``.
+    """
+    from bedside.io.label_lists import is_label_list, read_label_list
+    from bedside.io.segmentations import read_segments
+
+    if is_label_list(Path(path)):
+        return read_label_list(path)
+    return read_segments(path, image, threshold=threshold, volume=volume)
 
 
 def segments_of(objects: Iterable[tuple[int, str, str | None, PackedMask]], image: Image, model: str) -> SegmentSet:

@@ -85,7 +85,9 @@ export class Actions {
         if (box) this.goTo(box.start.map((low, axis) => (low + box.stop[axis] - 1) / 2).reverse());
         for (const note of change.notes) toast("info", note);
         const count = change.opened.length;
-        toast("done", `${count} ${count === 1 ? "object" : "objects"} opened from ${what}`);
+        // A list of labels may do no more than name the objects that there are.
+        const told = count > 0 ? `${count} ${count === 1 ? "object" : "objects"} opened from` : "Names taken from";
+        toast("done", `${told} ${what}`);
       } finally {
         if (place === this.place) this.store.set({ loading: null });
         void this.refreshWorklist();

@@ -35,6 +35,11 @@ export function openSegmentationDialog(store: AppStore, actions: Actions): void 
       "NIfTI, NRRD (.seg.nrrd with its segments), MetaImage, TIFF, PNG, NumPy, DICOM SEG and RTSTRUCT. ",
       "A file that says no place in the patient must have the shape of the image.",
     ),
+    h(
+      "p",
+      { class: "muted" },
+      "A list of labels (JSON, ITK-SNAP, 3D Slicer's colour table) names and colours the objects, and begins the others.",
+    ),
   );
   dialog.querySelector<HTMLInputElement>("input.path")?.focus();
 }

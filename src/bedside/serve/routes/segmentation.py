@@ -12,12 +12,13 @@ from starlette.datastructures import UploadFile
 
 from bedside.core.errors import FormatError, InputError
 from bedside.io.dicom.segments import SegmentSet
-from bedside.io.segmentations import read_segments
+from bedside.io.label_lists import LabelEntry
 from bedside.serve.cleaning import UNPACKED
 from bedside.serve.messages import Change, SegmentationRequest
 from bedside.serve.opened import OpenImage
 from bedside.serve.routes.common import PROBLEMS, ServiceOf
 from bedside.serve.routes.sent import absolute_path, receive, sent_file, sent_files, upload_body
+from bedside.session.segmentations import read_file
 
 router = APIRouter(prefix="/api/images/{image}", tags=["objects"], responses=PROBLEMS)
 
@@ -27,7 +28,8 @@ async def open_segmentation(service: ServiceOf, image: int, request: Request) ->
     """Open a segmentation onto an image: every label becomes an object that prompts and brush correct.
 
     It is a label map (NIfTI, NRRD, MetaImage, PNG, ...), a DICOM SEG or an RTSTRUCT, named by its path on this machine
-    or sent. Objects have its names, colours and numbers; ``opened`` of the answer says which they are.
+    or sent. Objects have its names, colours and numbers; ``opened`` of the answer says which they are. A list of labels
+    (JSON, or a file of ITK-SNAP or 3D Slicer) names and colours the objects that there are, and begins the others.
     """
     opened = await service.hub.get(image)
     volume = service.item(opened.item).volume
@@ -41,15 +43,17 @@ async def open_segmentation(service: ServiceOf, image: int, request: Request) ->
             raise RequestValidationError(error.errors()) from error
         path = absolute_path(asked.path)
         what, found = str(path), await service.hub.call(_read, path, opened, volume)
-    change: Change = await service.hub.change(image, lambda opened: opened.take_segments(found, what))
+    change: Change = await service.hub.change(image, lambda opened: opened.take(found, what))
     return change
 
 
-def _read(path: Path, opened: OpenImage, volume: int | None) -> SegmentSet:
-    return read_segments(path, opened.image, volume=volume)
+def _read(path: Path, opened: OpenImage, volume: int | None) -> SegmentSet | tuple[LabelEntry, ...]:
+    return read_file(path, opened.image, volume=volume)
 
 
-def _received(files: list[UploadFile], opened: OpenImage, volume: int | None, folder: Path) -> tuple[str, SegmentSet]:
+def _received(
+    files: list[UploadFile], opened: OpenImage, volume: int | None, folder: Path
+) -> tuple[str, SegmentSet | tuple[LabelEntry, ...]]:
     """Read what was sent, of which no copy is kept: the objects are in the workspace."""
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="segmentation-", dir=folder) as scratch:
