@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ import pydicom
 import pytest
 from numpy.typing import NDArray
 
-from bedside.io import read_image, read_mask, write_mask
+from bedside.io import read_image, read_mask, write_image, write_mask
 from bedside.io.segmentations import read_segments
 from tests.support.dicom_sources import PLANTED, write_picture, write_series
 
@@ -53,12 +54,13 @@ def test_every_form_becomes_every_other(
     first, second = tmp_path / "in" / before, tmp_path / "out" / after
     for mask, output, name in ((tmp_path / "start.nii.gz", first, before), (first, second, after)):
         status, out, err = cli("convert", mask, output, "--image", ct, "--name", "1=liver", *OPTIONS.get(name, []))
-        assert (status, err) == (0, "")
+        kept = output.name.endswith((".dcm", ".nrrd"))
+        assert (status, err.count("\n")) == (0, 0 if kept else 1)
+        assert ("has no place for names, so 'liver' is not in the file" in err) == (not kept)
         assert f"1 liver: {int((labels == 1).sum())} voxels" in out
     found = read_segments(second, read_image(ct))
     np.testing.assert_array_equal(found.label_map(), labels)
-    if after.endswith(".dcm"):
-        assert found.segments[0].name == "liver"
+    assert found.segments[0].name == ("liver" if after.endswith((".dcm", ".nrrd")) else "segment 1")
 
 
 def test_read_mask_and_initial_masks_take_dicom_objects(
@@ -124,6 +126,31 @@ class TestRejected:
         assert message in err
         assert err.count("\n") == 1
         assert {p: p.read_bytes() for p in sorted(tmp_path.rglob("*")) if p.is_file()} == before
+
+    def test_an_image_in_place_of_a_mask(self, cli: Cli, tmp_path: Path, ct: Path, grower: Any) -> None:
+        image = read_image(ct)
+        noise = np.random.default_rng(3).integers(0, 200, image.shape).astype(np.int16)
+        write_image(tmp_path / "grey.nii.gz", replace(image, array=noise))
+        (tmp_path / "older.nrrd").write_bytes(b"older")
+        grey, output = tmp_path / "grey.nii.gz", tmp_path / "older.nrrd"
+        for arguments in (
+            ["convert", grey, output],
+            ["segment", ct, "-o", output, "--point", "4,4,1", "--initial-mask", grey],
+            ["segment", ct, "-o", output, "--scribble", grey],
+        ):
+            status, out, err = cli(*arguments)
+            assert (status, out, err.count("\n")) == (2, "", 1)
+            assert "labels: expected" in err
+            assert (tmp_path / "older.nrrd").read_bytes() == b"older"
+        assert grower.calls == []
+
+    def test_a_mask_without_labels_is_said_to_be_empty(self, cli: Cli, tmp_path: Path, ct: Path) -> None:
+        image = read_image(ct)
+        write_mask(tmp_path / "a.nii.gz", np.zeros(image.shape, np.uint8), image.geometry)
+        status, _, err = cli("convert", tmp_path / "a.nii.gz", tmp_path / "b.nrrd")
+        assert status == 0
+        assert err.startswith("bedside: warning: ")
+        assert "a.nii.gz holds no label" in err
 
     def test_contours_without_an_image(self, cli: Cli, tmp_path: Path, ct: Path, mask: Path) -> None:
         assert cli("convert", mask, tmp_path / "rt.dcm", "--image", ct, "--format", "rtstruct").status == 0

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import errno
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,9 +14,12 @@ from PIL import Image as Picture
 
 from bedside.core.geometry import Geometry
 from bedside.io import read_image, read_mask, write_mask
+from bedside.io.label_names import names_in
 from bedside.session import Session
 
 Cli = Callable[..., Any]
+MODEL = ("--model", "bedside-2d")
+"""Instead of a journal's own, which is the test's."""
 
 
 def test_a_box_becomes_a_mask(cli: Cli, grower: Any, picture: Path, squares: NDArray[np.uint8], tmp_path: Path) -> None:
@@ -108,6 +113,45 @@ def test_an_initial_mask_is_corrected(cli: Cli, grower: Any, scan: Path, tmp_pat
     assert read_mask(output).array.sum() == 150 + 18
 
 
+def test_an_initial_mask_alone_is_written_as_it_is(cli: Cli, grower: Any, scan: Path, tmp_path: Path) -> None:
+    image = read_image(scan)
+    mask = np.zeros(image.shape, np.uint8)
+    mask[2:5, 3:9, 4:11] = 1
+    write_mask(tmp_path / "start.nii", mask, image.geometry)
+    output = tmp_path / "mask.nrrd"
+    status, out, err = cli(
+        "segment", scan, "-o", output, "--initial-mask", tmp_path / "start.nii", "--name", "liver", "--json"
+    )
+    assert (status, err) == (0, "")
+    assert json.loads(out)["passes"] == 0
+    assert grower.calls == []
+    assert np.array_equal(read_mask(output).array, mask)
+    assert names_in(read_mask(output)) == {1: "liver"}
+
+
+def test_an_overlay_that_cannot_be_written_is_named_and_the_older_stays(
+    cli: Cli, grower: Any, picture: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    overlay = tmp_path / "overlay.png"
+    overlay.write_bytes(b"older")
+
+    def save(self: Any, path: Path, **_: Any) -> None:
+        if "overlay" not in Path(path).name:
+            return write(self, path, **_)
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+
+    write = Picture.Image.save
+    monkeypatch.setattr(Picture.Image, "save", save)
+    status, out, err = cli("segment", picture, "-o", tmp_path / "m.png", "--point", "12,7", "--overlay", overlay)
+    assert (status, out) == (2, "")
+    assert err == (
+        f"bedside: error: --overlay {overlay} cannot be written: got No space left on device; "
+        "the mask is written; make room, or leave --overlay out\n"
+    )
+    assert overlay.read_bytes() == b"older"
+    assert not list(tmp_path.glob(".overlay*"))
+
+
 def test_the_overlay_shows_the_object(cli: Cli, grower: Any, scan: Path, tmp_path: Path) -> None:
     overlay = tmp_path / "overlay.png"
     status, out, _ = cli("segment", scan, "-o", tmp_path / "m.nii", "--point", "8,7,6", "--overlay", overlay)
@@ -118,19 +162,104 @@ def test_the_overlay_shows_the_object(cli: Cli, grower: Any, scan: Path, tmp_pat
         assert max(picture.size) == 512
 
 
-def test_an_empty_mask_is_written_with_a_warning(cli: Cli, grower: Any, picture: Path, tmp_path: Path) -> None:
-    output = tmp_path / "mask.png"
-    status, _, err = cli("segment", picture, "-o", output, "--point", "2,2", "--negative-point", "2,2", "--json")
-    assert status == 0
-    assert err == ""
+@pytest.fixture
+def nothing_found(tmp_path: Path) -> Path:
+    """A journal whose object has no voxel: its only prompt was never predicted."""
     journal = tmp_path / "queued.json"
-    prompt = {"kind": "point", "position": [12, 7]}
-    event = {"event": "prompt", "predict": False, "prompt": prompt}
+    event = {"event": "prompt", "predict": False, "prompt": {"kind": "point", "position": [12, 7]}}
     journal.write_text(json.dumps({"format": "bedside-journal", "version": 1, "objects": [{"events": [event]}]}))
-    status, _, err = cli("segment", picture, "-o", output, "--prompts", journal)
-    assert status == 0
-    assert err == "bedside: warning: the mask of object 1 is empty\n"
+    return journal
+
+
+@pytest.mark.parametrize("older", [b"older", None])
+def test_an_empty_mask_replaces_nothing_unless_that_is_allowed(
+    cli: Cli, grower: Any, picture: Path, nothing_found: Path, tmp_path: Path, older: bytes | None
+) -> None:
+    output, overlay = tmp_path / "mask.png", tmp_path / "look.png"
+    if older is not None:
+        output.write_bytes(older)
+        overlay.write_bytes(older)
+    arguments = ["segment", picture, "-o", output, "--prompts", nothing_found, "--overlay", overlay]
+    status, out, err = cli(*arguments)
+    assert (status, out) == (2, "")
+    assert err.startswith("bedside: error: the mask of object 1 is empty: expected at least one voxel, got none; ")
+    assert err.count("\n") == 1
+    for path in (output, overlay):
+        assert (path.read_bytes() if path.exists() else None) == older
+    status, out, err = cli(*arguments, "--allow-empty")
+    assert (status, err) == (0, "bedside: warning: the mask of object 1 is empty\n")
     assert not read_mask(output).array.any()
+
+
+def test_of_several_objects_the_empty_ones_are_named(
+    cli: Cli, grower: Any, picture: Path, squares: NDArray[np.uint8], tmp_path: Path
+) -> None:
+    session = Session(read_image(picture), segmenter=type(grower)())
+    session.add_object("first")
+    session.set_mask(squares > 100)
+    session.add_object("second")
+    session.add_point((44, 28), predict=False)
+    session.save(tmp_path / "journal.json")
+    output = tmp_path / "labels.nrrd"
+    status, _, err = cli("segment", picture, "-o", output, "--prompts", tmp_path / "journal.json", *MODEL)
+    assert (status, err) == (0, "bedside: warning: the mask of second is empty\n")
+    assert np.array_equal(read_mask(output).array, squares > 100)
+
+
+@pytest.mark.parametrize("suffix", [".nrrd", ".nii.gz", ".mha", ".tif", ".npz", ".png"])
+def test_a_name_is_kept_or_its_loss_is_said(cli: Cli, grower: Any, picture: Path, tmp_path: Path, suffix: str) -> None:
+    output = tmp_path / f"mask{suffix}"
+    arguments = ["segment", picture, "-o", output, "--box", "8,3,22,17"]
+    status, out, err = cli(*arguments, "--name", "left square")
+    assert status == 0
+    assert "1 left square: 100 pixels" in out
+    if suffix == ".nrrd":
+        assert err == ""
+        assert names_in(read_mask(output)) == {1: "left square"}
+    else:
+        assert err.startswith("bedside: note: ")
+        assert "'left square' is not in the file; .nrrd and .dcm keep them" in err
+        assert err.count("\n") == 1
+    assert cli(*arguments).err == ""
+
+
+def test_one_name_for_several_objects_is_rejected(
+    cli: Cli, grower: Any, picture: Path, squares: NDArray[np.uint8], tmp_path: Path
+) -> None:
+    session = Session(read_image(picture), segmenter=type(grower)())
+    for value in (200, 120):
+        session.add_object()
+        session.set_mask(squares == value)
+    session.save(tmp_path / "journal.json")
+    options = ["--prompts", tmp_path / "journal.json", *MODEL, "--name", "square"]
+    status, _, err = cli("segment", picture, "-o", tmp_path / "mask.nrrd", *options)
+    assert status == 2
+    assert "--name: expected one object, got 2 in " in err
+
+
+def test_prompts_that_reach_beyond_the_image_are_named_once_each(
+    cli: Cli, grower: Any, picture: Path, tmp_path: Path
+) -> None:
+    stroke, journal = tmp_path / "stroke.json", tmp_path / "journal.json"
+    stroke.write_text("[[11, 12], [11, 90]]")
+    options = ["--box", "8,-3,22,17", "--box", "0,0,60,40", "--scribble", stroke, "--point", "12,7"]
+    status, _, err = cli("segment", picture, "-o", tmp_path / "mask.png", *options)
+    assert status == 0
+    lines = err.splitlines()
+    assert [line.partition(" reaches")[0] for line in lines] == [
+        "bedside: warning: scribble 11,12 to 11,90",
+        "bedside: warning: box 8,-3 to 22,17",
+    ]
+    assert "0,0 to 60,40 (x,y, the end exclusive); the part outside is left out" in lines[1]
+    session = Session(read_image(picture), segmenter=type(grower)())
+    session.add_object("first")
+    session.add_box((8, -3), (22, 17))
+    session.add_box((8, 3), (22, 170))
+    session.undo()
+    session.save(journal)
+    _, _, err = cli("segment", picture, "-o", tmp_path / "mask.nrrd", "--prompts", journal, *MODEL)
+    assert err.startswith("bedside: warning: first: box 8,-3 to 22,17 reaches")
+    assert err.count("\n") == 1
 
 
 @pytest.mark.parametrize(
@@ -138,19 +267,19 @@ def test_an_empty_mask_is_written_with_a_warning(cli: Cli, grower: Any, picture:
     [
         ([], "no prompt: expected --box"),
         (["--box", "1,2,3"], "--box: expected"),
-        (["--box", "5,5,1,1"], "larger than its start"),
-        (["--box", "100,100,120,120"], "outside the image"),
+        (["--box", "5,5,1,1"], "larger than its start, got 5,5 to 1,1;"),
+        (["--box", "100,100,120,120"], "within 0,0 to 60,40 (x,y, the end exclusive), got 100,100 to 120,120;"),
         (["--box", "-30,3,-2,9"], "outside the image"),
         (["--box", "1,2,3,4,5,6"], "box: expected 2 coordinates"),
-        (["--point", "-5,3"], "point lies outside the image on axis x"),
+        (["--point", "-5,3"], "on axis x: expected coordinates within 0,0 to 59,39 (x,y), got -5,3;"),
         (["--point", "1,2,3"], "point: expected 2 coordinates"),
         (["--negative-point", "1,2"], "cannot start"),
         (["--point", "1,2", "--model", "bedside-3e"], "unknown model"),
         (["--point", "1,2", "--scribble", "nowhere.json"], "nowhere.json"),
         (["--point", "1,2", "--scribble", "nowhere.png"], "nowhere.png"),
-        (["--initial-mask", "start.png"], "an initial mask alone"),
         (["--prompts", "nowhere.json"], "nowhere.json"),
         (["--prompts", "nowhere.json", "--point", "1,2"], "cannot be combined"),
+        (["--point", "1,2", "--name", " "], "--name: expected a name"),
         (["--point", "1,2", "--series", "2"], "--series"),
         (["--point", "1,2", "--volume", "2"], "volume"),
         (["--point", "1,2", "--overlay", "overlay.jpg"], "ends in .png"),

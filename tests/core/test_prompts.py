@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import json
+import re
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,7 @@ from bedside.core.prompts import (
     Point,
     Prompt,
     Scribble,
+    left_out,
     place_prompt,
     prompt_from_dict,
 )
@@ -321,3 +323,80 @@ def test_whatever_is_given_for_coordinates_the_error_is_ours(value: Any) -> None
             fields = {"kind": kind, "position": [1, 2], "low": [1, 2], "high": [3, 4], "points": [[1, 2]] * 3}
             with contextlib.suppress(PromptError):
                 prompt_from_dict({**fields, "shape": [2, 2], "bits": "", field: value})
+
+
+GRIDS = {
+    "plane": Geometry.create((400, 600)),
+    "volume": Geometry.create((30, 400, 600), (0.5, 0.5, 3.0), (-100.0, 20.0, 5.0)),
+    "mirrored": Geometry.create((30, 400, 600), (0.5, 0.5, 3.0), (-100.0, 20.0, 5.0), np.diag([-1.0, 1.0, -1.0])),
+}
+
+
+def shapes_at(corner: tuple[float, ...], end: tuple[float, ...], frame: Any) -> list[Prompt]:
+    """One prompt of each kind that has coordinates, from ``corner`` to ``end``."""
+    middle = tuple((a + b) / 2 for a, b in zip(corner, end, strict=True))
+    return [
+        Point(corner, frame=frame),
+        Box(corner, end, frame=frame),
+        Scribble((corner, end), frame=frame),
+        Lasso((corner, middle, end), frame=frame),
+    ]
+
+
+def numbers_in(text: str) -> set[float]:
+    return {float(n) for n in re.findall(r"(?<![\w.])-?\d+(?:\.\d+)?", text)}
+
+
+@pytest.mark.parametrize("grid", GRIDS)
+@pytest.mark.parametrize("frame", ["index", "world"])
+def test_what_lies_outside_is_named_in_the_numbers_that_were_given(grid: str, frame: Any) -> None:
+    geometry = GRIDS[grid]
+    corner, end = (7000.0, 80.0, 12.0)[: geometry.ndim], (7123.5, 91.0, 15.0)[: geometry.ndim]
+    for prompt in shapes_at(corner, end, frame):
+        with pytest.raises(PromptError) as caught:
+            place_prompt(prompt, geometry)
+        got = (caught.value.got or "").partition(", which is voxel")[0]
+        expected = [corner] if isinstance(prompt, Point) else [corner, end]
+        assert numbers_in(got) == {n for c in expected for n in c}
+        assert ("which is voxel" in str(caught.value)) == (frame == "world")
+
+
+@pytest.mark.parametrize("frame", ["index", "world"])
+@pytest.mark.parametrize("grid", GRIDS)
+def test_the_limits_that_a_message_names_are_those_of_the_image(grid: str, frame: Any) -> None:
+    geometry = GRIDS[grid]
+    for prompt in shapes_at((7e4, 7e4, 7e4)[: geometry.ndim], (8e4, 8e4, 8e4)[: geometry.ndim], frame):
+        with pytest.raises(PromptError) as caught:
+            place_prompt(prompt, geometry)
+        named = re.findall(r"-?[\d.]+(?:,-?[\d.]+)+", caught.value.expected or "")
+        low, high = (tuple(float(n) for n in text.split(",")) for text in named)
+        inside = Box(low, high, frame=frame)
+        assert left_out(inside, place_prompt(inside, geometry), geometry) is None
+        if not (frame == "index" and prompt.kind != "box"):
+            # Of a box and in mm the limits are the faces of the image: half a voxel more is outside.
+            more = Box(low, tuple(h + 1.6 for h in high), frame=frame)
+            assert left_out(more, place_prompt(more, geometry), geometry) is not None
+
+
+@given(corners_in(SHAPE), st.sampled_from(ORIENTATIONS), st.sampled_from(["index", "world"]))
+def test_boxes_of_voxels_inside_leave_nothing_out(box: Box, direction: Any, frame: str) -> None:
+    geometry = Geometry.create(SHAPE, (0.7, 0.9, 3.3), (-31.7, 12.2, 99.9), direction)
+    prompt = box if frame == "index" else box.to_world(geometry)
+    assert left_out(prompt, place_prompt(prompt, geometry), geometry) is None
+
+
+def test_a_prompt_that_reaches_beyond_the_image_says_so_in_the_numbers_that_were_given() -> None:
+    for geometry in (GRIDS["plane"], GRIDS["volume"]):
+        for frame in ("index", "world"):
+            corner, end = (-20.0, 30.0, 12.0)[: geometry.ndim], (700.0, 40.0, 14.0)[: geometry.ndim]
+            for prompt in shapes_at(corner, end, frame)[1:]:
+                said = left_out(prompt, place_prompt(prompt, geometry), geometry) or ""
+                assert said.startswith(f"{prompt.kind} ")
+                assert {n for c in (corner, end) for n in c} == numbers_in(said.partition(" reaches beyond")[0])
+
+
+def test_a_box_says_what_was_typed() -> None:
+    with pytest.raises(PromptError, match=r"got 600,40 to 500,50;"):
+        Box((600, 40), (500, 50))
+    with pytest.raises(PromptError, match=r"within 0,0 to 600,400 \(x,y, the end exclusive\), got 600,40 to 650,50;"):
+        place_prompt(Box((600, 40), (650, 50)), GRIDS["plane"])

@@ -100,7 +100,7 @@ def test_a_full_disk_ends_an_upload_in_one_line(
     server = start()
     files = [("files", ("a.png", picture.read_bytes()))]
     with monkeypatch.context() as patch:
-        patch.setattr("bedside.serve.routes.images.copy_limited", full)
+        patch.setattr("bedside.serve.routes.sent.copy_limited", full)
         patch.setattr(places, "copy_limited", full)
         answer = server.client.post("/api/upload", files=files)
         assert (answer.status_code, answer.json()["kind"]) == (507, "StorageError")

@@ -193,7 +193,7 @@ def test_a_zip_unpacks_as_far_as_the_disk_has_room(
     with zipfile.ZipFile(tmp_path / "scan.zip", "w") as archive:
         archive.write(volume, "a.nii.gz")
     server = start()
-    for module in ("places", "routes.images"):
+    for module in ("places", "routes.sent"):
         monkeypatch.setattr(f"bedside.serve.{module}.free_disk", lambda _: 10)
     said = server.rejected("POST", "/api/images", 413, {"path": str(tmp_path / "scan.zip")})
     assert "room on the disk" in said["message"]

@@ -158,4 +158,4 @@ def test_bodies_that_are_too_large_are_rejected_before_they_are_read(start: Star
 def test_unknown_addresses_are_problems_too(start: Start) -> None:
     server = start()
     assert server.rejected("GET", "/api/nothing", 404)["kind"] == "NotFoundError"
-    assert server.rejected("DELETE", "/api/state", 405)["kind"] == "NotFoundError"
+    assert server.rejected("DELETE", "/api/state", 405)["kind"] == "MethodError"

@@ -122,7 +122,7 @@ def test_what_is_saved_is_read_by_others(
     desk.answered(lambda: desk.page.keyboard.press("n"))
     desk.drag("axial", [(66, 30, 22), (84, 56, 22)])
     shown = same_masks(desk)
-    saved = nibabel.load(save(desk, "One label map", tmp_path))
+    saved = nibabel.load(save(desk, "All objects in one file", tmp_path))
     np.testing.assert_array_equal(np.asarray(saved.dataobj).transpose(2, 1, 0), shown)
     np.testing.assert_allclose(saved.affine, phantoms.oblique_affine((0.8, 0.8, 2.5)), atol=1e-4)
     archive = save(desk, "One file per object", tmp_path)

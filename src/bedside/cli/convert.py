@@ -56,7 +56,8 @@ def convert(
     compress: CompressOption = False,
     xor: Annotated[bool, typer.Option("--xor", help="Holes of an RTSTRUCT as contours of their own.")] = False,
     name: Annotated[
-        list[str], typer.Option("--name", metavar="LABEL=NAME", help="Name of a label, e.g. 1=liver. Repeatable.")
+        list[str],
+        typer.Option("--name", metavar="LABEL=NAME", help="Name of a label, e.g. 1=liver, kept in DICOM and NRRD."),
     ] = [],  # noqa: B006
     threshold: Annotated[
         float, typer.Option(min=0.0, max=1.0, help="Part of the largest value that counts, of a fractional SEG.")
@@ -86,6 +87,8 @@ def convert(
         print(f"bedside: note: {note}", file=sys.stderr)
     for segment in found.segments:
         print(f"  {segment.label} {segment.name}: {int(segment.patch.sum()):,} voxels")
+    if all(segment.is_empty for segment in found.segments):
+        print(f"bedside: warning: {mask} holds no label, and {output} is empty", file=sys.stderr)
     print(f"wrote {output}")
 
 

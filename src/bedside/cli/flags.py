@@ -12,6 +12,7 @@ from bedside.core.errors import BedsideError, FormatError, InputError, PromptErr
 from bedside.core.image import Image
 from bedside.core.prompts import Box, Frame, InitialMask, Lasso, Point, Prompt, Scribble
 from bedside.io import read_mask
+from bedside.io.grey_values import reject_grey_values
 
 
 @dataclass(frozen=True)
@@ -138,10 +139,11 @@ def read_matching_mask(path: Path, flag: str, image: Image) -> Any:
     """Return the label map in ``path``, which must lie on the grid of ``image``.
 
     Raises:
-        FormatError: The file cannot be read as a mask.
+        FormatError: The file cannot be read as a mask, or it holds the grey values of an image.
         InputError: It lies on another grid.
     """
     mask = read_mask(path, reference=image)
+    reject_grey_values(mask.array, f"{flag} {path}")
     if mask.geometry.matches(image.geometry):
         return mask.array
     if mask.shape != image.shape:

@@ -29,3 +29,4 @@ class Job:
     seg_type: Any = "binary"
     compress: bool = False
     name: str | None = None
+    allow_empty: bool = False

@@ -6,6 +6,7 @@ import json
 import os
 import sys
 import time
+from collections.abc import Iterable
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -14,7 +15,7 @@ import typer
 
 from bedside.cli.convert import CompressOption, FormatOption, Policy, SegType, SegTypeOption
 from bedside.cli.job import Job
-from bedside.core.errors import InputError
+from bedside.core.errors import FormatError, InputError
 
 if TYPE_CHECKING:
     from bedside.cli.stages import Stages
@@ -77,7 +78,8 @@ def segment(
     negative_scribble: NegativeScribbleOption = [],  # noqa: B006
     lasso: LassoOption = [],  # noqa: B006
     initial_mask: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Mask to start from, on the image's grid.")
+        Path | None,
+        typer.Option(metavar="FILE", help="Mask to start from, on the image's grid; alone it is written as it is."),
     ] = None,
     prompts: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Prompts of several objects: a session's journal (JSON).")
@@ -96,24 +98,32 @@ def segment(
     seg_type: SegTypeOption = SegType.BINARY,
     compress: CompressOption = False,
     name: Annotated[
-        str | None, typer.Option(metavar="NAME", help="What the object is, e.g. 'left kidney'; in a DICOM output.")
+        str | None, typer.Option(metavar="NAME", help="What the object is, e.g. 'left kidney'; kept in DICOM and NRRD.")
     ] = None,
     overlay: Annotated[
         Path | None, typer.Option(metavar="FILE.png", help="Also write a picture of the result.")
     ] = None,
+    allow_empty: Annotated[
+        bool, typer.Option("--allow-empty", help="Write a mask in which nothing was found, too.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print a manifest as JSON instead of a summary.")] = False,
 ) -> None:
     """Segment objects of an image from prompts and write their mask.
 
     The boxes, points, scribbles and lassos given as options describe one object, which gets label 1 in the mask;
     --prompts describes several, each with the label that the journal gives it, else with that of its place: 1, 2, ...
+
+    All prompts of an object are predicted together, in one step. The page answers each as it is given, so that a mask
+    corrected there can differ; --prompts with the page's journal goes through the same steps and gives its mask.
+
+    Where nothing was found, nothing is written: an older file stays, stderr says so, and the exit status is 2.
     """
     from bedside.cli.flags import PromptFlags
 
     flags = PromptFlags(box, point, negative_point, scribble, negative_scribble, lasso, initial_mask, frame.value)
     job = Job(
         image, output, overlay, flags, prompts, model, device.value, policy.value, series, volume, as_json,
-        form.value if form else None, seg_type.value, compress, name,
+        form.value if form else None, seg_type.value, compress, name, allow_empty,
     )  # fmt: skip
     manifest = perform(job)
     if as_json:
@@ -135,6 +145,7 @@ def perform(job: Job) -> dict[str, Any]:
     from bedside.cli.stages import Stages
     from bedside.io import read_image, write_mask
     from bedside.session import Session
+    from bedside.session.editing import change_object
     from bedside.weights.defaults import default_model
 
     stages = Stages()
@@ -156,22 +167,45 @@ def perform(job: Job) -> dict[str, Any]:
             session.restore(journal)
         else:
             _answer(session, drawn)
+        if job.name is not None:
+            change_object(session, session.objects[0].id, name=job.name)
         labels = session.label_map(job.policy)
+    _check_found(job, session)
     picture = _picture(job, session, labels, stages)
     with stages.stage("write", f"writing {job.output}"):
         if target == "file":
-            write_mask(job.output, labels, image.geometry)
+            notes = write_mask(job.output, labels, image.geometry, {o.label: o.name for o in session.objects})
         else:
-            _write_object(job, session, labels, target)
+            notes = session.save_segmentation(
+                job.output, form=target, seg_type=job.seg_type, compress=job.compress, policy=job.policy,
+                volume=job.volume,
+            )  # fmt: skip
         if job.overlay is not None:
             _save_picture(picture, job.overlay)
-    for item in session.objects:
-        if item.voxels == 0:
-            print(f"bedside: warning: the mask of {item.name} is empty", file=sys.stderr)
+    for note in notes:
+        print(f"bedside: note: {note}", file=sys.stderr)
     manifest = build_manifest(job, session, labels, stages)
     if job.time_warm:
         manifest["seconds"]["warm"] = _time_warm(session)
     return manifest
+
+
+def _check_found(job: Job, session: Session) -> None:
+    """Warn of each object without a voxel, and let no mask of nothing take the place of an older file unasked.
+
+    Raises:
+        InputError: No object has a voxel, and that is not allowed.
+    """
+    empty = [item.name for item in session.objects if item.voxels == 0]
+    if len(empty) == len(session.objects) and not job.allow_empty:
+        raise InputError(
+            "nothing was found" if len(empty) > 1 else f"the mask of {empty[0]} is empty",
+            expected="at least one voxel",
+            got="none",
+            fix="nothing was written; add a click on the object, or write the empty mask with --allow-empty",
+        )
+    for name in empty:
+        print(f"bedside: warning: the mask of {name} is empty", file=sys.stderr)
 
 
 def _time_warm(session: Session) -> float:
@@ -237,25 +271,6 @@ def check_form(job: Job, image: Image) -> Form:
     return form
 
 
-def _write_object(job: Job, session: Session, labels: Any, form: Form) -> None:
-    """Write the objects as a SEG or RTSTRUCT: each whole, or as parts of the label map where it is one."""
-    from bedside import __version__
-    from bedside.io.dicom.segments import Algorithm, Segment, SegmentSet
-    from bedside.io.segmentations import write_segments
-
-    algorithm = Algorithm(f"Bedside {session.model}", __version__)
-    segments = []
-    for item in session.objects:
-        whole = job.seg_type == "binary" or form == "rtstruct"
-        mask = session.mask_of(item.id) if whole else labels == item.label
-        name = job.name if job.name and len(session.objects) == 1 else item.name
-        segments.append(Segment.of_mask(item.label, name, mask, colour=item.colour, algorithm=algorithm))
-    found = SegmentSet(tuple(segments), session.image.geometry)
-    options = {"form": form, "seg_type": job.seg_type, "compress": job.compress, "volume": job.volume}
-    for note in write_segments(job.output, found, session.image, **options):
-        print(f"bedside: note: {note}", file=sys.stderr)
-
-
 def check_dimensions(output: Path, dimensions: int) -> None:
     """Make sure that the format of ``output`` holds masks of so many axes.
 
@@ -274,6 +289,8 @@ def _check_prompts(job: Job) -> tuple[Journal | None, list[Prompt]]:
     """Return what can be known of the prompts before the image is read."""
     from bedside.session.journal import Journal
 
+    if job.name is not None and not job.name.strip():
+        raise InputError("--name", expected="a name, e.g. 'left kidney'", got="nothing")
     if job.prompts is not None:
         if job.flags.has_prompts or job.flags.initial_mask is not None:
             raise InputError(
@@ -282,29 +299,36 @@ def _check_prompts(job: Job) -> tuple[Journal | None, list[Prompt]]:
         journal = Journal.load(job.prompts)
         if not journal.objects:
             raise InputError(f"--prompts {job.prompts}", expected="at least one object", got="none")
+        if job.name is not None and len(journal.objects) > 1:
+            got = f"{len(journal.objects)} in {job.prompts}"
+            raise InputError("--name", expected="one object", got=got, fix="name them in that file")
         return journal, []
-    if not job.flags.has_prompts:
-        raise InputError(
-            "no prompt",
-            expected="--box, --point, --scribble, --lasso or --prompts",
-            got="an initial mask alone" if job.flags.initial_mask else "none of them",
-        )
+    if not job.flags.has_prompts and job.flags.initial_mask is None:
+        raise InputError("no prompt", expected="--box, --point, --scribble, --lasso or --prompts", got="none of them")
     return None, job.flags.typed()
 
 
 def _check_against(job: Job, image: Image, journal: Journal | None, typed: list[Prompt]) -> list[PlacedPrompt]:
     """Return all prompts of the options, placed on the image before a model is loaded; a journal is checked too."""
     from bedside.core.placed import PlacedPrompt
-    from bedside.session.journal import Prompted
+    from bedside.session.journal import Prompted, history
     from bedside.session.opening import check_journal
 
-    if journal is not None:
-        check_journal(journal, image)
-        for event in (event for item in journal.objects for event in item.events):
-            if isinstance(event, Prompted):
-                PlacedPrompt.of(event.prompt, image.geometry)
-        return []
-    return [PlacedPrompt.of(prompt, image.geometry) for prompt in (*job.flags.drawn(image), *typed)]
+    if journal is None:
+        drawn = [PlacedPrompt.of(prompt, image.geometry) for prompt in (*job.flags.drawn(image), *typed)]
+        _warn_of_left_out(drawn)
+        return drawn
+    check_journal(journal, image)
+    for item in journal.objects:
+        placed = {e.id: PlacedPrompt.of(e.prompt, image.geometry) for e in item.events if isinstance(e, Prompted)}
+        _warn_of_left_out((placed[entry.id] for entry in history(item.events).prompts), f"{item.name}: ")
+    return []
+
+
+def _warn_of_left_out(prompts: Iterable[PlacedPrompt], whose: str = "") -> None:
+    for prompt in prompts:
+        if prompt.left_out is not None:
+            print(f"bedside: warning: {whose}{prompt.left_out}", file=sys.stderr)
 
 
 def _answer(session: Session, prompts: list[PlacedPrompt]) -> None:
@@ -328,5 +352,10 @@ def _picture(job: Job, session: Session, labels: Any, stages: Stages) -> Any:
 def _save_picture(picture: Any, path: Path) -> None:
     from bedside.core.files import atomic_path
 
-    with atomic_path(path) as temporary:
-        picture.save(temporary, format="PNG")
+    try:
+        with atomic_path(path) as temporary:
+            picture.save(temporary, format="PNG")
+    except OSError as error:
+        # The path of the error is that of the temporary file, which tells nobody anything.
+        got, fix = error.strerror or str(error), "the mask is written; make room, or leave --overlay out"
+        raise FormatError(f"--overlay {path} cannot be written", got=got, fix=fix) from error

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from bedside.core.geometry import Geometry
-from bedside.core.prompts import Prompt, place_prompt
+from bedside.core.prompts import Prompt, left_out, place_prompt
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,11 @@ class PlacedPrompt:
         if isinstance(prompt, PlacedPrompt):
             return prompt if prompt.geometry is geometry else cls.of(prompt.given, geometry)
         return cls(prompt, place_prompt(prompt, geometry), geometry)
+
+    @property
+    def left_out(self) -> str | None:
+        """What is said of it where it reaches beyond the image and a part is left out, in the coordinates given."""
+        return left_out(self.given, self.prompt, self.geometry)
 
 
 class PlacedPrompts(tuple[Prompt, ...]):

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from bedside.core.errors import PromptError
 from bedside.core.geometry import Geometry
 from bedside.core.initial_mask import InitialMask
+from bedside.core.outside import coordinates_text, missed_axis, outside_error, overhang, size_text
 
 __all__ = [
     "Box",
@@ -29,6 +30,8 @@ __all__ = [
     "Point",
     "Prompt",
     "Scribble",
+    "given_coordinates",
+    "left_out",
     "place_prompt",
     "prompt_from_dict",
 ]
@@ -45,7 +48,7 @@ def _coordinates(values: object, what: str) -> Coordinates:
     if len(result) not in (2, 3):
         raise PromptError(what, expected="2 or 3 coordinates", got=len(result))
     if not np.all(np.isfinite(result)):
-        raise PromptError(what, expected="finite coordinates", got=result)
+        raise PromptError(what, expected="finite coordinates", got=coordinates_text(result))
     return result
 
 
@@ -155,12 +158,13 @@ class Box:
         object.__setattr__(self, "high", _coordinates(self.high, "box"))
         _check_frame(self.frame)
         if len(self.low) != len(self.high):
-            raise PromptError("box", expected="two corners of equal dimension", got=(self.low, self.high))
+            got = f"{len(self.low)} and {len(self.high)} coordinates"
+            raise PromptError("box", expected="two corners of equal dimension", got=got)
         if self.frame == "index" and any(a >= b for a, b in zip(self.low, self.high, strict=True)):
             raise PromptError(
                 "box",
                 expected="each end to be larger than its start",
-                got=f"{self.low} to {self.high}",
+                got=f"{coordinates_text(self.low)} to {coordinates_text(self.high)}",
                 fix="give x0,y0,x1,y1 or x0,y0,z0,x1,y1,z1 with the end exclusive",
             )
 
@@ -368,23 +372,27 @@ def place_prompt(prompt: Prompt, geometry: Geometry) -> Prompt:
     if prompt.ndim != geometry.ndim:
         raise PromptError(
             f"{prompt.kind}",
-            expected=f"{geometry.ndim} coordinates for an image of shape {geometry.shape}",
+            expected=f"{geometry.ndim} coordinates for an image of {size_text(geometry)}",
             got=prompt.ndim,
         )
     placed = prompt.to_index(geometry)
-    vertices = placed.vertices()
-    size = np.asarray(geometry.shape[::-1])
-    outside = (vertices.max(axis=0) < -0.5) | (vertices.min(axis=0) >= size - 0.5)
-    # A box whose face merely touches the first voxel's edge holds no voxel.
-    if placed.kind == "box":
-        outside |= vertices.max(axis=0) <= -0.5
-    if outside.any():
-        axis = "xyz"[int(np.flatnonzero(outside)[0])]
-        extent = f"{vertices.min(axis=0).round(2).tolist()} to {vertices.max(axis=0).round(2).tolist()}"
-        raise PromptError(
-            f"{prompt.kind} lies outside the image on axis {axis}",
-            expected=f"coordinates within 0 to {(size - 1).tolist()} (x, y{', z' if geometry.ndim == 3 else ''})",
-            got=extent if len(vertices) > 1 else vertices[0].round(2).tolist(),
-            fix="check the order x, y, z and the frame (index or world)",
-        )
+    axis = missed_axis(placed.vertices(), geometry, faces=placed.kind == Box.kind)
+    if axis is not None:
+        raise outside_error(prompt.kind, prompt.frame, given_coordinates(prompt), axis, geometry)
     return placed
+
+
+def given_coordinates(prompt: Prompt) -> NDArray[np.float64]:
+    """Return a prompt's coordinates as given, (k, n) in its own frame: low and high of a box and not its faces."""
+    return np.array([prompt.low, prompt.high]) if isinstance(prompt, Box) else prompt.vertices()
+
+
+def left_out(prompt: Prompt, placed: Prompt, geometry: Geometry) -> str | None:
+    """Say of a prompt that reaches beyond the image what is left out of it; None where all of it lies inside.
+
+    Args:
+        prompt: As it was given.
+        placed: The same on the grid, as ``place_prompt`` returns it.
+        geometry: The image's grid.
+    """
+    return overhang(prompt.kind, prompt.frame, given_coordinates(prompt), placed.vertices(), geometry)

@@ -23,7 +23,7 @@ from bedside.core.geometry import Geometry
 from bedside.core.image import Image
 from bedside.core.pyramid import is_pyramid
 from bedside.core.transforms import NiftiTransforms
-from bedside.io.reading import read_image
+from bedside.io.reading import read_image, read_mask
 from bedside.io.registry import find_reader
 from bedside.io.translating import translated
 
@@ -36,13 +36,16 @@ _PROGRAM = (
 _ERRORS: dict[str, type[BedsideError]] = {e.__name__: e for e in (InputError, FormatError, DependencyError)}
 
 
-def read_uploaded(path: Path, *, series: str | None = None, volume: int | None = None) -> Image:
-    """Return an image as ``read_image``; where the format's library can end the process, it is read in another.
+def read_uploaded(path: Path, *, series: str | None = None, volume: int | None = None, mask: bool = False) -> Image:
+    """Return an image as ``read_image``, or a mask as ``read_mask``.
+
+    Where the format's library can end the process, it is read in another.
 
     Args:
         path: A file or folder that came from a stranger.
         series: As ``read_image``.
         volume: As ``read_image``.
+        mask: Whether it is a mask.
 
     Raises:
         FormatError: As ``read_image``, the child ended without a word or took too long, or an image too large to read
@@ -50,10 +53,11 @@ def read_uploaded(path: Path, *, series: str | None = None, volume: int | None =
     """
     with translated(path):
         if not path.exists() or not find_reader(path)[0].isolate or not sys.executable:
-            return read_image(path, series=series, volume=volume)
+            return read_mask(path, volume=volume) if mask else read_image(path, series=series, volume=volume)
     with tempfile.TemporaryDirectory(prefix="bedside-") as folder:
         samples = Path(folder) / "samples"
-        given = {"path": str(path), "series": series, "volume": volume, "samples": str(samples), "paths": sys.path}
+        given: dict[str, Any] = {"path": str(path), "series": series, "volume": volume, "mask": mask}
+        given |= {"samples": str(samples), "paths": sys.path}
         told = _ask(path, given)
         if "error" in told:
             raise _error_of(told["error"])
@@ -125,12 +129,15 @@ def read_in_child(given: dict[str, Any]) -> None:
     """Read an image, put its samples into a file, and say the rest on standard output.
 
     Args:
-        given: ``path``, ``series`` and ``volume`` of the image, and ``samples``, where these are put.
+        given: ``path``, ``series``, ``volume`` and ``mask`` as for ``read_uploaded``; ``samples``, the file for these.
     """
     # What libraries print is no part of the answer.
     answer, sys.stdout = sys.stdout, sys.stderr
     try:
-        image = read_image(given["path"], series=given["series"], volume=given["volume"])
+        if given["mask"]:
+            image = read_mask(given["path"], volume=given["volume"])
+        else:
+            image = read_image(given["path"], series=given["series"], volume=given["volume"])
         if is_pyramid(image.array):
             raise FormatError(
                 f"{given['path']}: {' x '.join(map(str, image.shape[::-1]))} pixels",
@@ -165,7 +172,8 @@ def _to_json(value: Any) -> Any:
         return {"tuple": [_to_json(v) for v in value]}
     if isinstance(value, list):
         return [_to_json(v) for v in value]
-    return {"dict": {k: _to_json(v) for k, v in value.items()}} if isinstance(value, dict) else value
+    # As pairs, because keys of JSON are text and labels are numbers.
+    return {"dict": [[k, _to_json(v)] for k, v in value.items()]} if isinstance(value, dict) else value
 
 
 def _from_json(value: Any) -> Any:
@@ -174,5 +182,5 @@ def _from_json(value: Any) -> Any:
     if isinstance(value, dict):
         if "tuple" in value:
             return tuple(_from_json(v) for v in value["tuple"])
-        return {k: _from_json(v) for k, v in value["dict"].items()}
+        return {k: _from_json(v) for k, v in value["dict"]}
     return value

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -197,8 +197,8 @@ def _geometry(grid: _Grid, calibration: Calibration) -> Geometry:
     )
 
 
-def write_itk(path: Path, image: Image, image_io: str) -> None:
-    """Write an image with one of ITK's writers, compressed."""
+def write_itk(path: Path, image: Image, image_io: str, keys: Mapping[str, str] | None = None) -> None:
+    """Write an image with one of ITK's writers, compressed, with further ``keys`` in its header."""
     import SimpleITK as sitk  # noqa: N813 - the name that all its users know
 
     geometry = _for_itk(image.geometry)
@@ -206,6 +206,8 @@ def write_itk(path: Path, image: Image, image_io: str) -> None:
     file.SetSpacing(geometry.spacing)
     file.SetOrigin(geometry.origin)
     file.SetDirection(np.ravel(geometry.direction).tolist())
+    for key, value in (keys or {}).items():
+        file.SetMetaData(key, value)
     writer = sitk.ImageFileWriter()
     writer.SetImageIO(image_io)
     writer.SetFileName(str(path))

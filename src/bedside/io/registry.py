@@ -64,12 +64,14 @@ class Writer:
         suffixes: Lower case, with the dot.
         write: Writes an image to a path, which is a temporary one; the flag says that it is a label map.
         dimensions: Spatial axes that it can hold.
+        names: Whether it keeps the names of labels, which a label map has in its metadata under "label_names".
     """
 
     title: str
     suffixes: tuple[str, ...]
     write: Callable[[Path, Image, bool], None]
     dimensions: tuple[int, ...] = (2, 3)
+    names: bool = False
 
 
 READERS: Registry[Reader] = Registry("reader", "bedside.io.formats", Reader)

@@ -13,6 +13,7 @@ from bedside.core.errors import ChoiceError, FormatError
 
 _TOLD = 8
 """Choices that a message lists."""
+_NO_LABELS = "give a mask and not an image, or threshold it first"
 _INTEGERS = (np.uint8, np.int16, np.uint16, np.int32, np.uint32, np.int64)
 
 
@@ -103,10 +104,12 @@ def as_labels(array: NDArray[Any], what: str) -> NDArray[Any]:
     if array.dtype.kind not in "uif":
         raise FormatError(f"{what}: labels", expected="whole numbers", got=f"dtype {array.dtype}")
     if array.dtype.kind == "f" and not np.array_equal(array, np.rint(array)):
-        raise FormatError(f"{what}: labels", expected="whole numbers", got="fractions", fix="threshold it first")
+        raise FormatError(f"{what}: labels", expected="whole numbers", got="fractions", fix=_NO_LABELS)
     low, high = (array.min(), array.max()) if array.size else (0, 0)
     if low < 0 or high > np.iinfo(np.uint16).max:
-        raise FormatError(f"{what}: labels", expected="values from 0 to 65535", got=f"{low:g} to {high:g}")
+        raise FormatError(
+            f"{what}: labels", expected="values from 0 to 65535", got=f"{low:g} to {high:g}", fix=_NO_LABELS
+        )
     return array.astype(np.uint8 if high <= np.iinfo(np.uint8).max else np.uint16)
 
 
@@ -120,7 +123,10 @@ def single_channel(array: NDArray[Any], what: str) -> NDArray[Any]:
         np.array_equal(array[..., 0], array[..., 1]) and np.array_equal(array[..., 0], array[..., 2])
     ):
         raise FormatError(
-            f"{what}: labels", expected="one channel of label values", got="colours", fix="save it as grey or indexed"
+            f"{what}: labels",
+            expected="one channel of label values",
+            got="colours",
+            fix="save the label of each pixel, as grey or indexed",
         )
     return np.ascontiguousarray(array[..., 0]) if array.ndim == 3 else array
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Literal, get_args
 
 import numpy as np
 
-from bedside.core.errors import FormatError, InputError
+from bedside.core.errors import ChoiceError, FormatError, InputError
 from bedside.core.image import Image
-from bedside.core.labels import OverlapPolicy
+from bedside.core.labels import OverlapPolicy, free_label
 from bedside.core.region import Region
 from bedside.io.dicom.objects import SUFFIXES, ObjectFormat, kind_of, read_object
 from bedside.io.dicom.regrid import onto_grid
@@ -19,6 +20,9 @@ from bedside.io.dicom.rtstruct_writing import write_rtstruct
 from bedside.io.dicom.seg_writing import SegType, write_seg
 from bedside.io.dicom.segments import Segment, SegmentSet, segments_of_labels
 from bedside.io.dicom.source import find_source
+from bedside.io.grey_values import reject_grey_values
+from bedside.io.isolated import read_uploaded
+from bedside.io.label_names import colours_in_header, names_in
 from bedside.io.reading import read_mask
 from bedside.io.registry import find_reader, find_writer
 from bedside.io.writing import write_mask
@@ -27,6 +31,7 @@ Form = Literal["file"] | ObjectFormat
 
 _WITH_PLACE = (".nii", ".nii.gz", ".nrrd", ".nhdr", ".mha", ".mhd")
 """Formats that say where in the patient their voxels lie."""
+_LAYERS = 256
 
 
 def form_of(path: Path, wanted: str | None) -> Form:
@@ -55,6 +60,7 @@ def read_segments(
     names: Mapping[int, str] | Sequence[str] = (),
     threshold: float = 0.5,
     volume: int | None = None,
+    sent: bool = False,
 ) -> SegmentSet:
     """The segments of a mask of any form, on the grid of ``image`` where one is given.
 
@@ -64,17 +70,44 @@ def read_segments(
         names: For the labels 1, 2, ..., or by label, over those of the file.
         threshold: Of a FRACTIONAL SEG, see ``read_seg``.
         volume: Volume of its series that ``image`` holds.
+        sent: Whether a stranger sent the file, see ``read_uploaded``.
 
     Raises:
         InputError: Contours without an image, or a label map that cannot lie on the image's grid.
-        FormatError: As the readers.
+        FormatError: As the readers, or the values of a label map are the grey values of an image.
     """
     file = Path(path)
     if kind_of(file) is not None:
         return _named(read_object(file, image, threshold=threshold, volume=volume), names)
-    mask = read_mask(file)
-    found = SegmentSet(segments_of_labels(mask.array, names), mask.geometry)
+    found = _read_labels(file, _by_label(names), sent=sent)
     return found if image is None else _onto(file, found, image)
+
+
+def _read_labels(path: Path, names: Mapping[int, str], *, sent: bool) -> SegmentSet:
+    """Return the segments of a file of labels: of one map, or of the layers that 3D Slicer has for overlapping ones."""
+    read = partial(read_uploaded, mask=True) if sent else read_mask
+    try:
+        maps = [read(path)]
+    except ChoiceError as error:
+        # Several volumes are layers only where a header says which segments each of them holds.
+        maps = [read(path, volume=layer) for layer in range(min(error.count or 0, _LAYERS))]
+        if not maps or not all(names_in(mask) for mask in maps):
+            raise
+    segments: list[Segment] = []
+    used: set[int | None] = set()
+    notes = []
+    for layer, mask in enumerate(maps):
+        reject_grey_values(mask.array, str(path))
+        colours = colours_in_header(path, layer) if path.is_file() else {}
+        for segment in segments_of_labels(mask.array, {**names_in(mask), **(names if len(maps) == 1 else {})}):
+            label = segment.label
+            if label in used:
+                label = free_label(used, 0)
+                notes.append(f"'{segment.name}' of layer {layer} has the number {label}: {segment.label} is taken")
+            used.add(label)
+            segments.append(replace(segment, label=label, colour=colours.get(segment.label)))
+    found = SegmentSet(tuple(segments), maps[0].geometry, tuple(notes))
+    return found if len(maps) == 1 else _named(found, names)
 
 
 def write_segments(
@@ -110,10 +143,14 @@ def write_segments(
         FormatError: As the writers.
     """
     if form == "file":
-        write_mask(path, found.label_map(policy), found.geometry)
-        overlap = found.overlapping()
+        names = {s.label: s.name for s in found.segments}
+        labels = found.label_map(policy)
+        notes = write_mask(path, labels, found.geometry, names)
+        # Which two overlap is looked for only where some do, because there may be a thousand.
+        shared = sum(int(s.patch.sum()) for s in found.segments) > np.count_nonzero(labels)
+        overlap = found.overlapping() if shared else None
         note = f"'{overlap[0]}' and '{overlap[1]}' overlap, and the {_KEPT[policy]} has their voxels" if overlap else ""
-        return (note,) if note else ()
+        return (*notes, note) if note else notes
     if image is None:
         raise InputError(f"{path}: {form}", expected="the DICOM image that it belongs to", fix="give --image")
     source = find_source(image, volume=volume)
@@ -129,10 +166,14 @@ _KEPT = {"keep": "first", "overwrite": "second", "overlap": "first"}
 
 
 def _named(found: SegmentSet, names: Mapping[int, str] | Sequence[str]) -> SegmentSet:
-    known = dict(names) if isinstance(names, Mapping) else dict(enumerate(names, start=1))
+    known = _by_label(names)
     # Other names are other things, whose codes the old ones are not.
     segments = tuple(replace(s, name=known[s.label], codes=None) if s.label in known else s for s in found.segments)
     return replace(found, segments=segments)
+
+
+def _by_label(names: Mapping[int, str] | Sequence[str]) -> dict[int, str]:
+    return dict(names) if isinstance(names, Mapping) else dict(enumerate(names, start=1))
 
 
 def _onto(path: Path, found: SegmentSet, image: Image) -> SegmentSet:

@@ -11,10 +11,10 @@ from starlette.exceptions import HTTPException
 
 from bedside import __version__
 from bedside.core.disk import storage_error
-from bedside.core.errors import BedsideError
-from bedside.serve.errors import NotFoundError, problem_fields, status_of
+from bedside.core.errors import BedsideError, InputError
+from bedside.serve.errors import MethodError, NotFoundError, problem_fields, status_of
 from bedside.serve.invalid import invalid_body
-from bedside.serve.routes import export, images, objects, socket, start
+from bedside.serve.routes import export, images, objects, segmentation, socket, start
 from bedside.serve.service import Service
 
 log = logging.getLogger("bedside.serve")
@@ -33,7 +33,7 @@ def build_api(service: Service) -> FastAPI:
         redoc_url=None,
     )
     app.state.service = service
-    for routes in (start, images, objects, export, socket):
+    for routes in (start, images, objects, segmentation, export, socket):
         app.include_router(routes.router)
     app.add_exception_handler(BedsideError, _rejected)
     app.add_exception_handler(RequestValidationError, _invalid)
@@ -57,7 +57,8 @@ async def _invalid(request: Request, error: Exception) -> JSONResponse:
 
 async def _unknown(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
-    what = NotFoundError(f"{request.method} {request.url.path}", got=error.detail, fix="see /api/openapi.json")
+    kind = {404: NotFoundError, 405: MethodError}.get(error.status_code, InputError)
+    what = kind(f"{request.method} {request.url.path}", got=error.detail, fix="see /api/openapi.json")
     return JSONResponse(problem_fields(what), error.status_code)
 
 

@@ -19,6 +19,10 @@ class NotOfferedError(InputError):
     """The model does not do this."""
 
 
+class MethodError(InputError):
+    """The address does not take this method."""
+
+
 class TooLargeError(InputError):
     """More bytes than the server takes."""
 
@@ -39,8 +43,24 @@ class TokenError(BedsideError):
         )
 
 
+STATUSES = {
+    400: "Bad input, or a file that cannot be read",
+    401: "The token is missing or wrong",
+    403: "A page of another site asks",
+    404: "There is no such thing",
+    405: "The address does not take this method",
+    409: "Not in this state",
+    413: "More bytes than the server takes",
+    422: "A request of the wrong form",
+    500: "The server failed at this; its output says why",
+    503: "A part of the server is missing: weights, a runtime, a package",
+    507: "The disk is full",
+}
+"""Every status of an answer that is an error, whose body is always a ``messages.Problem``."""
+
 _STATUS: tuple[tuple[type[BedsideError], int], ...] = (
     (NotFoundError, 404),
+    (MethodError, 405),
     (LockedError, 409),
     (NotOfferedError, 409),
     (TooLargeError, 413),
@@ -54,8 +74,8 @@ _STATUS: tuple[tuple[type[BedsideError], int], ...] = (
 
 
 def status_of(error: BedsideError) -> int:
-    """Return the HTTP status of an error: 503 where the server's own parts fail, 4xx where the request can be put
-    right.
+    """Return the HTTP status of an error, one of ``STATUSES``: 503 where the server's own parts fail, 4xx where the
+    request can be put right.
     """
     return next((status for kind, status in _STATUS if isinstance(error, kind)), 400)
 

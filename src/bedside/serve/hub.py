@@ -68,7 +68,8 @@ class Hub:
         """
         opened = self._open.get(item.image) if item.image is not None else None
         held = opened is not None
-        if opened is None:
+        # At another place the same samples may be known better: masks refer to DICOM files only there.
+        if opened is None or (shown and opened.item != item.id):
             opened = await self._read(item)
         if shown:
             await self.call(self.workspace.touch, item.id)
@@ -123,7 +124,10 @@ class Hub:
             task.add_done_callback(lambda _: self._opening.pop(item.id, None))
         opened = await asyncio.shield(task)
         # The same image may have come from another path, or by another request, in the meantime.
-        return self._open.setdefault(opened.id, opened)
+        held = self._open.setdefault(opened.id, opened)
+        if held is not opened:
+            held.found_at(opened)
+        return held
 
     def _try_open(self, item: ItemRecord) -> OpenImage:
         try:

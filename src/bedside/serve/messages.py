@@ -151,6 +151,12 @@ class OpenRequest(Message):
     volume: Annotated[int, Field(ge=0, le=1_000_000)] | None = None
 
 
+class SegmentationRequest(Message):
+    """Open a segmentation by its path on this machine onto an image: a label map, a DICOM SEG or an RTSTRUCT."""
+
+    path: Annotated[str, Field(min_length=1, max_length=4096)]
+
+
 class ItemUpdate(Message):
     """Set the state of a line of the worklist."""
 
@@ -297,6 +303,8 @@ class Change(Message):
             "session" (all of the answer), "save" (the workspace), "encode" (the patch).
         passes: Times that the network ran.
         together: How many earlier prompts, superseded, were answered with this one.
+        opened: Numbers of the objects that a segmentation became.
+        notes: What to know of that segmentation.
     """
 
     image: int
@@ -309,6 +317,8 @@ class Change(Message):
     seconds: dict[str, float] = {}
     passes: int = 0
     together: int = 0
+    opened: list[int] = []
+    notes: list[str] = []
 
 
 class Superseded(Message):
@@ -368,6 +378,7 @@ class ImageInfo(Message):
         presets: Display windows that suit the modality.
         nbytes: Size of the samples in memory.
         notes: What to know of how the file was read (images left aside, orientations that differ).
+        dicom_formats: The DICOM objects that its masks can be saved as; none where it is not from DICOM files.
         model_problem: Why the model that answered so far cannot be loaded; what it answered is shown all the same.
     """
 
@@ -394,6 +405,7 @@ class ImageInfo(Message):
     presets: list[WindowPreset]
     nbytes: int
     notes: list[str]
+    dicom_formats: list[str]
     state: WorkState
     model: str
     model_problem: str | None

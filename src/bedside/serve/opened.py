@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -43,6 +44,8 @@ from bedside.weights.defaults import default_model as bundled_model
 
 if TYPE_CHECKING:
     from bedside.engines.protocol import Segmenter
+    from bedside.io.dicom.segments import SegmentSet
+    from bedside.io.label_lists import LabelEntry
 
 Outcome = Change | Superseded | Exception
 """What became of a request."""
@@ -114,6 +117,10 @@ class OpenImage:
     def nbytes(self) -> int:
         """Memory that the image takes, with the session's dense mask."""
         return int(self.image.array.nbytes + np.prod(self.image.shape, dtype=np.int64))
+
+    def found_at(self, other: OpenImage) -> None:
+        """Take over what another place of the same image says of it: where its files are, and its header."""
+        self.image, self.facts = replace(other.image, array=self.image.array), other.facts
 
     # Prompts
 
@@ -228,6 +235,13 @@ class OpenImage:
         number = self._workspace.last_object(self.id) + 1
         begin_object(self._session, number, request.name, request.colour or colour_of(number), request.label)
         return self._changed(lambda: None, number)
+
+    def take(self, found: SegmentSet | tuple[LabelEntry, ...], what: str) -> Change:
+        """Make an object of each segment, or of each label of a list; ``what`` names it in messages."""
+        opened = self._session.take(found, self._workspace.last_object(self.id) + 1, what)
+        change = self._changed(lambda: opened.region, None)
+        change.opened, change.notes = list(opened.objects), list(opened.notes)
+        return change
 
     def change_object(self, number: int, request: ObjectUpdate) -> Change:
         """Rename, colour, label, show, hide, lock or unlock an object."""

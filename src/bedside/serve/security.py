@@ -8,6 +8,7 @@ address had.
 from __future__ import annotations
 
 import json
+import re
 import secrets
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any
@@ -23,7 +24,8 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 OPEN_PATHS = ("/api/openapi.json",)
 """Paths below /api that hold nothing of the user's."""
-UPLOAD_PATH = "/api/upload"
+_UPLOADS = re.compile(r"/api/(upload|images/\d+/segmentation)")
+"""Where browsers send files."""
 UPLOAD_LIMIT = 8 * 2**30
 """Bytes of an upload, and of a zip once unpacked."""
 BODY_LIMIT = 64 * 2**20
@@ -120,7 +122,7 @@ def _excess(scope: Scope, headers: dict[str, str]) -> str | None:
     length = headers.get("content-length", "0")
     if "transfer-encoding" in headers or not length.isdigit():
         return "an unknown length"
-    limit = UPLOAD_LIMIT if scope["path"] == UPLOAD_PATH else BODY_LIMIT
+    limit = UPLOAD_LIMIT if _UPLOADS.fullmatch(scope["path"]) else BODY_LIMIT
     return f"{length} bytes of {limit}" if int(length) > limit else None
 
 

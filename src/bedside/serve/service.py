@@ -19,6 +19,7 @@ from bedside.serve.messages import ImageInfo, Item
 from bedside.serve.opened import OpenImage
 from bedside.serve.opening import Opener
 from bedside.serve.places import choices_at, find_images, is_archive, unpack
+from bedside.serve.state import dicom_formats
 from bedside.serve.voxels import affine_of
 from bedside.serve.worker import Job, Worker
 from bedside.session.workspace import ItemRecord, Workspace
@@ -272,6 +273,7 @@ def image_info(service: Service, opened: OpenImage) -> ImageInfo:
         presets=facts.presets,
         nbytes=int(image.array.nbytes),
         notes=list(image.metadata.get("notes", ())),
+        dicom_formats=dicom_formats(image),
         state=record.state,
         model=opened.model,
         model_problem=opened.model_problem,

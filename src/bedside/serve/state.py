@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bedside.core.image import Image
 from bedside.io.registry import WRITERS
 from bedside.serve.messages import Item, Message, WindowPreset
 
@@ -10,14 +11,22 @@ class SaveFormat(Message):
     """A format that masks are saved in.
 
     Attributes:
-        format: What to ask ``/export`` for: the suffix without its first dot.
+        format: What to ask ``/export`` for: the suffix without its first dot, or the kind of DICOM object.
         title: Its name for people.
+        suffix: What the file's name ends in.
         dimensions: Axes of the images whose masks it holds.
+        dicom: Whether it is a DICOM object, which only images from DICOM files can have (``ImageInfo.dicom_formats``).
+        overlaps: Whether objects may overlap in it.
+        names: Whether it keeps the names of objects.
     """
 
     format: str
     title: str
+    suffix: str
     dimensions: list[int]
+    dicom: bool = False
+    overlaps: bool = False
+    names: bool = False
 
 
 class ServerState(Message):
@@ -46,10 +55,34 @@ class ServerState(Message):
     upload_limit: int
 
 
+DICOM_OBJECTS = {"dicom-seg": "DICOM SEG", "rtstruct": "RTSTRUCT"}
+"""Objects that masks are saved as, with their names for people."""
+
+
 def save_formats() -> list[SaveFormat]:
-    """Return every format that masks are saved in, one entry a suffix."""
-    return [
-        SaveFormat(format=suffix.removeprefix("."), title=writer.title, dimensions=list(writer.dimensions))
+    """Return every format that masks are saved in, one entry a suffix, and the DICOM objects."""
+    files = [
+        SaveFormat(
+            format=suffix.removeprefix("."),
+            title=writer.title,
+            suffix=suffix,
+            dimensions=list(writer.dimensions),
+            names=writer.names,
+        )
         for _, writer in WRITERS.items()
         for suffix in writer.suffixes
     ]
+    objects = [
+        SaveFormat(format=kind, title=title, suffix=".dcm", dimensions=[2, 3], dicom=True, overlaps=True, names=True)
+        for kind, title in DICOM_OBJECTS.items()
+    ]
+    return [*files, *objects]
+
+
+def dicom_formats(image: Image) -> list[str]:
+    """Return the DICOM objects that masks of an image can be saved as: they refer to the files that it is from."""
+    if not image.metadata.get("series_uid"):
+        return []
+    # Contours lie in the patient; a picture without a place there has none.
+    placed = bool(image.metadata.get("frame_of_reference_uid"))
+    return [kind for kind in DICOM_OBJECTS if kind != "rtstruct" or placed]

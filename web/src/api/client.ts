@@ -1,5 +1,6 @@
 /** REST: one function a call, and errors that carry what the server said to do. */
 
+import type { NamedFile } from "../ui/files";
 import type {
   Change,
   ImageInfo,
@@ -72,6 +73,12 @@ async function ask<T>(method: string, path: string, body?: object): Promise<T> {
   return (response.status === 204 ? undefined : await response.json()) as T;
 }
 
+async function post<T>(path: string, files: NamedFile[]): Promise<T> {
+  const form = new FormData();
+  for (const { file, path: name } of files) form.append("files", file, name);
+  return (await (await send(path, { method: "POST", body: form })).json()) as T;
+}
+
 const image = (id: number): string => `/api/images/${id}`;
 const object = (id: number, objectId: number): string => `${image(id)}/objects/${objectId}`;
 
@@ -86,11 +93,7 @@ export const api = {
 
   openPath: (path: string) => ask<ImageInfo>("POST", "/api/images", { path }),
   openSample: () => ask<ImageInfo>("POST", "/api/sample"),
-  upload: async (files: { file: File; path: string }[]): Promise<ImageInfo> => {
-    const form = new FormData();
-    for (const { file, path } of files) form.append("files", file, path);
-    return (await (await send("/api/upload", { method: "POST", body: form })).json()) as ImageInfo;
-  },
+  upload: (files: NamedFile[]) => post<ImageInfo>("/api/upload", files),
 
   image: (id: number) => ask<ImageInfo>("GET", image(id)),
   updateImage: (id: number, update: { model?: string; policy?: Policy; current?: number }) =>
@@ -98,6 +101,9 @@ export const api = {
   voxels: (id: number, signal: AbortSignal) => send(`${image(id)}/image.nii`, { signal }),
   picture: (id: number, signal: AbortSignal) => send(`${image(id)}/picture.png`, { signal }),
   labels: (id: number) => ask<LabelPatch>("GET", `${image(id)}/labels`),
+
+  openSegmentation: (id: number, path: string) => ask<Change>("POST", `${image(id)}/segmentation`, { path }),
+  uploadSegmentation: (id: number, files: NamedFile[]) => post<Change>(`${image(id)}/segmentation`, files),
 
   objects: (id: number) => ask<ObjectList>("GET", `${image(id)}/objects`),
   addObject: (id: number) => ask<Change>("POST", `${image(id)}/objects`, {}),
@@ -111,13 +117,15 @@ export const api = {
   mask: (id: number, objectId: number) => ask<Patch>("GET", `${object(id, objectId)}/mask`),
   suggest: (id: number, objectId: number) => ask<Suggestion>("POST", `${object(id, objectId)}/suggest`),
 
-  /** The file itself, with the name that the server gives it. */
-  download: async (path: string): Promise<{ blob: Blob; name: string }> => {
+  /** The file itself, with the name that the server gives it and what to know of it. */
+  download: async (path: string): Promise<{ blob: Blob; name: string; notes: string[] }> => {
     const response = await send(path);
+    const notes = JSON.parse(decodeURIComponent(response.headers.get("X-Bedside-Notes") ?? "[]")) as string[];
     const disposition = response.headers.get("Content-Disposition") ?? "";
     const encoded = /filename\*=(?:utf-8|UTF-8)''([^;]+)/.exec(disposition)?.[1];
     const plain = /filename="?([^";]+)"?/.exec(disposition)?.[1];
-    return { blob: await response.blob(), name: encoded ? decodeURIComponent(encoded) : (plain ?? "bedside") };
+    const name = encoded ? decodeURIComponent(encoded) : (plain ?? "bedside");
+    return { blob: await response.blob(), name, notes };
   },
   exportPath: (id: number, format: string, what: "labels" | "objects", policy: Policy): string =>
     `${image(id)}/export?${new URLSearchParams({ format, what, policy }).toString()}`,

@@ -70,7 +70,12 @@ export interface Worklist {
 export interface SaveFormat {
   format: string;
   title: string;
+  suffix: string;
   dimensions: number[];
+  /** A DICOM object, which only images have that name it in `dicom_formats`. */
+  dicom: boolean;
+  overlaps: boolean;
+  names: boolean;
 }
 
 export interface ServerState {
@@ -181,6 +186,9 @@ export interface Change {
   seconds: Record<string, number>;
   passes: number;
   together: number;
+  /** Objects that a segmentation became, and what to know of it. */
+  opened: number[];
+  notes: string[];
 }
 
 export interface ObjectList {
@@ -226,6 +234,8 @@ export interface ImageInfo {
   nbytes: number;
   /** What to know of how the file was read. */
   notes: string[];
+  /** DICOM objects that its masks can be saved as; none where it is not from DICOM files. */
+  dicom_formats: string[];
   state: WorkState;
   model: string;
   /** Why the model that answered so far cannot be loaded; its masks are shown all the same. */

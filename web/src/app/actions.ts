@@ -6,6 +6,7 @@ import type {
   Change,
   ImageInfo,
   Policy,
+  Problem,
   SentPrompt,
   SocketReply,
   SocketRequest,
@@ -16,6 +17,7 @@ import type { Vec3 } from "../image/geometry";
 import { encodeBits } from "../masks/bits";
 import { boxOf, type Region } from "../masks/region";
 import { type AppStore, currentObject } from "../state/app";
+import type { NamedFile } from "../ui/files";
 import { toast } from "../ui/toast";
 import { Timings } from "./timing";
 import { Workplace } from "./workplace";
@@ -60,9 +62,37 @@ export class Actions {
     return this.open(() => api.openSample(), "Opening the sample");
   }
 
-  openFiles(files: { file: File; path: string }[]): Promise<void> {
+  openFiles(files: NamedFile[]): Promise<void> {
     const what = files.length === 1 ? files[0].file.name : `${files.length} files`;
     return this.open(() => api.upload(files), `Opening ${what}`);
+  }
+
+  /** Puts a segmentation made elsewhere onto the image, by its path or as files, and goes to its first object. */
+  openSegmentation(source: string | NamedFile[]): Promise<void> {
+    const what = typeof source === "string" ? (source.split("/").pop() ?? source) : source[0].path;
+    return this.try(async () => {
+      const place = this.place;
+      if (!place) return;
+      this.store.set({ loading: { what: `Opening ${what}`, fraction: null } });
+      try {
+        const change = await (typeof source === "string"
+          ? api.openSegmentation(place.id, source)
+          : api.uploadSegmentation(place.id, source));
+        if (place !== this.place) return;
+        await place.apply(change, null);
+        await place.fetchPrompts();
+        const box = change.objects.find((object) => change.opened.includes(object.id) && object.box)?.box;
+        if (box) this.goTo(box.start.map((low, axis) => (low + box.stop[axis] - 1) / 2).reverse());
+        for (const note of change.notes) toast("info", note);
+        const count = change.opened.length;
+        // A list of labels may do no more than name the objects that there are.
+        const told = count > 0 ? `${count} ${count === 1 ? "object" : "objects"} opened from` : "Names taken from";
+        toast("done", `${told} ${what}`);
+      } finally {
+        if (place === this.place) this.store.set({ loading: null });
+        void this.refreshWorklist();
+      }
+    });
   }
 
   private async open(get: () => Promise<ImageInfo>, what: string): Promise<void> {
@@ -355,12 +385,13 @@ export class Actions {
 
   async save(path: string): Promise<void> {
     await this.try(async () => {
-      const { blob, name } = await api.download(path);
+      const { blob, name, notes } = await api.download(path);
       const link = document.createElement("a");
       link.href = URL.createObjectURL(blob);
       link.download = name;
       link.click();
       setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
+      for (const note of notes) toast("info", note);
       toast("done", `Saved ${name}`);
     });
   }
@@ -376,7 +407,13 @@ export class Actions {
   /** Tells a person what went wrong and what to do. */
   report(error: unknown): void {
     if (error instanceof DOMException && error.name === "AbortError") return;
-    if (error instanceof ApiError) toast("error", error.problem.what, error.problem.fix ?? undefined);
+    if (error instanceof ApiError) toast("error", saidOf(error.problem), error.problem.fix ?? undefined);
     else toast("error", error instanceof Error ? error.message : String(error));
   }
+}
+
+/** What went wrong, what would have been right, and what came instead. */
+function saidOf({ what, expected, got }: Problem): string {
+  const parts = [expected ? `expected ${expected}` : "", got ? `got ${got}` : ""].filter(Boolean);
+  return parts.length > 0 ? `${what}: ${parts.join(", ")}` : what;
 }

@@ -6,6 +6,7 @@ import type { AppStore } from "../state/app";
 import { confirmDialog } from "../ui/dialog";
 import { fill, h } from "../ui/dom";
 import { icon } from "../ui/icons";
+import { openSegmentationDialog } from "./segmentation_dialog";
 
 const POLICIES: { policy: Policy; label: string; title: string }[] = [
   { policy: "keep", label: "earlier keeps", title: "Where two objects claim a voxel, the earlier one keeps it" },
@@ -22,6 +23,17 @@ export function objectsPanel(store: AppStore, actions: Actions): HTMLElement {
     "New",
     h("kbd", {}, "N"),
   );
+  const load = h(
+    "button",
+    {
+      class: "button small from-file",
+      "aria-label": "From file",
+      title: "Open a segmentation (NIfTI, NRRD, DICOM SEG, ...): its labels become objects",
+      onclick: () => openSegmentationDialog(store, actions),
+    },
+    icon("open"),
+    h("span", {}, "From file"),
+  );
   const policy = h(
     "select",
     { class: "policy" },
@@ -32,7 +44,7 @@ export function objectsPanel(store: AppStore, actions: Actions): HTMLElement {
   const panel = h(
     "section",
     { class: "panel objects", "aria-label": "Objects", "data-tour": "objects" },
-    h("div", { class: "panel-head" }, h("h2", {}, "Objects"), add),
+    h("div", { class: "panel-head" }, h("h2", {}, "Objects"), load, add),
     list,
     overlap,
   );

@@ -4,55 +4,26 @@ import type { Actions } from "../app/actions";
 import type { AppStore } from "../state/app";
 import { openDialog } from "../ui/dialog";
 import { h } from "../ui/dom";
-import { chosenFiles } from "../ui/files";
+import type { NamedFile } from "../ui/files";
 import { icon } from "../ui/icons";
+import { filePicker, pathRow } from "./sources";
 
 /** The form itself, which the empty page shows too. */
 export function openForm(store: AppStore, actions: Actions, done: () => void): HTMLElement {
-  const path = h("input", {
-    type: "text",
-    class: "path",
-    placeholder: "/path/to/scan.nii.gz or a DICOM folder",
-    "aria-label": "Path on this machine",
-    spellcheck: "false",
-    autocomplete: "off",
-  });
-  const go = (): void => {
-    const text = path.value.trim().replace(/^["']|["']$/g, "");
-    if (!text) return path.focus();
+  const take = (files: NamedFile[]): void => {
     done();
-    void actions.openPath(text);
+    void actions.openFiles(files);
   };
-  path.addEventListener("keydown", (event) => {
-    if (event.key !== "Enter") return;
-    // The dialog hands the focus back to what had it, which must not be pressed by the same key.
-    event.preventDefault();
-    go();
-  });
-  const picker = (folder: boolean): HTMLInputElement => {
-    const input = h("input", {
-      type: "file",
-      hidden: true,
-      multiple: true,
-      webkitdirectory: folder,
-      tabindex: -1,
-      "aria-hidden": "true",
-    });
-    input.addEventListener("change", () => {
-      const files = chosenFiles(input.files);
-      if (files.length === 0) return;
-      done();
-      void actions.openFiles(files);
-    });
-    return input;
-  };
-  const file = picker(false);
-  const folder = picker(true);
+  const file = filePicker(false, take);
+  const folder = filePicker(true, take);
   const { recent, server } = store.get();
   return h(
     "div",
     { class: "open-form" },
-    h("div", { class: "row path-row" }, path, h("button", { class: "button primary", onclick: go }, "Open")),
+    pathRow("/path/to/scan.nii.gz or a DICOM folder", (path) => {
+      done();
+      void actions.openPath(path);
+    }),
     h(
       "div",
       { class: "row" },

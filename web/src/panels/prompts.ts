@@ -19,7 +19,7 @@ const NAMES: Record<string, string> = {
   box: "Box",
   scribble: "Scribble",
   lasso: "Lasso",
-  mask: "Painted by hand",
+  mask: "Mask, painted or opened",
 };
 
 export function promptsPanel(store: AppStore, actions: Actions): HTMLElement {

@@ -1,6 +1,7 @@
 /** Saving: masks as files, and the journal of prompts. */
 
 import { api } from "../api/client";
+import type { SaveFormat } from "../api/messages";
 import type { Actions } from "../app/actions";
 import type { AppStore } from "../state/app";
 import { openDialog } from "../ui/dialog";
@@ -14,21 +15,21 @@ export function openSaveDialog(store: AppStore, actions: Actions): void {
   if (objects.length === 0) return toast("info", "Nothing to save yet: point at something first.");
   const offered = (server?.formats ?? []).filter(({ dimensions }) => dimensions.includes(image.dimensions));
   const preferred = image.dimensions === 2 ? "png" : "nii.gz";
+  const possible = ({ dicom, format: kind }: SaveFormat): boolean => !dicom || image.dicom_formats.includes(kind);
   const format = h(
     "select",
     { id: "save-format" },
     ...offered.map((entry) =>
-      h("option", { value: entry.format, selected: entry.format === preferred }, `${entry.title} (.${entry.format})`),
+      h(
+        "option",
+        { value: entry.format, selected: entry.format === preferred, disabled: !possible(entry) },
+        `${entry.title} (${entry.suffix})`,
+      ),
     ),
   );
-  const what = (value: "labels" | "objects", label: string, note: string, checked: boolean): HTMLElement =>
-    h(
-      "label",
-      { class: "choice" },
-      h("input", { type: "radio", name: "what", value, checked }),
-      h("span", {}, label, h("small", {}, note)),
-    );
-  const overlap = image.policy === "overlap";
+  const note = h("small", {});
+  const choice = (value: "labels" | "objects", label: string, text: HTMLElement): HTMLElement =>
+    h("label", { class: "choice" }, h("input", { type: "radio", name: "what", value }), h("span", {}, label, text));
   const form = h(
     "div",
     { class: "save-form" },
@@ -36,21 +37,38 @@ export function openSaveDialog(store: AppStore, actions: Actions): void {
       "fieldset",
       {},
       h("legend", {}, "What"),
-      what(
-        "labels",
-        "One label map",
-        overlap
-          ? "Not with overlapping objects: choose another overlap policy first"
-          : objects.length === 1
-            ? "The object has the value 1"
-            : `Values 1 to ${objects.length}, in the order of the list`,
-        !overlap,
-      ),
-      what("objects", "One file per object", "A zip of binary masks", overlap),
+      choice("labels", "All objects in one file", note),
+      choice("objects", "One file per object", h("small", {}, "A zip of masks")),
     ),
     h("label", { class: "field", for: "save-format" }, "Format", format),
+    offered.every(possible)
+      ? null
+      : h(
+          "p",
+          { class: "muted" },
+          image.dicom_formats.length > 0
+            ? "RTSTRUCT needs an image with a place in the patient."
+            : "DICOM SEG and RTSTRUCT refer to the DICOM files of an image, and this one is not from DICOM files.",
+        ),
   );
-  if (overlap) form.querySelector<HTMLInputElement>('input[value="labels"]')?.setAttribute("disabled", "");
+  const [together, apart] = form.querySelectorAll<HTMLInputElement>('input[name="what"]');
+  const explain = (): void => {
+    const entry = offered.find((one) => one.format === format.value);
+    const parted = image.policy === "overlap" && !entry?.overlaps;
+    together.disabled = parted;
+    if (parted) apart.checked = true;
+    const numbers = objects.map(({ label }) => label).sort((a, b) => a - b);
+    const values = numbers.length > 6 ? [...numbers.slice(0, 5), "...", numbers.at(-1)] : numbers;
+    const named = entry?.names ? "with their names" : "without names";
+    note.textContent = parted
+      ? "Not with overlapping objects: choose DICOM, or another overlap policy first"
+      : entry?.dicom
+        ? "Segments with their names and colours; they may overlap"
+        : `A label map, values ${values.join(", ")}, ${named}`;
+  };
+  together.checked = true;
+  format.addEventListener("change", explain);
+  explain();
   const save = h("button", { class: "button primary", autofocus: true }, icon("save"), "Save masks");
   const journal = h(
     "button",

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from bedside.core.errors import InputError
 from bedside.core.geometry import Geometry
 from bedside.core.region import Region, mask_region
 from bedside.io.dicom.segments import Segment, SegmentSet
@@ -24,6 +25,9 @@ def onto_grid(found: SegmentSet, grid: Geometry) -> SegmentSet:
     Args:
         found: Segments with as many axes as ``grid``.
         grid: The image's.
+
+    Raises:
+        InputError: None of the voxels lies on ``grid``.
     """
     if found.geometry.matches(grid, _SAME):
         return SegmentSet(found.segments, grid, found.notes)
@@ -31,6 +35,13 @@ def onto_grid(found: SegmentSet, grid: Geometry) -> SegmentSet:
     back = np.asarray(np.linalg.inv(matrix), np.float64)
     exact = _permutation(matrix, found.geometry)
     moved = tuple((_move(s, *exact, grid) if exact else _nearest(s, back, matrix, grid)) for s in found.segments)
+    if all(s.is_empty for s in moved) and not all(s.is_empty for s in found.segments):
+        raise InputError(
+            "the segmentation lies outside the image, or between its voxels",
+            expected=f"voxels within {grid.shape}",
+            got=f"none of its grid of {found.geometry.shape}",
+            fix="give the image that it was made on",
+        )
     notes = []
     if not exact:
         notes.append("the segmentation lies on another grid than the image: resampled, nearest voxel")

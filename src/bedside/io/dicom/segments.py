@@ -120,6 +120,16 @@ class SegmentSet:
             merged[segment.region.slices][segment.patch != 0] = segment.label
         return merged
 
+    def disjoint(self, policy: OverlapPolicy = "keep") -> SegmentSet:
+        """The same segments, each with the voxels that it has in the label map of ``policy``.
+
+        Raises:
+            FormatError: As ``label_map``.
+        """
+        labels = self.label_map(policy)
+        parts = [replace(s, patch=(labels[s.region.slices] == s.label).astype(np.uint8)) for s in self.segments]
+        return replace(self, segments=tuple(parts))
+
     def overlapping(self) -> tuple[str, str] | None:
         """Names of two segments that share a voxel, None where no two do."""
         for i, first in enumerate(self.segments):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from bedside.core.errors import FormatError
 from bedside.core.image import Image
 from bedside.io.beside import file_beside, numbered_files
 from bedside.io.itk import Calibration, Header, image_of_header, write_itk
+from bedside.io.label_names import LABEL_NAMES, names_of_keys, slicer_keys
 from bedside.io.registry import READERS, WRITERS, Reader, ReadOptions, Writer
 from bedside.io.stored import LONGEST_HEADER, MOST_FILES, Code, Stored, sizes_of, whole
 from bedside.io.units import millimetres
@@ -62,6 +64,13 @@ def _recognises(head: bytes) -> bool:
 
 
 def _read(path: Path, options: ReadOptions) -> Image:
+    image, header = _read_samples(path, options)
+    names = names_of_keys(header, options.volume or 0) if options.labels else {}
+    return replace(image, metadata={**image.metadata, LABEL_NAMES: names}) if names else image
+
+
+def _read_samples(path: Path, options: ReadOptions) -> tuple[Image, str]:
+    """Return the image, and the text of its header."""
     with path.open("rb") as file:
         beginning = file.read(LONGEST_HEADER)
     fields, end, listed = _fields(path, beginning)
@@ -81,7 +90,8 @@ def _read(path: Path, options: ReadOptions) -> Image:
         return np.ascontiguousarray(array if volume is None else array[volume])
 
     header = Header(_plain_header(path, fields, sizes), "header.nhdr", _ITK_NAME, components)
-    return image_of_header(path, options, header, read, _calibration(fields, axes - (component is not None)))
+    calibration = _calibration(fields, axes - (component is not None))
+    return image_of_header(path, options, header, read, calibration), beginning[:end].decode("latin-1")
 
 
 def _fields(path: Path, beginning: bytes) -> tuple[dict[str, str], int, list[str]]:
@@ -217,10 +227,10 @@ def _number(word: str) -> float | None:
         return None
 
 
-def _write(path: Path, image: Image, labels: bool) -> None:  # noqa: ARG001 - masks and images are stored alike
-    write_itk(path, image, _ITK_NAME)
+def _write(path: Path, image: Image, labels: bool) -> None:
+    write_itk(path, image, _ITK_NAME, slicer_keys(image) if labels else None)
 
 
 READERS.register("nrrd")(Reader("NRRD", (".nrrd", ".nhdr"), _read, _recognises))
 # A detached header would need two files to be replaced at once, so it is not written.
-WRITERS.register("nrrd")(Writer("NRRD", (".nrrd",), _write))
+WRITERS.register("nrrd")(Writer("NRRD", (".nrrd",), _write, names=True))

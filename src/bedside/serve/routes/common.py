@@ -8,19 +8,12 @@ from urllib.parse import quote
 from fastapi import Depends
 from starlette.requests import HTTPConnection
 
+from bedside.serve.errors import STATUSES
 from bedside.serve.messages import Problem
 from bedside.serve.service import Service
 
 PROBLEMS: dict[int | str, dict[str, object]] = {
-    code: {"model": Problem, "description": text}
-    for code, text in {
-        400: "Bad input",
-        401: "No token",
-        403: "Another site",
-        404: "There is no such thing",
-        409: "Not in this state",
-        422: "A body of the wrong form",
-    }.items()
+    code: {"model": Problem, "description": text} for code, text in STATUSES.items()
 }
 
 

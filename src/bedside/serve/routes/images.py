@@ -12,12 +12,11 @@ from starlette.datastructures import UploadFile
 
 from bedside.core.errors import InputError
 from bedside.core.files import scratch_folder
-from bedside.io.bounds import free_disk
 from bedside.serve.messages import Change, ImageInfo, ImageList, ImageUpdate, OpenRequest
-from bedside.serve.places import MEMBERS, absolute, copy_limited, keep_upload, safe_relative, single_image
+from bedside.serve.places import absolute, keep_upload
 from bedside.serve.routes.common import PROBLEMS, ServiceOf
+from bedside.serve.routes.sent import receive, sent_file, sent_files, upload_body
 from bedside.serve.sample import write_sample
-from bedside.serve.security import UPLOAD_LIMIT
 from bedside.serve.service import image_info
 from bedside.serve.voxels import nifti_size, nifti_stream, picture
 
@@ -37,29 +36,10 @@ async def open_path(service: ServiceOf, request: OpenRequest) -> ImageInfo:
     return image_info(service, await service.open_at(path, request.series, request.volume))
 
 
-_UPLOAD_FORM = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            "multipart/form-data": {
-                "schema": {
-                    "type": "object",
-                    "required": ["files"],
-                    "properties": {"files": {"type": "array", "items": {"type": "string", "format": "binary"}}},
-                }
-            }
-        },
-    }
-}
-
-
-@router.post("/upload", openapi_extra=_UPLOAD_FORM)
+@router.post("/upload", openapi_extra=upload_body())
 async def upload(service: ServiceOf, request: Request) -> ImageInfo:
     """Open what the browser sends: one file, the files of a DICOM series, or a zip. It is kept beside the workspace."""
-    async with request.form(max_files=MEMBERS) as form:
-        files = [file for file in form.getlist("files") if isinstance(file, UploadFile)]
-        if not files:
-            raise InputError("upload", expected="files in the field 'files'", got="none")
+    async with sent_files(request) as files:
         place = await service.hub.call(_keep, files, service.uploads)
     return image_info(service, await service.open_at(place))
 
@@ -67,17 +47,9 @@ async def upload(service: ServiceOf, request: Request) -> ImageInfo:
 def _keep(files: list[UploadFile], folder: Path) -> Path:
     """Move what was sent to a folder named by its content; returns where the image is."""
     with scratch_folder(folder) as scratch:
-        inside, left = scratch / "files", min(UPLOAD_LIMIT, free_disk(scratch))
-        for file in files:
-            path = inside / safe_relative(file.filename or "image")
-            if path.exists():
-                raise InputError("upload", expected="files of different names", got=f"{path.name} twice")
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with path.open("wb") as sink:
-                left -= copy_limited(file.file, sink, left, "upload")
-        kept = keep_upload(inside, folder)
-    files_kept = [path for path in kept.rglob("*") if path.is_file()]
-    return files_kept[0] if len(files_kept) == 1 else single_image(kept, "upload")
+        receive(files, scratch / "files")
+        kept = keep_upload(scratch / "files", folder)
+    return sent_file(kept)
 
 
 @router.post("/sample")

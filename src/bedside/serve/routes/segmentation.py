@@ -1,0 +1,70 @@
+"""Opening segmentations made elsewhere onto an image."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from fastapi import APIRouter, Request
+from fastapi.exceptions import RequestValidationError
+from pydantic import ValidationError
+from starlette.datastructures import UploadFile
+
+from bedside.core.errors import FormatError, InputError
+from bedside.core.files import scratch_folder
+from bedside.io.dicom.segments import SegmentSet
+from bedside.io.label_lists import LabelEntry
+from bedside.serve.cleaning import UNPACKED
+from bedside.serve.messages import Change, SegmentationRequest
+from bedside.serve.opened import OpenImage
+from bedside.serve.places import absolute
+from bedside.serve.routes.common import PROBLEMS, ServiceOf
+from bedside.serve.routes.sent import receive, sent_file, sent_files, upload_body
+from bedside.session.segmentations import read_file
+
+router = APIRouter(prefix="/api/images/{image}", tags=["objects"], responses=PROBLEMS)
+
+
+@router.post("/segmentation", openapi_extra=upload_body(SegmentationRequest))
+async def open_segmentation(service: ServiceOf, image: int, request: Request) -> Change:
+    """Open a segmentation onto an image: every label becomes an object that prompts and brush correct.
+
+    It is a label map (NIfTI, NRRD, MetaImage, PNG, ...), a DICOM SEG or an RTSTRUCT, named by its path on this machine
+    or sent. Objects have its names, colours and numbers; ``opened`` of the answer says which they are. A list of labels
+    (JSON, or a file of ITK-SNAP or 3D Slicer) names and colours the objects that there are, and begins the others.
+    """
+    opened = await service.hub.get(image)
+    volume = service.item(opened.item).volume
+    if request.headers.get("content-type", "").startswith("multipart/form-data"):
+        async with sent_files(request) as files:
+            what, found = await service.hub.call(_received, files, opened, volume, service.folder / UNPACKED)
+    else:
+        try:
+            asked = SegmentationRequest.model_validate_json(await request.body())
+        except ValidationError as error:
+            raise RequestValidationError(error.errors()) from error
+        path = absolute(asked.path)
+        what, found = str(path), await service.hub.call(_read, path, opened, volume)
+    change: Change = await service.hub.change(image, lambda opened: opened.take(found, what))
+    return change
+
+
+def _read(
+    path: Path, opened: OpenImage, volume: int | None, *, sent: bool = False
+) -> SegmentSet | tuple[LabelEntry, ...]:
+    return read_file(path, opened.image, volume=volume, sent=sent)
+
+
+def _received(
+    files: list[UploadFile], opened: OpenImage, volume: int | None, folder: Path
+) -> tuple[str, SegmentSet | tuple[LabelEntry, ...]]:
+    """Read what was sent, of which no copy is kept: the objects are in the workspace."""
+    with scratch_folder(folder) as scratch:
+        receive(files, scratch)
+        path = sent_file(scratch)
+        name = path.name if path.is_file() else "upload"
+        try:
+            return name, _read(path, opened, volume, sent=True)
+        except (FormatError, InputError) as error:
+            # Where it lay for a moment tells nobody anything.
+            told = [t and t.replace(f"{path}", name) for t in (error.what, error.expected, error.got, error.fix)]
+            raise InputError(told[0] or name, expected=told[1], got=told[2], fix=told[3]) from error
