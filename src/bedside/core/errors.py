@@ -94,5 +94,13 @@ class BackendError(BedsideError):
     """A runtime that cannot load or run a graph."""
 
 
+class ArchiveError(BedsideError):
+    """An archive (PACS) that rejects, fails, or does not hold what was asked for; the same again would fail again."""
+
+
+class UnreachableError(ArchiveError):
+    """An archive that cannot be reached or is busy; the same may work later."""
+
+
 class DependencyError(BedsideError, ImportError):
     """An optional dependency that is not installed."""
