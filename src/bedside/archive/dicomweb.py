@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import ssl
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from http import HTTPStatus
@@ -14,6 +13,7 @@ from typing import Any
 
 from bedside.archive.address import NO_CREDENTIALS, Address, Credentials
 from bedside.archive.contract import Instance, Keep, Query, Series, Study
+from bedside.archive.failures import kind_of, trusted, unreachable, untrusted
 from bedside.archive.found import filters_of, instances_of, series_of, studies_of
 from bedside.archive.hush import hushed
 from bedside.core.errors import ArchiveError, BedsideError, InputError, UnreachableError
@@ -22,6 +22,10 @@ CONNECT_S, READ_S = 10.0, 60.0
 """Seconds to wait for a connection, and for the next bytes on it."""
 PAGE = 200
 """Results that are asked for at once."""
+BLOCK = 1 << 16
+"""Bytes of an answer that are waited for before they are looked at."""
+WHOLE = 1 << 40
+"""More bytes than a request has, so that it is sent with its length: not all servers take it in chunks."""
 BUSY = frozenset(
     {
         HTTPStatus.REQUEST_TIMEOUT,
@@ -65,9 +69,11 @@ class WebArchive:
         self._address = address
         session = requests.Session()
         session.auth = _Prepared(credentials)
+        session.hooks["response"].append(_watch_for_the_end)
         if authorities is not None:
-            session.verify = str(check_authorities(authorities))
-        self._client: Any = DICOMwebClient(str(address), session=session, timeout=(CONNECT_S, READ_S))
+            trusted(authorities)
+            _trust_only(session, str(authorities))
+        self._client: Any = DICOMwebClient(str(address), session=session, timeout=(CONNECT_S, READ_S), chunk_size=BLOCK)
         # Retries are the caller's: those of the library wait for half a minute on a host that does not exist.
         self._client.set_http_retry_params(retry=False)
         self._session = session
@@ -105,6 +111,7 @@ class WebArchive:
     def retrieve(self, series: Series, wanted: Sequence[Instance], keep: Keep, *, whole: bool) -> None:
         """Retrieve by WADO-RS: the whole series in one answer, or instance by instance."""
         kind = (("application/dicom", "*"),)
+        self._client.set_chunk_size(BLOCK)
         with self._translated("retrieving a series"):
             if whole:
                 arriving = self._client.iter_series(series.study, series.uid, media_types=kind)
@@ -121,10 +128,10 @@ class WebArchive:
         """Send by STOW-RS, one instance a request."""
         from pydicom import dcmread
 
+        self._client.set_chunk_size(WHOLE)
         for file in files:
             with self._translated("storing"):
-                with hushed():
-                    answer = self._client.store_instances([dcmread(file)])
+                answer = self._client.store_instances([dcmread(file)])
                 if failed := answer.get("FailedSOPSequence"):
                     reason = failed[0].get("FailureReason")
                     raise ArchiveError(f"{self._address} did not take {file.name}", got=_reason(reason))
@@ -165,24 +172,17 @@ class WebArchive:
         except BedsideError:
             raise
         except requests.exceptions.SSLError as error:
-            raise ArchiveError(
-                f"{where}: TLS",
-                expected="a certificate that can be verified",
-                got=_certificate_trouble(error),
-                fix="name the file of your hospital's authority with --ca-file",
-            ) from None
+            raise untrusted(where, error) from None
         except requests.exceptions.HTTPError as error:
             status = 0 if error.response is None else error.response.status_code
             raise _of_status(where, doing, status) from None
         except (requests.exceptions.ConnectionError, requests.exceptions.Timeout) as error:
-            raise UnreachableError(
-                f"{where} cannot be reached", expected="an answer", got=_kind(error), fix="is the PACS up?"
-            ) from None
+            raise unreachable(where, error) from None
         except requests.exceptions.ChunkedEncodingError:
             raise UnreachableError(f"{where}: {doing}", expected="all of the answer", got="a part") from None
         except (requests.exceptions.RequestException, ValueError, KeyError, TypeError, AttributeError, EOFError) as e:
             raise ArchiveError(
-                f"{where}: {doing}", expected="an answer of DICOMweb", got=f"something else ({_kind(e)})"
+                f"{where}: {doing}", expected="an answer of DICOMweb", got=f"something else ({kind_of(e)})"
             ) from None
 
 
@@ -224,17 +224,13 @@ class _Prepared:
         return request
 
 
-def check_authorities(file: Path) -> Path:
-    """Return a file of certificates that can be read.
+def _trust_only(session: Any, authorities: str) -> None:
+    """Have a session trust the certificates of a file.
 
-    Raises:
-        InputError: It cannot.
+    The session's own ``verify`` is overruled by ``REQUESTS_CA_BUNDLE`` where that is set.
     """
-    try:
-        ssl.create_default_context(cafile=str(file))
-    except (OSError, ssl.SSLError) as error:
-        raise InputError(f"--ca-file {file}", expected="certificates (PEM)", got="something else") from error
-    return file
+    merge = session.merge_environment_settings
+    session.merge_environment_settings = lambda *arguments: {**merge(*arguments), "verify": authorities}
 
 
 def _of_status(where: str, doing: str, status: int) -> ArchiveError:
@@ -252,6 +248,33 @@ def _of_status(where: str, doing: str, status: int) -> ArchiveError:
     if status in (HTTPStatus.NOT_FOUND, HTTPStatus.GONE):
         return ArchiveError(f"{where}: {doing}", expected="what was asked for", got=f"{got} (or no DICOMweb there)")
     return ArchiveError(f"{where}: {doing}", expected="success", got=got)
+
+
+def _watch_for_the_end(response: Any, *_: Any, **__: Any) -> None:
+    """Have an answer of several parts fail where it ends before its last boundary.
+
+    The library takes what is there for a part, and pydicom reads a file that is cut off without an error.
+    """
+    from email.message import Message
+
+    from requests.exceptions import ChunkedEncodingError
+
+    header = Message()
+    header["Content-Type"] = response.headers.get("Content-Type", "")
+    boundary = header.get_boundary()
+    if header.get_content_maintype() != "multipart" or not boundary:
+        return
+    end, content = f"--{boundary}--".encode(), response.iter_content
+
+    def watched(*arguments: Any, **named: Any) -> Iterator[bytes]:
+        tail = b""
+        for chunk in content(*arguments, **named):
+            tail = (tail + chunk)[-2 * len(end) - 64 :]
+            yield chunk
+        if end not in tail:
+            raise ChunkedEncodingError("cut off")
+
+    response.iter_content = watched
 
 
 def _plain(value: str) -> str:
@@ -282,22 +305,3 @@ def _key(item: Any) -> str:
 
 def _reason(code: Any) -> str:
     return f"failure reason {int(code):#06x}" if isinstance(code, int) else "no reason"
-
-
-def _kind(error: Exception) -> str:
-    """Return the kind of the innermost error: messages may repeat an address with its query."""
-    inner: BaseException | None = error
-    while inner is not None and (inner.__cause__ or inner.__context__):
-        inner = inner.__cause__ or inner.__context__
-    name = type(inner).__name__
-    words = {"ConnectionRefusedError": "connection refused", "gaierror": "no host of that name"}
-    return words.get(name, name)
-
-
-def _certificate_trouble(error: Exception) -> str:
-    inner: BaseException | None = error
-    while inner is not None:
-        if isinstance(inner, ssl.SSLCertVerificationError):
-            return str(inner.verify_message)
-        inner = inner.__cause__ or inner.__context__
-    return "no such certificate"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import ssl
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -10,11 +11,12 @@ from typing import Any, Literal
 
 from bedside.archive.address import Address
 from bedside.archive.contract import Instance, Keep, Query, Series, Study
+from bedside.archive.failures import trusted, unreachable, untrusted
 from bedside.archive.found import filters_of, instances_of, series_of, studies_of
 from bedside.archive.hush import hushed
 from bedside.archive.receiver import OUT_OF_RESOURCES, Receiver
 from bedside.archive.syntaxes import MOST, PLAIN, retrieval_contexts
-from bedside.core.errors import ArchiveError, BedsideError, InputError, UnreachableError
+from bedside.core.errors import ArchiveError, BedsideError, UnreachableError
 
 CONNECT_S, ANSWER_S = 10.0, 60.0
 """Seconds to wait for a connection, and for an answer on it."""
@@ -53,7 +55,7 @@ class DimseArchive:
         self._title = title
         self._method = method
         self._place = (host, port)
-        self._tls = _context(authorities) if address.is_encrypted else None
+        self._tls = trusted(authorities) if address.is_encrypted else None
 
     def close(self) -> None:
         """Do nothing: connections end with what they were opened for."""
@@ -212,9 +214,21 @@ class DimseArchive:
             )
         if association.acceptor.primitive is not None and not association.accepted_contexts:
             return ArchiveError(f"{self._address} does not offer what is asked of it")
-        return UnreachableError(
-            f"{self._address} cannot be reached", expected="an association", got="none", fix="is the PACS up?"
-        )
+        return self._why_not()
+
+    def _why_not(self) -> ArchiveError:
+        """Find out why no connection came about, which pynetdicom logs and does not tell."""
+        place = (self._address.host, self._address.port)
+        try:
+            with socket.create_connection(place, CONNECT_S) as plain:
+                if self._tls is not None:
+                    with self._tls.wrap_socket(plain, server_hostname=self._address.host):
+                        pass
+        except ssl.SSLError as error:
+            return untrusted(self._address, error)
+        except OSError as error:
+            return unreachable(self._address, error)
+        return UnreachableError(f"{self._address} cannot be reached", expected="an association", got="none")
 
     def _check(self, status: Any, doing: str, fine: Sequence[int] = ()) -> None:
         """Make sure that a status is success, or one of those that are fine here, too.
@@ -252,13 +266,6 @@ class _Kept:
         """Raise what keeping an instance raised."""
         if self._error is not None:
             raise self._error
-
-
-def _context(authorities: Path | None) -> ssl.SSLContext:
-    try:
-        return ssl.create_default_context(cafile=None if authorities is None else str(authorities))
-    except (OSError, ssl.SSLError) as error:
-        raise InputError(f"--ca-file {authorities}", expected="certificates (PEM)", got="something else") from error
 
 
 def _context_of(kind: str, syntaxes: Sequence[str] = PLAIN) -> Any:

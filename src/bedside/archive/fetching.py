@@ -9,7 +9,7 @@ from pathlib import Path
 from bedside.archive.contract import Archive, Query, Series
 from bedside.archive.places import SeriesFolder
 from bedside.archive.retries import Backoff
-from bedside.core.errors import ArchiveError, InputError
+from bedside.core.errors import ArchiveError, InputError, UnreachableError
 
 Advance = Callable[[int, int], None]
 """Told of progress: how many are done, and how many there will be."""
@@ -111,17 +111,17 @@ def fetch_series(
         missing = [instance for instance in instances if not folder.holds(instance.uid)]
         if missing:
             archive.retrieve(series, missing, keep, whole=len(missing) == len(instances))
+        if done < len(wanted):
+            raise UnreachableError(
+                "the PACS did not send all of the series",
+                expected=f"{len(wanted)} instances",
+                got=done,
+                fix="run it again: what came is kept",
+            )
 
     if advance is not None:
         advance(done, len(wanted))
     backoff.run(retrieve, progress=lambda: done)
-    if done < len(wanted):
-        raise ArchiveError(
-            "the PACS did not send all of the series",
-            expected=f"{len(wanted)} instances",
-            got=done,
-            fix="run it again: what came is kept",
-        )
     return Fetched(series, folder.path, done - before, before)
 
 

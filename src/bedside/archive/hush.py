@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 from bedside.io.quiet import quiet
 
-_LOGGERS = ("pynetdicom", "dicomweb_client", "urllib3")
+_LOGGERS = ("pynetdicom", "dicomweb_client", "urllib3", "retrying")
 _lock = threading.Lock()
 _inside = 0
 _levels: list[int] = []
