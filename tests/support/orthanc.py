@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -60,7 +61,7 @@ def free_port() -> int:
 
 
 @contextmanager
-def running_orthanc(folder: Path) -> Iterator[Orthanc]:
+def running_orthanc(folder: Path, **more: Any) -> Iterator[Orthanc]:
     program = shutil.which("Orthanc")
     if program is None or not PLUGIN.is_file():
         pytest.skip("Orthanc and its DICOMweb are not installed (Debian: orthanc, orthanc-dicomweb)")
@@ -82,6 +83,9 @@ def running_orthanc(folder: Path) -> Iterator[Orthanc]:
         "Plugins": [str(PLUGIN)],
         "DicomWeb": {"Enable": True, "Root": "/dicom-web/"},
         "ConcurrentJobs": 1,
+        # Orthanc 1.10 does not know label maps.
+        "UnknownSopClassAccepted": True,
+        **more,
     }
     (folder / "db").mkdir(parents=True)
     (folder / "orthanc.json").write_text(json.dumps(settings))

@@ -15,7 +15,7 @@ from bedside.archive.failures import trusted, unreachable, untrusted
 from bedside.archive.found import filters_of, instances_of, series_of, studies_of
 from bedside.archive.hush import hushed
 from bedside.archive.receiver import OUT_OF_RESOURCES, Receiver
-from bedside.archive.syntaxes import MOST, PLAIN, retrieval_contexts
+from bedside.archive.syntaxes import LABELMAP, MOST, PLAIN, retrieval_contexts
 from bedside.core.errors import ArchiveError, BedsideError, UnreachableError
 
 CONNECT_S, ANSWER_S = 10.0, 60.0
@@ -119,16 +119,26 @@ class DimseArchive:
                 try:
                     answer = association.send_c_store(file)
                 except ValueError as error:
-                    raise ArchiveError(
-                        f"{self._address} does not take the class or the compression of {file.name}",
-                        fix="convert it without compression",
-                    ) from error
+                    raise self._not_taken(association, file, *kinds[file]) from error
                 # Warnings mean that the instance is stored.
                 if answer and 0xB000 <= answer.Status <= 0xBFFF:
                     stored(file)
                     continue
                 self._check(answer, f"storing {file.name}")
                 stored(file)
+
+    def _not_taken(self, association: Any, file: Path, kind: str, syntax: str) -> ArchiveError:
+        from pydicom.uid import UID
+
+        known = any(context.abstract_syntax == kind for context in association.accepted_contexts)
+        labelmap = kind == LABELMAP
+        return ArchiveError(
+            f"{self._address} does not take {file.name}",
+            expected=f"{'the compression' if known else 'objects of the class'} "
+            f"'{UID(syntax).name if known else 'Label Map Segmentation Storage' if labelmap else UID(kind).name}'",
+            got="a rejection",
+            fix="write it without compression" if known else "write it with --seg-type binary" if labelmap else None,
+        )
 
     def _find(self, level: str, filters: dict[str, str], asked: Sequence[str]) -> Iterator[Any]:
         identifier = _identifier(level, filters, asked)
@@ -150,7 +160,8 @@ class DimseArchive:
         with self._association([_context_of(GET), *contexts], handlers, roles) as association:
             for status, _ in association.send_c_get(identifier, GET):
                 kept.check()
-                self._check(status, "retrieving", (*PENDING, NO_MATCHES))
+                # Some send by C-MOVE what they do not by C-GET.
+                self._check(status, "retrieving", (*PENDING, NO_MATCHES), fix="try --method move, or DICOMweb")
 
     def _move(self, identifier: Any, kept: _Kept) -> None:
         host, port = self._place
@@ -230,7 +241,7 @@ class DimseArchive:
             return unreachable(self._address, error)
         return UnreachableError(f"{self._address} cannot be reached", expected="an association", got="none")
 
-    def _check(self, status: Any, doing: str, fine: Sequence[int] = ()) -> None:
+    def _check(self, status: Any, doing: str, fine: Sequence[int] = (), fix: str | None = None) -> None:
         """Make sure that a status is success, or one of those that are fine here, too.
 
         Raises:
@@ -241,7 +252,7 @@ class DimseArchive:
             raise UnreachableError(f"{self._address}: {doing}", expected="an answer", got="none")
         code = int(status.Status)
         if code != SUCCESS and code not in fine:
-            raise ArchiveError(f"{self._address}: {doing}", expected="success", got=f"status {code:#06x}")
+            raise ArchiveError(f"{self._address}: {doing}", expected="success", got=f"status {code:#06x}", fix=fix)
 
 
 class _Kept:
