@@ -29,3 +29,5 @@ class Job:
     seg_type: Any = "binary"
     compress: bool = False
     name: str | None = None
+    strip_phi: bool = False
+    uid_map: Path | None = None

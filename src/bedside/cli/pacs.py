@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from bedside.cli.phi import StripOption, UidMapOption, check_map, kept_map, tell_notes
 from bedside.core.errors import InputError
 
 if TYPE_CHECKING:
@@ -65,13 +65,6 @@ ModalityOption = Annotated[str, typer.Option("--modality", metavar="NAME", help=
 MethodOption = Annotated[Method, typer.Option("--method", help="C-GET, or C-MOVE to this machine; for DIMSE.")]
 HostOption = Annotated[str, typer.Option("--host", metavar="ADDRESS", help="Address to listen on.")]
 PortOption = Annotated[int, typer.Option("--port", metavar="N", min=0, max=65535, help="Port to listen on.")]
-UidMapOption = Annotated[
-    Path | None,
-    typer.Option("--uid-map", metavar="FILE", help="Where --strip-phi keeps old and new UIDs; stays in the hospital."),
-]
-StripOption = Annotated[
-    bool, typer.Option("--strip-phi", help="Take out what tells who the patient is (PS3.15, basic profile).")
-]
 
 
 @pacs.command(short_help="Ask whether the PACS is there.")
@@ -292,42 +285,24 @@ def _files(paths: list[Path]) -> list[Path]:
     return found
 
 
-def check_map(strip_phi: bool, uid_map: Path | None) -> None:
-    """Make sure that a map of UIDs is given with --strip-phi alone.
-
-    Raises:
-        InputError: It is given without.
-    """
-    if uid_map is not None and not strip_phi:
-        raise InputError(f"--uid-map {uid_map}", expected="--strip-phi with it", got="none")
-
-
 @contextmanager
 def _stripped(files: list[Path], wanted: bool, uid_map: Path | None) -> Iterator[list[Path]]:
-    """Yield the files, or copies of them without what tells of the patient; the map is kept before one is sent."""
+    """Yield the files, or copies of them without what tells of the patient."""
     import tempfile
 
     from bedside.io.dicom.phi import strip_file
-    from bedside.io.dicom.uid_map import UidMap
 
-    if not wanted:
-        yield files
-        return
-    uids = UidMap.load(uid_map) if uid_map else UidMap()
-    with tempfile.TemporaryDirectory(prefix="bedside-") as folder:
-        copies = []
-        for number, file in enumerate(files):
-            copies.append(Path(folder) / f"{number:06d}.dcm")
-            tell_notes(f"{os.path.basename(file)}: {note}" for note in strip_file(file, copies[-1], uids))  # noqa: PTH119
-        if uid_map is not None:
-            uids.save(uid_map)
-        yield copies
-
-
-def tell_notes(notes: Any) -> None:
-    """Print what a user should know on stderr, a line each."""
-    for note in notes:
-        print(f"bedside: note: {note}", file=sys.stderr)
+    with kept_map(wanted, uid_map) as uids:
+        if uids is None:
+            yield files
+            return
+        with tempfile.TemporaryDirectory(prefix="bedside-") as folder:
+            copies = [Path(folder) / f"{number:06d}.dcm" for number in range(len(files))]
+            for file, copy in zip(files, copies, strict=True):
+                tell_notes(f"{file.name}: {note}" for note in strip_file(file, copy, uids))
+            if uid_map is not None:
+                uids.save(uid_map)
+            yield copies
 
 
 @contextmanager

@@ -14,6 +14,7 @@ import typer
 
 from bedside.cli.convert import CompressOption, FormatOption, Policy, SegType, SegTypeOption
 from bedside.cli.job import Job
+from bedside.cli.phi import StripOption, UidMapOption, check_map, kept_map, tell_notes
 from bedside.core.errors import InputError
 
 if TYPE_CHECKING:
@@ -96,6 +97,8 @@ def segment(
     name: Annotated[
         str | None, typer.Option(metavar="NAME", help="What the object is, e.g. 'left kidney'; in a DICOM output.")
     ] = None,
+    strip_phi: StripOption = False,
+    uid_map: UidMapOption = None,
     overlay: Annotated[
         Path | None, typer.Option(metavar="FILE.png", help="Also write a picture of the result.")
     ] = None,
@@ -111,7 +114,7 @@ def segment(
     flags = PromptFlags(box, point, negative_point, scribble, negative_scribble, lasso, initial_mask, frame.value)
     job = Job(
         image, output, overlay, flags, prompts, model, device.value, policy.value, series, volume, as_json,
-        form.value if form else None, seg_type.value, compress, name,
+        form.value if form else None, seg_type.value, compress, name, strip_phi, uid_map,
     )  # fmt: skip
     manifest = perform(job)
     if as_json:
@@ -140,8 +143,7 @@ def perform(job: Job) -> dict[str, Any]:
     journal, typed = _check_prompts(job)
     with stages.stage("read", f"reading {job.image}"):
         image = read_image(job.image, series=job.series, volume=job.volume)
-    for note in image.metadata.get("notes", ()):
-        print(f"bedside: note: {note}", file=sys.stderr)
+    tell_notes(image.metadata.get("notes", ()))
     target = check_form(job, image)
     drawn = _check_against(job, image, journal, typed)
     with stages.stage("load_model", "loading the model"):
@@ -192,6 +194,7 @@ def check_outputs(job: Job) -> None:
     from bedside.io.segmentations import form_of
 
     form_of(job.output, job.format)
+    check_map(job.strip_phi, job.uid_map)
     if job.overlay is not None and job.overlay.suffix.lower() != ".png":
         raise InputError("--overlay", expected="a file that ends in .png", got=str(job.overlay))
     for flag, path in (("-o", job.output), ("--overlay", job.overlay)):
@@ -249,9 +252,12 @@ def _write_object(job: Job, session: Session, labels: Any, form: Form) -> None:
         name = job.name if job.name and len(session.objects) == 1 else item.name
         segments.append(Segment.of_mask(item.label, name, mask, colour=item.colour, algorithm=algorithm))
     found = SegmentSet(tuple(segments), session.image.geometry)
-    options = {"form": form, "seg_type": job.seg_type, "compress": job.compress, "volume": job.volume}
-    for note in write_segments(job.output, found, session.image, **options):
-        print(f"bedside: note: {note}", file=sys.stderr)
+    with kept_map(job.strip_phi, job.uid_map) as uids:
+        notes = write_segments(
+            job.output, found, session.image, form=form, seg_type=job.seg_type, compress=job.compress,
+            volume=job.volume, uids=uids,
+        )  # fmt: skip
+    tell_notes(notes)
 
 
 def check_dimensions(output: Path, dimensions: int) -> None:
