@@ -30,6 +30,7 @@ class WebPacs:
         torn: Whether half of the next instance is sent before the cut.
         wait: Set by whoever wants the service to go on after ``send`` instances, instead of cutting.
         waiting: Set by the service when it waits.
+        fault: "busy", "missing", "conflict", "garbage" or "cut": what every answer is, with the patient in it.
         asked: Paths of the requests, with "+" for those with credentials.
     """
 
@@ -41,6 +42,7 @@ class WebPacs:
     waiting: threading.Event = field(default_factory=threading.Event)
     asked: list[str] = field(default_factory=list)
     moved_to: str = ""
+    fault: str = ""
     address: str = ""
 
     def put(self, *paths: Path) -> None:
@@ -65,6 +67,8 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_response(302)
             self.send_header("Location", pacs.moved_to + self.path)
             self.end_headers()
+        elif pacs.fault:
+            self._fail()
         elif pacs.busy:
             pacs.busy -= 1
             self._send(503, b"", "text/plain")
@@ -77,6 +81,9 @@ class _Handler(BaseHTTPRequestHandler):
         pacs = self.pacs
         pacs.asked.append("POST")
         body = self._body()
+        if pacs.fault:
+            self._fail()
+            return
         if pacs.send is not None and len(pacs.files) >= pacs.send:
             self._pause()
             if pacs.wait is None:
@@ -85,6 +92,24 @@ class _Handler(BaseHTTPRequestHandler):
         content = body[start : body.rindex(b"\r\n--")]
         pacs.files[str(pydicom.dcmread(BytesIO(content)).SOPInstanceUID)] = content
         self._send(200, b"{}", "application/dicom+json")
+
+    def _fail(self) -> None:
+        """Answer as a PACS does that has trouble: with all that it knows of the patient."""
+        patient = " ".join(f"{h.PatientName} {h.PatientID} {h.StudyDate}" for h in self.pacs.headers()).encode()
+        statuses = {"busy": 503, "missing": 404, "conflict": 409, "garbage": 200, "cut": 200}
+        if self.pacs.fault == "cut":
+            self.send_response(200)
+            self.send_header("Content-Type", "application/dicom+json")
+            self.send_header("Content-Length", "100000")
+            self.end_headers()
+            self.wfile.write(patient)
+            return
+        self.send_response(statuses[self.pacs.fault], patient.decode()[:200])
+        self.send_header("Content-Type", "application/dicom+json")
+        self.send_header("Content-Length", str(len(patient)))
+        self.send_header("Warning", f"299 x {patient.decode()}")
+        self.end_headers()
+        self.wfile.write(patient)
 
     def _body(self) -> bytes:
         if length := self.headers.get("Content-Length"):

@@ -11,7 +11,9 @@ import pydicom
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
+from pydicom.tag import BaseTag
 
 from bedside import io
 from bedside.core.errors import FormatError, InputError
@@ -20,15 +22,9 @@ from bedside.io.dicom.segments import Segment
 from bedside.io.dicom.source import find_source
 from bedside.io.dicom.uid_map import STANDARD, UidMap
 from bedside.io.segmentations import read_segments
-from tests.support.dicom_sources import PLANTED, base, write_enhanced, write_picture, write_series
+from tests.support.dicom_sources import PLANTED, base, told, write_enhanced, write_picture, write_series
 
 pytest.importorskip("dicomanonymizer", reason="the extra 'pacs' is not installed")
-
-
-def told(content: bytes) -> list[str]:
-    """What of the patient stands in a file, names in their parts."""
-    parts = [part for value in PLANTED.values() for part in value.split("^")]
-    return [part for part in parts if part.encode() in content or part.lower().encode() in content.lower()]
 
 
 def test_the_search_finds_what_is_there(tmp_path: Path) -> None:
@@ -156,6 +152,17 @@ def test_the_original_is_never_overwritten(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="another file than the original"):
         strip_file(path, path, UidMap())
     assert path.read_bytes() == before
+
+
+def test_what_cannot_be_understood_is_not_let_through(tmp_path: Path) -> None:
+    (path,) = write_series(tmp_path, (1, 2, 2))
+    header = pydicom.dcmread(path)
+    header[0x00181050] = RawDataElement(BaseTag(0x00181050), "DS", 8, b"Quixote ", 0, False, True)
+    header.save_as(path)
+    with pytest.raises(FormatError, match="cannot be taken out") as caught:
+        strip_file(path, tmp_path / "out.dcm", UidMap())
+    assert told(str(caught.value)) == []
+    assert not (tmp_path / "out.dcm").exists()
 
 
 class TestTheMap:

@@ -9,19 +9,19 @@ all that is private goes.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from bedside.core.errors import DependencyError, InputError
+from bedside.core.errors import DependencyError, FormatError, InputError
 from bedside.core.files import atomic_path
+from bedside.io.dicom.patient import telling
 from bedside.io.dicom.uid_map import UidMap
 from bedside.io.quiet import quiet
 
 TABLE = "dicomfields_2026c"
 METHOD = "Bedside: DICOM PS3.15 2026c Basic Application Level Confidentiality Profile"
-_NUMBERS = ("PatientID", "IssuerOfPatientID", "OtherPatientIDs", "AccessionNumber", "StudyID")
 _TEXTS = ("LO", "LT", "SH", "ST", "UT", "UC", "UR", "CS", "AE", "PN")
 _TIMES = ("DA", "DT", "TM")
 _KINDS = ("ClassUID", "SyntaxUID", "SchemeUID", "ContextUID", "ResourceUID")
@@ -53,10 +53,24 @@ def strip_dataset(dataset: Any, uids: UidMap) -> tuple[str, ...]:
 
     Raises:
         DependencyError: The extra ``pacs`` is not installed.
+        FormatError: It holds what cannot be understood, and so may tell of the patient.
     """
     _table()
+    try:
+        return _stripped(dataset, uids)
+    # pydicom fails in many ways on what it cannot understand. Its messages repeat values, and what is not understood
+    # may tell of the patient.
+    except (ValueError, TypeError, KeyError, AttributeError, NotImplementedError, EOFError, OverflowError) as error:
+        raise FormatError(
+            "what tells of the patient cannot be taken out",
+            expected="elements that can be understood",
+            got=type(error).__name__,
+        ) from None
+
+
+def _stripped(dataset: Any, uids: UidMap) -> tuple[str, ...]:
     with quiet():
-        known = tuple(_telling(dataset))
+        known = telling(dataset, deep=True)
         patient = uids.patient(str(dataset.get("PatientID") or dataset.get("PatientName") or ""))
         notes = _notes(dataset)
         dataset.remove_private_tags()
@@ -193,24 +207,12 @@ _ACTIONS: dict[str, Callable[[Any, Any, UidMap], None]] = {
 }
 
 
-def _telling(dataset: Any) -> Iterator[str]:
-    """Yield what the data set says of people, numbers and days, for looking whether it stands in another place, too."""
-    for element in dataset.iterall():
-        value = "" if element.VR == "SQ" else str(element.value or "").strip()
-        if element.VR == "PN":
-            # Short parts are in words that mean something else.
-            yield from (part for part in re.split(r"[\^=\\,\s\[\]']+", value) if len(part) > 3)
-        elif (element.keyword in _NUMBERS and len(value) > 3) or (element.VR == "DA" and len(value) == 8):
-            yield value
-
-
-def _scrub(dataset: Any, known: tuple[str, ...]) -> None:
-    """Empty the texts, at any depth, in which a name or number of the patient stands."""
-    if not known:
+def _scrub(dataset: Any, known: re.Pattern[str] | None) -> None:
+    """Replace the texts, at any depth, in which a name, number or day of the patient stands."""
+    if known is None:
         return
-    pattern = re.compile("|".join(re.escape(value) for value in known), re.IGNORECASE)
     for element in dataset.iterall():
-        if element.VR in _TEXTS and pattern.search(str(element.value or "")):
+        if element.VR in _TEXTS and known.search(str(element.value or "")):
             element.value = _DUMMY[element.VR]
 
 
