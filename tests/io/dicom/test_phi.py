@@ -154,15 +154,36 @@ def test_the_original_is_never_overwritten(tmp_path: Path) -> None:
     assert path.read_bytes() == before
 
 
-def test_what_cannot_be_understood_is_not_let_through(tmp_path: Path) -> None:
-    (path,) = write_series(tmp_path, (1, 2, 2))
+@pytest.mark.parametrize("kind", ["DS", "IS", "UN", "CS", "UI"])
+@pytest.mark.parametrize("tag", [0x00181050, 0x0018FFF0])
+def test_a_name_where_something_else_should_stand_goes_too(tmp_path: Path, kind: str, tag: int) -> None:
+    (path,) = write_series(tmp_path, (1, 2, 2), spacing=(0.25, 0.5, 2))
     header = pydicom.dcmread(path)
-    header[0x00181050] = RawDataElement(BaseTag(0x00181050), "DS", 8, b"Quixote ", 0, False, True)
+    header[tag] = RawDataElement(BaseTag(tag), kind, 8, b"Quixote ", 0, False, True)
     header.save_as(path)
+    strip_file(path, tmp_path / "out.dcm", UidMap())
+    assert told((tmp_path / "out.dcm").read_bytes()) == []
+    assert pydicom.dcmread(tmp_path / "out.dcm").PixelSpacing == [0.5, 0.25]
+
+
+def test_numbers_of_a_patient_with_a_plain_number_stay(tmp_path: Path) -> None:
+    (path,) = write_series(tmp_path, (1, 2, 2), spacing=(0.25, 0.5, 100))
+    header = pydicom.dcmread(path)
+    header.PatientID = "100"
+    strip_dataset(header, UidMap())
+    assert header.SliceThickness == 100
+
+
+def test_what_cannot_be_understood_is_not_let_through(monkeypatch: pytest.MonkeyPatch) -> None:
+    header = base("CT", np.zeros((2, 2)))
+
+    def fail(*_: object) -> None:
+        raise NotImplementedError(PLANTED["PatientName"])
+
+    monkeypatch.setattr(header, "iterall", fail, raising=False)
     with pytest.raises(FormatError, match="cannot be taken out") as caught:
-        strip_file(path, tmp_path / "out.dcm", UidMap())
+        strip_dataset(header, UidMap())
     assert told(str(caught.value)) == []
-    assert not (tmp_path / "out.dcm").exists()
 
 
 class TestTheMap:

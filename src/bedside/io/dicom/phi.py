@@ -9,10 +9,12 @@ all that is private goes.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, MutableSequence
 from functools import cache
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from bedside.core.errors import DependencyError, FormatError, InputError
 from bedside.core.files import atomic_path
@@ -147,11 +149,19 @@ def _strip(dataset: Any, uids: UidMap) -> None:
 
 def _by_kind(element: Any) -> str | None:
     """What is done with an attribute that the table does not name."""
-    if element.VR == "PN":
+    if element.VR == "PN" or (element.VR in ("DS", "IS") and not _is_numbers(element.value)):
         return "empty"
     if element.VR == "UI":
         return None if element.keyword.endswith(_KINDS) else "replace_UID"
     return "delete" if element.VR in _TIMES else None
+
+
+def _is_numbers(value: Any) -> bool:
+    """Whether a value that should be numbers in text is that: pydicom hands over what else stands there."""
+    try:
+        return all(np.isfinite(float(v)) for v in (value if isinstance(value, MutableSequence) else (value or 0,)))
+    except (ValueError, TypeError):
+        return False
 
 
 def _delete(dataset: Any, element: Any, uids: UidMap) -> None:
@@ -212,8 +222,10 @@ def _scrub(dataset: Any, known: re.Pattern[str] | None) -> None:
     if known is None:
         return
     for element in dataset.iterall():
-        if element.VR in _TEXTS and known.search(str(element.value or "")):
-            element.value = _DUMMY[element.VR]
+        value = element.value
+        content = value.decode("latin-1") if element.VR == "UN" and isinstance(value, bytes) else str(value or "")
+        if element.VR in (*_TEXTS, "UN") and known.search(content):
+            element.value = _DUMMY.get(element.VR)
 
 
 def _strip_meta(dataset: Any) -> None:
