@@ -47,9 +47,11 @@ class Orthanc:
         for entry in self.files():
             self.ask(f"/instances/{entry}", method="DELETE")
 
-    def ask(self, path: str, method: str = "GET") -> bytes:
+    def ask(self, path: str, method: str = "GET", body: bytes | None = None) -> bytes:
         key = base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
-        request = urllib.request.Request(self.root + path, method=method, headers={"Authorization": f"Basic {key}"})
+        request = urllib.request.Request(
+            self.root + path, data=body, method=method, headers={"Authorization": f"Basic {key}"}
+        )
         with urllib.request.urlopen(request, timeout=60) as answer:
             return bytes(answer.read())
 
