@@ -73,6 +73,7 @@ def assert_whole(folder: Path) -> int:
     return len(files)
 
 
+@pytest.mark.slow
 def test_a_fetch_that_is_killed_leaves_no_torn_file_and_the_next_goes_on(full: WebPacs, tmp_path: Path) -> None:
     full.send, full.wait = 3, threading.Event()
     with command(full, "fetch", "--study", study(full), "-o", tmp_path / "out") as process:
@@ -92,6 +93,7 @@ def test_a_fetch_that_is_killed_leaves_no_torn_file_and_the_next_goes_on(full: W
     assert assert_whole(tmp_path / "out") == COUNT
 
 
+@pytest.mark.slow
 def test_a_store_that_is_killed_goes_on(web: WebPacs, series: list[Path]) -> None:
     web.send, web.wait = 3, threading.Event()
     with command(web, "store", series[0].parent) as process:
@@ -110,6 +112,7 @@ def test_a_store_that_is_killed_goes_on(web: WebPacs, series: list[Path]) -> Non
     assert all(len(pydicom.dcmread(BytesIO(content)).PixelData) == BYTES for content in web.files.values())
 
 
+@pytest.mark.slow
 def test_a_disk_that_is_full_is_one_line(full: WebPacs, tmp_path: Path) -> None:
     with command(full, "fetch", "--study", study(full), "-o", tmp_path / "out", largest=BYTES // 2) as process:
         out, err = process.communicate(timeout=300)

@@ -129,6 +129,7 @@ def test_objects_come_back_voxel_by_voxel(
     np.testing.assert_array_equal(read_segments(file, image).segments[0].mask(SHAPE), mask)
 
 
+@pytest.mark.slow
 def test_a_class_that_the_pacs_does_not_take_is_named(series: list[Path], tmp_path: Path) -> None:
     """Orthanc as it comes knows no label maps, and no private classes."""
     for number, (kind, message) in enumerate(

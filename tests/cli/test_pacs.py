@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -53,6 +57,7 @@ def folders(text: str) -> list[Path]:
     return [Path(line.partition(": ")[0]) for line in text.splitlines()]
 
 
+@pytest.mark.slow
 def test_from_the_pacs_to_a_mask_and_back(orthanc: Orthanc, ct: Path, tmp_path: Path, cli: Any, grower: Any) -> None:
     pytest.importorskip("highdicom", reason="the extra 'dicom' is not installed")
     assert cli("pacs", "echo").status == 0
@@ -161,3 +166,30 @@ def test_wrong_usage_is_one_line(
     assert (status, out, err.count("\n")) == (2, "", 1)
     assert message in err
     assert "secret-word" not in err
+
+
+@pytest.mark.slow
+def test_listen_takes_a_series_until_it_is_interrupted(ct: Path, tmp_path: Path) -> None:
+    from pynetdicom import AE
+
+    words = [sys.executable, "-c", "from bedside.cli.main import run; run()", "pacs", "listen", tmp_path / "in"]
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2] / "src")}
+    with subprocess.Popen(
+        [*words, "--port", "0", "--from", "SCANNER"],
+        env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    ) as process:  # fmt: skip
+        assert process.stdout is not None
+        first = process.stdout.readline()
+        assert "BEDSIDE listens on 127.0.0.1:" in first
+        entity = AE("SCANNER")
+        entity.add_requested_context(pydicom.dcmread(ct / "IM0000.dcm").SOPClassUID)
+        association = entity.associate("127.0.0.1", int(first.split("127.0.0.1:")[1].split(",")[0]), ae_title="BEDSIDE")
+        assert [association.send_c_store(path).Status for path in sorted(ct.iterdir())] == [0] * 12
+        association.release()
+        told_of = process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        rest, errors = process.communicate(timeout=120)
+    assert (process.returncode, rest, errors) == (130, "", "bedside: interrupted\n")
+    folder, _, said = told_of.strip().partition(": ")
+    assert said == "received 12"
+    np.testing.assert_array_equal(io.read_image(folder).array, io.read_image(ct).array)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import re
+import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +21,10 @@ from pydicom.tag import BaseTag
 from bedside import io
 from bedside.core.errors import FormatError, InputError
 from bedside.io.dicom.phi import strip_dataset, strip_file
-from bedside.io.dicom.segments import Segment
+from bedside.io.dicom.segments import Segment, SegmentSet
 from bedside.io.dicom.source import find_source
 from bedside.io.dicom.uid_map import STANDARD, UidMap
-from bedside.io.segmentations import read_segments
+from bedside.io.segmentations import read_segments, write_segments
 from tests.support.dicom_sources import PLANTED, base, told, write_enhanced, write_picture, write_series
 
 pytest.importorskip("dicomanonymizer", reason="the extra 'pacs' is not installed")
@@ -222,3 +225,29 @@ class TestTheMap:
         path.chmod(0o600)
         with pytest.raises(FormatError, match="a map of UIDs"):
             UidMap.load(path)
+
+
+@pytest.mark.parametrize("kind", ["image", "binary", "labelmap", "rtstruct"])
+def test_the_validator_finds_nothing_that_it_did_not_find_before(tmp_path: Path, kind: str) -> None:
+    program = shutil.which("dciodvfy")
+    if program is None:
+        pytest.skip("dciodvfy is not installed (Debian: dicom3tools)")
+    pytest.importorskip("highdicom", reason="the extra 'dicom' is not installed")
+    shape = (4, 9, 11)
+    path = write_series(tmp_path / "ct", shape, spacing=(0.7, 0.9, 2.5))[0]
+    if kind != "image":
+        image = io.read_image(tmp_path / "ct")
+        found = SegmentSet((Segment.of_mask(1, "liver", np.indices(shape).sum(0) % 3 == 0),), image.geometry)
+        path = tmp_path / "object.dcm"
+        form: Any = "rtstruct" if kind == "rtstruct" else "dicom-seg"
+        seg_type: Any = "labelmap" if kind == "labelmap" else "binary"
+        write_segments(path, found, image, form=form, seg_type=seg_type)
+    strip_file(path, tmp_path / "out.dcm", UidMap())
+    assert complaints(program, tmp_path / "out.dcm") <= complaints(program, path)
+
+
+def complaints(program: str, path: Path) -> set[str]:
+    """Errors of dciodvfy, without the values in them."""
+    done = subprocess.run([program, path], capture_output=True, text=True, errors="replace", check=False)
+    lines = [line for line in (done.stdout + done.stderr).splitlines() if line.startswith("Error")]
+    return {re.sub(r"= <.*?>|\d[\d.]{5,}", "", line) for line in lines}

@@ -23,7 +23,7 @@ from bedside.io.dicom.uid_map import UidMap
 from bedside.io.quiet import quiet
 
 TABLE = "dicomfields_2026c"
-METHOD = "Bedside: DICOM PS3.15 2026c Basic Application Level Confidentiality Profile"
+METHOD = "Bedside: PS3.15 2026c, basic profile"
 _TEXTS = ("LO", "LT", "SH", "ST", "UT", "UC", "UR", "CS", "AE", "PN")
 _TIMES = ("DA", "DT", "TM")
 _KINDS = ("ClassUID", "SyntaxUID", "SchemeUID", "ContextUID", "ResourceUID")
