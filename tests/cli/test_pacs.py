@@ -133,6 +133,12 @@ def test_an_ae_title_of_somebody_else_is_one_line(started: Orthanc, cli: Any) ->
     assert "rejects the AE title 'BEDSIDE'" in err
 
 
+def test_alone_it_shows_its_help(cli: Any) -> None:
+    status, out, err = cli("pacs")
+    assert (status, err) == (0, "")
+    assert all(verb in out for verb in ("echo", "find", "fetch", "store", "listen"))
+
+
 @pytest.mark.parametrize("address", ["http://127.0.0.1:{}/dicom-web", "dicom://PACS@127.0.0.1:{}"])
 @pytest.mark.parametrize("verb", ["echo", "find", "fetch", "store"])
 def test_a_pacs_that_is_down_is_one_line(address: str, verb: str, ct: Path, tmp_path: Path, cli: Any) -> None:
@@ -153,6 +159,7 @@ def test_a_pacs_that_is_down_is_one_line(address: str, verb: str, ct: Path, tmp_
         (["find", "--pacs", "https://x/y", "--date", "yesterday"], "--date: expected YYYYMMDD"),
         (["find", "--pacs", "dicom://P@127.0.0.1:1", "--study", "a*"], "--study: expected a UID"),
         (["fetch", "--pacs", "dicom://P@127.0.0.1:1", "-o", "out"], "nothing that narrows it"),
+        (["fetch", "--pacs", "dicom://P@127.0.0.1:1", "-o", "out", "--series", "1.2"], "nothing that narrows it"),
         (["store", "missing", "--pacs", "dicom://P@127.0.0.1:1"], "missing: expected a DICOM file"),
         (["store", ".", "--pacs", "dicom://P@127.0.0.1:1", "--uid-map", "m"], "expected --strip-phi with it"),
     ],

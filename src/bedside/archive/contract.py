@@ -35,8 +35,8 @@ class Query:
 
     @property
     def is_narrow(self) -> bool:
-        """Whether it names something, so that it cannot mean all that the archive holds."""
-        return any((self.study, self.series, self.patient_id, self.patient_name, self.accession))
+        """Whether it names a study or a patient, so that it cannot mean all that the archive holds."""
+        return any((self.study, self.patient_id, self.patient_name, self.accession))
 
 
 @dataclass(frozen=True)

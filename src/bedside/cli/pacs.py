@@ -17,17 +17,19 @@ from bedside.core.errors import InputError
 if TYPE_CHECKING:
     from bedside.archive.contract import Archive, Query
 
-pacs = typer.Typer(name="pacs", add_completion=False, rich_markup_mode=None, no_args_is_help=True)
+pacs = typer.Typer(name="pacs", add_completion=False, rich_markup_mode=None)
 
 
-@pacs.callback()
-def about() -> None:
+@pacs.callback(invoke_without_command=True)
+def about(context: typer.Context) -> None:
     """Find, fetch and store studies in a PACS over DICOMweb or DIMSE, and receive what it sends.
 
     The PACS is named by --pacs or BEDSIDE_PACS: https://HOST/dicom-web, or dicom://AETITLE@HOST:PORT (dicoms:// with
     TLS). Credentials for DICOMweb come from BEDSIDE_PACS_USER and BEDSIDE_PACS_PASSWORD, or BEDSIDE_PACS_TOKEN, or a
     file that its owner alone may read.
     """
+    if context.invoked_subcommand is None:
+        print(context.get_help())
 
 
 class Method(StrEnum):
