@@ -16,7 +16,7 @@ import pytest
 
 from bedside import io
 from bedside.io.segmentations import read_segments
-from tests.support.dicom_sources import PLANTED, write_series
+from tests.support.dicom_sources import PLANTED, told, write_series
 from tests.support.orthanc import PASSWORD, USER, Orthanc, free_port, running_orthanc
 
 pytest.importorskip("pynetdicom", reason="the extra 'pacs' is not installed")
@@ -49,6 +49,8 @@ def ct(tmp_path: Path) -> Path:
         if 4 <= z < 9:
             slice_[5:10, 6:12] = 300
         header.PixelData = slice_.tobytes()
+        header.StudyDescription = f"Check of {PLANTED['PatientID']}"
+        header.SeriesDescription = f"Thorax {PLANTED['PatientName'].split('^')[1].upper()} {PLANTED['StudyDate']}"
         header.save_as(file)
     return tmp_path / "ct"
 
@@ -68,7 +70,10 @@ def test_from_the_pacs_to_a_mask_and_back(orthanc: Orthanc, ct: Path, tmp_path: 
     status, out, err = cli("pacs", "find")
     assert (status, err) == (0, "")
     assert study in out
-    assert not any(value.split("^")[0] in out for value in PLANTED.values())
+    assert "Check of [hidden]" in out
+    listed = cli("pacs", "find", "--study", study).out
+    assert "Thorax [hidden] [hidden]" in listed
+    assert told(out + listed) == []
     shown = cli("pacs", "find", "--identify").out
     assert all(PLANTED[k] in shown for k in ("PatientName", "PatientID", "StudyDate"))
     status, out, err = cli("pacs", "fetch", "--study", study, "-o", tmp_path / "here")

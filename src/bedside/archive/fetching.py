@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from bedside.archive.contract import Archive, Query, Series
@@ -60,7 +61,7 @@ def find_wanted(archive: Archive, query: Query, backoff: Backoff) -> list[Series
     found: list[Series] = []
     for study in studies:
         inner = Query(study=study.uid, series=query.series, modality=query.modality)
-        found += backoff.run(lambda inner=inner: archive.find_series(inner))  # type: ignore[misc]
+        found += backoff.run(partial(archive.find_series, inner))
     if not found:
         raise nothing_found("series" if studies else "study")
     return found
@@ -163,7 +164,7 @@ def _held(archive: Archive, files: Sequence[Path], backoff: Backoff) -> set[Path
         by_series.setdefault(Series(study, series), {})[uid] = file
     held = set()
     for wanted, known in by_series.items():
-        there = backoff.run(lambda wanted=wanted: archive.find_instances(wanted))  # type: ignore[misc]
+        there = backoff.run(partial(archive.find_instances, wanted))
         held |= {known[instance.uid] for instance in there if instance.uid in known}
     return held
 

@@ -7,6 +7,8 @@ from typing import Any, Literal
 
 from bedside.archive.contract import Instance, Query, Series, Study
 from bedside.core.errors import InputError
+from bedside.io.dicom.patient import scrubbed
+from bedside.io.quiet import quiet
 
 
 def filters_of(query: Query, level: Literal["STUDY", "SERIES"]) -> dict[str, str]:
@@ -76,6 +78,17 @@ def instances_of(answers: Iterable[Any]) -> list[Instance]:
         if uid := _text(answer, "SOPInstanceUID"):
             found[uid] = Instance(uid, _text(answer, "SOPClassUID"))
     return list(found.values())
+
+
+def without_patient(content: str, study: Study) -> str:
+    """Return a text, as a description, without the names, numbers and days that the archive tells of a study."""
+    from pydicom import Dataset
+
+    header = Dataset()
+    header.PatientName, header.PatientID = study.patient
+    header.StudyDate = study.date
+    with quiet():
+        return scrubbed(content, header)
 
 
 def _text(answer: Any, keyword: str) -> str:

@@ -101,26 +101,30 @@ def find(
 
     Who the patients are is shown with --identify alone.
     """
+    from bedside.archive.contract import Query, Study
     from bedside.archive.fetching import nothing_found
+    from bedside.archive.found import without_patient
     from bedside.archive.retries import Backoff
     from bedside.cli.models import table
 
     query = _query(study, "", patient_id, patient, accession, date, modality)
     backoff = Backoff(attempts)
+    rows: list[tuple[str, ...]] = []
     with _opened(address, credentials, authorities, title) as archive:
         if study:
-            series = backoff.run(lambda: archive.find_series(query))
-            rows = [(s.number, s.modality, _count(s.instances), s.uid, s.description) for s in series]
             headings: tuple[str, ...] = ("number", "modality", "instances", "series", "description")
+            (of, *_) = backoff.run(lambda: archive.find_studies(Query(study=study))) or [Study(study)]
+            for s in backoff.run(lambda: archive.find_series(query)):
+                described = s.description if identify else without_patient(s.description, of)
+                rows.append((s.number, s.modality, _count(s.instances), s.uid, described))
         else:
-            studies = backoff.run(lambda: archive.find_studies(query))
-            rows = [
-                (" ".join(s.modalities), _count(s.series), _count(s.instances), s.uid, s.description) for s in studies
-            ]
             headings = ("modalities", "series", "instances", "study", "description")
-            if identify:
-                headings += ("date", "patient", "id")
-                rows = [(*row, s.date, *s.patient) for row, s in zip(rows, studies, strict=True)]  # type: ignore[misc]
+            headings += ("date", "patient", "id") if identify else ()
+            for of in backoff.run(lambda: archive.find_studies(query)):
+                described = of.description if identify else without_patient(of.description, of)
+                counts = _count(of.series), _count(of.instances)
+                rows.append((" ".join(of.modalities), *counts, of.uid, described))
+                rows[-1] += (of.date, *of.patient) if identify else ()
     if not rows:
         raise nothing_found("series" if study else "study")
     plain = [tuple(_plain(cell) for cell in row) for row in (headings, *rows)]
