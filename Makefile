@@ -33,7 +33,7 @@ demo: $(BASE) ## install the light base (no torch) and segment two real images i
 	@echo "The command is $(BIN)/bedside; after 'source $(BIN)/activate' it is simply 'bedside'. Next: make ui"
 
 .PHONY: test
-test: $(DEV) browser ## install all that development needs, then `make check`
+test: $(DEV) browser orthanc ## install all that development needs, then `make check`
 	@$(MAKE) --no-print-directory check
 
 .PHONY: ui
@@ -54,6 +54,16 @@ browser: ## what the tests in a real browser need: Chromium, Node, and the page
 			>/dev/null 2>&1 || true; \
 	fi
 	@$(MAKE) --no-print-directory ui || echo "Without the page the tests in a browser are skipped"
+
+# A PACS of one's own, of which the tests start one on loopback; the service that the package brings stays stopped. Without
+# it the tests with a real PACS are skipped and say so.
+.PHONY: orthanc
+orthanc: ## what the tests with a real PACS need: Orthanc with DICOMweb, and a validator of DICOM
+	@if ! { command -v Orthanc && command -v dciodvfy; } >/dev/null && command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
+		{ apt-get update -q && RUNLEVEL=1 apt-get install -y -q orthanc orthanc-dicomweb dicom3tools; } >/dev/null 2>&1 || true; \
+		{ command -v service && service orthanc stop; } >/dev/null 2>&1 || true; \
+	fi
+	@command -v Orthanc >/dev/null || echo "Without Orthanc the tests with a real PACS are skipped"
 
 .PHONY: check
 check: lint types page unit ## ruff, mypy --strict, the page's own checks, and all tests with warnings as errors

@@ -22,6 +22,18 @@ PLANTED = {
 }
 """What no message, log or file name may show."""
 
+
+def told(content: bytes | str) -> list[str]:
+    """What of the planted patient stands in a text or a file; of names each part, in any case."""
+    raw = (content.encode() if isinstance(content, str) else content).lower()
+    values = []
+    for value in PLANTED.values():
+        values += value.split("^")
+        if value.isdigit() and len(value) == 8:
+            values += [f"{value[:4]}-{value[4:6]}-{value[6:]}", f"{value[:4]}/{value[4:6]}/{value[6:]}"]
+    return [value for value in values if value.lower().encode() in raw]
+
+
 CLASSES = {
     "CT": "1.2.840.10008.5.1.4.1.1.2",
     "MR": "1.2.840.10008.5.1.4.1.1.4",

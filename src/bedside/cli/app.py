@@ -18,6 +18,7 @@ VERBS = {
     "ui": "Open images in the browser, point at objects, correct and save them.",
     "segment": "Segment objects of an image from boxes, points, scribbles, lassos or masks.",
     "convert": "Convert masks between label maps, DICOM SEG and RTSTRUCT.",
+    "pacs": "Find, fetch and store studies in a hospital's archive, and receive what it sends.",
     "evaluate": "Measure models on labelled images, or answers to the challenges.",
     "train": "Train a model.",
     "reproduce": "Do a training again from its manifest, and say whether the same came out.",

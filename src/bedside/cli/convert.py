@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from bedside.cli.phi import StripOption, UidMapOption, check_map, kept_map, tell_notes
 from bedside.core.errors import InputError
 
 if TYPE_CHECKING:
@@ -69,6 +70,8 @@ def convert(
         str | None, typer.Option(metavar="NAME", help="DICOM series of IMAGE: number, description or UID.")
     ] = None,
     volume: Annotated[int | None, typer.Option(metavar="N", help="Which volume of IMAGE, from 0.")] = None,
+    strip_phi: StripOption = False,
+    uid_map: UidMapOption = None,
 ) -> None:
     """Convert a mask: label maps (NIfTI, NRRD, MHA, PNG, TIFF, NPZ), DICOM SEG and RTSTRUCT, each to each."""
     from bedside.io import read_image
@@ -77,14 +80,15 @@ def convert(
     target = form_of(output, form.value if form else None)
     names = _names(name)
     _check(mask, output, image, target != "file")
+    check_map(strip_phi, uid_map)
     belongs: Image | None = None if image is None else read_image(image, series=series, volume=volume)
     found = read_segments(mask, belongs, names=names, threshold=threshold, volume=volume)
-    notes = write_segments(
-        output, found, belongs, form=target, seg_type=seg_type.value, compress=compress, keyhole=not xor,
-        policy=policy.value, volume=volume,
-    )  # fmt: skip
-    for note in (*found.notes, *notes):
-        print(f"bedside: note: {note}", file=sys.stderr)
+    with kept_map(strip_phi, uid_map) as uids:
+        notes = write_segments(
+            output, found, belongs, form=target, seg_type=seg_type.value, compress=compress, keyhole=not xor,
+            policy=policy.value, volume=volume, uids=uids,
+        )  # fmt: skip
+    tell_notes((*found.notes, *notes))
     for segment in found.segments:
         print(f"  {segment.label} {segment.name}: {int(segment.patch.sum()):,} voxels")
     if all(segment.is_empty for segment in found.segments):

@@ -30,3 +30,5 @@ class Job:
     compress: bool = False
     name: str | None = None
     allow_empty: bool = False
+    strip_phi: bool = False
+    uid_map: Path | None = None

@@ -15,7 +15,8 @@ import typer
 
 from bedside.cli.convert import CompressOption, FormatOption, Policy, SegType, SegTypeOption
 from bedside.cli.job import Job
-from bedside.core.errors import FormatError, InputError
+from bedside.cli.phi import StripOption, UidMapOption, check_map, kept_map, tell_notes
+from bedside.core.errors import FormatError, InputError, StorageError
 
 if TYPE_CHECKING:
     from bedside.cli.stages import Stages
@@ -100,6 +101,8 @@ def segment(
     name: Annotated[
         str | None, typer.Option(metavar="NAME", help="What the object is, e.g. 'left kidney'; kept in DICOM and NRRD.")
     ] = None,
+    strip_phi: StripOption = False,
+    uid_map: UidMapOption = None,
     overlay: Annotated[
         Path | None, typer.Option(metavar="FILE.png", help="Also write a picture of the result.")
     ] = None,
@@ -123,7 +126,7 @@ def segment(
     flags = PromptFlags(box, point, negative_point, scribble, negative_scribble, lasso, initial_mask, frame.value)
     job = Job(
         image, output, overlay, flags, prompts, model, device.value, policy.value, series, volume, as_json,
-        form.value if form else None, seg_type.value, compress, name, allow_empty,
+        form.value if form else None, seg_type.value, compress, name, allow_empty, strip_phi, uid_map,
     )  # fmt: skip
     manifest = perform(job)
     if as_json:
@@ -153,8 +156,7 @@ def perform(job: Job) -> dict[str, Any]:
     journal, typed = _check_prompts(job)
     with stages.stage("read", f"reading {job.image}"):
         image = read_image(job.image, series=job.series, volume=job.volume)
-    for note in image.metadata.get("notes", ()):
-        print(f"bedside: note: {note}", file=sys.stderr)
+    tell_notes(image.metadata.get("notes", ()))
     target = check_form(job, image)
     drawn = _check_against(job, image, journal, typed)
     with stages.stage("load_model", "loading the model"):
@@ -176,14 +178,14 @@ def perform(job: Job) -> dict[str, Any]:
         if target == "file":
             notes = write_mask(job.output, labels, image.geometry, {o.label: o.name for o in session.objects})
         else:
-            notes = session.save_segmentation(
-                job.output, form=target, seg_type=job.seg_type, compress=job.compress, policy=job.policy,
-                volume=job.volume,
-            )  # fmt: skip
+            with kept_map(job.strip_phi, job.uid_map) as uids:
+                notes = session.save_segmentation(
+                    job.output, form=target, seg_type=job.seg_type, compress=job.compress, policy=job.policy,
+                    volume=job.volume, uids=uids,
+                )  # fmt: skip
         if job.overlay is not None:
             _save_picture(picture, job.overlay)
-    for note in notes:
-        print(f"bedside: note: {note}", file=sys.stderr)
+    tell_notes(notes)
     manifest = build_manifest(job, session, labels, stages)
     if job.time_warm:
         manifest["seconds"]["warm"] = _time_warm(session)
@@ -228,6 +230,7 @@ def check_outputs(job: Job) -> None:
     from bedside.io.segmentations import form_of
 
     form_of(job.output, job.format)
+    check_map(job.strip_phi, job.uid_map)
     if job.overlay is not None and job.overlay.suffix.lower() != ".png":
         raise InputError("--overlay", expected="a file that ends in .png", got=str(job.overlay))
     for flag, path in (("-o", job.output), ("--overlay", job.overlay)):
@@ -357,5 +360,6 @@ def _save_picture(picture: Any, path: Path) -> None:
             picture.save(temporary, format="PNG")
     except OSError as error:
         # The path of the error is that of the temporary file, which tells nobody anything.
-        got, fix = error.strerror or str(error), "the mask is written; make room, or leave --overlay out"
+        said = error.got if isinstance(error, StorageError) else error.strerror
+        got, fix = said or str(error), "the mask is written; make room, or leave --overlay out"
         raise FormatError(f"--overlay {path} cannot be written", got=got, fix=fix) from error

@@ -106,5 +106,13 @@ class WorkerError(BedsideError):
     """A process that works for this one ended before its time."""
 
 
+class ArchiveError(BedsideError):
+    """An archive (PACS) that rejects, fails, or does not hold what was asked for; the same again would fail again."""
+
+
+class UnreachableError(ArchiveError):
+    """An archive that cannot be reached or is busy; the same may work later."""
+
+
 class DependencyError(BedsideError, ImportError):
     """An optional dependency that is not installed."""

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Literal, get_args
 
 import numpy as np
@@ -15,11 +16,13 @@ from bedside.core.image import Image
 from bedside.core.labels import OverlapPolicy, free_label
 from bedside.core.region import Region
 from bedside.io.dicom.objects import SUFFIXES, ObjectFormat, kind_of, read_object
+from bedside.io.dicom.phi import strip_file
 from bedside.io.dicom.regrid import onto_grid
 from bedside.io.dicom.rtstruct_writing import write_rtstruct
 from bedside.io.dicom.seg_writing import SegType, write_seg
 from bedside.io.dicom.segments import Segment, SegmentSet, segments_of_labels
 from bedside.io.dicom.source import find_source
+from bedside.io.dicom.uid_map import UidMap
 from bedside.io.grey_values import reject_grey_values
 from bedside.io.isolated import read_uploaded
 from bedside.io.label_names import colours_in_header, names_in
@@ -121,6 +124,7 @@ def write_segments(
     keyhole: bool = True,
     policy: OverlapPolicy = "keep",
     volume: int | None = None,
+    uids: UidMap | None = None,
 ) -> tuple[str, ...]:
     """Write segments in any form.
 
@@ -134,6 +138,7 @@ def write_segments(
         keyhole: See ``write_rtstruct``.
         policy: Which segment gets a voxel of two in a label map; SEG (binary) and RTSTRUCT keep both.
         volume: Volume of its series that ``image`` holds.
+        uids: Where given, a SEG or RTSTRUCT says nothing of the patient and has new UIDs (``strip_file``).
 
     Returns:
         What a user should know, a sentence each.
@@ -157,9 +162,18 @@ def write_segments(
     target = Path(path).resolve()
     if any(target == Path(i.filename).resolve() for i in source.instances if getattr(i, "filename", None)):
         raise InputError(f"{path}", expected="another file than those of the image", fix="they are never overwritten")
-    if form == "rtstruct":
-        return write_rtstruct(path, found.segments, source, keyhole=keyhole)
-    return write_seg(path, found.segments, source, seg_type=seg_type, compress=compress)
+
+    def write(where: str | Path) -> tuple[str, ...]:
+        if form == "rtstruct":
+            return write_rtstruct(where, found.segments, source, keyhole=keyhole)
+        return write_seg(where, found.segments, source, seg_type=seg_type, compress=compress)
+
+    if uids is None:
+        return write(path)
+    # Under its name there is never one that tells of the patient.
+    with TemporaryDirectory(prefix="bedside-") as folder:
+        whole = Path(folder) / "whole.dcm"
+        return write(whole) + strip_file(whole, Path(path), uids)
 
 
 _KEPT = {"keep": "first", "overwrite": "second", "overlap": "first"}

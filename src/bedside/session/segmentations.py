@@ -21,6 +21,7 @@ from bedside.session.objects import ObjectState
 
 if TYPE_CHECKING:
     from bedside.io.dicom.segments import Segment, SegmentSet
+    from bedside.io.dicom.uid_map import UidMap
     from bedside.io.label_lists import LabelEntry
 
 MOST_OBJECTS = 1000
@@ -195,6 +196,7 @@ class Segmentations(Gestures):
         compress: bool = False,
         policy: OverlapPolicy = "keep",
         volume: int | None = None,
+        uids: UidMap | None = None,
     ) -> tuple[str, ...]:
         """Write all objects with their numbers and, where the format has a place for them, names and colours.
 
@@ -205,6 +207,7 @@ class Segmentations(Gestures):
             compress: Whether a SEG is compressed, without loss.
             policy: Who gets a voxel of two objects in a label map: "keep" or "overwrite".
             volume: Volume of its series that the image holds, where its DICOM files hold several.
+            uids: Where given, a SEG or RTSTRUCT says nothing of the patient and has new UIDs.
 
         Returns:
             What a user should know, a sentence each.
@@ -222,7 +225,15 @@ class Segmentations(Gestures):
         if target == "dicom-seg" and seg_type == "labelmap":
             found = found.disjoint(policy)
         return write_segments(
-            path, found, self.image, form=target, seg_type=seg_type, compress=compress, policy=policy, volume=volume
+            path,
+            found,
+            self.image,
+            form=target,
+            seg_type=seg_type,
+            compress=compress,
+            policy=policy,
+            volume=volume,
+            uids=uids,
         )
 
 

@@ -17,9 +17,9 @@ from bedside.core.region import Region, mask_region
 from bedside.io.dicom.codes import Code, PropertyCodes, property_codes
 from bedside.io.dicom.colours import colour_of
 from bedside.io.dicom.contours import mask_of
+from bedside.io.dicom.patient import scrubbed
 from bedside.io.dicom.rtstruct_writing import RTSTRUCT_CLASS
 from bedside.io.dicom.segments import Algorithm, Segment, SegmentSet
-from bedside.io.dicom.source import scrubbed
 from bedside.io.quiet import quiet, reason
 
 ON_SLICE = 0.1

@@ -17,8 +17,9 @@ from bedside.core.geometry import Geometry
 from bedside.io.dicom.codes import ABNORMAL, ANATOMY, Code
 from bedside.io.dicom.colours import PALETTE, rgb_of
 from bedside.io.dicom.contours import contours_of
+from bedside.io.dicom.patient import scrubbed
 from bedside.io.dicom.segments import Segment, check_segments
-from bedside.io.dicom.source import BLANK, Source, scrubbed
+from bedside.io.dicom.source import BLANK, Source
 from bedside.io.quiet import quiet, reason
 
 RTSTRUCT_CLASS = "1.2.840.10008.5.1.4.1.1.481.3"

@@ -19,9 +19,10 @@ from bedside.io.bounds import check_declared
 from bedside.io.dicom.codes import Code, PropertyCodes
 from bedside.io.dicom.colours import colour_of_cielab
 from bedside.io.dicom.declared import check_frames
+from bedside.io.dicom.patient import scrubbed
 from bedside.io.dicom.regrid import onto_grid
 from bedside.io.dicom.segments import Algorithm, Segment, SegmentSet
-from bedside.io.dicom.source import Source, find_source, position_of, scrubbed
+from bedside.io.dicom.source import Source, find_source, position_of
 from bedside.io.quiet import quiet, reason
 
 SEG_CLASSES = ("1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.7")

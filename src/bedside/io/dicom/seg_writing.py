@@ -16,8 +16,9 @@ from bedside.core.errors import BedsideError, DependencyError, FormatError, Inpu
 from bedside.core.files import atomic_path
 from bedside.io.dicom.codes import Code
 from bedside.io.dicom.colours import cielab_of
+from bedside.io.dicom.patient import scrubbed
 from bedside.io.dicom.segments import Algorithm, Segment, SegmentSet, check_segments
-from bedside.io.dicom.source import Source, position_of, scrubbed
+from bedside.io.dicom.source import Source, position_of
 from bedside.io.quiet import quiet, reason
 
 SegType = Literal["binary", "labelmap"]

@@ -14,6 +14,7 @@ import numpy as np
 from bedside.core.errors import ChoiceError, FormatError
 from bedside.io.dicom.frame import Frame
 from bedside.io.dicom.headers import frames_of, is_dicom, read_header
+from bedside.io.dicom.patient import scrubbed
 from bedside.io.dicom.values import first_number, text
 from bedside.io.translating import translated
 
@@ -156,7 +157,8 @@ def _series(uid: str, dataset: Any) -> Series:
     metadata: dict[str, Any] = {
         "series_uid": uid,
         "series_number": text(dataset.get("SeriesNumber")),
-        "series_description": text(dataset.get("SeriesDescription")),
+        # Free text, which is shown in lists and messages.
+        "series_description": scrubbed(text(dataset.get("SeriesDescription")), dataset),
         "study_uid": text(dataset.get("StudyInstanceUID")),
         "frame_of_reference_uid": text(dataset.get("FrameOfReferenceUID")),
     }

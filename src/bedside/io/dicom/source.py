@@ -226,11 +226,3 @@ def _completed(header: Any) -> Any:
         if keyword not in header:
             setattr(header, keyword, "")
     return header
-
-
-def scrubbed(text: str, header: Any) -> str:
-    """A library's message without the values that tell who the patient is or when the study was made."""
-    hidden = {str(header.get(k) or "").strip() for k in (*BLANK, "SeriesDate", "ContentDate", "AcquisitionDate")}
-    for value in sorted((v for v in hidden if len(v) > 1), key=len, reverse=True):
-        text = text.replace(value, "[hidden]")
-    return text

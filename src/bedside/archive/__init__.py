@@ -1,0 +1,1 @@
+"""Archives of hospitals (PACS): one contract, DICOMweb and DIMSE behind it, fetching, storing and receiving."""
