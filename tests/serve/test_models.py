@@ -68,3 +68,30 @@ def test_a_runtime_that_fails_is_no_traceback(start: Start, picture: Path) -> No
     assert server.rejected("POST", f"/api/images/{image}/prompts", 500, click)["kind"] == "InternalError"
     server.growers[0].fail = False
     assert server.click(image, 44, 28)["objects"][0]["voxels"] == 164
+
+
+def test_other_sizes_that_a_click_may_mean(start: Start, picture: Path) -> None:
+    server = start(engines=Engines())
+    image = server.open(picture)["image"]
+    server.click(image, 12, 8)
+    assert server.ok("GET", f"/api/images/{image}")["tools"]["candidates"] is True
+    prompts = server.ok("GET", f"/api/images/{image}/objects/1/prompts")["prompts"]
+    first = server.ok("GET", f"/api/images/{image}/objects")["objects"][0]["voxels"]
+    sizes = []
+    for _ in range(3):
+        change = server.ok("POST", f"/api/images/{image}/objects/1/next-candidate")
+        sizes.append(change["objects"][0]["voxels"])
+        if sizes[-1] == first:
+            break
+    # After the last comes the first again, made from the click alone.
+    assert sizes[-1] == first
+    assert server.ok("GET", f"/api/images/{image}/objects/1/prompts")["prompts"] == prompts
+
+
+def test_a_model_that_proposes_no_sizes_says_so(start: Start, picture: Path) -> None:
+    server = start()
+    image = server.open(picture)["image"]
+    server.click(image, 12, 8)
+    problem = server.rejected("POST", f"/api/images/{image}/objects/1/next-candidate", 409)
+    assert (problem["kind"], "proposes no other sizes" in problem["what"]) == ("NotOfferedError", True)
+    assert server.ok("GET", f"/api/images/{image}")["tools"]["candidates"] is False

@@ -181,6 +181,26 @@ def test_a_newer_prompt_supersedes_those_that_wait(desk: Desk, images: dict[str,
     same_masks(desk)
 
 
+def test_another_size_that_a_click_may_mean_is_shown_and_the_first_again(desk: Desk, images: dict[str, Path]) -> None:
+    fresh(desk, images["nifti"])
+    desk.tool("p")
+    desk.page.mouse.click(*desk.place("axial", (41, 44, 22)))
+    desk.wait("bedside.store.get().image.tools.candidates === true")
+    desk.wait("bedside.store.get().pending.length === 0")
+    assert desk.page.locator(".tool").filter(has_text="Size").get_attribute("aria-disabled") == "false"
+    first = desk.state("objects")[0]["voxels"]
+    for _ in range(4):
+        version = desk.state("version")
+        desk.page.keyboard.press("t")
+        desk.wait(f"bedside.store.get().version !== {version}")
+        same_masks(desk)
+        if desk.state("objects")[0]["voxels"] == first:
+            break
+        assert [p["prompt"]["kind"] for p in prompts(desk)] == ["point", "mask"]
+    assert desk.state("objects")[0]["voxels"] == first
+    assert [p["prompt"]["kind"] for p in prompts(desk)] == ["point"]
+
+
 def test_a_suggestion_is_shown_and_taken(desk: Desk, images: dict[str, Path]) -> None:
     fresh(desk, images["nifti"])
     desk.tool("b")

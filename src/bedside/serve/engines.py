@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,12 +13,10 @@ from numpy.typing import NDArray
 from bedside.core.errors import BedsideError
 from bedside.core.image import Image
 from bedside.core.prompts import Box, Point, Prompt
+from bedside.engines.protocol import MOST_CANDIDATES, Capabilities, Prediction, Segmenter
 from bedside.serve.messages import ModelInfo, Tools
 from bedside.weights.models import model_card, model_cards
 from bedside.weights.store import find_weights
-
-if TYPE_CHECKING:
-    from bedside.engines.protocol import Capabilities, Prediction, Segmenter
 
 KEPT = 2
 """Models that stay loaded; a third lets go of the one not used for longest."""
@@ -117,7 +115,7 @@ class Engines:
         if engine is not None:
             can = engine.capabilities.to_dict()
             known = {field: can[field] for field in Tools.model_fields if field in can}
-            return Tools(**known, suggest=can["suggests"], quality=can["estimates"])
+            return Tools(**known, suggest=can["suggests"], candidates=can["proposes"], quality=can["estimates"])
         card = model_card(name)
         kinds = sorted(card.prompt_kinds)
         return Tools(
@@ -199,3 +197,9 @@ class SharedModel:
         with self._engines.guard:
             click: Point | None = self._engines.showing(self.name, self._image).suggest(prompts, mask)
         return click
+
+    def candidates(self, prompts: Sequence[Prompt], limit: int = MOST_CANDIDATES) -> list[Prediction]:
+        """Return what the first prompts may mean; see ``Proposing``."""
+        with self._engines.guard:
+            found: list[Prediction] = self._engines.showing(self.name, self._image).candidates(prompts, limit)
+        return found

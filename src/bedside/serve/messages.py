@@ -57,6 +57,7 @@ class Tools(Message):
         starts_from: Those that can begin an object.
         flat_boxes: Whether a box in a volume must lie on one slice, of any plane.
         suggest: Whether it says where to click next; None until the model has been loaded.
+        candidates: Whether it proposes masks of other sizes; None until the model has been loaded.
         quality: Whether it estimates the quality of its answers; None until the model has been loaded.
     """
 
@@ -66,6 +67,7 @@ class Tools(Message):
     starts_from: list[str]
     flat_boxes: bool = False
     suggest: bool | None = None
+    candidates: bool | None = None
     quality: bool | None = None
 
 

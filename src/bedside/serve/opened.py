@@ -228,6 +228,13 @@ class OpenImage:
         click = self._session.suggest_click(number)
         return Suggestion(object=number, prompt=None if click is None else click.to_dict())
 
+    def show_next_candidate(self, number: int) -> Change:
+        """Show the next mask that an object's first prompts may mean."""
+        self._target(number)
+        if not self._session.capabilities.proposes:
+            raise NotOfferedError(f"{self.model} proposes no other sizes", fix="choose a model that does")
+        return self._changed(lambda: self._session.show_next_candidate(number), number)
+
     # Objects
 
     def add_object(self, request: ObjectCreate) -> Change:

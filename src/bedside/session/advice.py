@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bedside.core.errors import InputError
-from bedside.core.prompts import InitialMask, Point
+from bedside.core.prompts import InitialMask, Point, Prompt
+from bedside.core.region import Region
 
 if TYPE_CHECKING:
     from bedside.engines.protocol import Capabilities, Segmenter
@@ -13,11 +15,29 @@ if TYPE_CHECKING:
     from bedside.session.objects import ObjectState
 
 
+@dataclass(frozen=True)
+class _Round:
+    """What an object's first prompts may mean.
+
+    Attributes:
+        base: Numbers of those prompts.
+        candidates: The masks.
+        shown: Place of the one that is shown.
+        picked: Number of the prompt that put it there; None of the model's own.
+    """
+
+    base: tuple[int, ...]
+    candidates: tuple[InitialMask, ...]
+    shown: int = 0
+    picked: int | None = None
+
+
 class Advice:
     """Questions to the model that change nothing; a part of ``Session``."""
 
     _segmenter: Segmenter
     _answers: Answers
+    _rounds: dict[int, _Round]
 
     @property
     def model(self) -> str:
@@ -30,6 +50,14 @@ class Advice:
         raise NotImplementedError
 
     def _existing(self, object_id: int | None) -> ObjectState | None:
+        raise NotImplementedError
+
+    def add(self, prompt: Prompt, *, predict: bool = True, object_id: int | None = None) -> Region | None:
+        """Add a prompt; see ``Session.add``."""
+        raise NotImplementedError
+
+    def undo(self, object_id: int | None = None) -> Region | None:
+        """Undo the last prompt; see ``Session.undo``."""
         raise NotImplementedError
 
     def suggest_click(self, object_id: int | None = None) -> Point | None:
@@ -75,3 +103,37 @@ class Advice:
             raise InputError(f"model '{self.model}'", expected="one that proposes masks", got="one that does not")
         state = self._existing(object_id)
         return self._answers.candidates(state.history.prompts, self._segmenter) if state else ()
+
+    def show_next_candidate(self, object_id: int | None = None) -> Region | None:
+        """Show the next of an object's ``candidates`` in place of its mask, and after the last the first again.
+
+        The pick is a prompt like any other: ``undo`` takes it back, and corrections go on from it.
+
+        Args:
+            object_id: The object; the current one by default.
+
+        Returns:
+            The region in which the mask changed; None where the prompts mean one thing only.
+
+        Raises:
+            InputError: The model does not propose masks, or there is no such object.
+        """
+        state = self._existing(object_id)
+        if state is None:
+            return None
+        number, force = state.journal.id, tuple(entry.id for entry in state.history.prompts)
+        now = self._rounds.get(number)
+        if now is None or force != (now.base if now.picked is None else (*now.base, now.picked)):
+            now = _Round(force, self.candidates(number))
+        if len(now.candidates) < 2:
+            return None
+        shown, changed = (now.shown + 1) % len(now.candidates), Region.empty(len(state.mask.region.start))
+        if now.picked is not None:
+            changed = self.undo(number) or changed
+        picked = None
+        if shown:
+            changed = changed.union(self.add(now.candidates[shown], object_id=number) or changed)
+            following = self._existing(number)
+            picked = following.history.prompts[-1].id if following else None
+        self._rounds[number] = _Round(now.base, now.candidates, shown, picked)
+        return changed

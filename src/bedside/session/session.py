@@ -79,6 +79,7 @@ class Session(Segmentations, Advice):
         self._last_prompt = 0
         self._recorder: Recorder | None = None
         self._last_label = 0
+        self._rounds = {}
 
     # Objects
 

@@ -12,7 +12,7 @@ from bedside.core.errors import InputError
 from bedside.core.geometry import Geometry
 from bedside.core.image import Image
 from bedside.core.prompts import Box, Point, Scribble
-from bedside.core.region import Region
+from bedside.core.region import Region, mask_region
 from bedside.engines.planes import PlaneSegmenter
 from bedside.engines.protocol import Prediction, prediction_overlap
 from bedside.engines.window.segmenter import SAME, WindowSegmenter
@@ -138,3 +138,34 @@ def test_overlap_of_predictions_in_different_regions() -> None:
     assert prediction_overlap(a, patch([[1]], (9, 9))) == 0.0
     nothing = patch([[0]], (0, 0))
     assert prediction_overlap(nothing, nothing) == 1.0
+
+
+def test_a_session_shows_one_after_the_other_and_the_first_again(window_segmenter: Make) -> None:
+    session = Session(rings((180, 200), (90, 100)), segmenter=window_segmenter("bright", search_start=24.0))
+    assert session.show_next_candidate() is None
+    session.add_point((100, 90))
+    masks = [candidate.mask for candidate in session.candidates()]
+    for turn in range(1, 2 * len(masks) + 1):
+        before = session.mask
+        changed = session.show_next_candidate()
+        np.testing.assert_array_equal(session.mask > 0, masks[turn % len(masks)])
+        assert changed == mask_region(session.mask != before)
+    assert [entry.prompt.kind for entry in session.objects[0].prompts] == ["point"]
+    session.show_next_candidate()
+    session.undo()
+    np.testing.assert_array_equal(session.mask > 0, masks[0])
+    session.show_next_candidate()
+    session.add_point((100, 130), positive=False)
+    assert not session.mask[130, 100]
+    again = Session.from_journal(
+        session.journal, session.image, segmenter=window_segmenter("bright", search_start=24.0)
+    )
+    np.testing.assert_array_equal(again.mask, session.mask)
+
+
+def test_a_box_has_no_next(window_segmenter: Make) -> None:
+    session = Session(rings((180, 200), (90, 100)), segmenter=window_segmenter("bright", search_start=24.0))
+    session.add_box((93, 83), (108, 98))
+    before = session.mask
+    assert session.show_next_candidate() is None
+    np.testing.assert_array_equal(session.mask, before)

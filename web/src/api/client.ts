@@ -115,6 +115,7 @@ export const api = {
   deleteObject: (id: number, objectId: number) => ask<Change>("DELETE", object(id, objectId)),
   prompts: (id: number, objectId: number) => ask<PromptList>("GET", `${object(id, objectId)}/prompts`),
   mask: (id: number, objectId: number) => ask<Patch>("GET", `${object(id, objectId)}/mask`),
+  nextCandidate: (id: number, objectId: number) => ask<Change>("POST", `${object(id, objectId)}/next-candidate`),
   suggest: (id: number, objectId: number) => ask<Suggestion>("POST", `${object(id, objectId)}/suggest`),
 
   /** The file itself, with the name that the server gives it and what to know of it. */

@@ -21,6 +21,7 @@ export interface Tools {
   /** A box in a volume must lie on one slice. */
   flat_boxes: boolean;
   suggest: boolean | null;
+  candidates: boolean | null;
   quality: boolean | null;
 }
 

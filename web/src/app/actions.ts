@@ -246,6 +246,19 @@ export class Actions {
     });
   }
 
+  /** Another size that the first click may mean. */
+  nextCandidate(): Promise<void> {
+    const object = currentObject(this.store.get());
+    if (!object || this.rejectLocked()) return Promise.resolve();
+    const before = object.prompts;
+    return this.change(async (id) => {
+      const change = await api.nextCandidate(id, object.id);
+      const after = change.objects.find((seen) => seen.id === object.id);
+      if (after?.voxels === object.voxels && after.prompts === before) toast("info", "The prompts mean one size only.");
+      return change;
+    });
+  }
+
   /** True, and says so, where the current object must not be changed. */
   rejectLocked(): boolean {
     const object = currentObject(this.store.get());

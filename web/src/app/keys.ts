@@ -6,7 +6,7 @@ import { openSaveDialog } from "../panels/save_dialog";
 import { chooseTool, sendShapedBox, suggestOrAccept } from "../panels/toolbar";
 import { presets } from "../panels/window_menu";
 import type { AppStore } from "../state/app";
-import { negativeRejection, TOOLS, toolEntry } from "../tools/catalogue";
+import { candidatesRejection, negativeRejection, TOOLS, toolEntry } from "../tools/catalogue";
 import type { Views } from "../views/grid";
 import type { Actions } from "./actions";
 
@@ -59,6 +59,9 @@ function alone(event: KeyboardEvent, store: AppStore, actions: Actions, views: V
       return true;
     case "G":
       suggestOrAccept(store, actions);
+      return true;
+    case "T":
+      if (candidatesRejection(state) === null) void actions.nextCandidate();
       return true;
     case "N":
       void actions.addObject();

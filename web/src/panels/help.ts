@@ -22,6 +22,7 @@ const KEYS: [string, [string, string][]][] = [
       ["Shift", "The other sign while held"],
       ["Right click", "Point of the other sign"],
       ["G", "Where to click next; again to take it"],
+      ["T", "Another size that the click may mean"],
       ["Ctrl Z", "Undo"],
       ["Ctrl Shift Z", "Redo"],
       ["N", "New object"],

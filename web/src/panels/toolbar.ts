@@ -3,7 +3,14 @@
 import type { Actions } from "../app/actions";
 import { type AppStore, currentObject } from "../state/app";
 import { sendBox } from "../tools/box_tool";
-import { negativeRejection, rejection, suggestRejection, TOOLS, toolEntry } from "../tools/catalogue";
+import {
+  candidatesRejection,
+  negativeRejection,
+  rejection,
+  suggestRejection,
+  TOOLS,
+  toolEntry,
+} from "../tools/catalogue";
 import { deepBoxRejection } from "../tools/rejections";
 import { fill, h } from "../ui/dom";
 import { type IconName, icon } from "../ui/icons";
@@ -30,6 +37,7 @@ export function toolRail(store: AppStore, actions: Actions): HTMLElement {
     button: railButton(entry.icon, entry.label, entry.key, () => chooseTool(store, entry.name)),
   }));
   const suggest = railButton("suggest", "Suggest", "G", () => suggestOrAccept(store, actions));
+  const size = railButton("size", "Size", "T", () => void actions.nextCandidate());
   const undo = railButton("undo", "Undo", "Ctrl Z", () => actions.undo());
   const redo = railButton("redo", "Redo", "Ctrl Y", () => actions.redo());
   store.watch(["tool", "image", "objects", "current"], () => {
@@ -40,6 +48,7 @@ export function toolRail(store: AppStore, actions: Actions): HTMLElement {
     }
     const object = currentObject(state);
     reject(suggest, suggestRejection(state), "Show where a click would help most (G)");
+    reject(size, candidatesRejection(state), "Another size that the click may mean (T)");
     reject(undo, object?.can_undo ? null : "Nothing to undo", "Undo (Ctrl+Z)");
     reject(redo, object?.can_redo ? null : "Nothing to redo", "Redo (Ctrl+Shift+Z or Ctrl+Y)");
   });
@@ -51,7 +60,7 @@ export function toolRail(store: AppStore, actions: Actions): HTMLElement {
     group(...all.slice(0, 2)),
     group(...all.slice(2, 6)),
     group(...all.slice(6)),
-    group(suggest),
+    group(suggest, size),
     group(undo, redo),
   );
 }

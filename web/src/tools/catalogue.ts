@@ -143,6 +143,15 @@ export function suggestRejection(state: Readonly<AppState>): string | null {
   return null;
 }
 
+export function candidatesRejection(state: Readonly<AppState>): string | null {
+  const { image } = state;
+  if (!image) return "Open an image first";
+  if (image.model_problem !== null) return `${image.model} cannot answer: ${remedy(image.model_problem)}`;
+  if (image.tools.candidates !== true) return `${image.model} proposes no other sizes`;
+  if (!currentObject(state)?.prompts) return "Needs a click or a scribble";
+  return null;
+}
+
 /** What to do, which errors say after their last semicolon. */
 export function remedy(reason: string): string {
   return reason.split("; ").at(-1) ?? reason;

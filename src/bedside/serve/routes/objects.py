@@ -127,6 +127,16 @@ async def suggest(service: ServiceOf, image: int, number: int) -> Suggestion:
     return suggestion
 
 
+@router.post("/objects/{number}/next-candidate")
+async def next_candidate(service: ServiceOf, image: int, number: int) -> Change:
+    """Show the next mask that an object's first click may mean, of another size; the prompts stay.
+
+    After the last comes the model's own again. Undo takes the pick back; where there is one mask only nothing changes.
+    """
+    change: Change = await service.hub.change(image, lambda opened: opened.show_next_candidate(number))
+    return change
+
+
 @router.post("/prompts")
 async def add_prompt(service: ServiceOf, image: int, request: PromptRequest) -> Change | Superseded:
     """Add a prompt and answer it."""
