@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,8 @@ from numpy.typing import NDArray
 
 from bedside.core.errors import BedsideError, FormatError, InputError, PromptError
 from bedside.core.image import Image
-from bedside.core.region import Region
+from bedside.core.region import Region, mask_region
+from bedside.engines.protocol import Prediction
 from bedside.session import Session
 from bedside.session.answers import Answers
 from bedside.session.journal import Undone
@@ -404,3 +406,39 @@ def test_whatever_is_given_for_a_gesture_the_error_is_ours(squares: NDArray[np.u
             gesture()
         assert "\n" not in str(caught.value)
     assert len(session.objects[0].prompts) == 1
+
+
+class Boaster:
+    """A segmenter that is surer after every prompt, whatever the prompt changed."""
+
+    name = "boaster"
+
+    def __init__(self, grower, changes):
+        self.grower, self.changes, self.capabilities = (
+            grower,
+            list(changes),
+            replace(grower.capabilities, estimates=True),
+        )
+        self.quality = 0.4
+
+    def set_image(self, image):
+        self.shape = image.shape
+
+    def predict(self, prompts, previous=None, fresh=1):
+        self.quality += 0.1
+        mask = np.zeros(self.shape, np.uint8) if previous is None else previous.copy()
+        before = mask.copy()
+        mask.ravel()[: self.changes.pop(0)] = 1
+        region = Region.whole(self.shape)
+        changed = mask_region(mask != before)
+        return Prediction(mask, region, np.zeros((1, 1), np.float32), (), changed, quality=self.quality)
+
+
+def test_a_prompt_that_changes_next_to_nothing_does_not_raise_the_estimate(grower_class):
+    segmenter = Boaster(grower_class(), [200, 200, 202, 300])
+    session = Session(np.zeros((30, 30), np.uint8), segmenter=segmenter)
+    told = []
+    for _ in range(4):
+        session.add_point((1, 1))
+        told.append(session.objects[0].quality)
+    assert told == pytest.approx([0.5, 0.5, 0.5, 0.8])

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from bedside.core.cache import LruCache
 from bedside.core.errors import PromptError
 from bedside.core.geometry import Geometry
@@ -18,6 +20,8 @@ from bedside.session.masks import Canvas, KeptMask
 if TYPE_CHECKING:
     from bedside.engines.protocol import Capabilities, Proposing, Segmenter, Suggesting
 
+TELLING = 0.02
+"""Part of a mask's voxels that a prompt has to change for the estimate of its quality to rise."""
 CACHE_BYTES = 128 * 2**20
 """Memory for the masks of earlier steps. A dropped one is made again when undo asks for it."""
 
@@ -156,9 +160,17 @@ class Answers:
         for stage, seconds in prediction.seconds.items():
             self.seconds[stage] = self.seconds.get(stage, 0.0) + seconds
         self.passes += prediction.passes
-        self._qualities[tuple(entry.id for entry in prompts)] = prediction.quality
         union = before.region.union(prediction.region)
         patch = before.patch(union)
         if not prediction.region.is_empty:
             patch[prediction.region.shift([-a for a in union.start]).slices] = prediction.mask
-        return PackedMask.of_patch(patch, union)
+        mask = PackedMask.of_patch(patch, union)
+        quality = prediction.quality
+        earlier = self._qualities.get(tuple(entry.id for entry in prompts[:-fresh]))
+        if quality is not None and earlier is not None:
+            changed = np.count_nonzero(patch != before.patch(union))
+            # A prompt that hardly changes a mask tells nothing of it, however sure it makes the network.
+            if changed < TELLING * mask.voxels:
+                quality = min(quality, earlier)
+        self._qualities[tuple(entry.id for entry in prompts)] = quality
+        return mask

@@ -8,6 +8,10 @@ import { fill, h } from "../ui/dom";
 import { icon } from "../ui/icons";
 import { openSegmentationDialog } from "./segmentation_dialog";
 
+/** Expected DSC from which a mask is called good, and from which it is worth a look; below that it is doubtful. */
+const GOOD = 0.85;
+const FAIR = 0.65;
+
 const POLICIES: { policy: Policy; label: string; title: string }[] = [
   { policy: "keep", label: "earlier keeps", title: "Where two objects claim a voxel, the earlier one keeps it" },
   { policy: "overwrite", label: "later takes", title: "Where two objects claim a voxel, the later one takes it" },
@@ -102,9 +106,7 @@ function row(store: AppStore, actions: Actions, object: ObjectInfo): HTMLElement
     { class: current ? "object current" : "object" },
     colour,
     name,
-    quality !== null
-      ? h("span", { class: "quality", title: "Quality as the model estimates it" }, `${Math.round(quality * 100)}%`)
-      : null,
+    quality !== null ? h("span", { class: "quality", title: gradeHint(quality) }, gradeOf(quality)) : null,
     switchButton(
       `eye-${object.id}`,
       object.visible,
@@ -145,7 +147,17 @@ function switchButton(
   return button;
 }
 
-export function sizeOf(object: ObjectInfo): string {
+export /** What the model's estimate is worth saying: a word, because the number promises more than it holds. */
+function gradeOf(quality: number): string {
+  if (quality >= GOOD) return "good";
+  return quality >= FAIR ? "check" : "doubtful";
+}
+
+function gradeHint(quality: number): string {
+  return `The model expects an overlap (DSC) of about ${quality.toFixed(1)} with the object: ${gradeOf(quality)}`;
+}
+
+function sizeOf(object: ObjectInfo): string {
   if (object.voxels === 0) return "empty";
   if (object.unit === "voxels" || object.unit === "pixels")
     return `${object.voxels} ${object.unit === "voxels" ? "vx" : "px"}`;
