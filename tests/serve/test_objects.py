@@ -128,3 +128,20 @@ def test_volumes_are_in_millilitres(start: Start, volume: Path) -> None:
     voxel = read_image(volume).geometry.voxel_volume
     assert info["unit"] == "ml"
     assert info["volume"] == pytest.approx(600 * voxel / 1000)
+
+
+def test_classical_tools_over_rest(start: Start, picture: Path) -> None:
+    server = start()
+    image = server.open(picture)["image"]
+    server.click(image, 12, 8)
+    tools = {tool["name"]: tool for tool in server.ok("GET", "/api/edits")["edits"]}
+    assert (tools["grow"]["unit"], tools["fill-holes"]["unit"], tools["union"]["combines"]) == ("mm", None, True)
+    before = server.ok("GET", f"/api/images/{image}/objects")["objects"][0]["voxels"]
+    change = server.ok("POST", f"/api/images/{image}/objects/1/edit", {"name": "grow", "value": 2})
+    assert change["objects"][0]["voxels"] > before
+    server.ok("POST", f"/api/images/{image}/objects/1/undo")
+    assert server.ok("GET", f"/api/images/{image}/objects")["objects"][0]["voxels"] == before
+    edit = f"/api/images/{image}/objects/1/edit"
+    assert "did you mean" in server.rejected("POST", edit, 400, {"name": "groww"})["message"]
+    assert "from 0.01" in server.rejected("POST", edit, 400, {"name": "grow", "value": 0})["message"]
+    assert server.rejected("POST", edit, 404, {"name": "union", "other": 9})["kind"] == "NotFoundError"

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from bedside.core.errors import BedsideError, FormatError, InputError, PromptError
 from bedside.core.image import Image
+from bedside.core.prompts import InitialMask
 from bedside.core.region import Region, mask_region
 from bedside.engines.protocol import Prediction
 from bedside.session import Session
@@ -442,3 +443,27 @@ def test_a_prompt_that_changes_next_to_nothing_does_not_raise_the_estimate(growe
         session.add_point((1, 1))
         told.append(session.objects[0].quality)
     assert told == pytest.approx([0.5, 0.5, 0.5, 0.8])
+
+
+def test_a_classical_tool_is_a_prompt_that_undo_takes_back(grower_class):
+    session = Session(np.zeros((30, 30), np.uint8), segmenter=grower_class())
+    mask = np.zeros((30, 30), np.uint8)
+    mask[5:15, 5:15] = 1
+    mask[9:11, 9:11] = 0
+    session.add(InitialMask(mask))
+    assert session.edit("fill-holes") == Region((9, 9), (11, 11))
+    assert session.mask.sum() == 100
+    assert session.edit("fill-holes").is_empty
+    assert len(session.objects[0].prompts) == 2
+    session.undo()
+    np.testing.assert_array_equal(session.mask, mask)
+    other = session.add_object().id
+    session.add(InitialMask(np.roll(mask, 5, axis=0)))
+    session.edit("subtract", other=1)
+    np.testing.assert_array_equal(session.mask, np.roll(mask, 5, axis=0) & ~mask & 1)
+    with pytest.raises(InputError, match="another object"):
+        session.edit("union", other=other)
+    with pytest.raises(InputError, match="nothing left"):
+        session.edit("shrink", 30.0)
+    again = Session.from_journal(session.journal, np.zeros((30, 30), np.uint8), segmenter=grower_class())
+    np.testing.assert_array_equal(again.mask_of(other), session.mask_of(other))

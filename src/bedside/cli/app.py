@@ -18,6 +18,7 @@ VERBS = {
     "ui": "Open images in the browser, point at objects, correct and save them.",
     "segment": "Segment objects of an image from boxes, points, scribbles, lassos or masks.",
     "convert": "Convert masks between label maps, DICOM SEG and RTSTRUCT.",
+    "edit": "Fill, smooth, grow, shrink, combine and clean masks.",
     "pacs": "Find, fetch and store studies in a hospital's archive, and receive what it sends.",
     "evaluate": "Measure models on labelled images, or answers to the challenges.",
     "train": "Train a model.",
@@ -59,11 +60,12 @@ class LazyVerbs(TyperGroup):
                 got=f"'{cmd_name}'",
                 fix=f"did you mean '{close[0]}'?" if close else None,
             )
-        function = getattr(importlib.import_module(f"bedside.cli.{cmd_name}"), cmd_name)
+        module = importlib.import_module(f"bedside.cli.{cmd_name}")
+        function = getattr(module, cmd_name)
         if isinstance(function, typer.Typer):
             return _without_types(typer.main.get_command(function))
         single = typer.Typer(add_completion=False, rich_markup_mode=None)
-        single.command(cmd_name)(function)
+        single.command(cmd_name, **getattr(module, "SETTINGS", {}))(function)
         return _without_types(typer.main.get_command(single))
 
     def format_commands(self, ctx: typer.Context, formatter: Any) -> None:  # type: ignore[override]  # noqa: ARG002

@@ -79,7 +79,7 @@ def convert(
 
     target = form_of(output, form.value if form else None)
     names = _names(name)
-    _check(mask, output, image, target != "file")
+    check_paths(mask, output, image, target != "file")
     check_map(strip_phi, uid_map)
     belongs: Image | None = None if image is None else read_image(image, series=series, volume=volume)
     found = read_segments(mask, belongs, names=names, threshold=threshold, volume=volume)
@@ -106,8 +106,8 @@ def _names(given: list[str]) -> dict[int, str]:
     return names
 
 
-def _check(mask: Path, output: Path, image: Path | None, dicom: bool) -> None:
-    """What can be known before anything is read.
+def check_paths(mask: Path, output: Path, image: Path | None, dicom: bool) -> None:
+    """Check what can be known before anything is read.
 
     Raises:
         InputError: The output would replace an input, has no folder, or is DICOM without an image to refer to.

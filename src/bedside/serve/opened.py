@@ -16,6 +16,7 @@ from bedside.core.labels import OverlapPolicy
 from bedside.core.placed import PlacedPrompt
 from bedside.core.prompts import Prompt
 from bedside.core.region import Region
+from bedside.serve.edit_messages import EditRequest
 from bedside.serve.engines import Engines, SharedModel
 from bedside.serve.errors import LockedError, NotFoundError, NotOfferedError
 from bedside.serve.facts import Facts
@@ -234,6 +235,15 @@ class OpenImage:
         if not self._session.capabilities.proposes:
             raise NotOfferedError(f"{self.model} proposes no other sizes", fix="choose a model that does")
         return self._changed(lambda: self._session.show_next_candidate(number), number)
+
+    def edit(self, number: int, request: EditRequest) -> Change:
+        """Change an object's mask by a classical tool."""
+        self._target(number)
+        if request.other is not None:
+            self.snapshot.object(request.other)
+        return self._changed(
+            lambda: self._session.edit(request.name, request.value, other=request.other, object_id=number), number
+        )
 
     # Objects
 

@@ -20,6 +20,7 @@ from bedside.core.prompts import PROMPT_KINDS, InitialMask, Prompt
 from bedside.core.region import Region
 from bedside.session.advice import Advice
 from bedside.session.answers import Answers
+from bedside.session.edits import Edits
 from bedside.session.journal import (
     Event,
     History,
@@ -44,7 +45,7 @@ if TYPE_CHECKING:
     from bedside.engines.protocol import Capabilities, Segmenter
 
 
-class Session(Segmentations, Advice):
+class Session(Segmentations, Advice, Edits):
     """Objects on one image, each made from prompts, with undo, redo and a journal that can be saved.
 
     The journal is the truth: an object's mask is a function of the image, the model and the prompts in force, so

@@ -7,6 +7,7 @@ from fastapi import APIRouter
 from fastapi.responses import StreamingResponse
 
 from bedside.core.region import Region
+from bedside.serve.edit_messages import EditRequest
 from bedside.serve.messages import (
     BrushRequest,
     Change,
@@ -125,6 +126,13 @@ async def suggest(service: ServiceOf, image: int, number: int) -> Suggestion:
     """Return where to click next."""
     suggestion: Suggestion = await service.hub.change(image, lambda opened: opened.suggest(number))
     return suggestion
+
+
+@router.post("/objects/{number}/edit")
+async def edit(service: ServiceOf, image: int, number: int, request: EditRequest) -> Change:
+    """Change an object's mask by a classical tool, one of ``/api/edits``; undo takes it back."""
+    change: Change = await service.hub.change(image, lambda opened: opened.edit(number, request))
+    return change
 
 
 @router.post("/objects/{number}/next-candidate")

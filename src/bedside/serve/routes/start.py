@@ -5,7 +5,9 @@ from __future__ import annotations
 from fastapi import APIRouter, Query, Response
 
 from bedside import __version__
+from bedside.edits import EDITS, Edit
 from bedside.io import readers, writers
+from bedside.serve.edit_messages import EditInfo, EditList
 from bedside.serve.errors import NotFoundError
 from bedside.serve.facts import CT_WINDOWS
 from bedside.serve.messages import ImageInfo, Item, ItemUpdate, ModelList, Worklist
@@ -46,6 +48,20 @@ async def state(service: ServiceOf) -> ServerState:
 async def models(service: ServiceOf) -> ModelList:
     """Return the models, and why one cannot be chosen."""
     return ModelList(default=service.config.model or IMAGES, models=await service.hub.call(service.engines.models))
+
+
+@router.get("/edits")
+async def edits() -> EditList:
+    """Return the classical tools on masks."""
+    return EditList(edits=[_edit_info(name, edit) for name, edit in EDITS.items()])
+
+
+def _edit_info(name: str, edit: Edit) -> EditInfo:
+    told = EditInfo(name=name, title=edit.title, help=edit.help, combines=edit.combines)
+    if edit.value is not None:
+        told.unit, told.default = edit.value.unit, edit.value.default
+        told.least, told.most = edit.value.least, edit.value.most
+    return told
 
 
 @router.get("/worklist")
