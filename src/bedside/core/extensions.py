@@ -1,8 +1,8 @@
 """What other installed packages add to Bedside, found by their entry points.
 
 A package states in its ``pyproject.toml`` what it brings, under the groups ``bedside.readers``, ``bedside.writers``,
-``bedside.metrics``, ``bedside.runtimes``, ``bedside.baselines``, ``bedside.engines``, ``bedside.encodings`` and
-``bedside.weights``::
+``bedside.metrics``, ``bedside.runtimes``, ``bedside.baselines``, ``bedside.engines``, ``bedside.encodings``,
+``bedside.protocols`` and ``bedside.weights``::
 
     [project.entry-points."bedside.readers"]
     example = "bedside_example.formats:READER"
