@@ -16,7 +16,7 @@ from bedside.core.errors import InputError
 
 VERBS = {
     "ui": "Open images in the browser, point at objects, correct and save them.",
-    "serve": "Answer the clients of other programs, such as napari's and 3D Slicer's for nnInteractive.",
+    "serve": "Answer the clients of other programs: nnInteractive's and ITK-SNAP's.",
     "segment": "Segment objects of an image from boxes, points, scribbles, lassos or masks.",
     "convert": "Convert masks between label maps, DICOM SEG and RTSTRUCT.",
     "evaluate": "Measure models on labelled images, or answers to the challenges.",

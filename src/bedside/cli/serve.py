@@ -43,7 +43,7 @@ def serve(
         Path | None, typer.Option(metavar="FILE", help="Where the work is kept; by default in the user's own folder.")
     ] = None,
 ) -> None:
-    """Answer the clients that other programs have: nnInteractive's, for example in napari and 3D Slicer.
+    """Answer the clients that other programs have: nnInteractive's, and ITK-SNAP's for deep learning.
 
     Every prompt is kept in the workspace at once. Ctrl+C, or SIGTERM, stops the server once it has answered what it was
     asked. On loopback the page is there, too; other machines get neither the page nor its API.

@@ -57,7 +57,7 @@ def build_protocols(service: Service, limits: Limits) -> dict[str, App]:
         def make(title: str = protocol.title) -> Client:
             return Client(service, title)
 
-        leases = Leases(make, limits.sessions, limits.idle, limits.alive)
+        leases = Leases(make, limits.sessions, limits.idle, limits.alive if protocol.beats else limits.idle)
         app.include_router(protocol.routes(Desk(service, leases, limits)))
         for kind in (Exception, BedsideError, OSError, RequestValidationError, HTTPException):
             app.add_exception_handler(kind, _in_form_of(protocol))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from bedside import __version__
 from bedside.serve.errors import NotFoundError, problem_fields
 from bedside.serve.page import FOLDER, Page
-from bedside.serve.security import App, Guard, Receive, Scope, Send
+from bedside.serve.security import App, Guard, Receive, Scope, Send, door_at
 
 if TYPE_CHECKING:
     from bedside.serve.protocol import Limits
@@ -81,7 +81,7 @@ class Application:
             await self._guarded(scope, receive, send)
 
     async def _route(self, scope: Scope, receive: Receive, send: Send) -> None:
-        clients, door = self._clients, self._doors.get(scope["path"])
+        clients, door = self._clients, door_at(self._doors, scope["path"])
         if clients is not None and scope["type"] == "http" and scope["path"] == HEALTH:
             ready = self.service is not None and self._api is not None and self._api.done()
             await _say(send, 200, {"ok": True, "server": f"bedside {__version__}", "ready": ready})

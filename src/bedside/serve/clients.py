@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import math
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +22,12 @@ from bedside.core.prompts import Prompt
 from bedside.core.region import Region
 from bedside.io import write_image
 from bedside.serve.errors import NotFoundError
+from bedside.serve.leases import LeaseError, Leases
 from bedside.serve.messages import Change
 from bedside.serve.opened import OpenImage
 from bedside.serve.places import keep_upload
 from bedside.serve.service import Service
+from bedside.weights.defaults import IMAGES, volume_model
 
 Difference = tuple[Region, NDArray[np.uint8]]
 """Where a mask has changed since the client last heard of it, and what it is there, 0/1."""
@@ -163,6 +166,15 @@ class Client:
         change = await self._service.hub.change(self._number(), work)
         return change is not None, None if change is None else await self._difference()
 
+    async def mask(self) -> NDArray[np.uint8]:
+        """Return the whole mask of the object, 0/1, with the client's axes; empty where none was begun."""
+        opened = await self._service.hub.get(self._number())
+        if self._object is None:
+            return np.zeros(self.shape, dtype=np.uint8)
+        kept = opened.snapshot.object(self._object).mask
+        whole: NDArray[np.uint8] = await self._service.hub.call(kept.patch, Region.whole(self.spatial))
+        return whole.reshape(self.shape)
+
     def _number(self) -> int:
         _ = self.shape
         assert self._image is not None
@@ -205,6 +217,38 @@ def _keep(image: Image, folder: Path, title: str) -> Path:
         inside.mkdir()
         write_image(inside / name, image)
         return keep_upload(inside, folder) / name
+
+
+@contextlib.asynccontextmanager
+async def leased(leases: Leases[Client], token: str | None) -> AsyncIterator[Client]:
+    """Yield what a lease holds, to one request at a time; the lease does not end in the meantime.
+
+    Raises:
+        LeaseError: It is not in force.
+    """
+    lease = leases.get(token)
+    lease.busy += 1
+    try:
+        async with lease.holds.lock:
+            yield lease.holds
+    finally:
+        lease.busy -= 1
+        # The time that an answer took is not idle.
+        with contextlib.suppress(LeaseError):
+            leases.get(lease.token)
+
+
+def offered_kinds(service: Service) -> tuple[list[str], frozenset[str], bool]:
+    """Return what clients are offered before there is an image.
+
+    Returns:
+        The models that answer, for pictures and for volumes; the kinds of prompts that both take; and whether a box in
+        a volume must be flat. May load them.
+    """
+    names = [service.config.model or name for name in (IMAGES, volume_model())]
+    offered = [service.engines.capabilities(name) for name in names]
+    kinds = frozenset[str].intersection(*(can.prompt_kinds for can in offered))
+    return names, kinds, any(can.flat_boxes for can in offered)
 
 
 def spacing_of(value: object, axes: int) -> list[float] | None:

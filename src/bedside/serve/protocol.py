@@ -65,15 +65,17 @@ class Protocol:
 
     Attributes:
         title: Its name for people.
-        paths: The paths that it answers; no two protocols share one.
+        paths: The paths that it answers; no two protocols share one. One that ends with ``/*`` takes any last part.
         routes: Returns its routes.
         problem: Returns the answer that an error becomes, in the protocol's own form.
+        beats: Whether its clients say from time to time that they are there, so that one that does not has gone.
     """
 
     title: str
     paths: tuple[str, ...]
     routes: Callable[[Desk], APIRouter]
     problem: Callable[[Exception], Problem]
+    beats: bool = True
 
 
 PROTOCOLS: Registry[Protocol] = Registry("protocol", "bedside.serve.protocols", Protocol)
@@ -94,13 +96,17 @@ def doors(limits: Limits, token_needed: bool) -> dict[str, Door]:
     return found
 
 
-def status_in_detail(error: Exception) -> Problem:
-    """Return an error in the form that FastAPI gave to many servers: one line under ``detail``.
+def in_field(name: str) -> Callable[[Exception], Problem]:
+    """Return a form of errors: one line under a name, such as the ``detail`` that FastAPI gave to many servers.
 
     A lease that ended is 410; 503 says that all leases are taken and nothing else, because clients wait for one then.
     """
-    status = next((status for kind, status in _STATUS if isinstance(error, kind)), 500)
-    return status, {"detail": problem_fields(error)["message"]}
+
+    def told(error: Exception) -> Problem:
+        status = next((status for kind, status in _STATUS if isinstance(error, kind)), 500)
+        return status, {name: problem_fields(error)["message"]}
+
+    return told
 
 
 _STATUS: tuple[tuple[type[BedsideError], int], ...] = (

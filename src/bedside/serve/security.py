@@ -49,6 +49,11 @@ class Door:
     problem: Callable[[Exception], tuple[int, Mapping[str, Any]]]
 
 
+def door_at(doors: Mapping[str, Door], path: str) -> Door | None:
+    """Return the door that a path leads to: by the whole path, or by all but its last part."""
+    return doors.get(path) or doors.get(path.rpartition("/")[0] + "/*")
+
+
 NO_DOORS: Mapping[str, Door] = MappingProxyType({})
 
 
@@ -77,8 +82,8 @@ class Guard:
             await self._app(scope, receive, send)
             return
         headers = _joined(scope["headers"])
-        door = self._doors.get(scope["path"])
-        if not self._is_ours(headers, scope.get("scheme", "http").replace("ws", "http")):
+        door = door_at(self._doors, scope["path"])
+        if not self._is_ours(headers, scope.get("scheme", "http").replace("ws", "http"), door):
             other = OtherSiteError(headers.get("origin") or headers.get("host", "no host"))
             await _reject(scope, send, 403, other, door)
         elif self._needs_token(scope["path"], door) and not self._has_token(headers):
@@ -99,17 +104,18 @@ class Guard:
             return door.token_needed
         return path.startswith("/api") and path not in OPEN_PATHS
 
-    def _is_ours(self, headers: dict[str, str], scheme: str) -> bool:
+    def _is_ours(self, headers: dict[str, str], scheme: str, door: Door | None) -> bool:
         host = headers.get("host", "")
         if not self._beyond and not self._is_loopback(f"{scheme}://{host}"):
             return False
         origin = headers.get("origin")
         if origin is not None:
             return origin == f"{scheme}://{host}"
-        # Pages of other sites load pictures and scripts without naming their origin, but not without this.
-        return headers.get("sec-fetch-site", "none") in ("none", "same-origin") or headers.get("sec-fetch-mode") == (
-            "navigate"
-        )
+        # Pages of other sites load pictures and scripts without naming their origin, but not without this. They may
+        # lead to the page, and not to what other programs ask for: some of them change things by GET.
+        if headers.get("sec-fetch-site", "none") in ("none", "same-origin"):
+            return True
+        return door is None and headers.get("sec-fetch-mode") == "navigate"
 
     def _is_loopback(self, address: str) -> bool:
         try:

@@ -7,11 +7,10 @@ length unpacked and packed, compressed by Blosc2. What is said beside an array s
 
 from __future__ import annotations
 
-import contextlib
 import json
 import math
 import struct
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -21,13 +20,12 @@ from numpy.typing import NDArray
 from bedside.core.errors import DependencyError, InputError, PromptError
 from bedside.core.prompts import DEFAULT_THICKNESS, Box, InitialMask, Point
 from bedside.core.region import Region
-from bedside.serve.clients import Client, Difference, spacing_of
+from bedside.serve.clients import Client, Difference, leased, offered_kinds, spacing_of
 from bedside.serve.drawn import painted_lasso, painted_scribble, whole_or_part
 from bedside.serve.errors import TooLargeError
-from bedside.serve.leases import Lease, Leases
-from bedside.serve.protocol import PROTOCOLS, Desk, Protocol, status_in_detail
+from bedside.serve.leases import Lease
+from bedside.serve.protocol import PROTOCOLS, Desk, Protocol, in_field
 from bedside.serve.service import Service
-from bedside.weights.defaults import default_model
 from bedside.weights.models import model_card
 
 VERSION = "2.6.0"
@@ -204,26 +202,8 @@ def _changes(ran: bool, difference: Difference | None) -> Response:
     return Response(body, media_type="application/octet-stream", headers={META: json.dumps(meta)})
 
 
-@contextlib.asynccontextmanager
-async def _leased(leases: Leases[Client], request: Request) -> AsyncIterator[Client]:
-    """Yield what the lease of a request holds, alone; it does not end in the meantime."""
-    lease = leases.get(request.headers.get(LEASE))
-    lease.busy += 1
-    try:
-        async with lease.holds.lock:
-            yield lease.holds
-    finally:
-        lease.busy -= 1
-        # The time that an answer took is not idle.
-        with contextlib.suppress(Exception):
-            leases.get(lease.token)
-
-
 def _capabilities(service: Service) -> dict[str, Any]:
-    names = [service.config.model or default_model(shape) for shape in ((1, 1), (1, 1, 1))]
-    offered = [service.engines.capabilities(name) for name in names]
-    kinds = frozenset.intersection(*(can.prompt_kinds for can in offered))
-    flat = any(can.flat_boxes for can in offered)
+    names, kinds, flat = offered_kinds(service)
     return {
         "supported_interactions": {
             "points": "point" in kinds,
@@ -297,7 +277,7 @@ def _image_routes(router: APIRouter, desk: Desk) -> None:
 
     @router.post("/set_image")
     async def set_image(request: Request) -> dict[str, Any]:
-        async with _leased(leases, request) as client:
+        async with leased(leases, request.headers.get(LEASE)) as client:
             properties = _object(request.headers.get(META), META).get("image_properties") or {}
             if not isinstance(properties, dict):
                 raise InputError("image_properties", expected="an object", got=type(properties).__name__)
@@ -310,7 +290,7 @@ def _image_routes(router: APIRouter, desk: Desk) -> None:
 
     @router.post("/set_target_buffer")
     async def set_target_buffer(request: Request) -> dict[str, Any]:
-        async with _leased(leases, request) as client:
+        async with leased(leases, request.headers.get(LEASE)) as client:
             fields = _object(await request.body(), "body")
             if fields.get("shape") != list(client.shape):
                 got = repr(fields.get("shape"))[:80]
@@ -322,14 +302,14 @@ def _image_routes(router: APIRouter, desk: Desk) -> None:
 
     @router.post("/set_do_autozoom")
     async def set_do_autozoom(request: Request) -> dict[str, Any]:
-        async with _leased(leases, request):
+        async with leased(leases, request.headers.get(LEASE)):
             # Our engines choose their window themselves.
             _flag(_object(await request.body(), "body"), "do_autozoom")
             return {}
 
     @router.post("/reset_interactions")
     async def reset(request: Request) -> dict[str, Any]:
-        async with _leased(leases, request) as client:
+        async with leased(leases, request.headers.get(LEASE)) as client:
             client.begin()
             return {}
 
@@ -340,17 +320,17 @@ def _prompt_routes(router: APIRouter, desk: Desk) -> None:
 
     @router.post("/undo")
     async def undo(request: Request) -> Response:
-        async with _leased(leases, request) as client:
+        async with leased(leases, request.headers.get(LEASE)) as client:
             return _changes(*await client.undo())
 
     @router.post("/predict")
     async def predict(request: Request) -> Response:
-        async with _leased(leases, request) as client:
+        async with leased(leases, request.headers.get(LEASE)) as client:
             return _changes(*await client.predict())
 
     @router.post("/add_point_interaction")
     async def point(request: Request) -> Response:
-        async with _leased(leases, request) as client:
+        async with leased(leases, request.headers.get(LEASE)) as client:
             fields = _object(await request.body(), "body")
             _ = client.shape
             position = client.without_thin(_numbers(fields.get("coordinates"), 3, "coordinates"))
@@ -360,7 +340,7 @@ def _prompt_routes(router: APIRouter, desk: Desk) -> None:
 
     @router.post("/add_bbox_interaction")
     async def bbox(request: Request) -> Response:
-        async with _leased(leases, request) as client:
+        async with leased(leases, request.headers.get(LEASE)) as client:
             fields = _object(await request.body(), "body")
             _ = client.shape
             low, high = (client.without_thin(corner) for corner in _pairs(fields.get("bbox_coords"), "bbox_coords"))
@@ -377,7 +357,7 @@ def _prompt_routes(router: APIRouter, desk: Desk) -> None:
         return await painted(request, "lasso")
 
     async def painted(request: Request, kind: str) -> Response:
-        async with _leased(leases, request) as client:
+        async with leased(leases, request.headers.get(LEASE)) as client:
             fields = _object(request.headers.get(META), META)
             _ = client.shape
             positive, ran = _flag(fields, "include_interaction"), _flag(fields, "run_prediction", True)
@@ -388,7 +368,7 @@ def _prompt_routes(router: APIRouter, desk: Desk) -> None:
 
     @router.post("/add_initial_seg_interaction")
     async def initial(request: Request) -> Response:
-        async with _leased(leases, request) as client:
+        async with leased(leases, request.headers.get(LEASE)) as client:
             fields = _object(request.headers.get(META), META)
             _ = client.shape
             ran = _flag(fields, "run_prediction", False)
@@ -420,6 +400,6 @@ PROTOCOLS.register("nninteractive")(
             "/add_initial_seg_interaction",
         ),
         routes=routes,
-        problem=status_in_detail,
+        problem=in_field("detail"),
     )
 )
