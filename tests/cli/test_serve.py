@@ -76,6 +76,11 @@ def token_file(tmp_path: Path) -> Path:
     return path
 
 
+def ask(url: str, **options: Any) -> httpx.Response:
+    """GET, with patience for a server that is just starting on a busy machine."""
+    return httpx.get(url, timeout=60, **options)
+
+
 def _volume() -> NDArray[np.int16]:
     array = np.full(SHAPE, -900, np.int16)
     array[2:6, 10:30, 12:36] = 60
@@ -131,11 +136,11 @@ def test_a_request_under_way_is_answered_before_the_end_and_the_work_is_there_af
 
 def test_on_this_machine_no_token_is_asked_of_clients_but_of_the_page(start: Callable[..., Started]) -> None:
     started = start()
-    assert httpx.get(f"{started.url}/capabilities").status_code == 200
-    assert httpx.get(f"{started.url}/api/state").status_code == 401
+    assert ask(f"{started.url}/capabilities").status_code == 200
+    assert ask(f"{started.url}/api/state").status_code == 401
     page = next(line for line in started.lines if "The page is at" in line).split()[-1]
-    assert httpx.get(page).status_code == 303
-    assert httpx.get(f"{started.url}/healthz").json()["ok"] is True
+    assert ask(page).status_code == 303
+    assert ask(f"{started.url}/healthz").json()["ok"] is True
     with connected(started.url) as session:
         _click(session)
     status, said = started.end(signal.SIGINT)
@@ -145,11 +150,11 @@ def test_on_this_machine_no_token_is_asked_of_clients_but_of_the_page(start: Cal
 def test_other_machines_need_the_token_and_get_no_page(start: Callable[..., Started], token_file: Path) -> None:
     started = start("--host", "0.0.0.0", "--token-file", token_file)
     assert TOKEN not in "".join(started.lines)
-    assert httpx.get(f"{started.url}/capabilities").status_code == 401
+    assert ask(f"{started.url}/capabilities").status_code == 401
     given = {"Authorization": f"Bearer {TOKEN}", "Host": "workstation.example"}
-    assert httpx.get(f"{started.url}/capabilities", headers=given).status_code == 200
-    assert httpx.get(f"{started.url}/", headers=given).status_code == 404
-    assert httpx.get(f"{started.url}/api/state", headers=given).status_code == 404
+    assert ask(f"{started.url}/capabilities", headers=given).status_code == 200
+    assert ask(f"{started.url}/", headers=given).status_code == 404
+    assert ask(f"{started.url}/api/state", headers=given).status_code == 404
     with connected(started.url, TOKEN) as session:
         _click(session)
     status, said = started.end()
@@ -170,12 +175,12 @@ def test_with_a_certificate_only_https_is_spoken(
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
     with connected(started.url, TOKEN) as session:
         _click(session)
-    opened = httpx.get(f"{started.url}/?token={TOKEN}")
+    opened = ask(f"{started.url}/?token={TOKEN}")
     assert opened.status_code == 303
     assert "Secure" in opened.headers["set-cookie"]
-    assert httpx.get(f"{started.url}/healthz", headers={"Origin": started.url}).status_code == 200
+    assert ask(f"{started.url}/healthz", headers={"Origin": started.url}).status_code == 200
     with pytest.raises(httpx.HTTPError):
-        httpx.get(started.url.replace("https", "http") + "/healthz")
+        ask(started.url.replace("https", "http") + "/healthz")
 
 
 def test_what_cannot_be_started_is_rejected_in_one_line(tmp_path: Path, token_file: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -108,6 +109,13 @@ def test_without_a_token_of_the_users_own_only_protocols_are_open(start: Start) 
     assert httpx.get(server.url + "/capabilities").status_code == 200
     assert httpx.get(server.url + "/api/state").status_code == 401
     assert httpx.get(server.url + "/capabilities", headers={"Origin": "https://elsewhere.example"}).status_code == 403
+
+
+def test_a_package_that_is_missing_is_named_to_the_client(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "blosc2", None)
+    answer = start(clients=Clients(SMALL)).client.post("/claim")
+    assert answer.status_code == 500
+    assert "pip install 'bedside[clients]'" in answer.json()["detail"]
 
 
 def test_the_page_alone_knows_no_protocol(start: Start) -> None:
