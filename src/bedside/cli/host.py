@@ -18,6 +18,7 @@ EXTRAS = {
     "evaluate": ("scikit-image", "jinja2", "matplotlib"),
     "dicom": ("highdicom",),
     "slides": ("zarr", "imagecodecs"),
+    "clients": ("blosc2",),
 }
 """Distributions without which an optional extra is not usable."""
 

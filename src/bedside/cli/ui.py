@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
-
-from bedside.core.errors import FormatError
-
-if TYPE_CHECKING:
-    from bedside.serve.service import Service
 
 
 def ui(
@@ -34,43 +28,18 @@ def ui(
 
     The server listens on this machine only. Every prompt is kept in the workspace at once; Ctrl+C stops the server.
     """
-    from bedside.serve.page import MISSING_HINT, is_built
-    from bedside.serve.server import listen, run
+    from bedside.cli.serving import check_places, serve_until_stopped
+    from bedside.serve.server import listen
 
-    places = tuple(paths or ())
-    for path in places:
-        if not path.exists():
-            raise FormatError(f"{path}", expected="an existing file or folder", got="nothing there")
-    if model is not None:
-        from bedside.weights.models import model_card
-
-        model_card(model)
+    places = check_places(paths, model)
     address = listen(port, host)
-    # Opened before the address is told, so that a workspace in use is an error of the command.
-    from bedside.session.workspace_file import WorkspaceFile
 
-    kept = WorkspaceFile(workspace)
-    kept.announce(address.url)
-    print(f"Bedside is at {address.opened_url}")
-    print(f"The work is kept in {kept.path}. Ctrl+C stops the server.", flush=True)
-    if not is_built():
-        print(f"bedside: {MISSING_HINT}", file=sys.stderr, flush=True)
+    def open_page() -> None:
+        if browser:
+            threading.Thread(target=_open_browser, args=(address.opened_url,), daemon=True).start()
 
-    def make() -> Service:
-        from bedside.serve.service import Service, ServiceConfig
-        from bedside.session.workspace import Workspace
-
-        config = ServiceConfig(places, model) if model is not None else ServiceConfig(places)
-        return Service(Workspace(kept), config)
-
-    if browser:
-        threading.Thread(target=_open_browser, args=(address.opened_url,), daemon=True).start()
-    run(make, address)
-    print("bedside: stopped; the work is in the workspace", file=sys.stderr)
-    # The work is on disk. Waiting at exit for a prediction under way, or for a runtime to take itself apart, is not.
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(0)
+    told = [f"Bedside is at {address.opened_url}"]
+    serve_until_stopped(places, model, workspace, address, told, begun=open_page)
 
 
 def _open_browser(address: str) -> None:

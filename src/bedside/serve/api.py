@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Awaitable, Callable
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -12,9 +13,13 @@ from starlette.exceptions import HTTPException
 from bedside import __version__
 from bedside.core.disk import storage_error
 from bedside.core.errors import BedsideError, InputError
+from bedside.serve.clients import Client
 from bedside.serve.errors import MethodError, NotFoundError, problem_fields, status_of
 from bedside.serve.invalid import invalid_body
+from bedside.serve.leases import Leases
+from bedside.serve.protocol import PROTOCOLS, Desk, Limits, Protocol
 from bedside.serve.routes import export, images, objects, segmentation, socket, start
+from bedside.serve.security import App
 from bedside.serve.service import Service
 
 log = logging.getLogger("bedside.serve")
@@ -41,6 +46,39 @@ def build_api(service: Service) -> FastAPI:
     app.add_exception_handler(OSError, _of_the_system)
     app.add_exception_handler(Exception, _failed)
     return app
+
+
+def build_protocols(service: Service, limits: Limits) -> dict[str, App]:
+    """Return the application of each protocol by its name; each says errors in its protocol's own form."""
+    apps: dict[str, App] = {}
+    for name, protocol in PROTOCOLS.items():
+        app = FastAPI(title=protocol.title, openapi_url=None, docs_url=None, redoc_url=None)
+
+        def make(title: str = protocol.title) -> Client:
+            return Client(service, title)
+
+        leases = Leases(make, limits.sessions, limits.idle, limits.alive if protocol.beats else limits.idle)
+        app.include_router(protocol.routes(Desk(service, leases, limits)))
+        for kind in (Exception, BedsideError, OSError, RequestValidationError, HTTPException):
+            app.add_exception_handler(kind, _in_form_of(protocol))
+        apps[name] = app
+    return apps
+
+
+def _in_form_of(protocol: Protocol) -> Callable[[Request, Exception], Awaitable[JSONResponse]]:
+    async def answer(request: Request, error: Exception) -> JSONResponse:
+        if isinstance(error, RequestValidationError):
+            error = InputError(invalid_body(error.errors()).message)
+        elif isinstance(error, HTTPException):
+            error = InputError(f"{request.method} {request.url.path}", got=error.detail)
+        elif isinstance(error, OSError) and not isinstance(error, BedsideError):
+            error = storage_error("what the server keeps", error) or error
+        if not isinstance(error, BedsideError):
+            log.error("%s %s failed", request.method, request.url.path, exc_info=error)
+        status, body = protocol.problem(error)
+        return JSONResponse(dict(body), status)
+
+    return answer
 
 
 async def _rejected(request: Request, error: Exception) -> JSONResponse:

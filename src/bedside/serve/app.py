@@ -3,15 +3,38 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, MutableMapping
+import json
+from collections.abc import Callable, Mapping, MutableMapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bedside import __version__
+from bedside.serve.errors import NotFoundError, problem_fields
 from bedside.serve.page import FOLDER, Page
-from bedside.serve.security import App, Guard, Receive, Scope, Send
+from bedside.serve.security import App, Guard, Receive, Scope, Send, door_at
 
 if TYPE_CHECKING:
+    from bedside.serve.protocol import Limits
     from bedside.serve.service import Service
+
+HEALTH = "/healthz"
+"""Path that says whether the server is up; it needs no token."""
+
+
+@dataclass(frozen=True)
+class Clients:
+    """What programs other than the page may do.
+
+    Attributes:
+        limits: What each may take.
+        token_needed: Whether they need the token of this start.
+        beyond: Whether other machines may ask; these get neither the page nor its API, which opens files by their path.
+    """
+
+    limits: Limits
+    token_needed: bool = True
+    beyond: bool = False
 
 
 class Application:
@@ -22,17 +45,33 @@ class Application:
         port: Port that the server listens on.
         token: Secret of this start.
         page: The built page.
+        clients: What other programs may do; None for a server of the page alone.
 
     Attributes:
         service: The service, once it runs.
     """
 
-    def __init__(self, make: Callable[[], Service], port: int, token: str, page: Path = FOLDER) -> None:
+    def __init__(
+        self,
+        make: Callable[[], Service],
+        port: int,
+        token: str,
+        page: Path = FOLDER,
+        clients: Clients | None = None,
+    ) -> None:
         self.service: Service | None = None
         self._make = make
         self._page = Page(page)
         self._api: asyncio.Task[App] | None = None
-        self._guarded = Guard(self._route, port, token)
+        self._clients = clients
+        self._protocols: Mapping[str, App] = {}
+        doors = {}
+        if clients is not None:
+            from bedside.serve.protocol import doors as find_doors
+
+            doors = find_doors(clients.limits, clients.token_needed)
+        self._doors = doors
+        self._guarded = Guard(self._route, port, token, doors, clients is not None and clients.beyond)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, or live through the server's life."""
@@ -42,12 +81,22 @@ class Application:
             await self._guarded(scope, receive, send)
 
     async def _route(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "websocket" or scope["path"].startswith("/api"):
+        clients, door = self._clients, door_at(self._doors, scope["path"])
+        if clients is not None and scope["type"] == "http" and scope["path"] == HEALTH:
+            ready = self.service is not None and self._api is not None and self._api.done()
+            await _say(send, 200, {"ok": True, "server": f"bedside {__version__}", "ready": ready})
+        elif clients is not None and clients.beyond and door is None:
+            if scope["type"] == "websocket":
+                await send({"type": "websocket.close", "code": 1008, "reason": "only for this machine"})
+                return
+            error = NotFoundError(scope["path"], fix="page and API are there for the server's own machine only")
+            await _say(send, 404, problem_fields(error))
+        elif scope["type"] == "websocket" or door is not None or scope["path"].startswith("/api"):
             assert self._api is not None
             api = await asyncio.shield(self._api)
             answer = _Answer(send)
             try:
-                await api(scope, receive, answer)
+                await (api if door is None else self._protocols[door.protocol])(scope, receive, answer)
             except Exception:
                 # Logged and answered already; raised once more it would take the connection down with it.
                 if not answer.begun:
@@ -69,8 +118,10 @@ class Application:
     async def _build(self) -> App:
         service = await asyncio.to_thread(self._import)
         await service.start()
-        from bedside.serve.api import build_api
+        from bedside.serve.api import build_api, build_protocols
 
+        if self._clients is not None:
+            self._protocols = build_protocols(service, self._clients.limits)
         return build_api(service)
 
     def _import(self) -> Service:
@@ -79,6 +130,12 @@ class Application:
 
         self.service = self._make()
         return self.service
+
+
+async def _say(send: Send, status: int, body: Mapping[str, Any]) -> None:
+    headers = [(b"content-type", b"application/json"), (b"cache-control", b"no-store")]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": json.dumps(body).encode()})
 
 
 class _Answer:

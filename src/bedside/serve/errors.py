@@ -39,7 +39,9 @@ class TokenError(BedsideError):
 
     def __init__(self) -> None:
         super().__init__(
-            "no access", expected="the token of this start", fix="open the address that 'bedside ui' printed"
+            "no access",
+            expected="the token of this start",
+            fix="open the address that 'bedside ui' printed, or give the token of 'bedside serve' as the bearer token",
         )
 
 

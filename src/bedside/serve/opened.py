@@ -191,6 +191,20 @@ class OpenImage:
         change.seconds["queue"] = queue
         return change
 
+    def begin_with(self, name: str, prompt: PlacedPrompt, predict: bool) -> Change:
+        """Begin an object with its first prompt; there is none where the prompt is rejected."""
+        before = self._session.current
+        number = self._workspace.last_object(self.id) + 1
+        begin_object(self._session, number, name, colour_of(number))
+        try:
+            return self._changed(lambda: self._session.add(prompt, predict=predict, object_id=number), number)
+        except BaseException:
+            if not self.broken:
+                remove_object(self._session, number, never_was=True)
+                if before is not None:
+                    self._session.select(before.id)
+            raise
+
     def brush(self, request: BrushRequest) -> Change:
         """Replace a box of an object's mask by what was painted."""
         target = self._target(request.object)

@@ -10,7 +10,9 @@ from __future__ import annotations
 import json
 import re
 import secrets
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
+from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
@@ -32,17 +34,48 @@ BODY_LIMIT = 64 * 2**20
 """Bytes of any other request: a brush as large as a volume of bits fits."""
 
 
+@dataclass(frozen=True)
+class Door:
+    """What a path that other programs ask for needs of them.
+
+    Attributes:
+        protocol: Name of the protocol that answers.
+        token_needed: Whether the token of this start must come with a request.
+        limit: Bytes of a body, whose length need not be said before.
+        problem: Returns status and body of the answer that an error becomes.
+    """
+
+    protocol: str
+    token_needed: bool
+    limit: int
+    problem: Callable[[Exception], tuple[int, Mapping[str, Any]]]
+
+
+def door_at(doors: Mapping[str, Door], path: str) -> Door | None:
+    """Return the door that a path leads to: by the whole path, or by all but its last part."""
+    return doors.get(path) or doors.get(path.rpartition("/")[0] + "/*")
+
+
+NO_DOORS: Mapping[str, Door] = MappingProxyType({})
+
+
 class Guard:
-    """Lets through what this server's own pages ask; everything else gets a short answer that says why not.
+    """Lets through what this server's own pages ask, and other programs where there are doors for them; everything else
+    gets a short answer that says why not.
 
     Args:
         app: What is guarded.
         port: Port that the server listens on.
         token: Secret of this start.
+        doors: Paths that other programs ask for.
+        beyond: Whether other machines may ask, so that the server's name is not known here.
     """
 
-    def __init__(self, app: App, port: int, token: str) -> None:
+    def __init__(
+        self, app: App, port: int, token: str, doors: Mapping[str, Door] = NO_DOORS, beyond: bool = False
+    ) -> None:
         self._app, self._port, self._token = app, port, token
+        self._doors, self._beyond = doors, beyond
         self._cookie = f"bedside_{port}"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -51,34 +84,46 @@ class Guard:
             await self._app(scope, receive, send)
             return
         headers = _joined(scope["headers"])
-        if not self._is_ours(headers):
-            await _reject(scope, send, 403, OtherSiteError(headers.get("origin") or headers.get("host", "no host")))
-        elif scope["path"].startswith("/api") and scope["path"] not in OPEN_PATHS and not self._has_token(headers):
-            await _reject(scope, send, 401, TokenError())
-        elif (size := _excess(scope, headers)) is not None:
+        door = door_at(self._doors, scope["path"])
+        if not self._is_ours(headers, scope.get("scheme", "http").replace("ws", "http"), door):
+            other = OtherSiteError(headers.get("origin") or headers.get("host", "no host"))
+            await _reject(scope, send, 403, other, door)
+        elif self._needs_token(scope["path"], door) and not self._has_token(headers):
+            await _reject(scope, send, 401, TokenError(), door)
+        elif (size := _excess(scope, headers, door)) is not None:
             error = TooLargeError("request", expected="a body whose length is said and allowed", got=size)
-            await _reject(scope, send, 413, error)
+            await _reject(scope, send, 413, error, door)
+        elif door is not None:
+            await self._app(scope, _counted(receive, door.limit), send)
         elif scope["type"] == "http" and not scope["path"].startswith("/api") and b"token=" in scope["query_string"]:
             await self._take_token(scope, send)
         else:
             await self._app(scope, receive, send)
 
-    def _is_ours(self, headers: dict[str, str]) -> bool:
+    @staticmethod
+    def _needs_token(path: str, door: Door | None) -> bool:
+        if door is not None:
+            return door.token_needed
+        return path.startswith("/api") and path not in OPEN_PATHS
+
+    def _is_ours(self, headers: dict[str, str], scheme: str, door: Door | None) -> bool:
         host = headers.get("host", "")
-        if not self._is_loopback(f"http://{host}"):
+        if not self._beyond and not self._is_loopback(f"{scheme}://{host}"):
             return False
         origin = headers.get("origin")
         if origin is not None:
-            return origin == f"http://{host}"
-        # Pages of other sites load pictures and scripts without naming their origin, but not without this.
-        return headers.get("sec-fetch-site", "none") in ("none", "same-origin") or headers.get("sec-fetch-mode") == (
-            "navigate"
-        )
+            return origin == f"{scheme}://{host}"
+        # Pages of other sites load pictures and scripts without naming their origin, but not without this. They may
+        # lead to the page, and not to what other programs ask for: some of them change things by GET.
+        if headers.get("sec-fetch-site", "none") in ("none", "same-origin"):
+            return True
+        return door is None and headers.get("sec-fetch-mode") == "navigate"
 
     def _is_loopback(self, address: str) -> bool:
         try:
             parts = urlsplit(address)
-            return parts.hostname in LOOPBACK and (parts.port or 80) == self._port
+            standard = 443 if parts.scheme == "https" else 80
+            return parts.hostname in LOOPBACK and (parts.port or standard) == self._port
         except ValueError:
             return False
 
@@ -100,7 +145,8 @@ class Guard:
         target = "/" + quote(scope["path"].lstrip("/\\")) + (f"?{rest}" if rest else "")
         headers = [(b"location", target.encode()), (b"cache-control", b"no-store")]
         if secrets.compare_digest(given.encode(), self._token.encode()):
-            cookie = f"{self._cookie}={self._token}; Path=/; HttpOnly; SameSite=Strict"
+            secure = "; Secure" if scope.get("scheme") == "https" else ""
+            cookie = f"{self._cookie}={self._token}; Path=/; HttpOnly; SameSite=Strict{secure}"
             headers.append((b"set-cookie", cookie.encode()))
         await send({"type": "http.response.start", "status": 303, "headers": headers})
         await send({"type": "http.response.body", "body": b""})
@@ -115,23 +161,42 @@ def _joined(pairs: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
     return headers
 
 
-def _excess(scope: Scope, headers: dict[str, str]) -> str | None:
+def _excess(scope: Scope, headers: dict[str, str], door: Door | None) -> str | None:
     """Return how large the body of a request is, where that is too large or not said; None where it is in order."""
     if scope["type"] != "http":
         return None
     length = headers.get("content-length", "0")
     if "transfer-encoding" in headers or not length.isdigit():
-        return "an unknown length"
+        # Behind a door it is counted as it comes.
+        return None if door is not None and "transfer-encoding" in headers else "an unknown length"
     limit = UPLOAD_LIMIT if _UPLOADS.fullmatch(scope["path"]) else BODY_LIMIT
+    limit = limit if door is None else door.limit
     return f"{length} bytes of {limit}" if int(length) > limit else None
 
 
-async def _reject(scope: Scope, send: Send, status: int, error: Exception) -> None:
+def _counted(receive: Receive, limit: int) -> Receive:
+    """Return a way to receive a body that ends with an error once more than ``limit`` bytes have come."""
+    came = 0
+
+    async def counted() -> MutableMapping[str, Any]:
+        nonlocal came
+        message = await receive()
+        came += len(message.get("body", b""))
+        if came > limit:
+            raise TooLargeError("request", expected=f"at most {limit} bytes", got="more")
+        return message
+
+    return counted
+
+
+async def _reject(scope: Scope, send: Send, status: int, error: Exception, door: Door | None = None) -> None:
     if scope["type"] == "websocket":
         # Before the handshake this becomes HTTP 403: a page of another site learns no more.
         await send({"type": "websocket.close", "code": 1008, "reason": str(error)[:120]})
         return
-    body = json.dumps(problem_fields(error)).encode()
+    told: Mapping[str, Any] = problem_fields(error)
+    if door is not None:
+        status, told = door.problem(error)
     headers = [(b"content-type", b"application/json"), (b"cache-control", b"no-store")]
     await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
+    await send({"type": "http.response.body", "body": json.dumps(told).encode()})

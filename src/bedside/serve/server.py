@@ -11,10 +11,12 @@ import signal
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from bedside.core.errors import InputError
-from bedside.serve.app import Application
+from bedside.core.errors import FormatError, InputError
+from bedside.serve.app import Application, Clients
+from bedside.serve.security import LOOPBACK
 
 if TYPE_CHECKING:
     from bedside.serve.service import Service
@@ -27,6 +29,10 @@ TOKEN_VARIABLE = "BEDSIDE_TOKEN"
 _SHORTEST_TOKEN = 16
 _PATIENCE = 1
 """Seconds that open connections are waited for at the end."""
+CLIENTS_PATIENCE = 20
+"""The same where other programs ask: as long as the answer to one prompt may take."""
+_TOKEN_FILE = 4096
+"""Bytes of a file with a token."""
 
 
 def new_token() -> str:
@@ -36,11 +42,51 @@ def new_token() -> str:
         InputError: The environment's is too short to be one.
     """
     given = os.environ.get(TOKEN_VARIABLE)
-    if given is None:
-        return secrets.token_urlsafe(24)
+    return secrets.token_urlsafe(24) if given is None else _checked_token(given, TOKEN_VARIABLE)
+
+
+def read_token(path: Path) -> str:
+    """Return the secret in a file: one line of letters and digits.
+
+    Raises:
+        FormatError: The file cannot be read.
+        InputError: It holds no token.
+    """
+    try:
+        with path.open("rb") as file:
+            given = file.read(_TOKEN_FILE)
+    except OSError as error:
+        raise FormatError(f"--token-file {path}", expected="a file to read", got=error.strerror) from error
+    return _checked_token(given.decode("ascii", "replace").strip(), f"--token-file {path}")
+
+
+def _checked_token(given: str, what: str) -> str:
     if len(given) < _SHORTEST_TOKEN or not given.isascii() or not given.replace("-", "").replace("_", "").isalnum():
-        raise InputError(TOKEN_VARIABLE, expected=f"at least {_SHORTEST_TOKEN} letters and digits", got="another text")
+        raise InputError(what, expected=f"at least {_SHORTEST_TOKEN} letters and digits", got="another text")
     return given
+
+
+@dataclass(frozen=True)
+class Tls:
+    """A certificate, and its key where that lies in a file of its own; checked when it is made.
+
+    Raises:
+        InputError: They cannot be used.
+    """
+
+    certificate: Path
+    key: Path | None = None
+
+    def __post_init__(self) -> None:
+        import ssl
+
+        try:
+            # An empty password: one that is asked for at the terminal would hold a server up.
+            ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(self.certificate, self.key, password="")
+        except OSError as error:
+            files = f"--tls-cert {self.certificate}" + (f" --tls-key {self.key}" if self.key else "")
+            got = error.strerror or str(error) or "another file"
+            raise InputError(files, expected="a certificate and its key without a password (PEM)", got=got) from error
 
 
 @dataclass
@@ -49,21 +95,23 @@ class Address:
 
     Attributes:
         listening: The socket, bound and listening: whoever connects now waits.
-        host: Loopback address.
+        host: Address, of loopback where only this machine may ask.
         port: Its port.
         token: Secret of this start.
+        tls: What is spoken over; None for plain HTTP.
     """
 
     listening: socket.socket
     host: str
     port: int
     token: str = field(default_factory=new_token)
+    tls: Tls | None = None
 
     @property
     def url(self) -> str:
         """The address without the secret."""
         host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"http://{host}:{self.port}/"
+        return f"http{'s' if self.tls else ''}://{host}:{self.port}/"
 
     @property
     def opened_url(self) -> str:
@@ -71,17 +119,23 @@ class Address:
         return f"{self.url}?token={self.token}"
 
 
-def listen(port: int | None, host: str = "127.0.0.1") -> Address:
-    """Take a port on loopback.
+def is_loopback(host: str) -> bool:
+    """Return whether only this machine reaches an address."""
+    return host in LOOPBACK
+
+
+def listen(port: int | None, host: str = "127.0.0.1", beyond: bool = False) -> Address:
+    """Take a port.
 
     Args:
         port: The port; 0 for any that is free; None for the default one, or the next that is free.
         host: 127.0.0.1, ::1 or localhost.
+        beyond: Whether it may be another address of this machine, which other machines reach.
 
     Raises:
-        InputError: The port is taken or not allowed, or the host is not loopback.
+        InputError: The port is taken or not allowed, or the host is not loopback, or not this machine's.
     """
-    if host not in ("127.0.0.1", "::1", "localhost"):
+    if not beyond and not is_loopback(host):
         raise InputError(
             "--host", expected="127.0.0.1, ::1 or localhost", got=host, fix="the server is for this machine"
         )
@@ -111,30 +165,37 @@ def _take(port: int, host: str) -> socket.socket | None:
         taken.close()
         if error.errno == errno.EADDRINUSE:
             return None
+        if error.errno == errno.EADDRNOTAVAIL or isinstance(error, socket.gaierror):
+            raise InputError("--host", expected="an address of this machine", got=host) from error
         raise InputError(f"--port {port}", expected="a port that may be used", got=error.strerror) from error
     return taken
 
 
-def run(make: Callable[[], Service], address: Address) -> None:
-    """Serve until the process is told to stop (Ctrl+C or SIGTERM).
+def run(make: Callable[[], Service], address: Address, clients: Clients | None = None) -> None:
+    """Serve until the process is told to stop (Ctrl+C or SIGTERM); requests under way are answered first.
 
     Args:
         make: Makes the service.
         address: Where to serve.
+        clients: What programs other than the page may do; None for none.
 
     A prediction under way goes on in its thread when this returns; nobody waits for it.
     """
     import uvicorn
 
-    application = Application(make, address.port, address.token)
+    application = Application(make, address.port, address.token, clients=clients)
+    secured: dict[str, Any] = {}
+    if address.tls is not None:
+        secured = {"ssl_certfile": address.tls.certificate, "ssl_keyfile": address.tls.key}
     config = uvicorn.Config(
         application,
         log_level="warning",
         access_log=False,
         lifespan="on",
-        timeout_graceful_shutdown=_PATIENCE,
+        timeout_graceful_shutdown=_PATIENCE if clients is None else CLIENTS_PATIENCE,
         ws_max_size=64 * 2**20,
         server_header=False,
+        **secured,
     )
     server = uvicorn.Server(config)
     # The server stops as it should and then lets the signal happen once more, which must not end the process for it.

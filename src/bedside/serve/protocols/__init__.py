@@ -1,0 +1,1 @@
+"""Protocols that other programs speak, one module each, found by the registry in ``serve.protocol``."""
