@@ -17,6 +17,7 @@ from bedside.core.errors import InputError
 VERBS = {
     "ui": "Open images in the browser, point at objects, correct and save them.",
     "segment": "Segment objects of an image from boxes, points, scribbles, lassos or masks.",
+    "batch": "Segment many images from a table of prompts.",
     "convert": "Convert masks between label maps, DICOM SEG and RTSTRUCT.",
     "pacs": "Find, fetch and store studies in a hospital's archive, and receive what it sends.",
     "evaluate": "Measure models on labelled images, or answers to the challenges.",
