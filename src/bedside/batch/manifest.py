@@ -56,6 +56,11 @@ class Row:
     output: str | None = None
 
 
+def as_given(path: Path, home: Path) -> str:
+    """Return a path as a manifest in the folder ``home`` has it: a folder moved as a whole changes none."""
+    return str(path.relative_to(home)) if path.is_relative_to(home) else str(path)
+
+
 @dataclass(frozen=True)
 class BadRow:
     """A row that cannot be understood.
@@ -111,8 +116,8 @@ def read_manifest(path: Path, *, frame: Frame = "index", from_masks: bool = Fals
         raise InputError(f"manifest {path}", expected="a column 'image'", got=", ".join(named)[:200] or "no columns")
     unused = tuple(name for name in named if name not in known)
     for name in unused:
-        close = get_close_matches(name, known, n=1, cutoff=0.8)
-        if close and name != "mask":
+        close = get_close_matches(name, known, n=1, cutoff=0.75)
+        if close and close[0] not in named and name != "mask":
             raise InputError(
                 f"manifest {path}: column '{name}'", expected=f"a name like '{close[0]}', or one that is unlike it"
             )

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from bedside.batch.manifest import BadRow, Manifest, Row
+from bedside.batch.manifest import BadRow, Manifest, Row, as_given
 from bedside.core.errors import BedsideError, InputError
 from bedside.core.tables import plain_cell
 from bedside.io.registry import WRITERS, all_suffixes
@@ -89,7 +89,7 @@ def plan(manifest: Manifest, folder: Path, home: Path, suffix: str | None) -> tu
             if _place(output) in images:
                 raise InputError(f"output {output}", expected="another file than an image of the manifest")
         except (BedsideError, OSError) as error:
-            failures[row.number] = Failure(row.number, str(row.image), row.output or "", str(error))
+            failures[row.number] = Failure(row.number, as_given(row.image, home), row.output or "", str(error))
             broken.setdefault((str(row.image), row.output), row.number)
             continue
         grouped[_place(output)].append(row)
@@ -97,9 +97,9 @@ def plan(manifest: Manifest, folder: Path, home: Path, suffix: str | None) -> tu
     for output, rows in grouped.items():
         found = _trouble(output, rows) or _held(rows, broken)
         if found:
-            failures |= {
-                row.number: Failure(row.number, str(row.image), str(output), *found[row.number]) for row in rows
-            }
+            name = as_given(output, _place(folder))
+            for row in rows:
+                failures[row.number] = Failure(row.number, as_given(row.image, home), name, *found[row.number])
         else:
             items.append(Item(output, tuple(_labelled(rows))))
     return items, [failures[number] for number in sorted(failures)]

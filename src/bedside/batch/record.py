@@ -7,9 +7,11 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from bedside.batch.manifest import as_given
 from bedside.batch.plan import Item
 from bedside.core.errors import InputError
 from bedside.core.files import write_text_atomically
@@ -80,10 +82,15 @@ def record_path(output: Path) -> Path:
     return output.with_name(output.name + RECORD_SUFFIX)
 
 
-def fingerprint(item: Item, settings: Settings) -> str:
+def fingerprint(item: Item, settings: Settings, home: Path) -> str:
     """Return what identifies the image, prompts and settings of a mask, without reading the image.
 
     Files count by path, size and time of change, folders by those of the files in them.
+
+    Args:
+        item: The mask.
+        settings: How it is made.
+        home: Folder of the manifest.
 
     Raises:
         OSError: A file cannot be asked for.
@@ -102,14 +109,14 @@ def fingerprint(item: Item, settings: Settings) -> str:
         "policy": settings.policy,
         "allow_empty": settings.allow_empty,
     }
-    return hashlib.sha256(json.dumps(whole, sort_keys=True, default=str).encode()).hexdigest()
+    return hashlib.sha256(json.dumps(whole, sort_keys=True, default=partial(as_given, home=home)).encode()).hexdigest()
 
 
 def _identity(path: Path) -> list[Any]:
     """Return path, size and time of change of a file, or of all files in a folder."""
     found = path.stat()
     if not path.is_dir():
-        return [str(path), found.st_size, found.st_mtime_ns]
+        return [path, found.st_size, found.st_mtime_ns]
     files = []
     for folder, below, names in os.walk(path):
         below.sort()
@@ -121,7 +128,7 @@ def _identity(path: Path) -> list[Any]:
                 # A link to nothing, or a file removed meanwhile.
                 continue
             files.append([os.path.relpath(file, path), of_file.st_size, of_file.st_mtime_ns])
-    return [str(path), files]
+    return [path, files]
 
 
 def made_before(item: Item, mark: str) -> Made | None:
@@ -163,7 +170,7 @@ def finish(item: Item, mark: str, made: Made) -> None:
         "state": "done",
         "fingerprint": mark,
         "mask_sha256": file_sha256(item.output),
-        "image": _identity(first.image) if not first.image.is_dir() else [str(first.image)],
+        "image": _identity(first.image) if not first.image.is_dir() else [first.image],
         "rows": [asdict(row) for row in item.rows],
         **asdict(made),
     }

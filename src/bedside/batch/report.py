@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from bedside.batch.manifest import as_given
 from bedside.batch.plan import Failure, Item, held
 from bedside.batch.record import Made
 from bedside.batch.worker import Failed
@@ -56,10 +57,11 @@ class Report:
 
     Args:
         folder: Where the masks are; names of masks are relative to it.
+        home: Folder of the manifest; images are named as the manifest names them.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path, home: Path) -> None:
+        self._folder, self._home = folder, home
         self._lines: dict[int, list[Line]] = {}
         self._masks: Counter[str] = Counter()
 
@@ -93,7 +95,7 @@ class Report:
         if isinstance(answer, Failed):
             culprits = item.numbers if answer.row is None else [answer.row]
             said = {n: answer.message if n in culprits else held(culprits)[0] for n in item.numbers}
-            self._of_rows(item, "failed", said, culprits)
+            self._of_rows(item, "failed", said, culprits, answer.seconds)
             return
         status = "kept" if kept else "made"
         self._masks[status] += 1
@@ -107,7 +109,7 @@ class Report:
                 Line(
                     number,
                     status,
-                    str(item.rows[0].image),
+                    as_given(item.rows[0].image, self._home),
                     self._name(item.output),
                     found.name,
                     found.label,
@@ -119,7 +121,14 @@ class Report:
                 )
             )
 
-    def _of_rows(self, item: Item, status: Status, said: Mapping[int, str], culprits: Sequence[int] = ()) -> None:
+    def _of_rows(
+        self,
+        item: Item,
+        status: Status,
+        said: Mapping[int, str],
+        culprits: Sequence[int] = (),
+        seconds: float | None = None,
+    ) -> None:
         self._masks[status] += 1
         for row in item.rows:
             own = "held" if culprits and row.number not in culprits else status
@@ -127,16 +136,17 @@ class Report:
                 Line(
                     row.number,
                     own,
-                    str(row.image),
+                    as_given(row.image, self._home),
                     self._name(item.output),
                     row.name,
                     row.label,
+                    seconds=seconds,
                     message=said[row.number],
                 )
             ]
 
     def _name(self, output: Path) -> str:
-        return str(output.relative_to(self._folder)) if output.is_relative_to(self._folder) else str(output)
+        return as_given(output, self._folder)
 
     def save(self) -> None:
         """Write both forms beside the masks.

@@ -64,10 +64,10 @@ def run_batch(
     with told(folder):
         place.mkdir(parents=True, exist_ok=True)
     items, failures = plan(table, place, manifest.parent, suffix)
-    report = Report(place)
+    report = Report(place, manifest.parent)
     report.reject(failures)
     seen: set[str] = set()
-    orders = list(_undone(items, settings, report, again=again))
+    orders = list(_undone(items, settings, report, manifest.parent, again=again))
     waiting = {order.item.output: order.item for order in orders}
     progress(report, len(items))
     pool = Pool(workers or usual_workers(len(orders)), settings, threads)
@@ -92,11 +92,11 @@ def _tell_licence(model: str, note: Callable[[str], None]) -> None:
         note(licence_notice(model, weights.card.licence))
 
 
-def _undone(items: list[Item], settings: Settings, report: Report, *, again: bool) -> Iterator[Order]:
+def _undone(items: list[Item], settings: Settings, report: Report, home: Path, *, again: bool) -> Iterator[Order]:
     """Yield what is to be made; what is done, or must not be replaced, goes into the report."""
     for item in items:
         try:
-            mark = fingerprint(item, settings)
+            mark = fingerprint(item, settings, home)
             made = None if again else made_before(item, mark)
         except BedsideError as error:
             report.add(item, Failed(str(error)))

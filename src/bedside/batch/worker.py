@@ -6,8 +6,9 @@ Images are read and masks are written here; what travels between processes is wh
 from __future__ import annotations
 
 import signal
+import time
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING
 
@@ -43,10 +44,12 @@ class Failed:
     Attributes:
         message: Why, in one line.
         row: Number of the row that is to blame; None where it is the image or the mask.
+        seconds: What it took.
     """
 
     message: str
     row: int | None = None
+    seconds: float | None = None
 
 
 def work(orders: Connection, settings: Settings) -> None:
@@ -72,6 +75,13 @@ class _Maker:
         self._models: LruCache[str, Segmenter] = LruCache(MODELS)
 
     def answer(self, order: Order) -> Made | Failed:
+        began = time.perf_counter()
+        answer = self._try(order)
+        if isinstance(answer, Failed):
+            return replace(answer, seconds=round(time.perf_counter() - began, 4))
+        return answer
+
+    def _try(self, order: Order) -> Made | Failed:
         from bedside.batch.making import RowError, make
 
         try:

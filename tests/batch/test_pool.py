@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+import operator
+import os
+import signal
+import sys
+from pathlib import Path
+
+import pytest
+
+from bedside.batch import pool
+from bedside.batch.manifest import Row
+from bedside.batch.plan import Item
+from bedside.batch.pool import Pool, usual_workers
+from bedside.batch.record import Made, Settings
+from bedside.batch.worker import Failed, Order
+from bedside.core.errors import WorkerError
+from bedside.session.flags import PromptFlags
+
+
+def orders(study: Path, out: Path, count: int) -> list[Order]:
+    flags = PromptFlags(("24,14,56,48",))
+    rows = [Row(n, study / f"p{n % 4}.png", flags, label=1) for n in range(count)]
+    return [Order(Item(out / f"{row.number}.png", (row,)), "mark") for row in rows]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX systems")
+def test_a_process_that_ends_costs_one_mask(study: Path, tmp_path: Path) -> None:
+    tried = Pool(1, Settings())
+    answers = []
+    for order, answer in tried.run(orders(study, tmp_path, 4)):
+        answers.append((order.item.numbers, type(answer)))
+        if len(answers) == 1:
+            (worker,) = tried._workers
+            os.kill(worker.process.pid, signal.SIGKILL)
+            worker.process.join()
+            killed = worker
+        if isinstance(answer, Failed):
+            assert "SIGKILL" in answer.message
+            assert killed not in tried._workers
+    assert answers == [([0], Made), ([1], Failed), ([2], Made), ([3], Made)]
+    assert tried._workers == []
+    assert {path.name for path in tmp_path.glob("*.png")} == {"0.png", "2.png", "3.png"}
+
+
+def test_processes_that_always_end_end_the_run(study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Any function that takes two values and returns at once.
+    monkeypatch.setattr(pool, "work", operator.is_)
+    with pytest.raises(WorkerError, match="end before their time: got status 0"):
+        list(Pool(1, Settings()).run(orders(study, tmp_path, 20)))
+
+
+def test_an_order_is_taken_only_when_a_worker_is_free(study: Path, tmp_path: Path) -> None:
+    taken = []
+
+    def lazily() -> object:
+        for order in orders(study, tmp_path, 4):
+            taken.append(order.item.numbers[0])
+            yield order
+
+    for done, _ in enumerate(Pool(1, Settings()).run(lazily()), start=1):  # type: ignore[arg-type]
+        assert len(taken) == done
+
+
+def test_workers_are_as_many_as_there_is_work_and_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pool, "cores", lambda: 8)
+    monkeypatch.setattr(pool, "_memory", lambda: 5 * pool.BYTES_OF_A_WORKER)
+    assert [usual_workers(n) for n in (0, 1, 3, 100)] == [1, 1, 3, 5]
+
+
+def test_variables_of_the_user_stay(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "7")
+    monkeypatch.delenv("BEDSIDE_THREADS", raising=False)
+    with pool._environment({"OMP_NUM_THREADS": "1", "BEDSIDE_THREADS": "1"}):
+        assert (os.environ["OMP_NUM_THREADS"], os.environ["BEDSIDE_THREADS"]) == ("7", "1")
+    assert "BEDSIDE_THREADS" not in os.environ
