@@ -47,7 +47,7 @@ def run_batch(
         frame: What coordinates mean where a row does not say.
         from_masks: Whether the column ``mask`` gives prompts.
         suffix: Of masks whose rows name none.
-        again: Whether what is there is made anew, whoever made it.
+        again: Whether every mask is made, whatever is there and whoever made it.
         note: Takes lines for the user.
         progress: Takes the report so far and how many masks there are, whenever one is done.
 
