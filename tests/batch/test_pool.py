@@ -4,7 +4,10 @@ import operator
 import os
 import signal
 import sys
+import threading
+import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -24,29 +27,51 @@ def orders(study: Path, out: Path, count: int) -> list[Order]:
     return [Order(Item(out / f"{row.number}.png", (row,)), "mark") for row in rows]
 
 
+def end_at_work(worker: Any) -> None:
+    """Stop a worker that is free, and kill it once it has the next order."""
+    os.kill(worker.process.pid, signal.SIGSTOP)
+
+    def kill() -> None:
+        while worker.order is None:
+            time.sleep(0.01)
+        os.kill(worker.process.pid, signal.SIGKILL)
+
+    threading.Thread(target=kill, daemon=True).start()
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX systems")
 def test_a_process_that_ends_costs_one_mask(study: Path, tmp_path: Path) -> None:
     tried = Pool(1, Settings())
     answers = []
-    for order, answer in tried.run(orders(study, tmp_path, 4)):
-        answers.append((order.item.numbers, type(answer)))
+    for order, answer in tried.run(orders(study, tmp_path, 10)):
+        answers.append((order.item.numbers[0], type(answer)))
+        if isinstance(answer, Failed):
+            assert "SIGKILL" in answer.message
+        elif order.item.numbers[0] <= 2 * pool.MOST_ENDS:
+            (worker,) = tried._workers
+            end_at_work(worker)
+    assert answers == [(n, Failed if n in (1, 3, 5, 7) else Made) for n in range(10)]
+    assert tried._workers == []
+    assert {path.name for path in tmp_path.glob("*.png")} == {f"{n}.png" for n in (0, 2, 4, 6, 8, 9)}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX systems")
+def test_a_process_that_ends_between_two_masks_costs_none(study: Path, tmp_path: Path) -> None:
+    tried = Pool(1, Settings())
+    answers = []
+    for order, answer in tried.run(orders(study, tmp_path, 3)):
+        answers.append((order.item.numbers[0], type(answer)))
         if len(answers) == 1:
             (worker,) = tried._workers
             os.kill(worker.process.pid, signal.SIGKILL)
             worker.process.join()
-            killed = worker
-        if isinstance(answer, Failed):
-            assert "SIGKILL" in answer.message
-            assert killed not in tried._workers
-    assert answers == [([0], Made), ([1], Failed), ([2], Made), ([3], Made)]
-    assert tried._workers == []
-    assert {path.name for path in tmp_path.glob("*.png")} == {"0.png", "2.png", "3.png"}
+    assert answers == [(n, Made) for n in range(3)]
 
 
 def test_processes_that_always_end_end_the_run(study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # Any function that takes two values and returns at once.
     monkeypatch.setattr(pool, "work", operator.is_)
-    with pytest.raises(WorkerError, match="end before their time: got status 0"):
+    with pytest.raises(WorkerError, match="end before they begin: got status 0"):
         list(Pool(1, Settings()).run(orders(study, tmp_path, 20)))
 
 

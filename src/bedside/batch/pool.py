@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import signal
 import sys
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from multiprocessing.connection import Connection, wait
 from typing import Any
 
 from bedside.batch.record import Made, Settings
-from bedside.batch.worker import Failed, Order, work
+from bedside.batch.worker import BEGUN, Failed, Order, work
 from bedside.core.errors import WorkerError
 from bedside.runtime.backend import THREADS_VARIABLE
 
@@ -22,7 +23,7 @@ THREAD_VARIABLES = (THREADS_VARIABLE, "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS",
 BYTES_OF_A_WORKER = 1_500_000_000
 """Memory that a worker with a model and a volume of usual size takes."""
 MOST_ENDS = 3
-"""Workers that may end one after another before they made any mask, after which starting more is no use."""
+"""Workers that may end one after another before they begin, after which starting more is no use."""
 
 
 def cores() -> int:
@@ -47,6 +48,7 @@ class _Worker:
     process: Any
     pipe: Connection
     order: Order | None = None
+    begun: bool = False
 
 
 class Pool:
@@ -64,25 +66,26 @@ class Pool:
         self._threads = threads or max(1, cores() // self._count)
         self._context = multiprocessing.get_context("spawn")
         self._workers: list[_Worker] = []
+        self._returned: deque[Order] = deque()
         self._ends = 0
 
     def run(self, orders: Iterable[Order]) -> Iterator[tuple[Order, Made | Failed]]:
         """Yield each order with what became of it, as they are finished; an order is taken only when a worker is free.
 
         Raises:
-            WorkerError: Workers end whatever they are given.
+            WorkerError: Workers end before they begin.
         """
         waiting = iter(orders)
         try:
             while True:
-                while len(self._busy()) < self._count and (order := next(waiting, None)) is not None:
-                    if (lost := self._give(order)) is not None:
-                        yield order, lost
+                while len(self._busy()) < self._count and (order := self._next(waiting)) is not None:
+                    self._give(order)
                 if not self._busy():
                     return
                 for worker in self._ready():
-                    order, answer = self._answer(worker)
-                    yield order, answer
+                    answered = self._answer(worker)
+                    if answered is not None:
+                        yield answered
         finally:
             self.close()
 
@@ -105,17 +108,21 @@ class Pool:
     def _busy(self) -> list[_Worker]:
         return [worker for worker in self._workers if worker.order is not None]
 
-    def _give(self, order: Order) -> Failed | None:
+    def _next(self, waiting: Iterator[Order]) -> Order | None:
+        return self._returned.popleft() if self._returned else next(waiting, None)
+
+    def _give(self, order: Order) -> None:
         """Give an order to a free worker, started where there is none."""
         worker = next((w for w in self._workers if w.order is None), None)
         if worker is None:
             worker = self._start()
-        worker.order = order
         try:
             worker.pipe.send(order)
         except OSError:
-            return self._lost(worker)
-        return None
+            self._returned.append(order)
+            self._lose(worker)
+        else:
+            worker.order = order
 
     def _start(self) -> _Worker:
         here, there = self._context.Pipe()
@@ -133,22 +140,31 @@ class Pool:
         ready = wait([worker.pipe for worker in busy])
         return [worker for worker in busy if worker.pipe in ready]
 
-    def _answer(self, worker: _Worker) -> tuple[Order, Made | Failed]:
+    def _answer(self, worker: _Worker) -> tuple[Order, Made | Failed] | None:
+        """Return an order with what became of it; None where a worker has begun, or ended before it could begin."""
         order = worker.order
         assert order is not None
         try:
             answer = worker.pipe.recv()
         except (EOFError, OSError):
-            return order, self._lost(worker)
+            how = self._lose(worker)
+            if not worker.begun:
+                self._returned.append(order)
+                return None
+            fix = "the file is damaged, or memory ran out: take fewer --workers"
+            return order, Failed(f"the process that made this mask ended: got {how}; {fix}")
+        if answer == BEGUN:
+            worker.begun = True
+            self._ends = 0
+            return None
         worker.order = None
-        self._ends = 0
         return order, answer
 
-    def _lost(self, worker: _Worker) -> Failed:
-        """Let go of a worker that ended; say how.
+    def _lose(self, worker: _Worker) -> str:
+        """Let go of a worker that ended; return how it did.
 
         Raises:
-            WorkerError: So did those before it.
+            WorkerError: It could not begin, nor could those before it.
         """
         self._workers.remove(worker)
         worker.pipe.close()
@@ -158,11 +174,11 @@ class Pool:
         if status is not None and status < 0:
             with suppress(ValueError):
                 how = signal.Signals(-status).name
-        self._ends += 1
-        fix = "the file is damaged, or memory ran out: take fewer --workers"
-        if self._ends >= MOST_ENDS * self._count:
-            raise WorkerError("processes of the batch end before their time", got=how, fix=fix)
-        return Failed(f"the process that made this mask ended: got {how}; {fix}")
+        if not worker.begun:
+            self._ends += 1
+            if self._ends >= MOST_ENDS:
+                raise WorkerError("processes of the batch end before they begin", got=how, fix="see what they print")
+        return how
 
 
 @contextmanager

@@ -20,6 +20,8 @@ from bedside.core.errors import BedsideError
 if TYPE_CHECKING:
     from bedside.engines.protocol import Segmenter
 
+BEGUN = "begun"
+"""What a worker says first: what ends it from then on is the mask that it is at."""
 MODELS = 2
 """Models that a worker keeps: one for images and one for volumes."""
 
@@ -56,13 +58,14 @@ def work(orders: Connection, settings: Settings) -> None:
     """Make masks until there is nothing more to make or whoever asks is gone.
 
     Args:
-        orders: Gives an ``Order`` or None for the end, and takes ``Made`` or ``Failed`` for each.
+        orders: Gives an ``Order`` or None for the end, and takes ``BEGUN``, then ``Made`` or ``Failed`` for each.
         settings: How masks are made.
     """
     # Ctrl+C reaches every process of the terminal: the one that asks decides what becomes of it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     maker = _Maker(settings)
     with suppress(EOFError, OSError):
+        orders.send(BEGUN)
         while (order := orders.recv()) is not None:
             orders.send(maker.answer(order))
 
