@@ -67,18 +67,22 @@ def run_batch(
     report = Report(place, manifest.parent)
     report.reject(failures)
     seen: set[str] = set()
-    orders = list(_undone(items, settings, report, manifest.parent, again=again))
-    waiting = {order.item.output: order.item for order in orders}
+    waiting = {item.output: item for item in items}
+
+    def tell(item: Item, answer: Made | Failed, *, kept: bool = False) -> None:
+        del waiting[item.output]
+        report.add(item, answer, kept=kept)
+        progress(report, len(items))
+
     progress(report, len(items))
-    pool = Pool(workers or usual_workers(len(orders)), settings, threads)
+    pool = Pool(workers or usual_workers(len(items)), settings, threads)
     try:
-        for order, answer in pool.run(orders):
-            del waiting[order.item.output]
+        # What is done is found while the first masks are made: of many it takes a while.
+        for order, answer in pool.run(_undone(items, settings, tell, manifest.parent, again=again)):
             if isinstance(answer, Made) and answer.model not in seen:
                 seen.add(answer.model)
                 _tell_licence(answer.model, note)
-            report.add(order.item, answer)
-            progress(report, len(items))
+            tell(order.item, answer)
     finally:
         pool.close()
         report.wait(waiting.values())
@@ -92,18 +96,20 @@ def _tell_licence(model: str, note: Callable[[str], None]) -> None:
         note(licence_notice(model, weights.card.licence))
 
 
-def _undone(items: list[Item], settings: Settings, report: Report, home: Path, *, again: bool) -> Iterator[Order]:
-    """Yield what is to be made; what is done, or must not be replaced, goes into the report."""
+def _undone(
+    items: list[Item], settings: Settings, tell: Callable[..., None], home: Path, *, again: bool
+) -> Iterator[Order]:
+    """Yield what is to be made; ``tell`` takes what is done or must not be replaced."""
     for item in items:
         try:
             mark = fingerprint(item, settings, home)
             made = None if again else made_before(item, mark)
         except BedsideError as error:
-            report.add(item, Failed(str(error)))
+            tell(item, Failed(str(error)))
         except OSError as error:
-            report.add(item, Failed(f"{error.filename}: {error.strerror}"))
+            tell(item, Failed(f"{error.filename}: {error.strerror}"))
         else:
             if made is None:
                 yield Order(item, mark)
             else:
-                report.add(item, made, kept=True)
+                tell(item, made, kept=True)

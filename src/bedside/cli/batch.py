@@ -95,33 +95,31 @@ def summary(report: Report, folder: Path) -> str:
 class Progress:
     """How far a batch is and when it ends: one line that changes on a terminal, a line now and then elsewhere."""
 
-    EVERY = 30.0
-    """Seconds between lines where stderr is no terminal."""
+    EVERY, EVERY_ON_TERMINAL = 30.0, 0.1
+    """Seconds between two lines."""
 
     def __init__(self) -> None:
         self._terminal = sys.stderr.isatty()
         self._began = self._said = time.monotonic()
-        self._first: int | None = None
         self._width = 0
 
     def __call__(self, report: Report, total: int) -> None:
         """Say how far it is."""
         done, now = sum(report.masks.values()), time.monotonic()
-        if self._first is None:
-            # What was done before took no time and says nothing of what is to come.
-            self._first, self._began = done, now
-        if self._terminal or now - self._said >= self.EVERY:
+        last = done == total and self._terminal
+        if last or now - self._said >= (self.EVERY_ON_TERMINAL if self._terminal else self.EVERY):
             self._said = now
-            self._show(self.line(done, total, report.masks.get("failed", 0), now - self._began))
+            # What was done before took no time and says nothing of what is to come.
+            fresh = done - report.masks.get("kept", 0)
+            self._show(self.line(done, total, report.masks.get("failed", 0), fresh, now - self._began))
 
-    def line(self, done: int, total: int, failed: int, seconds: float) -> str:
-        """Return what is said after so many seconds."""
-        made = done - (self._first or 0)
+    def line(self, done: int, total: int, failed: int, fresh: int, seconds: float) -> str:
+        """Return what is said after so many seconds, in which ``fresh`` of the masks were made or failed."""
         text = f"{done} of {total} masks{f', {failed} failed' if failed else ''}"
-        if not made or not seconds:
+        if not fresh or not seconds:
             return text
-        left = (total - done) * seconds / made
-        return f"{text}, {made / seconds * 60:.0f} a minute, {_time(left)} left"
+        left = (total - done) * seconds / fresh
+        return f"{text}, {fresh / seconds * 60:.0f} a minute, {_time(left)} left"
 
     def _show(self, text: str) -> None:
         if not self._terminal:
