@@ -89,11 +89,11 @@ PLAIN = {
     "io.formats.nifti": "is given a temporary path",
     "io.formats.npz": "the same",
     "io.formats.tiff": "the same",
-    "io.formats.nrrd": "reads through a private copy",
+    "io.itk": "reads a header through a private copy",
     "io.packing": "reads through a private copy",
     "serve.places": "unpacks into a scratch folder",
     "serve.routes.export": "makes a zip in memory",
-    "serve.routes.images": "receives into a scratch folder",
+    "serve.routes.sent": "receives into a scratch folder",
     "session.workspace_file": "a lock, which nobody reads for its content",
     "weights.pull": "a part, which is gone on with",
 }

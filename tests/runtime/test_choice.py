@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+
 import pytest
 
 from bedside.core.errors import BackendError, DependencyError, InputError
@@ -85,3 +89,32 @@ def test_the_version_of_each_installed_runtime_is_known() -> None:
     for name in PREFERENCE:
         version = module.backends.get(name).version()
         assert version is None or version[0].isdigit()
+
+
+def test_threads_are_limited_by_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for text, expected in (("", None), ("1", 1), ("12", 12)):
+        monkeypatch.setenv(module.THREADS_VARIABLE, text)
+        assert module.thread_limit() == expected
+    for text in ("0", "-1", "two", "1.5", "²"):
+        monkeypatch.setenv(module.THREADS_VARIABLE, text)
+        with pytest.raises(InputError, match="BEDSIDE_THREADS"):
+            module.thread_limit()
+
+
+@pytest.mark.parametrize("runtime", ["openvino", "onnxruntime"])
+def test_runtimes_keep_to_the_limit(runtime: str) -> None:
+    pytest.importorskip(runtime)
+    code = (
+        "import sys; from bedside.engines import load_segmenter; from bedside.weights.store import find_weights\n"
+        "from bedside.runtime.backend import choose_backend, thread_limit\n"
+        "from bedside.runtime.openvino_core import shared_core\n"
+        "if sys.argv[1] == 'openvino': print(shared_core().get_property('CPU', 'INFERENCE_NUM_THREADS'))\n"
+        "else:\n"
+        "    graph = choose_backend('onnxruntime', 'cpu').load(find_weights('bedside-2d'), shape=(1, 9, 256, 256))\n"
+        "    print(graph._session.get_session_options().intra_op_num_threads)\n"
+    )
+    environment = {**os.environ, module.THREADS_VARIABLE: "1", "PYTHONPATH": os.pathsep.join(["src", *sys.path])}
+    done = subprocess.run(
+        [sys.executable, "-c", code, runtime], env=environment, capture_output=True, text=True, check=False
+    )
+    assert (done.stdout.strip(), done.returncode) == ("1", 0), done.stderr

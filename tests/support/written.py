@@ -185,6 +185,30 @@ def _openvino_graph(folder: Path, edition: int) -> None:
         move_set_into_place([(scratch / name, folder / name) for name in ("tiny.xml", "tiny.bin")])
 
 
+def _uid_map(folder: Path, edition: int) -> None:
+    from bedside.io.dicom.uid_map import UidMap
+
+    uids = UidMap(bytes(32))
+    for number in range(300 + edition):
+        uids.uid(f"1.2.{number}")
+    uids.save(folder / "map.json")
+
+
+def _stripped(folder: Path, edition: int) -> None:
+    from bedside.io.dicom.phi import strip_file
+    from bedside.io.dicom.uid_map import UidMap
+
+    _source(folder)
+    original = min((folder.parent / "series").rglob("*.dcm"))
+    strip_file(original, folder / "stripped.dcm", UidMap(bytes([edition]) * 32))
+
+
+def _instance(folder: Path, edition: int) -> None:
+    from bedside.archive.places import SeriesFolder
+
+    SeriesFolder(folder, "1.2.3", "CT", "1").keep("1.2.3.4", bytes([edition]) * 9000)
+
+
 CASES: dict[str, Case] = {
     **_writer_cases(),
     "DICOM SEG": _seg,
@@ -198,6 +222,9 @@ CASES: dict[str, Case] = {
     "features": _features,
     "weights": _weights,
     "OpenVINO graph": _openvino_graph,
+    "map of UIDs": _uid_map,
+    "stripped DICOM": _stripped,
+    "instance of a PACS": _instance,
 }
 
 NEEDS = {
@@ -206,18 +233,22 @@ NEEDS = {
     "features": ("torch",),
     "weights": ("onnx", "safetensors"),
     "OpenVINO graph": ("openvino",),
+    "stripped DICOM": ("dicomanonymizer",),
 }
 """Packages without which a case cannot be tried."""
 
 MODULES = {
+    "archive.places": "instance of a PACS",
     "challenge.writing": "case of a challenge",
     "cli.segment": "overlay",
     "data.store": "store",
     "engines.sam.convert.export": "weights",
     "engines.sam.training.features": "features",
     "engines.sam.training.teacher": "features",
+    "io.dicom.phi": "stripped DICOM",
     "io.dicom.rtstruct_writing": "RTSTRUCT",
     "io.dicom.seg_writing": "DICOM SEG",
+    "io.dicom.uid_map": "map of UIDs",
     "io.writing": "mask .nii",
     "runtime.export": "weights",
     "runtime.openvino_parts": "OpenVINO graph",

@@ -8,7 +8,7 @@ from pathlib import Path
 from bedside.core.errors import ArchiveError, InputError, UnreachableError
 
 _WORDS = {
-    "ConnectionRefusedError": "connection refused",
+    "ConnectionRefusedError": "nothing listens there",
     "ConnectionResetError": "connection reset",
     "gaierror": "no host of that name",
     "TimeoutError": "no answer in time",

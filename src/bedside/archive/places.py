@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from hashlib import blake2b
 from pathlib import Path
 
-from bedside.core.files import atomic_path
+from bedside.core.files import append_text, atomic_path
 
 LEDGER = ".received.jsonl"
 """Lines that say how long each complete file of the folder is; hidden, so that readers of images pass it over."""
@@ -66,9 +66,8 @@ class SeriesFolder:
         self.path.mkdir(mode=0o700, exist_ok=True)
         with atomic_path(target) as temporary:
             temporary.write_bytes(content)
-        with (self.path / LEDGER).open("a", encoding="ascii") as ledger:
-            # The line's end comes first: a line that a killed process cut off does not spoil the next.
-            ledger.write("\n" + json.dumps({"file": target.name, "bytes": len(content)}))
+        # The line's end comes first: a line that a killed process cut off does not spoil the next.
+        append_text(self.path / LEDGER, "\n" + json.dumps({"file": target.name, "bytes": len(content)}))
         self._sizes[target.name] = len(content)
         return target
 

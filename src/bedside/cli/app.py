@@ -18,6 +18,7 @@ VERBS = {
     "ui": "Open images in the browser, point at objects, correct and save them.",
     "serve": "Answer the clients of other programs: nnInteractive's and ITK-SNAP's.",
     "segment": "Segment objects of an image from boxes, points, scribbles, lassos or masks.",
+    "batch": "Segment many images from a table of prompts.",
     "convert": "Convert masks between label maps, DICOM SEG and RTSTRUCT.",
     "edit": "Fill, smooth, grow, shrink, combine and clean masks.",
     "pacs": "Find, fetch and store studies in a hospital's archive, and receive what it sends.",

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from bedside.cli.flags import PromptFlags
+    from bedside.session.flags import PromptFlags
 
 
 @dataclass(frozen=True)

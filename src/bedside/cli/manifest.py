@@ -38,7 +38,7 @@ def build_manifest(job: Job, session: Session, labels: NDArray[Any], stages: Sta
                 "label": item.label,
                 "prompts": len(item.prompts),
                 # Of the mask as written: another object may have got some of this one's voxels.
-                **_size(session.image, int(counts[item.label])),
+                **session.image.geometry.size_of(int(counts[item.label])),
             }
             for item in session.objects
         ],
@@ -92,17 +92,6 @@ def _image(image: Image) -> dict[str, Any]:
         "spacing": list(geometry.spacing) if geometry.spacing_known else None,
         "modality": image.modality,
     }
-
-
-def _size(image: Image, voxels: int) -> dict[str, Any]:
-    size: dict[str, Any] = {"voxels": voxels, "volume_mm3": None, "volume_ml": None, "area_mm2": None}
-    if image.geometry.spacing_known:
-        extent = voxels * image.geometry.voxel_volume
-        if image.ndim == 3:
-            size |= {"volume_mm3": extent, "volume_ml": extent / 1000}
-        else:
-            size |= {"area_mm2": extent}
-    return size
 
 
 def _measure(item: Mapping[str, Any]) -> str:

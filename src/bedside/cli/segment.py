@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from bedside.cli.stages import Stages
     from bedside.core.image import Image
     from bedside.core.placed import PlacedPrompt
-    from bedside.core.prompts import Prompt
     from bedside.io.segmentations import Form
     from bedside.session import Session
     from bedside.session.journal import Journal
@@ -121,7 +120,7 @@ def segment(
 
     Where nothing was found, nothing is written: an older file stays, stderr says so, and the exit status is 2.
     """
-    from bedside.cli.flags import PromptFlags
+    from bedside.session.flags import PromptFlags
 
     flags = PromptFlags(box, point, negative_point, scribble, negative_scribble, lasso, initial_mask, frame.value)
     job = Job(
@@ -149,16 +148,17 @@ def perform(job: Job) -> dict[str, Any]:
     from bedside.io import read_image, write_mask
     from bedside.session import Session
     from bedside.session.editing import change_object
+    from bedside.session.flags import add_together
     from bedside.weights.defaults import default_model
 
     stages = Stages()
     check_outputs(job)
-    journal, typed = _check_prompts(job)
+    journal = _check_prompts(job)
     with stages.stage("read", f"reading {job.image}"):
         image = read_image(job.image, series=job.series, volume=job.volume)
     tell_notes(image.metadata.get("notes", ()))
     target = check_form(job, image)
-    drawn = _check_against(job, image, journal, typed)
+    drawn = _check_against(job, image, journal)
     with stages.stage("load_model", "loading the model"):
         name = job.model or (journal.model if journal else None) or default_model(image.shape)
         segmenter = load_model(name, job.device)
@@ -168,7 +168,7 @@ def perform(job: Job) -> dict[str, Any]:
         if journal is not None:
             session.restore(journal)
         else:
-            _answer(session, drawn)
+            add_together(session, drawn)
         if job.name is not None:
             change_object(session, session.objects[0].id, name=job.name)
         labels = session.label_map(job.policy)
@@ -288,7 +288,7 @@ def check_dimensions(output: Path, dimensions: int) -> None:
         raise InputError(f"-o {output}", expected=f"a format that holds {dimensions} axes ({able})", got=writer.title)
 
 
-def _check_prompts(job: Job) -> tuple[Journal | None, list[Prompt]]:
+def _check_prompts(job: Job) -> Journal | None:
     """Return what can be known of the prompts before the image is read."""
     from bedside.session.journal import Journal
 
@@ -305,20 +305,21 @@ def _check_prompts(job: Job) -> tuple[Journal | None, list[Prompt]]:
         if job.name is not None and len(journal.objects) > 1:
             got = f"{len(journal.objects)} in {job.prompts}"
             raise InputError("--name", expected="one object", got=got, fix="name them in that file")
-        return journal, []
+        return journal
     if not job.flags.has_prompts and job.flags.initial_mask is None:
         raise InputError("no prompt", expected="--box, --point, --scribble, --lasso or --prompts", got="none of them")
-    return None, job.flags.typed()
+    job.flags.typed()
+    return None
 
 
-def _check_against(job: Job, image: Image, journal: Journal | None, typed: list[Prompt]) -> list[PlacedPrompt]:
+def _check_against(job: Job, image: Image, journal: Journal | None) -> list[PlacedPrompt]:
     """Return all prompts of the options, placed on the image before a model is loaded; a journal is checked too."""
     from bedside.core.placed import PlacedPrompt
     from bedside.session.journal import Prompted, history
     from bedside.session.opening import check_journal
 
     if journal is None:
-        drawn = [PlacedPrompt.of(prompt, image.geometry) for prompt in (*job.flags.drawn(image), *typed)]
+        drawn = job.flags.placed(image)
         _warn_of_left_out(drawn)
         return drawn
     check_journal(journal, image)
@@ -332,13 +333,6 @@ def _warn_of_left_out(prompts: Iterable[PlacedPrompt], whose: str = "") -> None:
     for prompt in prompts:
         if prompt.left_out is not None:
             print(f"bedside: warning: {whose}{prompt.left_out}", file=sys.stderr)
-
-
-def _answer(session: Session, prompts: list[PlacedPrompt]) -> None:
-    """All prompts as one object, predicted together."""
-    for prompt in prompts[:-1]:
-        session.add(prompt, predict=False)
-    session.add(prompts[-1])
 
 
 def _picture(job: Job, session: Session, labels: Any, stages: Stages) -> Any:

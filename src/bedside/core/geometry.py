@@ -183,6 +183,18 @@ class Geometry:
         others = nifti.placements() if nifti is not None and self.ndim == 3 else []
         return [self.index_to_world_matrix, *others]
 
+    def size_of(self, voxels: int) -> dict[str, int | float | None]:
+        """Return ``voxels``, and ``volume_mm3`` and ``volume_ml`` or ``area_mm2`` of so many voxels or pixels.
+
+        Lengths are None where the spacing is not known.
+        """
+        size: dict[str, int | float | None] = dict.fromkeys(("volume_mm3", "volume_ml", "area_mm2"))
+        size = {"voxels": voxels, **size}
+        if self.spacing_known:
+            extent = voxels * self.voxel_volume
+            size |= {"volume_mm3": extent, "volume_ml": extent / 1000} if self.ndim == 3 else {"area_mm2": extent}
+        return size
+
     def to_dict(self) -> dict[str, object]:
         """Return plain numbers, for JSON."""
         return {

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from typing import Any, Literal, Protocol, runtime_checkable
 
 from numpy.typing import NDArray
 
-from bedside.core.errors import BackendError, DependencyError
+from bedside.core.errors import BackendError, DependencyError, InputError
 from bedside.core.registry import Registry
 from bedside.weights.store import WeightsFiles
 
@@ -57,6 +58,9 @@ class Backend(Protocol):
 
 backends: Registry[Backend] = Registry("runtime", "bedside.runtime", Backend)
 
+THREADS_VARIABLE = "BEDSIDE_THREADS"
+"""Environment variable that limits the threads a network runs on, for processes that share a machine."""
+
 PREFERENCE = ("openvino", "onnxruntime", "torch")
 """Order in which runtimes are tried when none is named; those of other packages come after."""
 
@@ -95,3 +99,17 @@ def choose_backend(name: str = "auto", device: Device = "auto") -> Backend:
         got="none",
         fix="use --device cpu",
     )
+
+
+def thread_limit() -> int | None:
+    """Return how many threads networks may run on, by ``BEDSIDE_THREADS``; None where the runtime chooses.
+
+    Raises:
+        InputError: The variable is set to something else than a number above 0.
+    """
+    text = os.environ.get(THREADS_VARIABLE)
+    if not text:
+        return None
+    if not (text.isascii() and text.isdigit() and int(text) > 0):
+        raise InputError(THREADS_VARIABLE, expected="a number of threads above 0", got=repr(text))
+    return int(text)

@@ -9,7 +9,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from bedside.core.errors import BackendError
-from bedside.runtime.backend import Device, Precision, Shape, backends
+from bedside.runtime.backend import Device, Precision, Shape, backends, thread_limit
 from bedside.weights.store import WeightsFiles
 
 PACKAGES = ("onnxruntime", "onnxruntime-gpu")
@@ -68,6 +68,7 @@ class OnnxRuntimeBackend:
         wanted = "CUDAExecutionProvider" if device == "cuda" else "CPUExecutionProvider"
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3
+        options.intra_op_num_threads = thread_limit() or 0
         try:
             session = onnxruntime.InferenceSession(str(weights.graph), options, providers=[wanted])
         except Exception as error:

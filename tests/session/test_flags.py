@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 from PIL import Image as Picture
 
-from bedside.cli.flags import PromptFlags, parse_box, parse_point, read_strokes
 from bedside.core.errors import BedsideError, FormatError, InputError, PromptError
 from bedside.core.geometry import Geometry
 from bedside.core.image import Image
 from bedside.core.prompts import Box, InitialMask, Lasso, Point, Scribble
 from bedside.io import write_mask
+from bedside.session.flags import PromptFlags, parse_box, parse_point, read_strokes
 
 
 def test_boxes_and_points_are_parsed() -> None:

@@ -1,4 +1,4 @@
-"""From the flags of ``bedside segment`` to the prompts of one object."""
+"""From prompts as they are typed, in options or in the cells of a table, to the prompts of one object."""
 
 from __future__ import annotations
 
@@ -6,13 +6,17 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bedside.core.errors import BedsideError, FormatError, InputError, PromptError
 from bedside.core.image import Image
+from bedside.core.placed import PlacedPrompt
 from bedside.core.prompts import Box, Frame, InitialMask, Lasso, Point, Prompt, Scribble
 from bedside.io import read_mask
 from bedside.io.grey_values import reject_grey_values
+
+if TYPE_CHECKING:
+    from bedside.session.session import Session
 
 
 @dataclass(frozen=True)
@@ -76,6 +80,25 @@ class PromptFlags:
         for path in self.negative_scribbles:
             prompts += read_scribbles(path, "--negative-scribble", False, self.frame, image)
         return prompts
+
+    def placed(self, image: Image) -> list[PlacedPrompt]:
+        """Return all prompts on the grid of ``image``, those from files first.
+
+        Raises:
+            BedsideError: As ``typed`` and ``drawn``; a prompt misses the image.
+        """
+        return [PlacedPrompt.of(prompt, image.geometry) for prompt in (*self.drawn(image), *self.typed())]
+
+
+def add_together(session: Session, prompts: Sequence[PlacedPrompt]) -> None:
+    """Add all prompts to the session's current object, predicted together, in one step.
+
+    Raises:
+        PromptError: The model cannot take one of them.
+    """
+    for prompt in prompts[:-1]:
+        session.add(prompt, predict=False)
+    session.add(prompts[-1])
 
 
 def parse_numbers(text: str, flag: str, counts: Sequence[int], form: str) -> tuple[float, ...]:
