@@ -3,6 +3,7 @@
 import type { NamedFile } from "../ui/files";
 import type {
   Change,
+  EditInfo,
   ImageInfo,
   Item,
   LabelPatch,
@@ -86,6 +87,8 @@ export const api = {
   state: () => ask<ServerState>("GET", "/api/state"),
   models: () => ask<ModelList>("GET", "/api/models"),
 
+  edits: () => ask<{ edits: EditInfo[] }>("GET", "/api/edits"),
+
   worklist: () => ask<Worklist>("GET", "/api/worklist"),
   openItem: (item: number) => ask<ImageInfo>("POST", `/api/worklist/${item}/open`),
   setItemState: (item: number, state: WorkState) => ask<Item>("PATCH", `/api/worklist/${item}`, { state }),
@@ -115,6 +118,8 @@ export const api = {
   deleteObject: (id: number, objectId: number) => ask<Change>("DELETE", object(id, objectId)),
   prompts: (id: number, objectId: number) => ask<PromptList>("GET", `${object(id, objectId)}/prompts`),
   mask: (id: number, objectId: number) => ask<Patch>("GET", `${object(id, objectId)}/mask`),
+  edit: (id: number, objectId: number, name: string, value: number | null, other: number | null) =>
+    ask<Change>("POST", `${object(id, objectId)}/edit`, { name, value, other }),
   nextCandidate: (id: number, objectId: number) => ask<Change>("POST", `${object(id, objectId)}/next-candidate`),
   suggest: (id: number, objectId: number) => ask<Suggestion>("POST", `${object(id, objectId)}/suggest`),
 

@@ -25,6 +25,18 @@ export interface Tools {
   quality: boolean | null;
 }
 
+/** A classical tool on masks. */
+export interface EditInfo {
+  name: string;
+  title: string;
+  help: string;
+  combines: boolean;
+  unit: string | null;
+  default: number | null;
+  least: number | null;
+  most: number | null;
+}
+
 export interface ModelInfo {
   name: string;
   family: string;

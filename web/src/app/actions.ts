@@ -246,6 +246,11 @@ export class Actions {
     });
   }
 
+  /** A classical tool on an object's mask. */
+  edit(object: number, name: string, value: number | null, other: number | null): Promise<void> {
+    return this.change((id) => api.edit(id, object, name, value, other));
+  }
+
   /** Another size that the first click may mean. */
   nextCandidate(): Promise<void> {
     const object = currentObject(this.store.get());

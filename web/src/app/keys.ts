@@ -1,12 +1,13 @@
 /** Single keys for everything that is done often. */
 
+import { openEditDialog } from "../panels/edit_dialog";
 import { openHelp } from "../panels/help";
 import { openOpenDialog } from "../panels/open_dialog";
 import { openSaveDialog } from "../panels/save_dialog";
 import { chooseTool, sendShapedBox, suggestOrAccept } from "../panels/toolbar";
 import { presets } from "../panels/window_menu";
 import type { AppStore } from "../state/app";
-import { candidatesRejection, negativeRejection, TOOLS, toolEntry } from "../tools/catalogue";
+import { candidatesRejection, editRejection, negativeRejection, TOOLS, toolEntry } from "../tools/catalogue";
 import type { Views } from "../views/grid";
 import type { Actions } from "./actions";
 
@@ -59,6 +60,9 @@ function alone(event: KeyboardEvent, store: AppStore, actions: Actions, views: V
       return true;
     case "G":
       suggestOrAccept(store, actions);
+      return true;
+    case "F":
+      if (editRejection(state) === null) void openEditDialog(store, actions);
       return true;
     case "T":
       if (candidatesRejection(state) === null) void actions.nextCandidate();

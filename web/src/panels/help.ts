@@ -23,6 +23,7 @@ const KEYS: [string, [string, string][]][] = [
       ["Right click", "Point of the other sign"],
       ["G", "Where to click next; again to take it"],
       ["T", "Another size that the click may mean"],
+      ["F", "Fill, smooth, grow or combine the mask"],
       ["Ctrl Z", "Undo"],
       ["Ctrl Shift Z", "Redo"],
       ["N", "New object"],

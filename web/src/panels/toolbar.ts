@@ -5,6 +5,7 @@ import { type AppStore, currentObject } from "../state/app";
 import { sendBox } from "../tools/box_tool";
 import {
   candidatesRejection,
+  editRejection,
   negativeRejection,
   rejection,
   suggestRejection,
@@ -14,6 +15,7 @@ import {
 import { deepBoxRejection } from "../tools/rejections";
 import { fill, h } from "../ui/dom";
 import { type IconName, icon } from "../ui/icons";
+import { openEditDialog } from "./edit_dialog";
 
 function railButton(name: IconName, label: string, key: string, onclick: () => void): HTMLButtonElement {
   return h(
@@ -38,6 +40,7 @@ export function toolRail(store: AppStore, actions: Actions): HTMLElement {
   }));
   const suggest = railButton("suggest", "Suggest", "G", () => suggestOrAccept(store, actions));
   const size = railButton("size", "Size", "T", () => void actions.nextCandidate());
+  const edit = railButton("edit", "Edit", "F", () => void openEditDialog(store, actions));
   const undo = railButton("undo", "Undo", "Ctrl Z", () => actions.undo());
   const redo = railButton("redo", "Redo", "Ctrl Y", () => actions.redo());
   store.watch(["tool", "image", "objects", "current"], () => {
@@ -49,6 +52,7 @@ export function toolRail(store: AppStore, actions: Actions): HTMLElement {
     const object = currentObject(state);
     reject(suggest, suggestRejection(state), "Show where a click would help most (G)");
     reject(size, candidatesRejection(state), "Another size that the click may mean (T)");
+    reject(edit, editRejection(state), "Fill, smooth, grow, shrink or combine the mask (F)");
     reject(undo, object?.can_undo ? null : "Nothing to undo", "Undo (Ctrl+Z)");
     reject(redo, object?.can_redo ? null : "Nothing to redo", "Redo (Ctrl+Shift+Z or Ctrl+Y)");
   });
@@ -60,7 +64,7 @@ export function toolRail(store: AppStore, actions: Actions): HTMLElement {
     group(...all.slice(0, 2)),
     group(...all.slice(2, 6)),
     group(...all.slice(6)),
-    group(suggest, size),
+    group(suggest, size, edit),
     group(undo, redo),
   );
 }

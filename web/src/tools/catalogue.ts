@@ -152,6 +152,11 @@ export function candidatesRejection(state: Readonly<AppState>): string | null {
   return null;
 }
 
+export function editRejection(state: Readonly<AppState>): string | null {
+  if (!state.image) return "Open an image first";
+  return currentObject(state)?.voxels ? null : "Needs a first mask";
+}
+
 /** What to do, which errors say after their last semicolon. */
 export function remedy(reason: string): string {
   return reason.split("; ").at(-1) ?? reason;
