@@ -187,7 +187,8 @@ def test_another_size_that_a_click_may_mean_is_shown_and_the_first_again(desk: D
     desk.page.mouse.click(*desk.place("axial", (41, 44, 22)))
     desk.wait("bedside.store.get().image.tools.candidates === true")
     desk.wait("bedside.store.get().pending.length === 0")
-    assert desk.page.locator(".tool").filter(has_text="Size").get_attribute("aria-disabled") == "false"
+    button = "[...document.querySelectorAll('.tool')].find(one => one.textContent.includes('Size'))"
+    desk.wait(f"{button}.getAttribute('aria-disabled') === 'false'")
     first = desk.state("objects")[0]["voxels"]
     for _ in range(4):
         version = desk.state("version")
@@ -217,3 +218,23 @@ def test_a_suggestion_is_shown_and_taken(desk: Desk, images: dict[str, Path]) ->
     assert prompts(desk)[-1]["prompt"] == suggested
     assert desk.state("suggestion") is None
     same_masks(desk)
+
+
+def test_a_classical_tool_changes_the_mask_and_undo_takes_it_back(desk: Desk, images: dict[str, Path]) -> None:
+    fresh(desk, images["nifti"])
+    desk.tool("b")
+    desk.drag("axial", [(25, 28, 22), (56, 58, 22)])
+    desk.wait("bedside.store.get().pending.length === 0 && bedside.store.get().objects[0]?.voxels > 0")
+    before = desk.state("objects")[0]["voxels"]
+    desk.page.keyboard.press("f")
+    dialog = desk.page.get_by_role("dialog")
+    dialog.get_by_label("Tool").select_option("grow")
+    dialog.get_by_role("spinbutton").fill("0")
+    dialog.get_by_role("button", name="Apply").click()
+    assert dialog.is_visible()  # A distance of nothing is not taken.
+    dialog.get_by_role("spinbutton").fill("2")
+    dialog.get_by_role("button", name="Apply").click()
+    desk.wait(f"bedside.store.get().objects[0].voxels > {before}")
+    same_masks(desk)
+    desk.press("Control+z")
+    desk.wait(f"bedside.store.get().objects[0].voxels === {before}")
