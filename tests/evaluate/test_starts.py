@@ -96,6 +96,9 @@ def test_a_mask_is_wrong_and_may_go_beyond_the_object():
 def test_names_of_starts():
     assert choose_starts(["all"], volumes=True) == list(STARTS)
     assert "flat-box" not in choose_starts(["all"], volumes=False)
+    assert "part-boxes" not in choose_starts(["all"], volumes=True, several=False)
+    with pytest.raises(InputError, match="part-boxes"):
+        choose_starts(["part-boxes"], volumes=True, several=False)
     assert choose_starts(["point", "box"], volumes=False) == ["box", "point"]
     for wrong in (["brush"], ["box", "box"], ["all", "box"], []):
         with pytest.raises(InputError, match="--start"):

@@ -165,7 +165,7 @@ def _interactive_starts(names: tuple[str, ...]) -> list[Any]:
 
     others = [n for n in names if n != OFFICIAL]
     official = [OFFICIAL] if not names or OFFICIAL in names or others == ["all"] else []
-    return [*official, *(choose_starts(others, volumes=True) if others else [])]
+    return [*official, *(choose_starts(others, volumes=True, several=False) if others else [])]
 
 
 def _interactive_cases(job: ChallengeJob, data: Path) -> tuple[int, Iterator[SetCase]]:

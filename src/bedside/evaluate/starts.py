@@ -81,23 +81,25 @@ def start_title(start: str) -> str:
     return _TITLES.get(start, start)
 
 
-def choose_starts(names: Sequence[str], *, volumes: bool) -> list[Start]:
+def choose_starts(names: Sequence[str], *, volumes: bool, several: bool = True) -> list[Start]:
     """Return the starts called ``names``; ``all`` stands for each that has a meaning of its own.
 
     Args:
         names: As given by the user.
         volumes: Whether objects are volumes; in an image a flat box is a box.
+        several: Whether an object may begin with several prompts.
 
     Raises:
         InputError: A name is unknown or given twice.
     """
-    every = [s for s in STARTS if volumes or s != "flat-box"]
+    every = [s for s in STARTS if (volumes or s != "flat-box") and (several or s != "part-boxes")]
     if list(names) == ["all"]:
         return every
-    unknown = [n for n in names if n not in STARTS]
+    unknown = [n for n in names if n not in STARTS or (n == "part-boxes" and not several)]
     if unknown or len(set(names)) != len(names) or not names:
         got = ", ".join(names) or "none"
-        raise InputError("--start", expected=f"each once of {', '.join(STARTS)}, or all", got=f"'{got}'")
+        known = ", ".join(s for s in STARTS if several or s != "part-boxes")
+        raise InputError("--start", expected=f"each once of {known}, or all", got=f"'{got}'")
     return [s for s in STARTS if s in names]
 
 
