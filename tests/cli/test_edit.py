@@ -89,6 +89,32 @@ def test_what_is_wrong_is_one_line_and_nothing_is_written(
     assert out.read_bytes() == b"older"
 
 
+def test_a_mask_that_vanishes_is_told_of_and_one_of_nothing_is_not_written(
+    cli: Cli, labels: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out.nii"
+    status, _, err = cli("edit", labels, "--shrink", "30", "--label", "2", "-o", out)
+    assert (status, err) == (0, "bedside: warning: nothing is left of label 2\n")
+    out.write_bytes(b"older")
+    status, _, err = cli("edit", labels, "--shrink", "30", "-o", out)
+    assert (status, err.count("\n")) == (2, 1)
+    assert "nothing is left of the mask" in err
+    assert out.read_bytes() == b"older"
+
+
+def test_the_other_mask_lies_on_the_same_grid_and_is_not_replaced(cli: Cli, labels: Path, tmp_path: Path) -> None:
+    shifted, out = tmp_path / "shifted.nii.gz", tmp_path / "out.nii"
+    image = nib.load(labels)
+    affine = image.affine.copy()
+    affine[0, 3] = 1.3
+    nib.save(nib.Nifti1Image(np.asarray(image.dataobj), affine), shifted)
+    assert "another grid" in cli("edit", labels, "--subtract", shifted, "-o", out)[2]
+    before = shifted.read_bytes()
+    assert "inputs are never overwritten" in cli("edit", labels, "--subtract", shifted, "-o", shifted)[2]
+    assert shifted.read_bytes() == before
+    assert not out.exists()
+
+
 def test_the_mask_comes_first_and_is_not_replaced(cli: Cli, labels: Path) -> None:
     assert "MASK before the tools" in cli("edit", "--grow", "2", labels, "-o", "x.nii")[2]
     assert "another file than the input" in cli("edit", labels, "--fill-holes", "-o", labels)[2]

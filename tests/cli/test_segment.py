@@ -362,3 +362,15 @@ def test_a_failing_network_leaves_no_file(cli: Cli, grower: Any, picture: Path, 
     with pytest.raises(RuntimeError):
         cli("segment", picture, "-o", tmp_path / "mask.png", "--point", "12,7")
     assert [p.name for p in tmp_path.iterdir()] == [picture.name]
+
+
+@pytest.mark.parametrize("flag", ["-o", "--overlay"])
+def test_no_file_of_a_prompt_is_replaced(cli: Cli, grower: Any, picture: Path, tmp_path: Path, flag: str) -> None:
+    mask = tmp_path / "given.png"
+    assert cli("segment", picture, "-o", mask, "--point", "12,7")[0] == 0
+    before = mask.read_bytes()
+    rest = [] if flag == "-o" else ["-o", tmp_path / "other.png"]
+    status, _, err = cli("segment", picture, "--initial-mask", mask, "--point", "12,7", flag, mask, *rest)
+    assert (status, err.count("\n")) == (2, 1)
+    assert "inputs are never overwritten" in err
+    assert mask.read_bytes() == before

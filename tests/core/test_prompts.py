@@ -288,7 +288,11 @@ def test_the_axis_that_is_missed_is_named(prompt: Prompt, axis: str) -> None:
     ],
 )
 def test_a_prompt_that_touches_the_image_is_taken(prompt: Prompt) -> None:
-    assert place_prompt(prompt, Geometry.create(SHAPE)) == prompt
+    expected = prompt
+    if isinstance(prompt, Box):
+        high = tuple(min(h, n) for h, n in zip(prompt.high, SHAPE[::-1], strict=True))
+        expected = Box(tuple(max(v, 0) for v in prompt.low), high)
+    assert place_prompt(prompt, Geometry.create(SHAPE)) == expected
 
 
 def test_a_mask_of_another_shape_is_rejected() -> None:
@@ -400,3 +404,25 @@ def test_a_box_says_what_was_typed() -> None:
         Box((600, 40), (500, 50))
     with pytest.raises(PromptError, match=r"within 0,0 to 600,400 \(x,y, the end exclusive\), got 600,40 to 650,50;"):
         place_prompt(Box((600, 40), (650, 50)), GRIDS["plane"])
+
+
+@pytest.mark.parametrize("grid", GRIDS)
+def test_of_a_box_that_reaches_beyond_the_image_the_part_inside_is_taken(grid: str) -> None:
+    geometry = GRIDS[grid]
+    for reach in (1.0, 50.0, 1e5, 9e8):
+        corner = (590.0 + reach, 380.0 + reach, 25.0 + reach)[: geometry.ndim]
+        box = Box((10.0,) * geometry.ndim, corner)
+        placed = place_prompt(box, geometry)
+        assert isinstance(placed, Box)
+        assert placed.low == (10.0,) * geometry.ndim
+        sides = (600.0, 400.0, 30.0)[: geometry.ndim]
+        assert placed.high == tuple(min(n, high) for n, high in zip(sides, corner, strict=True))
+        assert (left_out(box, placed, geometry) is None) == (reach == 1.0)
+
+
+@pytest.mark.parametrize("far", [1.1e9, 1e24, 1e308])
+def test_coordinates_beyond_any_image_are_rejected_by_name(far: float) -> None:
+    made = [lambda: Point((-far, 1.0)), lambda: Box((1, 1), (2, far)), lambda: Lasso(((1, 1), (2, far), (3, 1)))]
+    for make in made:
+        with pytest.raises(PromptError, match="coordinates up to 1,000,000,000"):
+            make()

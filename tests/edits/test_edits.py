@@ -186,6 +186,12 @@ def test_what_cannot_be_is_named(name: str, value: float | None, said: str) -> N
         edit("grow", np.ones((4, 4), np.bool_), 1.0, np.ones((4, 4), np.bool_))
 
 
+@pytest.mark.parametrize("value", ["3", True, [1]])
+def test_what_is_no_number_is_named(value: Any) -> None:
+    with pytest.raises(InputError, match="a number of mm"):
+        edit("grow", np.ones((4, 4), np.bool_), value)
+
+
 def test_a_number_left_out_is_the_default() -> None:
     spec = Edit("t", "h.", lambda mask, spacing, value: mask, Value("mm", 2.5, 1.0, 3.0))
     assert (spec.check("x", None), spec.check("x", 3)) == (2.5, 3.0)

@@ -81,6 +81,8 @@ def convert(
     names = _names(name)
     check_paths(mask, output, image, target != "file")
     check_map(strip_phi, uid_map)
+    if strip_phi and target == "file":
+        raise InputError("--strip-phi", expected="a DICOM output", got=f"{output}", fix="other formats hold no patient")
     belongs: Image | None = None if image is None else read_image(image, series=series, volume=volume)
     found = read_segments(mask, belongs, names=names, threshold=threshold, volume=volume)
     with kept_map(strip_phi, uid_map) as uids:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -84,12 +85,22 @@ def edit(
     target = form_of(output, form.value if form else None)
     check_paths(mask, output, image, target != "file")
     steps = parse_steps(context.args)
+    for step in steps:
+        if step.other is not None and step.other.resolve() == output.resolve():
+            raise InputError(f"{output}", expected="another file than the input", fix="inputs are never overwritten")
     belongs = None if image is None else read_image(image)
     found = read_segments(mask, belongs)
     others = {step.other: read_segments(step.other, belongs) for step in steps if step.other is not None}
     changed = _changed(found, steps, others, label)
     if target == "file":
         changed = changed.disjoint()
+    emptied = [a.label for b, a in zip(found.segments, changed.segments, strict=True) if a.is_empty and not b.is_empty]
+    if emptied and all(segment.is_empty for segment in changed.segments):
+        raise InputError(
+            "nothing is left of the mask", expected="at least one voxel", got="none", fix="nothing was written"
+        )
+    for number in emptied:
+        print(f"bedside: warning: nothing is left of label {number}", file=sys.stderr)
     notes = write_segments(
         output, changed, belongs, form=target, seg_type=seg_type.value, compress=compress, policy="keep"
     )
@@ -144,8 +155,10 @@ def _changed(
         raise InputError("--label", expected=f"one of {known}", got=missing[0])
     shape = found.geometry.shape
     for path, other in others.items():
-        if other.geometry.shape != shape:
-            raise InputError(f"{path}", expected=f"a mask of {shape}", got=other.geometry.shape)
+        if other.geometry.shape != shape or not other.geometry.matches(found.geometry):
+            raise InputError(
+                f"{path}", expected="a mask on the grid of the other", got="another grid", fix="resample it first"
+            )
     segments = [
         _edited(segment, steps, others, found) if not labels or segment.label in labels else segment
         for segment in found.segments

@@ -240,6 +240,10 @@ def check_outputs(job: Job) -> None:
             raise InputError(
                 f"{flag} {path}", expected="another file than the image", fix="the image is never overwritten"
             )
+        if path.resolve() in _given(job):
+            raise InputError(
+                f"{flag} {path}", expected="another file than a prompt's", fix="inputs are never overwritten"
+            )
         if path.is_dir():
             raise InputError(f"{flag} {path}", expected="a file to write", got="a folder")
         if not path.parent.is_dir():
@@ -250,6 +254,13 @@ def check_outputs(job: Job) -> None:
             raise InputError(f"{flag} {path}", expected="a folder you may write to", got=str(path.parent))
     if job.overlay is not None and job.overlay.resolve() == job.output.resolve():
         raise InputError(f"--overlay {job.overlay}", expected="another file than -o")
+
+
+def _given(job: Job) -> set[Path]:
+    """Return the files that prompts were given in."""
+    flags = job.flags
+    files = [*flags.scribbles, *flags.negative_scribbles, *flags.lassos, flags.initial_mask, job.prompts]
+    return {file.resolve() for file in files if file is not None}
 
 
 def check_form(job: Job, image: Image) -> Form:

@@ -39,6 +39,8 @@ __all__ = [
 Frame = Literal["index", "world"]
 Coordinates = tuple[float, ...]
 
+FARTHEST = 1e9
+"""Voxels or mm: no image reaches so far, and arithmetic on larger numbers loses the voxels."""
 DEFAULT_THICKNESS = 2.0
 """Width of a scribble's stroke in voxels (nnInteractive's preferred thickness)."""
 
@@ -49,6 +51,8 @@ def _coordinates(values: object, what: str) -> Coordinates:
         raise PromptError(what, expected="2 or 3 coordinates", got=len(result))
     if not np.all(np.isfinite(result)):
         raise PromptError(what, expected="finite coordinates", got=coordinates_text(result))
+    if np.abs(result).max() > FARTHEST:
+        raise PromptError(what, expected=f"coordinates up to {FARTHEST:,.0f}", got=coordinates_text(result))
     return result
 
 
@@ -366,6 +370,8 @@ def prompt_from_dict(data: Mapping[str, Any]) -> Prompt:
 def place_prompt(prompt: Prompt, geometry: Geometry) -> Prompt:
     """Return the prompt in the frame ``index`` of ``geometry``, checked to touch the image.
 
+    Of a box that reaches beyond the image the part inside is taken, so that it tells how large the object can be.
+
     Raises:
         PromptError: It has another number of dimensions than the image, or lies wholly outside it.
     """
@@ -379,7 +385,18 @@ def place_prompt(prompt: Prompt, geometry: Geometry) -> Prompt:
     axis = missed_axis(placed.vertices(), geometry, faces=placed.kind == Box.kind)
     if axis is not None:
         raise outside_error(prompt.kind, prompt.frame, given_coordinates(prompt), axis, geometry)
-    return placed
+    return _cut_off(placed, geometry) if isinstance(placed, Box) else placed
+
+
+def _cut_off(box: Box, geometry: Geometry) -> Box:
+    """Return the part of a box (frame ``index``) within an image."""
+    limits = geometry.shape[::-1]
+    low = tuple(max(0.0, v) for v in box.low)
+    high = tuple(min(float(n), v) for v, n in zip(box.high, limits, strict=True))
+    if low == box.low and high == box.high:
+        return box
+    # One that only touches the image has no part inside that could be a box.
+    return replace(box, low=low, high=high) if all(a < b for a, b in zip(low, high, strict=True)) else box
 
 
 def given_coordinates(prompt: Prompt) -> NDArray[np.float64]:
@@ -395,4 +412,6 @@ def left_out(prompt: Prompt, placed: Prompt, geometry: Geometry) -> str | None:
         placed: The same on the grid, as ``place_prompt`` returns it.
         geometry: The image's grid.
     """
-    return overhang(prompt.kind, prompt.frame, given_coordinates(prompt), placed.vertices(), geometry)
+    # A placed box is cut off already.
+    whole = prompt.to_index(geometry) if isinstance(prompt, Box) else placed
+    return overhang(prompt.kind, prompt.frame, given_coordinates(prompt), whole.vertices(), geometry)

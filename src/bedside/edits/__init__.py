@@ -81,6 +81,8 @@ class Edit:
             return 0.0
         if value is None:
             return self.value.default
+        if isinstance(value, bool) or not isinstance(value, int | float | np.number):
+            raise InputError(f"edit '{name}'", expected=f"a number of {self.value.unit}", got=repr(value)[:40])
         whole = "a whole number " if self.value.whole else "a number "
         sound = math.isfinite(value) and self.value.least <= value <= self.value.most
         if not sound or (self.value.whole and value != int(value)):

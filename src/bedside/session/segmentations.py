@@ -221,6 +221,8 @@ class Segmentations(Gestures):
         if not self._states:
             raise InputError("nothing to save", expected="at least one object", got="none")
         target = form_of(Path(path), form)
+        if self.image.source is not None and Path(path).resolve() == Path(self.image.source).resolve():
+            raise InputError(f"{path}", expected="another file than the image", fix="the image is never overwritten")
         found = self.segments()
         if target == "dicom-seg" and seg_type == "labelmap":
             found = found.disjoint(policy)
