@@ -300,6 +300,7 @@ def test_unknown_images_are_rejected_on_every_route(start: Start) -> None:
     bodies = {
         "/api/images/{image}/prompts": {"prompt": {"kind": "point", "position": [1, 1]}},
         "/api/images/{image}/brush": {"box": {"start": [0, 0], "stop": [1, 1]}, "bits": ""},
+        "/api/images/{image}/objects/{number}/edit": {"name": "grow"},
     }
     asked = 0
     for path, methods in document["paths"].items():
