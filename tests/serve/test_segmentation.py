@@ -318,5 +318,5 @@ def test_requests_of_the_wrong_form(start: Start, picture: Path) -> None:
 
 def test_segmentations_may_be_as_large_as_images() -> None:
     large = {"content-length": str(BODY_LIMIT + 1)}
-    assert _excess({"type": "http", "path": "/api/images/12/segmentation"}, large) is None
-    assert _excess({"type": "http", "path": "/api/images/12/segmentation/x"}, large) is not None
+    assert _excess({"type": "http", "path": "/api/images/12/segmentation"}, large, None) is None
+    assert _excess({"type": "http", "path": "/api/images/12/segmentation/x"}, large, None) is not None
