@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 pytestmark = pytest.mark.slow
-PATIENCE_MS = 60_000
+PATIENCE_MS = 120_000
 PHONE = {"width": 390, "height": 800}
 
 
