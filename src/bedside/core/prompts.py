@@ -370,8 +370,6 @@ def prompt_from_dict(data: Mapping[str, Any]) -> Prompt:
 def place_prompt(prompt: Prompt, geometry: Geometry) -> Prompt:
     """Return the prompt in the frame ``index`` of ``geometry``, checked to touch the image.
 
-    Of a box that reaches beyond the image the part inside is taken, so that it tells how large the object can be.
-
     Raises:
         PromptError: It has another number of dimensions than the image, or lies wholly outside it.
     """
@@ -385,11 +383,14 @@ def place_prompt(prompt: Prompt, geometry: Geometry) -> Prompt:
     axis = missed_axis(placed.vertices(), geometry, faces=placed.kind == Box.kind)
     if axis is not None:
         raise outside_error(prompt.kind, prompt.frame, given_coordinates(prompt), axis, geometry)
-    return _cut_off(placed, geometry) if isinstance(placed, Box) else placed
+    return placed
 
 
-def _cut_off(box: Box, geometry: Geometry) -> Box:
-    """Return the part of a box (frame ``index``) within an image."""
+def cut_off(box: Box, geometry: Geometry) -> Box:
+    """Return the part of a placed box within an image, which tells how large the object can be.
+
+    Published systems take boxes as they are; so this is for engines of our own.
+    """
     limits = geometry.shape[::-1]
     low = tuple(max(0.0, v) for v in box.low)
     high = tuple(min(float(n), v) for v, n in zip(box.high, limits, strict=True))
@@ -412,6 +413,4 @@ def left_out(prompt: Prompt, placed: Prompt, geometry: Geometry) -> str | None:
         placed: The same on the grid, as ``place_prompt`` returns it.
         geometry: The image's grid.
     """
-    # A placed box is cut off already.
-    whole = prompt.to_index(geometry) if isinstance(prompt, Box) else placed
-    return overhang(prompt.kind, prompt.frame, given_coordinates(prompt), whole.vertices(), geometry)
+    return overhang(prompt.kind, prompt.frame, given_coordinates(prompt), placed.vertices(), geometry)

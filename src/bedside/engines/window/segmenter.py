@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from bedside.core.errors import InputError
 from bedside.core.image import Image
-from bedside.core.prompts import InitialMask, Point, Prompt
+from bedside.core.prompts import Box, InitialMask, Point, Prompt, cut_off
 from bedside.core.region import Region, mask_region
 from bedside.engines.answer import Answer, answer_bounds, answer_score, choose_answer, touches_border
 from bedside.engines.evidence import Bounds, Evidence, gather_evidence, prompt_bounds
@@ -95,7 +95,10 @@ class WindowSegmenter:
     ) -> Prediction:
         """Predict the prompts; see ``protocol.Segmenter``."""
         image = self._require_image()
-        placed = check_prompts(prompts, image, self.capabilities)
+        placed = [
+            cut_off(p, image.geometry) if isinstance(p, Box) else p
+            for p in check_prompts(prompts, image, self.capabilities)
+        ]
         parts = divide_parts(placed, fresh, image.geometry.array_spacing) if self.strategy is None else []
         previous = starting_mask(placed, previous)
         if len(parts) > 1:
