@@ -42,16 +42,19 @@ FormatOption = Annotated[
     typer.Option("--format", help="DICOM object to write; a SEG where the output ends in .dcm and nothing is said."),
 ]
 SegTypeOption = Annotated[SegType, typer.Option("--seg-type", help="Type of a SEG; a labelmap cannot overlap.")]
+BelongsOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--image", metavar="IMAGE", help="What the mask belongs to, for DICOM out and RTSTRUCT in: file or folder."
+    ),
+]
 CompressOption = Annotated[bool, typer.Option("--compress", help="Compress a SEG without loss.")]
 
 
 def convert(
     mask: Annotated[Path, typer.Argument(metavar="IN", help="Label map, DICOM SEG or RTSTRUCT.")],
     output: Annotated[Path, typer.Argument(metavar="OUT", help="File to write; the suffix is the format, .dcm a SEG.")],
-    image: Annotated[
-        Path | None,
-        typer.Option(metavar="IMAGE", help="What the mask belongs to, for DICOM out and RTSTRUCT in: file or folder."),
-    ] = None,
+    image: BelongsOption = None,
     form: FormatOption = None,
     seg_type: SegTypeOption = SegType.BINARY,
     compress: CompressOption = False,

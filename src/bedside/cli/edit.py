@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import numpy as np
 import typer
 
-from bedside.cli.convert import CompressOption, FormatOption, SegType, SegTypeOption, check_paths
+from bedside.cli.convert import BelongsOption, CompressOption, FormatOption, SegType, SegTypeOption, check_paths
 from bedside.cli.phi import tell_notes
 from bedside.core.errors import InputError
 from bedside.core.mask import PackedMask
@@ -64,10 +64,7 @@ def edit(
     label: Annotated[
         list[int], typer.Option("--label", metavar="N", help="Label to change, may be repeated. [default: every one]")
     ] = [],  # noqa: B006
-    image: Annotated[
-        Path | None,
-        typer.Option(metavar="IMAGE", help="What the mask belongs to, for DICOM out and RTSTRUCT in: file or folder."),
-    ] = None,
+    image: BelongsOption = None,
     form: FormatOption = None,
     seg_type: SegTypeOption = SegType.BINARY,
     compress: CompressOption = False,
