@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import SimpleITK as sitk  # noqa: N813 - the name that all its users know
 from bedside.core.errors import ChoiceError
 from bedside.core.geometry import Geometry
 from bedside.io import read_mask, write_mask
+from bedside.io.dicom.segments import SegmentSet, segments_of_labels
 from bedside.io.label_names import names_in, names_of_keys
 from bedside.io.registry import WRITERS
 from bedside.io.segmentations import read_segments, write_segments
@@ -145,3 +147,16 @@ def test_overlapping_segments_of_slicer_are_read_layer_by_layer(tmp_path: Path) 
     path.write_bytes("\n".join([*[f for f in fields if "Segment" not in f], "", ""]).encode() + layers.tobytes())
     with pytest.raises(ChoiceError):
         read_segments(path)
+
+
+def test_colours_survive_in_nrrd(tmp_path: Path) -> None:
+    mask = np.zeros((4, 5, 6), np.uint8)
+    mask[1:3, 1:3, 1:3], mask[0, 0, 0], mask[3, 4, 5] = 1, 2, 7
+    given = {1: "#ff0000", 7: "#01fe80"}
+    segments = [replace(s, colour=given.get(s.label)) for s in segments_of_labels(mask, {1: "a", 2: "b", 7: "c"})]
+    path = tmp_path / "m.seg.nrrd"
+    write_segments(path, SegmentSet(tuple(segments), Geometry.create(mask.shape, (1.0, 1.0, 1.0))))
+    again = read_segments(path)
+    assert {s.label: s.colour for s in again.segments} == {1: "#ff0000", 2: None, 7: "#01fe80"}
+    # As 3D Slicer has them: three numbers from 0 to 1.
+    assert b"_Color:=1 0 0" in path.read_bytes()

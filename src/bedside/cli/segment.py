@@ -176,7 +176,9 @@ def perform(job: Job) -> dict[str, Any]:
     picture = _picture(job, session, labels, stages)
     with stages.stage("write", f"writing {job.output}"):
         if target == "file":
-            notes = write_mask(job.output, labels, image.geometry, {o.label: o.name for o in session.objects})
+            names = {o.label: o.name for o in session.objects}
+            colours = {o.label: o.colour for o in session.objects if o.colour is not None}
+            notes = write_mask(job.output, labels, image.geometry, names, colours)
         else:
             with kept_map(job.strip_phi, job.uid_map) as uids:
                 notes = session.save_segmentation(

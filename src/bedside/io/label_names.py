@@ -20,6 +20,8 @@ from bedside.io.registry import WRITERS, Writer, all_suffixes
 
 LABEL_NAMES = "label_names"
 """Key of ``Image.metadata``."""
+LABEL_COLOURS = "label_colours"
+"""Key of ``Image.metadata``: "#rrggbb" by label."""
 _AUTOMATIC = re.compile(r"(segment|object|label) \d+")
 _KEY = re.compile(r"^Segment(\d+)_(Name|LabelValue|Layer|Color):=(.*?)\r?$", re.MULTILINE)
 _HEADER_BYTES = 2**20
@@ -67,6 +69,9 @@ def slicer_keys(image: Image) -> dict[str, str]:
             "Layer": "0",
             "Extent": extents[label],
         }
+        colour = image.metadata.get(LABEL_COLOURS, {}).get(label)
+        if colour is not None:
+            said["Color"] = " ".join(f"{int(colour[at : at + 2], 16) / 255:.6g}" for at in (1, 3, 5))
         keys |= {f"Segment{place}_{key}": value for key, value in said.items()}
     return keys
 

@@ -150,7 +150,8 @@ def write_segments(
     if form == "file":
         names = {s.label: s.name for s in found.segments}
         labels = found.label_map(policy)
-        notes = write_mask(path, labels, found.geometry, names)
+        colours = {s.label: s.colour for s in found.segments if s.colour is not None}
+        notes = write_mask(path, labels, found.geometry, names, colours)
         # Which two overlap is looked for only where some do, because there may be a thousand.
         shared = sum(int(s.patch.sum()) for s in found.segments) > np.count_nonzero(labels)
         overlap = found.overlapping() if shared else None

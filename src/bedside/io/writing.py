@@ -13,14 +13,18 @@ from bedside.core.errors import BedsideError, FormatError, StorageError
 from bedside.core.files import atomic_path
 from bedside.core.geometry import Geometry
 from bedside.core.image import Image
-from bedside.io.label_names import LABEL_NAMES, unkept
+from bedside.io.label_names import LABEL_COLOURS, LABEL_NAMES, unkept
 from bedside.io.quiet import quiet, reason
 from bedside.io.registry import WRITERS, Writer, all_suffixes, find_writer
 from bedside.io.samples import as_labels
 
 
 def write_mask(
-    path: str | Path, mask: NDArray[Any], geometry: Geometry, names: Mapping[int, str] | None = None
+    path: str | Path,
+    mask: NDArray[Any],
+    geometry: Geometry,
+    names: Mapping[int, str] | None = None,
+    colours: Mapping[int, str] | None = None,
 ) -> tuple[str, ...]:
     """Write a label map: NIfTI, NRRD, MHA, TIFF or NPZ, and PNG for two axes, chosen by the suffix.
 
@@ -29,6 +33,7 @@ def write_mask(
         mask: (z, y, x) or (y, x); stored as uint8, or uint16 where it is uint16 or has values above 255.
         geometry: Its grid; PNG, TIFF and NPZ do not keep it.
         names: Of its values, by label; NRRD keeps them, in the keys that 3D Slicer reads.
+        colours: "#rrggbb" of its values, by label; kept where names are, for the values that have one.
 
     Returns:
         What a user should know, a sentence each: names that the format has no place for.
@@ -41,7 +46,7 @@ def write_mask(
         raise FormatError(f"{target}: mask", expected=f"the shape of its geometry {geometry.shape}", got=mask.shape)
     writer = find_writer(target)
     _check_dimensions(target, writer, geometry.ndim)
-    metadata = {LABEL_NAMES: dict(names)} if names else {}
+    metadata = {LABEL_NAMES: dict(names), LABEL_COLOURS: dict(colours or {})} if names else {}
     _write(target, writer, Image(as_labels(mask, "mask"), geometry, metadata=metadata), labels=True)
     note = unkept(writer, (names or {}).values())
     return () if note is None else (note,)
