@@ -334,8 +334,3 @@ def test_a_tab_that_was_away_sees_by_the_version_that_it_missed_something(start:
         assert json.loads(connection.recv(timeout=10))["version"] == 2
     assert server.ok("GET", f"/api/images/{image}/labels")["version"] == 2
     assert server.ok("GET", f"/api/images/{image}/objects")["version"] == 2
-
-
-@pytest.fixture
-def grower_calls(tools: Any) -> Any:
-    return tools._grower_class()
