@@ -179,6 +179,18 @@ def test_a_client_that_goes_leaves_no_answer_under_way_but_all_that_was_painted(
     assert (seen["voxels"], seen["prompts"]) == (96, 2)
 
 
+def test_a_page_that_goes_to_another_image_is_answered(start: Start, picture: Path) -> None:
+    server = start()
+    image = server.open(picture)["image"]
+    with server.listen(image) as connection:
+        hold(server, connection)
+        connection.close(4000)
+    until(lambda: not server.service.hub._listeners[image])
+    server.gate.open()
+    until(lambda: not server.service.hub.images[0].pending)
+    assert kept(server, image) == [[(11, 7)]]
+
+
 def test_other_clients_lose_nothing_by_one_that_goes(start: Start, picture: Path) -> None:
     server = start()
     image = server.open(picture)["image"]

@@ -6,7 +6,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from bedside.core.errors import BackendError, BedsideError, DependencyError, InputError, StorageError, WeightsError
+from bedside.core.errors import (
+    BackendError,
+    BedsideError,
+    DependencyError,
+    InputError,
+    StoppedError,
+    StorageError,
+    TimeLimitError,
+    WeightsError,
+)
 from bedside.core.registry import Registry
 from bedside.serve.errors import OtherSiteError, TokenError, TooLargeError, problem_fields
 from bedside.serve.leases import CapacityError, LeaseError, Leases
@@ -115,6 +124,8 @@ _STATUS: tuple[tuple[type[BedsideError], int], ...] = (
     (TokenError, 401),
     (OtherSiteError, 403),
     (TooLargeError, 413),
+    (TimeLimitError, 504),
+    (StoppedError, 409),
     (StorageError, 507),
     (WeightsError, 500),
     (BackendError, 500),

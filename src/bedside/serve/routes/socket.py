@@ -26,8 +26,10 @@ from bedside.serve.socket_messages import (
     SocketRequest,
 )
 
-NOT_FOUND, TOO_SLOW, RESTARTS = 4404, 4408, 1012
-"""Codes with which a connection is closed; the last by the web server when it stops."""
+NOT_FOUND, TOO_SLOW = 4404, 4408
+"""Codes with which the server closes a connection."""
+GOES_ON, STOPS = 4000, 1012
+"""Codes after which nothing is stopped: the page went to another image, or the server itself ends."""
 
 router = APIRouter(prefix="/api/images/{image}")
 _REQUESTS: TypeAdapter[SocketRequest] = TypeAdapter(SocketRequest)
@@ -51,7 +53,7 @@ async def talk(service: ServiceOf, socket: WebSocket, image: int) -> None:
             await _take(service, image, listener, await socket.receive_text())
     except WebSocketDisconnect as gone:
         # Where the server itself ends, what it was asked stays in the journal, and is answered when it is opened again.
-        if gone.code != RESTARTS:
+        if gone.code not in (GOES_ON, STOPS):
             service.hub.leave(image, listener)
     except (RuntimeError, KeyError):
         # RuntimeError where our own side closed it, KeyError where the message holds no text.
