@@ -125,6 +125,10 @@ MINUTES ?= 10
 fuzz: $(DEV) ## read damaged files of every format for MINUTES=10, and tell of crashes, hangs and foreign exceptions
 	@OMP_NUM_THREADS=1 nice -n 10 $(BIN)/python -m research.fuzz --minutes $(MINUTES)
 
+.PHONY: chaos
+chaos: $(DEV) ## kill the server and the commands at random points for MINUTES=10, and tell what was lost or torn
+	@OMP_NUM_THREADS=1 nice -n 10 $(BIN)/python -m research.chaos --minutes $(MINUTES)
+
 .PHONY: train-tools
 train-tools: $(DEV) ## what training on a CPU gains from: the allocator jemalloc, when it may be installed
 	@find_jemalloc() { { ldconfig -p 2>/dev/null || true; } | awk '/libjemalloc\.so\.2/ { print $$NF; exit }'; }; \
