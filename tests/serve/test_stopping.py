@@ -130,6 +130,27 @@ def test_those_that_were_answered_together_with_it_are_answered_without_it(
     assert np.array_equal(server.mask(image, 1, SQUARES), session.mask)
 
 
+def test_what_is_begun_again_comes_before_what_waits(start: Start, picture: Path) -> None:
+    server = start()
+    image = server.open(picture)["image"]
+    with server.listen(image) as connection:
+        click(connection, "first", 12, 8)
+        take(connection, "answer")
+        hold(server, connection, "held", 11, 7)
+        click(connection, "one", 44, 28)
+        click(connection, "two", 30, 20)
+        send(connection, type="undo", request="undo", object=1)
+        until(lambda: server.service.worker.waiting == 3)
+        send(connection, type="cancel", request="held")
+        take(connection, "cancelled")
+        assert server.gate.reached.acquire(timeout=10)
+        send(connection, type="cancel", request="one")
+        take(connection, "cancelled")
+        server.gate.open()
+        assert [take(connection, "answer")["request"] for _ in range(2)] == ["two", "undo"]
+    assert kept(server, image) == [[(12, 8)]]
+
+
 def test_one_that_waits_is_taken_out_and_the_others_go_on(start: Start, picture: Path) -> None:
     server = start()
     image = server.open(picture)["image"]

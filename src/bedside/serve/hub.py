@@ -238,6 +238,12 @@ class Hub:
                     outcomes = work(group)
             except Exception as error:
                 outcomes = [error] * len(group)
+            if any(job.stop.asked for job in group):
+                # One was to end, and with it those that were done together with it: these are begun again.
+                stopped = [job for job, outcome in zip(group, outcomes, strict=True) if was_stopped(outcome)]
+                again = self._worker.put_back(stopped)
+                told = [(job, o) for job, o in zip(group, outcomes, strict=True) if job not in again]
+                group, outcomes = [job for job, _ in told], [outcome for _, outcome in told]
             loop.call_soon_threadsafe(self._done, opened, group, outcomes)
 
         opened.pending += 1
@@ -246,17 +252,7 @@ class Hub:
         return job, self._worker.submit(job)
 
     def _done(self, opened: OpenImage, group: Sequence[Job], outcomes: Sequence[Outcome]) -> None:
-        if any(job.stop.asked for job in group):
-            # One was to end, and with it those that were done together with it: these are begun again.
-            again = [j for j, o in zip(group, outcomes, strict=True) if was_stopped(o) and not j.stop.asked]
-            for job in again:
-                job.stop = Stop(self._limit)
-            self._worker.put_back(again)
-        else:
-            again = []
         for job, outcome in zip(group, outcomes, strict=True):
-            if job in again:
-                continue
             if isinstance(outcome, Exception) and not isinstance(outcome, BedsideError):
                 log.error("a request failed", exc_info=outcome)
             self._settle(job, outcome)

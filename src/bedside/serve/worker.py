@@ -91,12 +91,20 @@ class Worker:
             self._wake()
         return ahead
 
-    def put_back(self, jobs: Sequence[Job]) -> None:
-        """Put jobs that were begun and ended for another's sake before all others of their image."""
+    def put_back(self, jobs: Sequence[Job]) -> list[Job]:
+        """Put jobs that were begun and ended for another's sake before all others of their image.
+
+        Called by what ran them, so that nothing else of their image comes in between.
+
+        Returns:
+            Those that are to run again: all that nobody asked to end in the meantime.
+        """
         with self._change:
-            for job in reversed(jobs):
+            again = [job for job in jobs if not job.stop.asked]
+            for job in reversed(again):
+                job.stop = Stop(job.stop.limit)
                 self._queue(job.image).appendleft(job)
-            self._wake()
+        return again
 
     def remove(self, job: Job) -> bool:
         """Take out a job that waits, or have one that runs end where it looks next.
