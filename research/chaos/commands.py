@@ -167,27 +167,32 @@ def _content(path: Path) -> str:
     if any(part.startswith(".bedside-") for part in path.parts):
         return "scratch"
     try:
-        if path.name.endswith(MASKS):
-            mask = read_mask(path)
-            return _sum(np.ascontiguousarray(mask.array).tobytes() + repr(mask.geometry).encode())
-        if path.suffix == ".npz":
-            with np.load(path, allow_pickle=True) as members:
-                return _sum(b"".join(name.encode() + members[name].tobytes() for name in sorted(members.files)))
-        if path.suffix == ".safetensors":
-            # By its tensors: the library writes the lines of its header in an order that changes from run to run.
-            from safetensors import safe_open
-
-            with safe_open(path, "numpy") as tensors:
-                return _sum(b"".join(n.encode() + tensors.get_tensor(n).tobytes() for n in sorted(tensors.keys())))
-        if path.suffix == ".json":
-            return _sum(json.dumps(json.loads(content), sort_keys=True).encode())
-        if path.suffix == ".pt":
-            import torch
-
-            torch.load(path, map_location="cpu", weights_only=False)
+        return _sum(_meaning(path, content))
     except Exception as error:
         return f"torn: {type(error).__name__}: {error}"
-    return _sum(content)
+
+
+def _meaning(path: Path, content: bytes) -> bytes:
+    """Return what a file means, in bytes; raises what its library raises where the file is not whole."""
+    if path.name.endswith(MASKS):
+        mask = read_mask(path)
+        return np.ascontiguousarray(mask.array).tobytes() + repr(mask.geometry).encode()
+    if path.suffix == ".npz":
+        with np.load(path, allow_pickle=True) as members:
+            return b"".join(name.encode() + members[name].tobytes() for name in sorted(members.files))
+    if path.suffix == ".safetensors":
+        # By its tensors: the library writes the lines of its header in an order that changes from run to run.
+        from safetensors import safe_open
+
+        with safe_open(path, "numpy") as tensors:
+            return b"".join(name.encode() + tensors.get_tensor(name).tobytes() for name in sorted(tensors.keys()))
+    if path.suffix == ".json":
+        return json.dumps(json.loads(content), sort_keys=True).encode()
+    if path.suffix == ".pt":
+        import torch
+
+        torch.load(path, map_location="cpu", weights_only=False)
+    return content
 
 
 def _sum(content: bytes) -> str:

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from bedside.core.prompts import Point
+from bedside.serve.opened import OpenImage
 from bedside.serve.worker import Job, Worker
 from bedside.session import Session
 from bedside.session.journal import history
@@ -300,33 +301,38 @@ def test_an_answer_that_takes_too_long_ends_and_says_how_long_it_had(start: Star
 
 
 def test_images_take_turns_and_paint_while_another_has_the_network(
-    start: Start, picture: Path, volume: Path, tools: Any
+    start: Start, picture: Path, volume: Path, tools: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server = start()
     image, other = server.open(picture)["image"], server.open(volume)["image"]
     for number in range(3):
         server.ok("POST", f"/api/images/{image}/objects", {"name": f"object {number}"})
     server.click(other, 12, 8, 4)
-    told: list[str] = []
+    begun: list[int] = []
+    answer = OpenImage.add_prompts
 
-    def listen(connection: Any, count: int) -> None:
-        told.extend(take(connection, "answer")["request"] for _ in range(count))
+    def noted(self: OpenImage, *arguments: Any) -> Any:
+        begun.append(self.id)
+        return answer(self, *arguments)
 
+    monkeypatch.setattr(OpenImage, "add_prompts", noted)
     with server.listen(image) as first, server.listen(other) as second:
         hold(server, first, "a1", 12, 8, object=1)
         click(first, "a2", 12, 8, object=2)
         click(first, "a3", 12, 8, object=3)
+        until(lambda: server.service.worker.waiting == 2)
+        # What needs no network does not wait for it.
+        box = {"start": [0, 0, 0], "stop": [1, 1, 1]}
+        send(second, type="brush", request="painted", box=box, bits=tools.bits([[[1]]]))
+        assert take(second, "answer")["request"] == "painted"
+        send(second, type="undo", request="undone", object=1)
+        assert take(second, "answer")["request"] == "undone"
         click(second, "b1", 30, 22, 8)
         until(lambda: server.service.worker.waiting == 3)
-        # What needs no network does not wait, for this image has not begun to ask.
-        send(second, type="brush", request="b2", box={"start": [0, 0, 0], "stop": [1, 1, 1]}, bits=tools.bits([[[1]]]))
-        threads = [threading.Thread(target=listen, args=args) for args in ((first, 3), (second, 2))]
-        for thread in threads:
-            thread.start()
         server.gate.open()
-        for thread in threads:
-            thread.join(20)
-    assert [name for name in told if name != "b2"] == ["a1", "b1", "a2", "a3"]
+        assert [take(first, "answer")["request"] for _ in range(3)] == ["a1", "a2", "a3"]
+        assert take(second, "answer")["request"] == "b1"
+    assert begun == [image, other, image, image]
 
 
 def test_turns_of_the_worker() -> None:
