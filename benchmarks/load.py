@@ -1,8 +1,8 @@
 """How a server bears many at once, and long work: 8 clients for 90 s on pictures and volumes, 500 prompts, 200 objects.
 
 The server runs in a process of its own, with the bundled models. Each client has a WebSocket to one of the images, of
-which there are fewer than clients, clicks, corrects, paints, undoes and stops, and waits for each answer. Memory is that
-of the server, first after every image was opened and answered once. Numbers hold for this machine as busy as it is now.
+which there are fewer than clients, clicks, corrects, paints, undoes and stops, and waits for each answer. Memory is the
+server's, first after every image was opened and answered once. Numbers hold for this machine as busy as it is now.
 """
 
 from __future__ import annotations
