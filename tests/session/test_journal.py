@@ -15,6 +15,7 @@ from bedside.core.errors import FormatError, InputError
 from bedside.core.prompts import Box, InitialMask, Lasso, Point, Scribble
 from bedside.session.journal import (
     Event,
+    History,
     Journal,
     ObjectJournal,
     Prompted,
@@ -203,3 +204,46 @@ def test_files_that_hold_no_journal_are_named(tmp_path: Path) -> None:
         path.write_bytes(content)
         with pytest.raises(FormatError, match=r"journal\.json"):
             Journal.load(path)
+
+
+def played(events: list[Event]) -> list[int] | None:
+    """Numbers of the prompts in force, from the definition alone; None where an event could not have happened."""
+    actions: list[Event] = []
+    undone: list[Event] = []
+    for event in events:
+        given_ = [a.id for a in actions if isinstance(a, Prompted)]
+        removed = [a.id for a in actions if isinstance(a, Removed)]
+        if isinstance(event, Undone | Redone):
+            source, target = (actions, undone) if isinstance(event, Undone) else (undone, actions)
+            if not source:
+                return None
+            target.append(source.pop())
+            continue
+        wrong = event.id in given_ if isinstance(event, Prompted) else event.id not in given_ or event.id in removed
+        if wrong:
+            return None
+        actions, undone = [*actions, event], []
+    gone = [a.id for a in actions if isinstance(a, Removed)]
+    return [a.id for a in actions if isinstance(a, Prompted) and a.id not in gone]
+
+
+ANY_EVENT = st.one_of(
+    st.integers(1, 4).map(lambda number: Prompted(number, PROMPTS[0])),
+    st.integers(1, 4).map(Removed),
+    st.just(Undone()),
+    st.just(Redone()),
+)
+
+
+@given(st.lists(ANY_EVENT, max_size=12))
+def test_events_are_taken_or_rejected_as_the_definition_says(events: list[Event]) -> None:
+    wanted = played(events)
+    if wanted is None:
+        with pytest.raises(InputError):
+            history(events)
+    else:
+        assert numbers(events) == wanted
+        step = History()
+        for event in events:
+            step = step.after(event)
+        assert step == history(events)
