@@ -10,6 +10,7 @@ from bedside.batch.manifest import read_manifest
 from bedside.batch.plan import Failure, Item, plan
 from bedside.core.errors import InputError
 
+
 @pytest.fixture
 def planned(study: Path, table: Callable[..., Path], tmp_path: Path) -> Callable[..., tuple[list[Item], list[Failure]]]:
     def call(*rows: dict[str, Any], suffix: str | None = None) -> tuple[list[Item], list[Failure]]:
