@@ -141,7 +141,7 @@ class Suggesting(Segmenter, Protocol):
         """
 
 
-MOST_CANDIDATES = 3
+MOST_CANDIDATES = 4
 
 
 @runtime_checkable

@@ -70,7 +70,10 @@ def test_what_differs_in_brightness_is_found(
     found = found_in((ground + contrast * truth + noise).astype(np.float32), truth)
     best, _, mask = max(found, key=lambda f: f[0])
     assert best > (0.75 if pattern == "tree" else 0.85)
-    assert [f[1].score for f in found] == sorted((f[1].score for f in found), reverse=True)
+    kinds = {f[1].kind for f in found}
+    assert {f[1].kind for f in found[: len(kinds)]} == kinds
+    for part in (found[: len(kinds)], found[len(kinds) :]):
+        assert [f[1].score for f in part] == sorted((f[1].score for f in part), reverse=True)
     outside = np.ones(truth.shape, dtype=bool)
     low, high = box_of(truth)
     outside[tuple(slice(int(a), int(b)) for a, b in zip(low, high, strict=True))] = False

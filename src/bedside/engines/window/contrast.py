@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +23,7 @@ from bedside.engines.answer import Answer
 from bedside.engines.evidence import Bounds
 from bedside.imaging.window import Window
 
+Kind = Literal["brightness or colour", "surroundings", "lines"]
 MOST_CELLS = 2**19
 """Of the grid that maps are made on; larger boxes are looked at in coarser cells."""
 MARGIN = 8
@@ -45,11 +47,13 @@ class ContrastMask:
 
     Attributes:
         answer: The mask as logits, above 0 on the object.
+        kind: By what it differs.
         score: How much more of the box it covers than of what lies around it, -1 to 1; where the image ends at the box,
             than of both together.
     """
 
     answer: Answer
+    kind: Kind
     score: float
 
 
@@ -65,7 +69,7 @@ def contrast_window(bounds: Bounds) -> Window:
 def contrast_masks(
     window: Window, samples: NDArray[np.float32], inside: NDArray[np.bool_], bounds: Bounds
 ) -> list[ContrastMask]:
-    """Return masks within a box, the likeliest first.
+    """Return masks within a box: the likeliest of each kind of contrast, then the others.
 
     Args:
         window: See ``contrast_window``.
@@ -87,7 +91,7 @@ def contrast_masks(
     # What lies outside is dark, as in the network's windows, and no sample that is no number may spread.
     samples = np.where(inside, samples, samples[:, inside].min())
     found = []
-    for values in _maps(samples, max(box.shape)):
+    for kind, values in _maps(samples, max(box.shape)):
         part = values[box.slices]
         known = part[within]
         spread = float(known.max() - known.min())
@@ -101,8 +105,11 @@ def contrast_masks(
         logits[box.slices] = np.where(mask, np.maximum(part - threshold, 1e-3 * spread), -np.abs(threshold - part))
         logits[box.slices] /= spread
         score = float(mask.mean() - (values[around] > threshold).mean())
-        found.append(ContrastMask(Answer(window, logits, inside), score))
-    return sorted(found, key=lambda mask: -mask.score)
+        found.append(ContrastMask(Answer(window, logits, inside), kind, score))
+    found.sort(key=lambda mask: -mask.score)
+    likeliest = {mask.kind: mask for mask in reversed(found)}.values()
+    first = sorted(likeliest, key=lambda mask: -mask.score)
+    return [*first, *(mask for mask in found if mask not in first)]
 
 
 def agrees(answer: Answer, prompts: Sequence[Prompt]) -> bool:
@@ -133,7 +140,7 @@ def otsu_threshold(values: NDArray[np.float32]) -> float:
     return float(edges[1 + int(np.argmax(between))])
 
 
-def _maps(samples: NDArray[np.float32], side: int) -> Iterator[NDArray[np.float32]]:
+def _maps(samples: NDArray[np.float32], side: int) -> Iterator[tuple[Kind, NDArray[np.float32]]]:
     """Yield maps that are high on what an object may be; each has its opposite."""
     grey = samples.mean(axis=0)
     channels = [grey]
@@ -142,11 +149,10 @@ def _maps(samples: NDArray[np.float32], side: int) -> Iterator[NDArray[np.float3
     for channel in channels:
         smooth = ndimage.gaussian_filter(channel, NOISE)
         local = smooth - ndimage.uniform_filter(channel, max(9, side // SURROUNDINGS))
-        for values in (smooth, local):
-            yield values
-            yield -values
+        yield from (("brightness or colour", smooth), ("brightness or colour", -smooth))
+        yield from (("surroundings", local), ("surroundings", -local))
     if grey.ndim == 2:
-        yield from _ridges(grey)
+        yield from (("lines", line) for line in _ridges(grey))
 
 
 def _ridges(image: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
