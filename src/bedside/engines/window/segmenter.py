@@ -19,7 +19,7 @@ from bedside.core.prompts import Box, InitialMask, Lasso, Point, Prompt, cut_off
 from bedside.core.region import Region, mask_region
 from bedside.engines.answer import Answer, answer_bounds, answer_score, choose_answer, touches_border
 from bedside.engines.evidence import Bounds, Evidence, gather_evidence, prompt_bounds
-from bedside.engines.obey import bend_logits, prompts_in_force, stamp_prompts
+from bedside.engines.obey import bend_logits, keep_given, prompts_in_force, stamp_prompts
 from bedside.engines.placed import INPUT, OUTPUT, Clock, PlacedMask, check_prompts, starting_mask
 from bedside.engines.protocol import MOST_CANDIDATES, Capabilities, Prediction, prediction_overlap
 from bedside.engines.strategy import Scene, WindowStrategy
@@ -130,6 +130,18 @@ class WindowSegmenter:
 
     def _predict_whole(self, placed: Sequence[Prompt], previous: NDArray[np.uint8] | None, fresh: int) -> Prediction:
         """Predict what all prompts mean together."""
+        prediction = self._draw(placed, previous, fresh)
+        if previous is None:
+            return prediction
+        before = previous[prediction.region.slices]
+        mask = keep_given(prediction.mask, before, prediction.region, placed, fresh)
+        if mask is prediction.mask:
+            return prediction
+        changed = mask_region(mask != before).shift(prediction.region.start)
+        return replace(prediction, mask=mask, changed=changed, quality=None)
+
+    def _draw(self, placed: Sequence[Prompt], previous: NDArray[np.uint8] | None, fresh: int) -> Prediction:
+        """Ask the network, in as many windows as it takes."""
         image = self._require_image()
         before = PlacedMask(previous, (0,) * image.ndim) if previous is not None else None
         clock = Clock()
