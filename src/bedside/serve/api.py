@@ -48,8 +48,14 @@ def build_api(service: Service) -> FastAPI:
     return app
 
 
-def build_protocols(service: Service, limits: Limits) -> dict[str, App]:
-    """Return the application of each protocol by its name; each says errors in its protocol's own form."""
+def build_protocols(service: Service, limits: Limits, admits: Callable[[str], bool] | None = None) -> dict[str, App]:
+    """Return the application of each protocol by its name; each says errors in its protocol's own form.
+
+    Args:
+        service: What they are adapters of.
+        limits: What each client may take.
+        admits: Returns whether a text is the token of this start; None where clients need none.
+    """
     apps: dict[str, App] = {}
     for name, protocol in PROTOCOLS.items():
         app = FastAPI(title=protocol.title, openapi_url=None, docs_url=None, redoc_url=None)
@@ -57,8 +63,9 @@ def build_protocols(service: Service, limits: Limits) -> dict[str, App]:
         def make(title: str = protocol.title) -> Client:
             return Client(service, title)
 
-        leases = Leases(make, limits.sessions, limits.idle, limits.alive if protocol.beats else limits.idle)
-        app.include_router(protocol.routes(Desk(service, leases, limits)))
+        most, alive = limits.sessions * protocol.places, limits.alive if protocol.beats else limits.idle
+        leases = Leases(make, most, limits.idle, alive)
+        app.include_router(protocol.routes(Desk(service, leases, limits, admits)))
         for kind in (Exception, BedsideError, OSError, RequestValidationError, HTTPException):
             app.add_exception_handler(kind, _in_form_of(protocol))
         apps[name] = app

@@ -121,7 +121,8 @@ class Application:
         from bedside.serve.api import build_api, build_protocols
 
         if self._clients is not None:
-            self._protocols = build_protocols(service, self._clients.limits)
+            admits = self._guarded.is_token if self._clients.token_needed else None
+            self._protocols = build_protocols(service, self._clients.limits, admits)
         return build_api(service)
 
     def _import(self) -> Service:

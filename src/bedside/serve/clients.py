@@ -56,6 +56,15 @@ class Client:
         self._told = PackedMask.empty(3)
 
     @property
+    def image(self) -> int:
+        """Number of its image.
+
+        Raises:
+            InputError: It has sent none.
+        """
+        return self._number()
+
+    @property
     def shape(self) -> tuple[int, ...]:
         """Shape of the image as the client has it, three axes.
 
@@ -105,6 +114,18 @@ class Client:
         place = await self._service.hub.call(_keep, image, self._service.uploads, self._title)
         opened = await self._service.open_at(place)
         self._image, self._shape, self._thin = opened.id, array.shape, thin
+        self.begin()
+
+    async def open(self, place: Path) -> None:
+        """Take an image in a file that was sent, or in a folder of DICOM files.
+
+        Raises:
+            BedsideError: It cannot be used; the image before it stays.
+        """
+        opened = await self._service.open_at(place)
+        shape = opened.image.shape
+        self._image, self._thin = opened.id, None if len(shape) > 2 else 0
+        self._shape = shape if len(shape) > 2 else (1, *shape)
         self.begin()
 
     def begin(self) -> None:

@@ -52,11 +52,13 @@ class Desk:
         service: The sessions, which all protocols and the page share.
         leases: Who works with it.
         limits: What each may take.
+        admits: Returns whether a text is the token of this start; None where clients need none.
     """
 
     service: Service
     leases: Leases[Client]
     limits: Limits
+    admits: Callable[[str], bool] | None = None
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,8 @@ class Protocol:
         routes: Returns its routes.
         problem: Returns the answer that an error becomes, in the protocol's own form.
         beats: Whether its clients say from time to time that they are there, so that one that does not has gone.
+        open: Those of its paths that are asked for without a token, because clients learn there how to send it.
+        places: Leases for each client that may work at a time, where clients begin one after the other and end none.
     """
 
     title: str
@@ -76,6 +80,8 @@ class Protocol:
     routes: Callable[[Desk], APIRouter]
     problem: Callable[[Exception], Problem]
     beats: bool = True
+    open: tuple[str, ...] = ()
+    places: int = 1
 
 
 PROTOCOLS: Registry[Protocol] = Registry("protocol", "bedside.serve.protocols", Protocol)
@@ -92,7 +98,7 @@ def doors(limits: Limits, token_needed: bool) -> dict[str, Door]:
         for path in protocol.paths:
             if path in found:
                 raise InputError(f"protocol '{name}'", expected="paths of its own", got=path)
-            found[path] = Door(name, token_needed, limits.body, protocol.problem)
+            found[path] = Door(name, token_needed and path not in protocol.open, limits.body, protocol.problem)
     return found
 
 
