@@ -15,7 +15,7 @@ MIB = 2**20
 
 def serve(
     paths: Annotated[
-        list[Path] | None, typer.Argument(metavar="PATH", help="Images, or folders of images for the page's worklist.")
+        list[Path] | None, typer.Argument(metavar="PATH", help="Images, or folders of images for the page's worklist; the first folder is MONAI Label's datastore.")
     ] = None,
     port: Annotated[
         int | None, typer.Option(metavar="N", min=0, max=65535, help="Port; by default 8765, or the next free one.")
@@ -43,7 +43,7 @@ def serve(
         Path | None, typer.Option(metavar="FILE", help="Where the work is kept; by default in the user's own folder.")
     ] = None,
 ) -> None:
-    """Answer the clients that other programs have: nnInteractive's, and ITK-SNAP's for deep learning.
+    """Answer the clients that other programs have: nnInteractive's, MONAI Label's, and ITK-SNAP's for deep learning.
 
     Every prompt is kept in the workspace at once. Ctrl+C, or SIGTERM, stops the server once it has answered what it was
     asked. On loopback the page is there, too; other machines get neither the page nor its API.
