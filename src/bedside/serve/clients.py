@@ -21,6 +21,7 @@ from bedside.core.placed import PlacedPrompt
 from bedside.core.prompts import Prompt
 from bedside.core.region import Region
 from bedside.io import write_image
+from bedside.serve.allowance import Allowance
 from bedside.serve.errors import NotFoundError
 from bedside.serve.leases import LeaseError, Leases
 from bedside.serve.messages import Change
@@ -41,13 +42,16 @@ class Client:
     Args:
         service: The sessions.
         title: What the client's objects are called.
+        allowance: What it may take.
 
     Attributes:
         lock: Held during each of its requests, so that they are answered in their order.
+        allowance: What it may take.
     """
 
-    def __init__(self, service: Service, title: str) -> None:
+    def __init__(self, service: Service, title: str, allowance: Allowance | None = None) -> None:
         self._service, self._title = service, title
+        self.allowance = allowance or Allowance()
         self.lock = asyncio.Lock()
         self._image: int | None = None
         self._object: int | None = None
@@ -111,6 +115,7 @@ class Client:
         kept = None if spacing is None else [s for axis, s in enumerate(spacing) if axis != thin][::-1]
         # Checked before anything is written.
         image = Image(samples, Geometry.create(samples.shape, kept))
+        self.allowance.take(images=1, bytes=samples.nbytes)
         place = await self._service.hub.call(_keep, image, self._service.uploads, self._title)
         opened = await self._service.open_at(place)
         self._image, self._shape, self._thin = opened.id, array.shape, thin
@@ -123,6 +128,7 @@ class Client:
             BedsideError: It cannot be used; the image before it stays.
         """
         opened = await self._service.open_at(place)
+        self.allowance.take(images=1, bytes=opened.image.array.nbytes)
         shape = opened.image.shape
         self._image, self._thin = opened.id, None if len(shape) > 2 else 0
         self._shape = shape if len(shape) > 2 else (1, *shape)
@@ -144,6 +150,7 @@ class Client:
         Raises:
             BedsideError: Image or model cannot take it; nothing has changed then.
         """
+        self.allowance.take(prompts=1)
         number = self._object
 
         def work(opened: OpenImage) -> Change:

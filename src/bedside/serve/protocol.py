@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from bedside.core.errors import BackendError, BedsideError, DependencyError, InputError, StorageError, WeightsError
 from bedside.core.registry import Registry
+from bedside.serve.allowance import Allowance, Kind, QuotaError
 from bedside.serve.errors import OtherSiteError, TokenError, TooLargeError, problem_fields
 from bedside.serve.leases import CapacityError, LeaseError, Leases
+from bedside.serve.metering import BusyError, SlowError
 from bedside.serve.security import Door
 
 if TYPE_CHECKING:
@@ -31,12 +33,18 @@ class Limits:
         idle: Seconds without a prompt, or anything else that a user does, after which a lease ends.
         alive: Seconds without any request after which a lease ends.
         image: Bytes of an image's samples.
+        quota: What one client, told by its address, may take in a minute; a kind that is not there has no limit.
+        held: Bytes of bodies that all clients together may have sent of requests under way.
+        patience: Seconds that a body may take to come.
     """
 
     sessions: int = 8
     idle: float = 600.0
     alive: float = 60.0
     image: int = 2**30
+    quota: Mapping[Kind, int] = field(default_factory=dict)
+    held: int = 4 * 2**30
+    patience: float = 300.0
 
     @property
     def body(self) -> int:
@@ -53,12 +61,14 @@ class Desk:
         leases: Who works with it.
         limits: What each may take.
         admits: Returns whether a text is the token of this start; None where clients need none.
+        allowance: Returns what the client whose request is answered may take; leases hold theirs.
     """
 
     service: Service
     leases: Leases[Client]
     limits: Limits
     admits: Callable[[str], bool] | None = None
+    allowance: Callable[[], Allowance] = Allowance
 
 
 @dataclass(frozen=True)
@@ -121,6 +131,9 @@ _STATUS: tuple[tuple[type[BedsideError], int], ...] = (
     (TokenError, 401),
     (OtherSiteError, 403),
     (TooLargeError, 413),
+    (SlowError, 408),
+    (QuotaError, 429),
+    (BusyError, 429),
     (StorageError, 507),
     (WeightsError, 500),
     (BackendError, 500),

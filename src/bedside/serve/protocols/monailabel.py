@@ -248,14 +248,17 @@ def _infer_routes(router: APIRouter, desk: Desk, store: Datastore) -> None:
 
     async def asked(form: FormData, image: str, session: str) -> OpenImage:
         """Return the image of a request."""
-        file = form.get("file")
+        file, allowance = form.get("file"), desk.allowance()
+        allowance.take(prompts=1)
         if session:
             async with leased(leases, session) as client:
                 return await service.hub.get(client.image)
         if isinstance(file, UploadFile):
             place = await service.hub.call(kept_image, [file], service)
             with told_by_name(place):
-                return await service.open_at(place)
+                opened = await service.open_at(place)
+            allowance.take(images=1, bytes=opened.image.array.nbytes)
+            return opened
         if image:
             return await opened_image(service, store, image)
         raise InputError("request", expected="an image, a session or a file", got="none of them")
