@@ -317,6 +317,10 @@ def test_wrong_input_is_told_in_one_line_and_changes_nothing(
     serve: Callable[..., Any], folder: Path, tmp_path: Path
 ) -> None:
     server = serve(folder, image=2**20)
+    # Few bytes on the way, and too many samples once unpacked.
+    packed = nibabel.Nifti1Image(np.zeros((128, 128, 80), np.uint8), np.eye(4))
+    nibabel.save(packed, tmp_path / "packed.nii.gz")
+    large = ("a.nii.gz", (tmp_path / "packed.nii.gz").read_bytes())
     before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     session = {"files": ("a.nii.gz", b"no image")}
     small = tmp_path / "small.nii.gz"
@@ -346,6 +350,9 @@ def test_wrong_input_is_told_in_one_line_and_changes_nothing(
         (400, "files", put("/session/", data={"a": "b"})),
         (400, "", put("/session/", files=session)),
         (413, "bytes", put("/session/", files={"files": ("a.nii.gz", bytes(2**22))})),
+        (413, "1048576 bytes", put("/session/", files={"files": large})),
+        (413, "1048576 bytes", infer(server, "image=", {"file": large}, foreground=[CENTRE])),
+        (413, "1048576 bytes", put("/datastore/?image=new", files={"file": large})),
         (404, "lease", get("/session/none")),
         (404, "one of quality", post("/activelearning/epistemic")),
         (404, "one of the datastore", get("/datastore/image?image=..%2Fsecret")),

@@ -22,7 +22,7 @@ from bedside.core.prompts import Prompt
 from bedside.core.region import Region
 from bedside.io import write_image
 from bedside.serve.allowance import Allowance
-from bedside.serve.errors import NotFoundError
+from bedside.serve.errors import NotFoundError, TooLargeError
 from bedside.serve.leases import LeaseError, Leases
 from bedside.serve.messages import Change
 from bedside.serve.opened import OpenImage
@@ -121,13 +121,17 @@ class Client:
         self._image, self._shape, self._thin = opened.id, array.shape, thin
         self.begin()
 
-    async def open(self, place: Path) -> None:
+    async def open(self, place: Path, most: int) -> None:
         """Take an image in a file that was sent, or in a folder of DICOM files.
+
+        Args:
+            place: The file or folder.
+            most: Bytes that its samples may take; of a file that is compressed nobody knows before.
 
         Raises:
             BedsideError: It cannot be used; the image before it stays.
         """
-        opened = await self._service.open_at(place)
+        opened = await open_sent(self._service, place, most)
         self.allowance.take(images=1, bytes=opened.image.array.nbytes)
         shape = opened.image.shape
         self._image, self._thin = opened.id, None if len(shape) > 2 else 0
@@ -225,6 +229,25 @@ class Client:
         start.insert(self._thin, 0)
         stop.insert(self._thin, 1)
         return Region(tuple(start), tuple(stop)), np.expand_dims(patch, self._thin)
+
+
+async def open_sent(service: Service, place: Path, most: int) -> OpenImage:
+    """Open an image that was sent as a file.
+
+    Args:
+        service: The sessions.
+        place: The file, or a folder of DICOM files.
+        most: Bytes that its samples may take.
+
+    Raises:
+        TooLargeError: They take more; it is not kept in memory.
+        BedsideError: It cannot be opened.
+    """
+    opened = await service.open_at(place)
+    if opened.image.array.nbytes > most:
+        service.hub.drop(opened.id)
+        raise TooLargeError("image", expected=f"at most {most} bytes", got=opened.image.array.nbytes)
+    return opened
 
 
 def _added(opened: OpenImage, number: int, prompt: PlacedPrompt, predict: bool) -> Change:

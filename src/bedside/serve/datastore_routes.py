@@ -19,8 +19,9 @@ from bedside.core.files import scratch_folder
 from bedside.io import write_image, write_mask
 from bedside.io.isolated import read_uploaded
 from bedside.serve.cleaning import UNPACKED
+from bedside.serve.clients import open_sent
 from bedside.serve.datastore import FINAL, Datastore, suffix_of
-from bedside.serve.errors import NotFoundError, NotOfferedError
+from bedside.serve.errors import NotFoundError, NotOfferedError, TooLargeError
 from bedside.serve.opened import OpenImage
 from bedside.serve.places import keep_upload
 from bedside.serve.routes.common import attachment
@@ -76,7 +77,8 @@ def told_by_name(path: Path) -> Iterator[None]:
         yield
     except (FormatError, InputError) as error:
         said = [t and t.replace(f"{path}", path.name) for t in (error.what, error.expected, error.got, error.fix)]
-        raise InputError(said[0] or path.name, expected=said[1], got=said[2], fix=said[3]) from error
+        kind = TooLargeError if isinstance(error, TooLargeError) else InputError
+        raise kind(said[0] or path.name, expected=said[1], got=said[2], fix=said[3]) from error
 
 
 def sent(path: Path) -> FileResponse:
@@ -90,8 +92,8 @@ def sent(path: Path) -> FileResponse:
     return FileResponse(path, media_type="application/octet-stream", headers=attachment(path.name))
 
 
-def image_routes(router: APIRouter, service: Service, store: Datastore) -> None:
-    """Add the images of the datastore."""
+def image_routes(router: APIRouter, service: Service, store: Datastore, most: int) -> None:
+    """Add the images of the datastore; one that is sent takes ``most`` bytes."""
 
     async def added(request: Request, image: str = "") -> Info:
         async with request.form(max_files=1, max_fields=8) as form:
@@ -101,7 +103,7 @@ def image_routes(router: APIRouter, service: Service, store: Datastore) -> None:
             place = await service.hub.call(kept_image, [file], service)
         # Read before it lies beside the others, by a process of its own where its format is one to fear.
         with told_by_name(place):
-            await service.open_at(place)
+            await open_sent(service, place, most)
         name = image or place.name.removesuffix(suffix_of(place.name))
         await service.hub.call(store.add, name, place)
         if params:

@@ -25,7 +25,7 @@ from bedside.io import writers
 from bedside.io.segmentations import Form, write_segments
 from bedside.serve import requested
 from bedside.serve.cleaning import UNPACKED
-from bedside.serve.clients import Client, leased, offered_kinds
+from bedside.serve.clients import Client, leased, offered_kinds, open_sent
 from bedside.serve.datastore import LAYERED, Datastore, suffix_of
 from bedside.serve.datastore_routes import (
     STRATEGIES,
@@ -180,8 +180,9 @@ def routes(desk: Desk) -> APIRouter:
     _auth_routes(router, desk)
     _session_routes(router, desk)
     _infer_routes(router, desk, store)
-    for add in (image_routes, label_routes, sample_routes):
-        add(router, desk.service, store)
+    image_routes(router, desk.service, store, desk.limits.image)
+    label_routes(router, desk.service, store)
+    sample_routes(router, desk.service, store)
     return router
 
 
@@ -221,7 +222,7 @@ def _session_routes(router: APIRouter, desk: Desk) -> None:
             async with leased(leases, lease.token) as client, sent_files(request) as files:
                 place = await service.hub.call(kept_image, files, service)
                 with told_by_name(place):
-                    await client.open(place)
+                    await client.open(place, desk.limits.image)
         except BaseException:
             leases.release(lease.token)
             raise
@@ -256,7 +257,7 @@ def _infer_routes(router: APIRouter, desk: Desk, store: Datastore) -> None:
         if isinstance(file, UploadFile):
             place = await service.hub.call(kept_image, [file], service)
             with told_by_name(place):
-                opened = await service.open_at(place)
+                opened = await open_sent(service, place, desk.limits.image)
             allowance.take(images=1, bytes=opened.image.array.nbytes)
             return opened
         if image:
