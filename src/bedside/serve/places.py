@@ -22,6 +22,8 @@ MEMBERS = 50_000
 """Files that a zip may hold."""
 DEEPEST = 64
 """Folders within each other that are looked into; what lies deeper was not put there by hand."""
+INDEX, LABELS = "datastore_v2.json", "labels"
+"""What MONAI Label keeps in a folder of images: a list of them, and a folder of masks, which are no images."""
 _FILM = 200
 """Images that one place puts on the worklist at most; what holds more is a film."""
 _PIECE = 2**20
@@ -87,7 +89,8 @@ def _walk(root: Path, folder: Path) -> Iterator[Place]:
     if any(_is_dicom(path) for path in suspects[:20]):
         yield from _series_of(root, folder)
     for path in entries:
-        if path.is_dir() and not path.is_symlink() and not path.name.startswith("."):
+        labels = path.name == LABELS and folder / INDEX in entries
+        if path.is_dir() and not path.is_symlink() and not path.name.startswith(".") and not labels:
             yield from _walk(root, path)
 
 
