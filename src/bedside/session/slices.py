@@ -120,7 +120,7 @@ class Slices:
                 "name": one.name,
                 "colour": one.colour or COLOURS[(one.id - 1) % len(COLOURS)],
                 "voxels": one.voxels,
-                "quality": one.quality,
+                "grade": one.grade,
                 "current": current is not None and one.id == current.id,
             }
             for one in self._session.objects

@@ -103,8 +103,8 @@ function render({ model, el }) {
     for (const one of model.get("objects")) {
       const line = make(list, "li", { className: one.current ? "current" : "" });
       make(line, "span", { className: "dot", style: `background: ${one.colour}` });
-      const quality = one.quality === null ? "" : `, estimated DSC ${one.quality.toFixed(2)}`;
-      line.append(`${one.name}: ${one.voxels} voxels${quality}`);
+      const grade = one.grade === null ? "" : `, ${one.grade}`;
+      line.append(`${one.name}: ${one.voxels} voxels${grade}`);
       line.addEventListener("click", () => model.send({ do: "select", id: one.id }));
     }
   };

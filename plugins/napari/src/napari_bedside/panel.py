@@ -118,8 +118,8 @@ class Panel(QWidget):
         if self.work is not None:
             session = self.work.session(self.step)
             for one in session.objects:
-                quality = "" if one.quality is None else f", estimated DSC {one.quality:.2f}"
-                item = QListWidgetItem(f"{one.label}: {one.name}, {one.voxels} voxels{quality}")
+                grade = "" if one.grade is None else f", {one.grade}"
+                item = QListWidgetItem(f"{one.label}: {one.name}, {one.voxels} voxels{grade}")
                 item.setData(Qt.ItemDataRole.UserRole, one.id)
                 self.objects.addItem(item)
                 if session.current is not None and one.id == session.current.id:
