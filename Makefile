@@ -126,6 +126,15 @@ MINUTES ?= 10
 fuzz: $(DEV) ## read damaged files of every format for MINUTES=10, and tell of crashes, hangs and foreign exceptions
 	@OMP_NUM_THREADS=1 nice -n 10 $(BIN)/python -m research.fuzz --minutes $(MINUTES)
 
+.PHONY: fuzz-api
+fuzz-api: $(DEV) ## send right and wrong requests to every operation of the API for MINUTES=10, by its own description
+	@$(PIP) -c $(TORCH) -e '.[fuzz-api]'
+	@BEDSIDE_API_MINUTES=$(MINUTES) OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/serve/test_api_fuzz.py
+
+.PHONY: chaos
+chaos: $(DEV) ## kill the server and the commands at random points for MINUTES=10, and tell what was lost or torn
+	@OMP_NUM_THREADS=1 nice -n 10 $(BIN)/python -m research.chaos --minutes $(MINUTES)
+
 .PHONY: train-tools
 train-tools: $(DEV) ## what training on a CPU gains from: the allocator jemalloc, when it may be installed
 	@find_jemalloc() { { ldconfig -p 2>/dev/null || true; } | awk '/libjemalloc\.so\.2/ { print $$NF; exit }'; }; \

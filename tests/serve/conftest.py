@@ -7,6 +7,7 @@ import json
 import socket
 import sys
 import threading
+import time
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -22,6 +23,7 @@ from websockets.sync.client import connect
 
 from bedside.core.geometry import Geometry
 from bedside.core.image import Image
+from bedside.core.stopping import check_stop
 from bedside.io import write_image
 from bedside.serve.app import Application, Clients
 from bedside.serve.engines import Engines
@@ -60,7 +62,11 @@ class Gate:
 
     def wait(self) -> None:
         self.reached.release()
-        assert self._open.wait(20)
+        until = time.monotonic() + 20
+        while not self._open.wait(0.01):
+            # As an engine does between two passes.
+            check_stop()
+            assert time.monotonic() < until
 
 
 class Running:
@@ -208,6 +214,12 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Running]]:
     yield begin
     while running:
         running.pop().stop()
+
+
+@pytest.fixture
+def grower_calls() -> Any:
+    """The class of the segmenter, to compare with a session of the test's own."""
+    return _grower_class()
 
 
 SQUARES = (40, 60)

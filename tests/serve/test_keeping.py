@@ -79,7 +79,7 @@ def test_what_waits_for_an_image_that_broke_is_rejected_and_not_written(start: S
     assert server.gate.reached.acquire(timeout=10)
     threads.append(threading.Thread(target=ask, args=("PATCH", "/objects/1", {"name": "late"})))
     threads[1].start()
-    while not server.service.worker._jobs:
+    while not server.service.worker.waiting:
         threading.Event().wait(0.005)
     server.gate.open()
     for thread in threads:
@@ -207,7 +207,7 @@ def test_what_is_acknowledged_as_superseded_is_kept_when_the_save_fails(
     for waiting, x in ((1, 45), (2, 46)):
         threads.append(threading.Thread(target=ask, args=(image, x, 28)))
         threads[-1].start()
-        while len(server.service.worker._jobs) < waiting:
+        while server.service.worker.waiting < waiting:
             threading.Event().wait(0.005)
     connection = server.service.workspace._connection
     full = f"WHEN NEW.image = {image} BEGIN SELECT RAISE(ABORT, 'disk is full'); END"

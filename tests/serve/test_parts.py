@@ -160,7 +160,7 @@ def test_a_folder_that_cannot_be_listed_holds_nothing(tmp_path: Path) -> None:
 
 
 def job(name: str, image: int = 1, key: int | None = 1, answers: bool = True) -> Job:
-    return Job(image, lambda _: None, None if key is None else (image, key), answers, name)
+    return Job(image, lambda _: None, None if key is None else (image, key), answers, content=name)
 
 
 @pytest.mark.parametrize(

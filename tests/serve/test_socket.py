@@ -44,7 +44,8 @@ def test_a_prompt_is_answered(start: Start, picture: Path, tools: Any) -> None:
     with server.connect(image) as connection:
         assert json.loads(connection.recv(timeout=10)) == {"type": "hello", "image": image, "version": 0}
         click(connection, "a", 12, 8)
-        assert json.loads(connection.recv(timeout=10)) == {"type": "busy", "request": "a", "object": None, "ahead": 0}
+        busy = {"type": "busy", "request": "a", "object": None, "ahead": 0, "limit": 600.0}
+        assert json.loads(connection.recv(timeout=10)) == busy
         answer = take(connection, "answer")
         assert (answer["request"], answer["change"]["version"]) == ("a", 1)
         assert tools.decoded(answer["change"]["patch"], "bits").sum() == 100
@@ -154,7 +155,7 @@ def test_superseding_by_rest(start: Start, picture: Path) -> None:
 def wait_for_jobs(server: Any, waiting: int) -> None:
     """Until so many requests wait in the worker's queue: what is sent has not arrived yet."""
     for _ in range(2000):
-        if len(server.service.worker._jobs) >= waiting:
+        if server.service.worker.waiting >= waiting:
             return
         time.sleep(0.005)
     raise AssertionError("the request never reached the queue")
@@ -333,8 +334,3 @@ def test_a_tab_that_was_away_sees_by_the_version_that_it_missed_something(start:
         assert json.loads(connection.recv(timeout=10))["version"] == 2
     assert server.ok("GET", f"/api/images/{image}/labels")["version"] == 2
     assert server.ok("GET", f"/api/images/{image}/objects")["version"] == 2
-
-
-@pytest.fixture
-def grower_calls(tools: Any) -> Any:
-    return tools._grower_class()

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from bedside.cli.serving import TimeLimit
 from bedside.core.errors import InputError
 
 MIB = 2**20
@@ -64,6 +65,7 @@ def serve(
     workspace: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Where the work is kept; by default in the user's own folder.")
     ] = None,
+    time_limit: TimeLimit = 600.0,
 ) -> None:
     """Answer the clients that other programs have: nnInteractive's, MONAI Label's, and ITK-SNAP's for deep learning.
 
@@ -114,4 +116,4 @@ def serve(
         told.append(f"The page is at {address.opened_url if token is None else address.url + '?token=TOKEN'}")
     if beyond and tls is None:
         print("bedside: without --tls-cert others on the network can read images and token", file=sys.stderr)
-    serve_until_stopped(places, model, workspace, address, told, clients)
+    serve_until_stopped(places, model, workspace, address, told, clients, limit=time_limit)

@@ -6,7 +6,9 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+import typer
 
 from bedside.core.errors import FormatError
 
@@ -14,6 +16,12 @@ if TYPE_CHECKING:
     from bedside.serve.app import Clients
     from bedside.serve.server import Address
     from bedside.serve.service import Service
+
+
+TimeLimit = Annotated[
+    float,
+    typer.Option(metavar="SECONDS", min=0, help="Time that an answer may take, looked at between passes; 0 for any."),
+]
 
 
 def check_places(paths: Sequence[Path] | None, model: str | None) -> tuple[Path, ...]:
@@ -42,6 +50,8 @@ def serve_until_stopped(
     told: Sequence[str],
     clients: Clients | None = None,
     begun: Callable[[], None] = lambda: None,
+    *,
+    limit: float,
 ) -> None:
     """Serve until the process is told to stop, and end it.
 
@@ -53,6 +63,7 @@ def serve_until_stopped(
         told: Lines for the user, once nothing hinders the start.
         clients: What programs other than the page may do; None for none.
         begun: Called before the server runs.
+        limit: Seconds that an answer may take; 0 for any.
 
     Raises:
         InputError: The workspace is in use.
@@ -75,8 +86,7 @@ def serve_until_stopped(
         from bedside.serve.service import Service, ServiceConfig
         from bedside.session.workspace import Workspace
 
-        config = ServiceConfig(places, model) if model is not None else ServiceConfig(places)
-        return Service(Workspace(kept), config)
+        return Service(Workspace(kept), ServiceConfig(places, model, limit=limit or None))
 
     begun()
     run(make, address, clients)

@@ -9,6 +9,8 @@ from typing import Annotated
 
 import typer
 
+from bedside.cli.serving import TimeLimit
+
 
 def ui(
     paths: Annotated[
@@ -23,6 +25,7 @@ def ui(
     workspace: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Where the work is kept; by default in the user's own folder.")
     ] = None,
+    time_limit: TimeLimit = 600.0,
 ) -> None:
     """Open images in the browser, point at objects, correct and save them.
 
@@ -39,7 +42,7 @@ def ui(
             threading.Thread(target=_open_browser, args=(address.opened_url,), daemon=True).start()
 
     told = [f"Bedside is at {address.opened_url}"]
-    serve_until_stopped(places, model, workspace, address, told, begun=open_page)
+    serve_until_stopped(places, model, workspace, address, told, begun=open_page, limit=time_limit)
 
 
 def _open_browser(address: str) -> None:

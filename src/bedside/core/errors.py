@@ -116,3 +116,26 @@ class UnreachableError(ArchiveError):
 
 class DependencyError(BedsideError, ImportError):
     """An optional dependency that is not installed."""
+
+
+class StoppedError(BedsideError):
+    """Work that somebody stopped before it was done; nothing has changed."""
+
+    def __init__(self, what: str = "stopped before there was an answer", **said: str | None) -> None:
+        super().__init__(what, **{"fix": "nothing has changed; ask again", **said})
+
+
+class TimeLimitError(StoppedError):
+    """Work that took longer than it may; nothing has changed.
+
+    Args:
+        limit: Seconds that were allowed.
+    """
+
+    def __init__(self, limit: float) -> None:
+        super().__init__(
+            "no answer in time",
+            expected=f"one within {limit:g} s",
+            got="none yet",
+            fix="nothing has changed; allow more time (--time-limit), or mark less at once",
+        )

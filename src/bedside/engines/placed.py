@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,18 +14,33 @@ from bedside.core.errors import PromptError
 from bedside.core.image import Image
 from bedside.core.placed import place_prompts
 from bedside.core.prompts import InitialMask, Prompt
+from bedside.core.stopping import check_stop
 from bedside.engines.protocol import Capabilities
 from bedside.imaging.window import Window
+from bedside.runtime.backend import Graph
 
 INPUT, OUTPUT = "input", "logits"
 
 
 @dataclass
 class Clock:
-    """Seconds per stage of one prediction."""
+    """Seconds per stage of one prediction, and how often a network ran; all passes go through here."""
 
     seconds: dict[str, float] = field(default_factory=lambda: {"window": 0.0, "network": 0.0, "paste": 0.0})
     passes: int = 0
+
+    def run(self, graph: Graph, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        """Run a network and count it, unless the prediction is to end; returns its outputs by name.
+
+        Raises:
+            StoppedError: It is (see ``core.stopping``).
+        """
+        check_stop()
+        began = time.perf_counter()
+        outputs = graph.run(inputs)
+        self.seconds["network"] += time.perf_counter() - began
+        self.passes += 1
+        return outputs
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bedside.core.errors import FormatError
+from bedside.core.walking import files_below
 from bedside.io.quiet import quiet
 from bedside.io.registry import find_reader
 from bedside.io.translating import translated
@@ -70,9 +71,7 @@ def _files_in(folder: Path) -> list[Content]:
         if (folder / "DICOMDIR").exists() or find_series(folder):
             return []
     found: list[Content] = []
-    for path in sorted(p for p in folder.rglob("*") if not p.name.startswith(".")):
-        if not path.is_file():
-            continue
+    for path in sorted(files_below(folder)):
         try:
             reader, _ = find_reader(path)
         except (FormatError, OSError):

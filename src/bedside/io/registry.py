@@ -10,6 +10,7 @@ from typing import TypeVar
 from bedside.core.errors import FormatError
 from bedside.core.image import Image
 from bedside.core.registry import Registry
+from bedside.core.walking import check_ordinary
 from bedside.io.packing import Head, read_head
 
 
@@ -95,7 +96,7 @@ def find_reader(path: Path) -> tuple[Reader, Head]:
     """Return the format of an existing file or folder, and how the file begins.
 
     Raises:
-        FormatError: No format knows it.
+        FormatError: No format knows it, or it is a named pipe or a device.
     """
     formats = [reader for _, reader in READERS.items()]
     if path.is_dir():
@@ -104,6 +105,7 @@ def find_reader(path: Path) -> tuple[Reader, Head]:
             return folders[0], Head(b"")
         head = Head(b"")
     else:
+        check_ordinary(path)
         head = read_head(path)
         found = next((r for r in formats if r.recognises is not None and r.recognises(head.content)), None)
         found = found or _by_suffix(path, formats)

@@ -116,7 +116,8 @@ async def _unknown(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
     kind = {404: NotFoundError, 405: MethodError}.get(error.status_code, InputError)
     what = kind(f"{request.method} {request.url.path}", got=error.detail, fix="see /api/openapi.json")
-    return JSONResponse(problem_fields(what), error.status_code)
+    # With "Allow", which says of a wrong method what would be right.
+    return JSONResponse(problem_fields(what), error.status_code, error.headers)
 
 
 async def _of_the_system(request: Request, error: Exception) -> JSONResponse:

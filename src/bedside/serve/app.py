@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from bedside import __version__
 from bedside.serve.errors import NotFoundError, problem_fields
+from bedside.serve.leaving import watched
 from bedside.serve.page import FOLDER, Page
 from bedside.serve.security import App, Door, Guard, Receive, Scope, Send, door_at
 
@@ -108,7 +109,7 @@ class Application:
             api = await asyncio.shield(self._api)
             answer = _Answer(send)
             try:
-                await (api if door is None else self._protocols[door.protocol])(scope, receive, answer)
+                await watched(api if door is None else self._protocols[door.protocol], scope, receive, answer)
             except Exception:
                 # Logged and answered already; raised once more it would take the connection down with it.
                 if not answer.begun:

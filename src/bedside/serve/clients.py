@@ -20,6 +20,7 @@ from bedside.core.mask import PackedMask
 from bedside.core.placed import PlacedPrompt
 from bedside.core.prompts import Prompt
 from bedside.core.region import Region
+from bedside.core.stopping import unstoppable
 from bedside.io import write_image
 from bedside.serve.allowance import Allowance
 from bedside.serve.errors import NotFoundError, TooLargeError
@@ -163,7 +164,7 @@ class Client:
                 return opened.begin_with(self._title, placed, predict)
             return _added(opened, number, placed, predict)
 
-        change: Change = await self._service.hub.change(self._number(), work)
+        change: Change = await self._service.hub.change(self._number(), work, asks=True)
         self._object = change.object
         self._told = self._told if known is None else known
         return await self._difference()
@@ -180,10 +181,11 @@ class Client:
             try:
                 return _added(opened, number, PlacedPrompt.of(prompts[-1].prompt, opened.image.geometry), True)
             except BaseException:
-                opened.step(number, redo=True)
+                with unstoppable():
+                    opened.step(number, redo=True)
                 raise
 
-        change = await self._service.hub.change(self._number(), work)
+        change = await self._service.hub.change(self._number(), work, asks=True)
         return change is not None, None if change is None else await self._difference()
 
     async def undo(self) -> tuple[bool, Difference | None]:

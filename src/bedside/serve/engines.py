@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections import OrderedDict, deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from bedside.core.errors import BedsideError
 from bedside.core.image import Image
 from bedside.core.prompts import Box, Point, Prompt
+from bedside.core.stopping import check_stop, not_counted
 from bedside.engines.protocol import MOST_CANDIDATES, Capabilities, Prediction, Segmenter
 from bedside.serve.messages import ModelInfo, Tools
 from bedside.weights.models import model_card, model_cards
@@ -23,6 +25,54 @@ KEPT = 2
 _CHEAP = 256**2
 """Cells of a network's input up to which one answer costs next to nothing."""
 _TINY = 8
+
+
+_LOOK = 0.05
+"""Seconds between two looks of those who wait for the models whether they still have to."""
+
+
+class Turns:
+    """A lock that is given to those who wait in their order, and that a thread may take again while it has it.
+
+    A thread that was told to end (``core.stopping``) waits no longer, and waiting counts against no time limit.
+    """
+
+    def __init__(self) -> None:
+        self._change = threading.Condition()
+        self._waiting: deque[int] = deque()
+        self._owner: int | None = None
+
+    @contextmanager
+    def taken(self) -> Iterator[None]:
+        """Hold the lock in the block.
+
+        Raises:
+            StoppedError: The thread was told to end while it waited.
+        """
+        own = threading.get_ident()
+        if self._owner == own:
+            yield
+            return
+        with not_counted():
+            self._take(own)
+        try:
+            yield
+        finally:
+            with self._change:
+                self._owner = None
+                self._change.notify_all()
+
+    def _take(self, own: int) -> None:
+        with self._change:
+            self._waiting.append(own)
+            try:
+                while self._owner is not None or self._waiting[0] != own:
+                    self._change.wait(_LOOK)
+                    check_stop()
+                self._owner = own
+            finally:
+                self._waiting.remove(own)
+                self._change.notify_all()
 
 
 def _load(name: str) -> Segmenter:
@@ -43,8 +93,14 @@ class Engines:
         self._loaded: OrderedDict[str, Segmenter] = OrderedDict()
         self._shown: dict[str, Image] = {}
         self._reasons: dict[str, str] = {}
-        self.guard = threading.RLock()
-        """Held while a model is loaded or asked."""
+        self._table = threading.Lock()
+        self._turns = Turns()
+
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        """Hold the models in the block, to load or ask one: one at a time, whoever waits longest next."""
+        with self._turns.taken():
+            yield
 
     def get(self, name: str) -> Segmenter:
         """Return the model called ``name``, loaded if it is not.
@@ -52,19 +108,32 @@ class Engines:
         Raises:
             BedsideError: It cannot be loaded; the reason is remembered for ``models``.
         """
-        with self.guard:
-            if name not in self._loaded:
-                try:
-                    self._loaded[name] = self._load(name)
-                except BedsideError as error:
-                    self._reasons[name] = str(error)
-                    raise
+        # One that is loaded is handed out at once, also while another answer is under way.
+        found = self._held(name)
+        if found is not None:
+            return found
+        with self.turn():
+            found = self._held(name)
+            if found is not None:
+                return found
+            try:
+                made = self._load(name)
+            except BedsideError as error:
+                self._reasons[name] = str(error)
+                raise
+            with self._table:
                 self._reasons.pop(name, None)
+                self._loaded[name] = made
                 while len(self._loaded) > KEPT:
                     dropped, _ = self._loaded.popitem(last=False)
                     self._shown.pop(dropped, None)
-            self._loaded.move_to_end(name)
-            return self._loaded[name]
+            return made
+
+    def _held(self, name: str) -> Segmenter | None:
+        with self._table:
+            if name in self._loaded:
+                self._loaded.move_to_end(name)
+            return self._loaded.get(name)
 
     def loaded(self, name: str) -> bool:
         """Return whether a model is ready to be asked."""
@@ -91,7 +160,7 @@ class Engines:
             BedsideError: It cannot be loaded.
         """
         card = model_card(name)
-        with self.guard:
+        with self.turn():
             engine = self.get(name)
             if card.family == "window" and card.grid**card.dimensions <= _CHEAP:
                 image = Image.from_array(np.eye(_TINY, dtype=np.uint8))
@@ -99,7 +168,7 @@ class Engines:
                 engine.predict([Box((2.0, 2.0), (6.0, 6.0))])
 
     def showing(self, name: str, image: Image | None) -> Any:
-        """Return the segmenter of the model called ``name``, with an image set; the caller holds ``guard`` while it
+        """Return the segmenter of the model called ``name``, with an image set; the caller has the ``turn`` while it
         predicts.
         """
         loaded = self.get(name)
@@ -188,18 +257,18 @@ class SharedModel:
         self, prompts: Sequence[Prompt], previous: NDArray[np.uint8] | None = None, fresh: int = 1
     ) -> Prediction:
         """Answer the prompts; see ``Segmenter``."""
-        with self._engines.guard:
+        with self._engines.turn():
             prediction: Prediction = self._engines.showing(self.name, self._image).predict(prompts, previous, fresh)
         return prediction
 
     def suggest(self, prompts: Sequence[Prompt], mask: NDArray[np.uint8]) -> Point | None:
         """Return where to click next; see ``Suggesting``."""
-        with self._engines.guard:
+        with self._engines.turn():
             click: Point | None = self._engines.showing(self.name, self._image).suggest(prompts, mask)
         return click
 
     def candidates(self, prompts: Sequence[Prompt], limit: int = MOST_CANDIDATES) -> list[Prediction]:
         """Return what the first prompts may mean; see ``Proposing``."""
-        with self._engines.guard:
+        with self._engines.turn():
             found: list[Prediction] = self._engines.showing(self.name, self._image).candidates(prompts, limit)
         return found

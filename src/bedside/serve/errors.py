@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import re
 
-from bedside.core.errors import BackendError, BedsideError, DependencyError, InputError, StorageError, WeightsError
+from bedside.core.errors import (
+    BackendError,
+    BedsideError,
+    DependencyError,
+    InputError,
+    StoppedError,
+    StorageError,
+    TimeLimitError,
+    WeightsError,
+)
 
 
 class NotFoundError(InputError):
@@ -51,11 +60,12 @@ STATUSES = {
     403: "A page of another site asks",
     404: "There is no such thing",
     405: "The address does not take this method",
-    409: "Not in this state",
+    409: "Not in this state, or stopped before there was an answer",
     413: "More bytes than the server takes",
     422: "A request of the wrong form",
     500: "The server failed at this; its output says why",
     503: "A part of the server is missing: weights, a runtime, a package",
+    504: "No answer within the time that the server allows",
     507: "The disk is full",
 }
 """Every status of an answer that is an error, whose body is always a ``messages.Problem``."""
@@ -65,6 +75,8 @@ _STATUS: tuple[tuple[type[BedsideError], int], ...] = (
     (MethodError, 405),
     (LockedError, 409),
     (NotOfferedError, 409),
+    (TimeLimitError, 504),
+    (StoppedError, 409),
     (TooLargeError, 413),
     (TokenError, 401),
     (OtherSiteError, 403),

@@ -1,4 +1,4 @@
-"""The images in memory, within a budget; who listens to them; and the way of every change through the one worker."""
+"""The images in memory, within a budget; who listens to them; and the way of every change through the worker."""
 
 from __future__ import annotations
 
@@ -9,14 +9,17 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from bedside.core.errors import BedsideError, InputError
+from bedside.core.errors import BedsideError, InputError, StoppedError
 from bedside.core.placed import PlacedPrompt
-from bedside.serve.errors import NotFoundError, problem_fields
+from bedside.core.stopping import Stop, stoppable
+from bedside.serve.errors import NotFoundError
+from bedside.serve.leaving import when_gone
 from bedside.serve.listeners import Listener, Origin
-from bedside.serve.messages import Change, Problem, Superseded
+from bedside.serve.messages import Change, Superseded
 from bedside.serve.opened import OpenImage, Outcome
 from bedside.serve.opening import Opener
-from bedside.serve.socket_messages import SocketAnswer, SocketBusy, SocketChanged, SocketError, SocketSuperseded
+from bedside.serve.requests import Content, settle, tell, was_stopped
+from bedside.serve.socket_messages import SocketBusy, SocketChanged
 from bedside.serve.worker import Job, Worker
 from bedside.session.workspace import ItemRecord, Workspace
 
@@ -35,10 +38,15 @@ class Hub:
         opener: Reads images.
         worker: Changes them.
         budget: Bytes that images may take; the least recently used are dropped, and opened again when asked for.
+        limit: Seconds that an answer may take, without its waiting; None for any.
     """
 
-    def __init__(self, workspace: Workspace, opener: Opener, worker: Worker, budget: int = BUDGET) -> None:
+    def __init__(
+        self, workspace: Workspace, opener: Opener, worker: Worker, budget: int = BUDGET, limit: float | None = None
+    ) -> None:
         self.workspace = workspace
+        self._limit = limit
+        self._jobs: dict[Job, OpenImage] = {}
         self._opener, self._worker, self._budget = opener, worker, budget
         self._open: OrderedDict[int, OpenImage] = OrderedDict()
         self._opening: dict[int, asyncio.Task[OpenImage]] = {}
@@ -151,58 +159,74 @@ class Hub:
 
     # Changes
 
-    async def change(self, image: int, work: Callable[[OpenImage], Any]) -> Any:
-        """Have the worker do something to an image; a ``Change`` is told to all who listen."""
+    async def change(self, image: int, work: Callable[[OpenImage], Any], asks: bool = False) -> Any:
+        """Have the worker do something to an image; a ``Change`` is told to all who listen.
+
+        Args:
+            image: The image.
+            work: What to do.
+            asks: Whether the network is asked. Then it ends when the client goes; what a hand has painted is kept.
+
+        Raises:
+            StoppedError: It was stopped; nothing has changed.
+        """
         opened = await self.get(image)
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        self._submit(opened, lambda _: [work(opened)], _settle(future))
-        return await future
+        job, _ = self._submit(opened, lambda _: [work(opened)], Content(settle(future)), asks=asks)
+        return await self._outcome(job, future)
 
     async def prompt(self, image: int, number: int | None, prompt: PlacedPrompt, answers: bool) -> Change | Superseded:
-        """Add a prompt and wait for what becomes of it."""
+        """Add a prompt and wait for what becomes of it.
+
+        Raises:
+            StoppedError: It was stopped; nothing has changed.
+        """
         opened = await self.get(image)
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        self._submit_prompt(opened, number, prompt, answers, _settle(future), None)
-        result: Change | Superseded = await future
+        job, _ = self._submit_prompt(opened, number, answers, Content(settle(future), None, prompt))
+        result: Change | Superseded = await self._outcome(job, future)
         return result
 
+    async def _outcome(self, job: Job, future: asyncio.Future[Any]) -> Any:
+        with when_gone(lambda: self._give_up(job)):
+            return await future
+
     def request(
-        self, opened: OpenImage, origin: Origin, number: int | None, work: Callable[[], Any] | tuple[PlacedPrompt, bool]
+        self,
+        opened: OpenImage,
+        origin: Origin,
+        number: int | None,
+        work: Callable[[], Any] | tuple[PlacedPrompt, bool],
+        asks: bool = False,
     ) -> None:
         """Have the worker do what a listener asked for; the answer goes to all who listen."""
         if isinstance(work, tuple):
-            ahead = self._submit_prompt(opened, number, *work, _tell(origin), origin)
+            prompt, asks = work
+            _, ahead = self._submit_prompt(opened, number, asks, Content(tell(origin), origin, prompt))
         else:
-            ahead = self._submit(opened, lambda _: [work()], _tell(origin), origin)
-        origin.listener.tell(SocketBusy(request=origin.request, object=number, ahead=ahead))
+            _, ahead = self._submit(opened, lambda _: [work()], Content(tell(origin), origin), asks=asks)
+        origin.listener.tell(
+            SocketBusy(request=origin.request, object=number, ahead=ahead, limit=self._limit if asks else None)
+        )
 
-    def _submit_prompt(
-        self,
-        opened: OpenImage,
-        number: int | None,
-        prompt: PlacedPrompt,
-        answers: bool,
-        settle: Callable[[Outcome], None],
-        origin: Origin | None,
-    ) -> int:
+    def _submit_prompt(self, opened: OpenImage, number: int | None, answers: bool, content: Content) -> tuple[Job, int]:
         target = opened.snapshot.current if number is None else number
 
         def work(queue: Sequence[Job]) -> list[Outcome]:
             prompts = [(job.content.prompt, job.answers) for job in queue]
             return opened.add_prompts(number, prompts, queue[-1].waited)
 
-        return self._submit(opened, work, settle, origin, (opened.id, target), answers, prompt)
+        return self._submit(opened, work, content, (opened.id, target), answers, answers)
 
     def _submit(
         self,
         opened: OpenImage,
         work: Callable[[Sequence[Job]], list[Any]],
-        settle: Callable[[Outcome], None],
-        origin: Origin | None = None,
+        content: Content,
         key: tuple[int, int | None] | None = None,
         answers: bool = True,
-        prompt: PlacedPrompt | None = None,
-    ) -> int:
+        asks: bool = False,
+    ) -> tuple[Job, int]:
         loop = asyncio.get_running_loop()
 
         def run(group: Sequence[Job]) -> None:
@@ -210,24 +234,72 @@ class Hub:
                 if opened.broken:
                     # It holds what the workspace does not: another was opened in its place, or will be.
                     raise InputError("the image was closed after a failure", fix="try again: it opens again")
-                outcomes = work(group)
+                with stoppable(*(job.stop for job in group)):
+                    outcomes = work(group)
             except Exception as error:
                 outcomes = [error] * len(group)
+            if any(job.stop.asked for job in group):
+                # One was to end, and with it those that were done together with it: these are begun again.
+                stopped = [job for job, outcome in zip(group, outcomes, strict=True) if was_stopped(outcome)]
+                again = self._worker.put_back(stopped)
+                told = [(job, o) for job, o in zip(group, outcomes, strict=True) if job not in again]
+                group, outcomes = [job for job, _ in told], [outcome for _, outcome in told]
             loop.call_soon_threadsafe(self._done, opened, group, outcomes)
 
         opened.pending += 1
-        return self._worker.submit(Job(opened.id, run, key, answers, _Content(settle, origin, prompt)))
+        job = Job(opened.id, run, key, answers, asks, content, stop=Stop(self._limit))
+        self._jobs[job] = opened
+        return job, self._worker.submit(job)
 
     def _done(self, opened: OpenImage, group: Sequence[Job], outcomes: Sequence[Outcome]) -> None:
-        opened.pending -= len(group)
         for job, outcome in zip(group, outcomes, strict=True):
             if isinstance(outcome, Exception) and not isinstance(outcome, BedsideError):
                 log.error("a request failed", exc_info=outcome)
-            job.content.settle(outcome)
+            self._settle(job, outcome)
             if isinstance(outcome, Change):
                 self._publish(outcome, job.content.origin)
         if opened.broken and self._open.get(opened.id) is opened:
             del self._open[opened.id]
+
+    def _settle(self, job: Job, outcome: Outcome) -> None:
+        self._jobs.pop(job).pending -= 1
+        job.content.settle(outcome)
+
+    # Ends
+
+    def cancel(self, image: int) -> int:
+        """Stop all answers of an image that are under way or wait; returns how many."""
+        return self._cancel(lambda job: job.image == image and job.asks)
+
+    def cancel_request(self, image: int, listener: Listener, request: str | None) -> None:
+        """Stop what a listener asked for: one request by its name, or all its answers; what was answered stays."""
+
+        def wanted(job: Job) -> bool:
+            origin = job.content.origin
+            if job.image != image or origin is None or origin.listener is not listener:
+                return False
+            return bool(job.asks if request is None else origin.request == request)
+
+        self._cancel(wanted)
+
+    def leave(self, image: int, listener: Listener) -> None:
+        """Tell ``listener`` nothing more, and stop the answers that it waited for."""
+        self.forget(image, listener)
+        self.cancel_request(image, listener, None)
+
+    def _cancel(self, wanted: Callable[[Job], bool]) -> int:
+        found = [job for job in self._jobs if wanted(job)]
+        for job in found:
+            self._end(job)
+        return len(found)
+
+    def _give_up(self, job: Job) -> None:
+        self._cancel(lambda other: other is job and job.asks)
+
+    def _end(self, job: Job) -> None:
+        # One that runs is settled when it has ended.
+        if self._worker.remove(job):
+            self._settle(job, StoppedError())
 
     # Listeners
 
@@ -244,40 +316,3 @@ class Hub:
         for listener in self._listeners.get(change.image, set()):
             if origin is None or listener is not origin.listener:
                 listener.tell_text(others)
-
-
-class _Content:
-    """What a job carries: whom to tell, and the prompt, where it is one."""
-
-    def __init__(self, settle: Callable[[Outcome], None], origin: Origin | None, prompt: PlacedPrompt | None) -> None:
-        self.settle, self.origin, self.prompt = settle, origin, prompt
-
-
-def _settle(future: asyncio.Future[Any]) -> Callable[[Outcome], None]:
-    """Hand an outcome to whoever waits for it, if somebody still does."""
-
-    def settle(outcome: Outcome) -> None:
-        if future.done():
-            return
-        if isinstance(outcome, Exception):
-            future.set_exception(outcome)
-        else:
-            future.set_result(outcome)
-
-    return settle
-
-
-def _tell(origin: Origin) -> Callable[[Outcome], None]:
-    """Hand an outcome to the listener that asked."""
-
-    def tell(outcome: Outcome) -> None:
-        if isinstance(outcome, Exception):
-            origin.listener.tell(
-                SocketError(request=origin.request, problem=Problem.model_validate(problem_fields(outcome)))
-            )
-        elif isinstance(outcome, Superseded):
-            origin.listener.tell(SocketSuperseded(request=origin.request))
-        else:
-            origin.listener.tell(SocketAnswer(request=origin.request, change=outcome))
-
-    return tell

@@ -331,6 +331,13 @@ class Superseded(Message):
     object: int | None
 
 
+class Cancelled(Message):
+    """How many answers are stopped: those under way and those that waited."""
+
+    image: int
+    cancelled: int
+
+
 class ObjectList(Message):
     """All objects of an image, with the version that they belong to."""
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from bedside.core.errors import BedsideError
+from bedside.core.errors import BedsideError, StoppedError
 from bedside.core.image import Image
 from bedside.core.labels import OverlapPolicy
 from bedside.core.placed import PlacedPrompt
@@ -37,6 +37,7 @@ from bedside.session.editing import (
     object_journals,
     packed_mask,
     remove_object,
+    take_back,
 )
 from bedside.session.journal import Event, ObjectJournal
 from bedside.session.session import Session
@@ -150,7 +151,8 @@ class OpenImage:
         asking = [place for place in good if prompts[place][1]]
         # Together they may begin what none of them could by itself; if not even so, each is rejected by itself.
         together = bool(asking) and can_answer(self._session, self._target(number), [prompts[p][0].given for p in good])
-        waiting = [p for p in asking[:-1] if together]
+        waiting = good[: good.index(asking[-1])] if together else []
+        begun = self._target(number) is None
         for place in good:
             prompt, answers = prompts[place]
             try:
@@ -158,6 +160,9 @@ class OpenImage:
                     outcomes[place] = self._wait(number, prompt)
                 else:
                     outcomes[place] = self._prompt(number, prompt, answers, len(waiting), queue)
+            except StoppedError as error:
+                self._take_back([p for p in waiting if isinstance(outcomes[p], Superseded)], number, begun)
+                return [o if isinstance(o, Exception | Change) else error for o in outcomes]
             except Exception as error:
                 outcomes[place] = error
         if waiting and isinstance(outcomes[asking[-1]], Exception) and not self.broken:
@@ -170,6 +175,16 @@ class OpenImage:
         target = self._target(number) or self._begin()
         self._session.add(prompt, predict=False, object_id=target)
         return Superseded(image=self.id, object=target)
+
+    def _take_back(self, waiting: Sequence[int], number: int | None, begun: bool) -> None:
+        """Take back prompts that waited for an answer which was stopped, as if none of them had been given."""
+        target = self._target(number)
+        if target is None:
+            return
+        for _ in waiting:
+            take_back(self._session, target)
+        if begun:
+            remove_object(self._session, target, never_was=True)
 
     def _begin(self) -> int:
         number = self._workspace.last_object(self.id) + 1

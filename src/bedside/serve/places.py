@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import re
 import zipfile
 from collections.abc import Iterator, Sequence
@@ -13,15 +14,16 @@ from typing import IO
 from bedside.core.disk import storage_error
 from bedside.core.errors import BedsideError, FormatError, InputError
 from bedside.core.files import move_into_place, scratch_folder
+from bedside.core.walking import DEEPEST, MOST, files_below
 from bedside.io.bounds import check_declared, free_disk
 from bedside.io.quiet import reason
 from bedside.serve.errors import TooLargeError
 from bedside.serve.security import UPLOAD_LIMIT
 
+log = logging.getLogger("bedside.serve")
+
 MEMBERS = 50_000
 """Files that a zip may hold."""
-DEEPEST = 64
-"""Folders within each other that are looked into; what lies deeper was not put there by hand."""
 INDEX, LABELS = "datastore_v2.json", "labels"
 """What MONAI Label keeps in a folder of images: a list of them, and a folder of masks, which are no images."""
 _FILM = 200
@@ -67,7 +69,7 @@ def find_images(root: Path) -> list[Place]:
     Raises:
         FormatError: There is none.
     """
-    found = list(_walk(root, root))
+    found = list(_walk(root, root, [MOST]))
     if not found:
         raise FormatError(
             f"{root}: no image here", expected="a folder with images", fix="bedside info lists the formats"
@@ -75,12 +77,17 @@ def find_images(root: Path) -> list[Place]:
     return found
 
 
-def _walk(root: Path, folder: Path) -> Iterator[Place]:
+def _walk(root: Path, folder: Path, left: list[int]) -> Iterator[Place]:
+    """Yield the images below a folder, until so many files and folders as are ``left`` were looked at."""
     if len(folder.parts) - len(root.parts) > DEEPEST:
         return
     try:
         entries = sorted(folder.iterdir(), key=lambda path: natural(path.name))
     except OSError:
+        return
+    left[0] -= len(entries)
+    if left[0] < 0:
+        log.warning("%s: only the first %d files and folders were looked at", root, MOST)
         return
     files = [p for p in entries if not p.name.startswith(".") and p.is_file()]
     suspects = [path for path in files if not _suffix_known(path)]
@@ -91,7 +98,7 @@ def _walk(root: Path, folder: Path) -> Iterator[Place]:
     for path in entries:
         labels = path.name == LABELS and folder / INDEX in entries
         if path.is_dir() and not path.is_symlink() and not path.name.startswith(".") and not labels:
-            yield from _walk(root, path)
+            yield from _walk(root, path, left)
 
 
 def _series_of(root: Path, folder: Path) -> Iterator[Place]:
@@ -199,7 +206,7 @@ def single_image(folder: Path, name: str) -> Path:
     Raises:
         FormatError: There is none, or several.
     """
-    files = [path for path in sorted(folder.rglob("*")) if path.is_file() and not path.name.startswith(".")]
+    files = sorted(files_below(folder))
     if not files:
         raise FormatError(f"{name}", expected="an image", got="no file in it")
     known = [path for path in files if _suffix_known(path)]

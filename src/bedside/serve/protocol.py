@@ -6,7 +6,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from bedside.core.errors import BackendError, BedsideError, DependencyError, InputError, StorageError, WeightsError
+from bedside.core.errors import (
+    BackendError,
+    BedsideError,
+    DependencyError,
+    InputError,
+    StoppedError,
+    StorageError,
+    TimeLimitError,
+    WeightsError,
+)
 from bedside.core.registry import Registry
 from bedside.serve.allowance import Allowance, Kind, QuotaError
 from bedside.serve.errors import OtherSiteError, TokenError, TooLargeError, problem_fields
@@ -134,6 +143,8 @@ _STATUS: tuple[tuple[type[BedsideError], int], ...] = (
     (SlowError, 408),
     (QuotaError, 429),
     (BusyError, 429),
+    (TimeLimitError, 504),
+    (StoppedError, 409),
     (StorageError, 507),
     (WeightsError, 500),
     (BackendError, 500),

@@ -43,13 +43,13 @@ async def answer(service: Service, image: int, name: str, prompts: Sequence[Prom
         def begin(opened: OpenImage) -> Change:
             return opened.begin_with(name, first, not fresh)
 
-        begun: Change = await service.hub.change(image, begin)
+        begun: Change = await service.hub.change(image, begin, asks=True)
         assert begun.object is not None
         number = begun.object
     else:
         for entry in entries:
             if entry not in kept:
-                await service.hub.change(image, partial(_without, gone=entry.id))
+                await service.hub.change(image, partial(_without, gone=entry.id), asks=True)
         known = {_key(entry.prompt) for entry in kept}
         fresh = [prompt for key, prompt in wanted.items() if key not in known]
     target = number
@@ -63,7 +63,7 @@ async def answer(service: Service, image: int, name: str, prompts: Sequence[Prom
         return outcomes[-1]
 
     if fresh:
-        await service.hub.change(image, add)
+        await service.hub.change(image, add, asks=True)
     return number
 
 

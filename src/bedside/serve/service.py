@@ -25,6 +25,8 @@ from bedside.serve.worker import Job, Worker
 from bedside.session.workspace import ItemRecord, Workspace
 from bedside.weights.defaults import IMAGES
 
+TIME_LIMIT = 600.0
+"""Seconds that an answer may take where nothing else was said: longer than any model here needs on two cores."""
 PREPARE_AFTER = 1.5
 """Seconds after an image was opened before the next is prepared, so that its own page is served first."""
 
@@ -41,6 +43,7 @@ class ServiceConfig:
         budget: Bytes of memory for images.
         prepare_after: Seconds before the next image is prepared; None for never.
         warm_up: Whether the model is loaded before anyone asks.
+        limit: Seconds that an answer may take, without its waiting; None for any.
     """
 
     paths: tuple[Path, ...] = ()
@@ -48,6 +51,7 @@ class ServiceConfig:
     budget: int = BUDGET
     prepare_after: float | None = PREPARE_AFTER
     warm_up: bool = True
+    limit: float | None = TIME_LIMIT
 
 
 class Service:
@@ -71,7 +75,7 @@ class Service:
         remove_unneeded(workspace, self.folder)
         self.worker = Worker()
         opener = Opener(workspace, self.engines, config.model, self.folder / UNPACKED)
-        self.hub = Hub(workspace, opener, self.worker, config.budget)
+        self.hub = Hub(workspace, opener, self.worker, config.budget, config.limit)
         self.items: list[int] = []
         self.first: int | None = None
         self.scanning = False
@@ -226,7 +230,7 @@ class Service:
             except BedsideError as error:
                 log.warning("%s", error)
 
-        self.worker.submit(Job(0, work))
+        self.worker.submit(Job(0, work, asks=True))
 
 
 def item_info(service: Service, record: ItemRecord) -> Item:

@@ -39,7 +39,16 @@ class SocketRemove(Message):
     prompt: int
 
 
-SocketRequest = Annotated[SocketPrompt | SocketBrush | SocketStep | SocketRemove, Field(discriminator="type")]
+class SocketCancel(Message):
+    """Client: stop working on a request of its own, of which nothing was answered yet; None for all of them."""
+
+    type: Literal["cancel"]
+    request: Annotated[str, Field(max_length=100)] | None = None
+
+
+SocketRequest = Annotated[
+    SocketPrompt | SocketBrush | SocketStep | SocketRemove | SocketCancel, Field(discriminator="type")
+]
 
 
 class SocketHello(Message):
@@ -51,12 +60,13 @@ class SocketHello(Message):
 
 
 class SocketBusy(Message):
-    """Server: work on a request has begun, or it waits behind ``ahead`` others."""
+    """Server: work on a request has begun, or it waits behind ``ahead`` others; it may take ``limit`` seconds."""
 
     type: Literal["busy"] = "busy"
     request: str
     object: int | None
     ahead: int
+    limit: float | None = None
 
 
 class SocketAnswer(Message):
@@ -81,6 +91,13 @@ class SocketSuperseded(Message):
     request: str
 
 
+class SocketCancelled(Message):
+    """Server: a request was stopped before its answer; its prompt is nowhere, and nothing has changed."""
+
+    type: Literal["cancelled"] = "cancelled"
+    request: str
+
+
 class SocketError(Message):
     """Server: a request was rejected, and nothing changed. ``request`` is None where it could not be read."""
 
@@ -89,4 +106,4 @@ class SocketError(Message):
     problem: Problem
 
 
-SocketReply = SocketHello | SocketBusy | SocketAnswer | SocketChanged | SocketSuperseded | SocketError
+SocketReply = SocketHello | SocketBusy | SocketAnswer | SocketChanged | SocketSuperseded | SocketCancelled | SocketError

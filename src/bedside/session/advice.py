@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from bedside.core.errors import InputError
 from bedside.core.prompts import InitialMask, Point, Prompt
 from bedside.core.region import Region
+from bedside.session.stopping import Stopping
 
 if TYPE_CHECKING:
     from bedside.engines.protocol import Capabilities, Segmenter
@@ -32,7 +33,7 @@ class _Round:
     picked: int | None = None
 
 
-class Advice:
+class Advice(Stopping):
     """Questions to the model that change nothing; a part of ``Session``."""
 
     _segmenter: Segmenter
@@ -77,7 +78,10 @@ class Advice:
         if not isinstance(self._segmenter, Suggesting) or not self.capabilities.suggests:
             raise InputError(f"model '{self.model}'", expected="one that suggests clicks", got="one that does not")
         state = self._existing(object_id)
-        return self._answers.suggest(state.history.prompts, state.mask, self._segmenter) if state else None
+        if state is None:
+            return None
+        with self._may_stop():
+            return self._answers.suggest(state.history.prompts, state.mask, self._segmenter)
 
     def candidates(self, object_id: int | None = None) -> tuple[InitialMask, ...]:
         """Return masks that an object's prompts may mean: the mask first, then others.
@@ -103,7 +107,10 @@ class Advice:
         if not isinstance(self._segmenter, Proposing) or not self.capabilities.proposes:
             raise InputError(f"model '{self.model}'", expected="one that proposes masks", got="one that does not")
         state = self._existing(object_id)
-        return self._answers.candidates(state.history.prompts, self._segmenter) if state else ()
+        if state is None:
+            return ()
+        with self._may_stop():
+            return self._answers.candidates(state.history.prompts, self._segmenter)
 
     def show_next_candidate(self, object_id: int | None = None) -> Region | None:
         """Show the next of an object's ``candidates`` in place of its mask, and after the last the first again.

@@ -14,6 +14,7 @@ from bedside.core.geometry import Geometry
 from bedside.core.mask import PackedMask
 from bedside.core.placed import PlacedPrompt, PlacedPrompts
 from bedside.core.prompts import InitialMask, Point
+from bedside.core.stopping import check_stop
 from bedside.session.journal import Prompted
 from bedside.session.masks import Canvas, KeptMask
 
@@ -73,18 +74,22 @@ class Answers:
 
         Raises:
             PromptError: The segmenter rejects a prompt.
+            StoppedError: The work is to end (see ``core.stopping``).
         """
         steps = self._steps(prompts)
         numbers = tuple(entry.id for entry in prompts)
-        # Back to the last step that is remembered, then forward again from there.
+        # Back to the last step that is remembered, or that was given as a mask; then forward again from there.
         done, mask = 0, PackedMask.empty(self._canvas.ndim)
         for position in range(len(steps), 0, -1):
-            remembered = self._cache.get(numbers[: steps[position - 1]])
+            end = steps[position - 1]
+            given = prompts[end - 1].prompt
+            remembered = given.packed if isinstance(given, InitialMask) else self._cache.get(numbers[:end])
             if remembered is not None:
                 done, mask = position, remembered
                 break
         answered = [0, *steps]
         for end, before in zip(steps[done:], answered[done:], strict=False):
+            check_stop()
             mask = self._step(prompts[:end], mask, end - before)
             self._cache.put(numbers[:end], mask)
         return mask

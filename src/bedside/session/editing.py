@@ -14,7 +14,7 @@ from bedside.core.mask import PackedMask
 from bedside.core.placed import PlacedPrompt
 from bedside.core.prompts import InitialMask, Prompt
 from bedside.core.region import Region
-from bedside.session.journal import History, ObjectJournal, Prompted
+from bedside.session.journal import History, ObjectJournal, Prompted, history
 from bedside.session.objects import ObjectState, SessionObject
 from bedside.session.session import Session
 from bedside.session.stamp import ImageStamp
@@ -64,6 +64,19 @@ def remove_object(session: Session, number: int, *, never_was: bool = False) -> 
     del session._states[number]
     if session._current == number:
         session._current = next(reversed(session._states), None)
+
+
+def take_back(session: Session, number: int) -> None:
+    """Take back the last prompt of an object, which waits for an answer, as if it had never been given.
+
+    Raises:
+        InputError: There is no such object.
+    """
+    state = session._state(number)
+    journal = replace(state.journal, events=state.journal.events[:-1])
+    if session._recorder is not None:
+        session._recorder.withdraw(journal)
+    session._states[number] = replace(state, journal=journal, history=history(journal.events))
 
 
 def check_prompt(session: Session, prompt: Prompt | PlacedPrompt) -> PlacedPrompt:

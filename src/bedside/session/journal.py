@@ -104,39 +104,80 @@ class History:
         Raises:
             InputError: There is nothing to undo, redo or remove, or a prompt's number is taken.
         """
+        past = Past(self)
+        past.take(event)
+        return past.history
+
+
+class Past:
+    """Events taken one after the other, each checked in a time that does not grow with their number.
+
+    Args:
+        history: What came before.
+    """
+
+    def __init__(self, history: History | None = None) -> None:
+        self._actions: list[Prompted | Removed] = list(history.actions) if history else []
+        self._undone: list[Prompted | Removed] = list(history.undone) if history else []
+        self._given = {action.id for action in self._actions if isinstance(action, Prompted)}
+        self._removed = {action.id for action in self._actions if isinstance(action, Removed)}
+
+    @property
+    def history(self) -> History:
+        """What the events amount to."""
+        return History(tuple(self._actions), tuple(self._undone))
+
+    def take(self, event: Event) -> None:
+        """Let ``event`` happen.
+
+        Undo steps back over prompts and removals alike, redo steps forward again, and a new prompt or removal forgets
+        what was undone.
+
+        Raises:
+            InputError: It could not have happened: there is nothing to undo, redo or remove, or a prompt's number is
+                taken.
+        """
         match event:
             case Undone():
-                if not self.actions:
+                if not self._actions:
                     raise InputError("nothing to undo")
-                return History(self.actions[:-1], (*self.undone, self.actions[-1]))
+                action = self._actions.pop()
+                self._numbers(action).discard(action.id)
+                self._undone.append(action)
             case Redone():
-                if not self.undone:
+                if not self._undone:
                     raise InputError("nothing to redo")
-                return History((*self.actions, self.undone[-1]), self.undone[:-1])
+                self._act(self._undone.pop())
             case Removed():
-                if event.id not in {p.id for p in self.prompts}:
-                    raise InputError(
-                        "prompt to remove", expected=f"one of {[p.id for p in self.prompts]}", got=event.id
-                    )
+                if event.id not in self._given or event.id in self._removed:
+                    numbers = [prompt.id for prompt in self.history.prompts]
+                    raise InputError("prompt to remove", expected=f"one of {numbers}", got=event.id)
+                self._undone.clear()
+                self._act(event)
             case Prompted():
-                if any(isinstance(a, Prompted) and a.id == event.id for a in self.actions):
+                if event.id in self._given:
                     raise InputError("prompt number", expected="each used once", got=f"{event.id} twice")
-        return History((*self.actions, event))
+                self._undone.clear()
+                self._act(event)
+
+    def _act(self, action: Prompted | Removed) -> None:
+        self._actions.append(action)
+        self._numbers(action).add(action.id)
+
+    def _numbers(self, action: Prompted | Removed) -> set[int]:
+        return self._given if isinstance(action, Prompted) else self._removed
 
 
 def history(events: Sequence[Event]) -> History:
     """Return what ``events`` amount to, oldest first.
 
-    Undo steps back over prompts and removals alike, redo steps forward again, and a new prompt or removal
-    forgets what was undone.
-
     Raises:
-        InputError: An event that could not have happened (see ``History.after``).
+        InputError: An event that could not have happened (see ``Past.take``).
     """
-    state = History()
+    past = Past()
     for event in events:
-        state = state.after(event)
-    return state
+        past.take(event)
+    return past.history
 
 
 class Recorder(Protocol):
@@ -285,21 +326,37 @@ def with_labels(objects: Sequence[ObjectJournal]) -> tuple[ObjectJournal, ...]:
     return tuple(labelled)
 
 
+class _Numbers:
+    """Numbers of a session's prompts so far, and the highest."""
+
+    def __init__(self) -> None:
+        self.taken: set[int] = set()
+        self.last = 0
+
+    def take(self, number: int) -> None:
+        self.taken.add(number)
+        self.last = max(self.last, number)
+
+
 def _objects_from_list(items: list[Any], image: ImageStamp | None) -> tuple[ObjectJournal, ...]:
     objects: list[ObjectJournal] = []
-    used: set[int] = set()
+    used = _Numbers()
+    numbers: set[int] = set()
+    labels: set[int | None] = set()
     for position, item in enumerate(items, start=1):
         where = f"object {position}"
         fields = _mapping(item, where)
         number = _number(fields.get("id", position), f"{where}: id")
-        if number in {o.id for o in objects}:
+        if number in numbers:
             raise FormatError(f"{where}: id", expected="each used once", got=f"{number} twice")
         name = _optional_text(fields.get("name"), f"{where}: name") or f"object {number}"
         colour = _optional_text(fields.get("colour"), f"{where}: colour")
         events = _events_from_list(_list(fields.get("events"), f"{where}: events"), where, image, used)
         label = None if fields.get("label") is None else _number(fields["label"], f"{where}: label")
-        if label is not None and label in {o.label for o in objects}:
+        if label is not None and label in labels:
             raise FormatError(f"{where}: label", expected="each used once", got=f"{label} twice")
+        numbers.add(number)
+        labels.add(label)
         try:
             objects.append(ObjectJournal(number, name, colour, events, label))
         except InputError as error:
@@ -307,21 +364,21 @@ def _objects_from_list(items: list[Any], image: ImageStamp | None) -> tuple[Obje
     return tuple(objects)
 
 
-def _events_from_list(items: list[Any], where: str, image: ImageStamp | None, used: set[int]) -> tuple[Event, ...]:
-    """Return checked events of one object; ``used`` holds the session's prompt numbers so far and grows."""
+def _events_from_list(items: list[Any], where: str, image: ImageStamp | None, used: _Numbers) -> tuple[Event, ...]:
+    """Return checked events of one object; ``used`` grows by the numbers of its prompts."""
     if len(items) > MAX_EVENTS:
         raise FormatError(f"{where}: events", expected=f"at most {MAX_EVENTS}", got=len(items))
     events: list[Event] = []
-    state = History()
+    past = Past()
     for position, item in enumerate(items, start=1):
         place = f"{where}, event {position}"
-        event = _event_from_dict(_mapping(item, place), place, image, max(used, default=0) + 1)
+        event = _event_from_dict(_mapping(item, place), place, image, used.last + 1)
         if isinstance(event, Prompted):
-            if event.id in used:
+            if event.id in used.taken:
                 raise FormatError(f"{place}: id", expected="each used once", got=f"{event.id} twice")
-            used.add(event.id)
+            used.take(event.id)
         try:
-            state = state.after(event)
+            past.take(event)
         except InputError as error:
             raise FormatError(f"{place}: {error}") from error
         events.append(event)

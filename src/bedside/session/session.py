@@ -176,6 +176,7 @@ class Session(Segmentations, Advice, Edits):
         Raises:
             PromptError: The prompt lies outside the image, or the model cannot take it or start from it.
             InputError: There is no such object.
+            StoppedError: ``cancel`` was called, or ``time_limit`` is over.
         """
         placed = self._place(prompt)
         state = self._state(object_id) if object_id is not None or self._states else None
@@ -389,7 +390,8 @@ class Session(Segmentations, Advice, Edits):
         if segmenter is None:
             segmenter = self._segmenter if model is None else open_segmenter(model, device or self._device)
         fresh = Session(self.image, segmenter=segmenter)
-        fresh.restore(Journal(tuple(state.journal for state in self._states.values()), current=self._current))
+        with self._may_stop():
+            fresh.restore(Journal(tuple(state.journal for state in self._states.values()), current=self._current))
         self._segmenter, self._answers, self._states = fresh._segmenter, fresh._answers, fresh._states
 
     # Inside
@@ -422,7 +424,8 @@ class Session(Segmentations, Advice, Edits):
         if self._recorder is not None:
             self._recorder.record(state.journal, event)
         try:
-            mask = self._answers.mask(past.prompts)
+            with self._may_stop():
+                mask = self._answers.mask(past.prompts)
         except BaseException:
             if self._recorder is not None:
                 self._recorder.withdraw(state.journal)

@@ -265,12 +265,14 @@ export type SocketRequest =
   | { type: "prompt"; request: string; object: number | null; prompt: SentPrompt; predict: boolean }
   | { type: "brush"; request: string; object: number | null; box: Box; bits: string }
   | { type: "undo" | "redo"; request: string; object: number | null }
-  | { type: "remove"; request: string; prompt: number };
+  | { type: "remove"; request: string; prompt: number }
+  | { type: "cancel"; request: string | null };
 
 export type SocketReply =
   | { type: "hello"; image: number; version: number }
-  | { type: "busy"; request: string; object: number | null; ahead: number }
+  | { type: "busy"; request: string; object: number | null; ahead: number; limit: number | null }
   | { type: "answer"; request: string; change: Change }
   | { type: "changed"; change: Change }
   | { type: "superseded"; request: string }
+  | { type: "cancelled"; request: string }
   | { type: "error"; request: string | null; problem: Problem };

@@ -12,6 +12,8 @@ export interface SocketEvents {
 const RETRY_MS = 1000;
 /** Close code: the server knows no such image. */
 const NO_IMAGE = 4404;
+/** Close code: the page goes to another image, and what it asked for this one is still wanted. */
+const GOES_ON = 4000;
 
 export class ImageSocket {
   private socket: WebSocket | null = null;
@@ -33,7 +35,7 @@ export class ImageSocket {
   close(): void {
     this.closed = true;
     window.clearTimeout(this.timer);
-    this.socket?.close();
+    this.socket?.close(GOES_ON);
   }
 
   /** Once; from then on it connects again by itself. */

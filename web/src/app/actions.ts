@@ -303,6 +303,10 @@ export class Actions {
       case "superseded":
         this.answered(reply.request);
         break;
+      case "cancelled":
+        this.answered(reply.request);
+        toast("info", "Stopped. Nothing has changed.");
+        break;
       case "error":
         this.answered(reply.request);
         this.report(new ApiError(reply.problem, 400));
@@ -310,6 +314,11 @@ export class Actions {
       case "busy":
         break;
     }
+  }
+
+  /** Stop the answers under way; the server says of each that it ended, or answers where it was done already. */
+  stop(): void {
+    this.place?.send({ type: "cancel", request: null });
   }
 
   private answered(request: string | null): void {

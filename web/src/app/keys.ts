@@ -105,6 +105,7 @@ function alone(event: KeyboardEvent, store: AppStore, actions: Actions, views: V
     case "Backspace":
       return deleteLast(store, actions);
     case "Escape":
+      if (state.pending.length > 0 && !state.shapedBox && !state.suggestion) actions.stop();
       store.set({ shapedBox: null, suggestion: null });
       return true;
     case "Enter":

@@ -29,6 +29,7 @@ const KEYS: [string, [string, string][]][] = [
       ["N", "New object"],
       ["Delete", "Delete the last prompt"],
       ["Enter, Esc", "Send or drop a 3D box"],
+      ["Esc", "Stop the answer under way"],
       ["[  ]", "Smaller or larger brush"],
     ],
   ],

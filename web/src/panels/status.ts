@@ -10,6 +10,9 @@ export function statusBar(store: AppStore, actions: Actions): HTMLElement {
   const where = h("span", { class: "where" });
   const under = h("span", { class: "under" });
   const work = h("span", { class: "work", role: "status" });
+  const stop = h("button", { type: "button", class: "stop", title: "Stop the answer (Esc)" }, "Stop");
+  stop.hidden = true;
+  stop.addEventListener("click", () => actions.stop());
   const line = h("span", { class: "connection" });
   store.watch(["pointer", "cursor", "image", "painted"], () => {
     const place = actions.workplace;
@@ -35,6 +38,7 @@ export function statusBar(store: AppStore, actions: Actions): HTMLElement {
     const name = currentObject(state)?.name ?? "the object";
     work.textContent = state.pending.length > 0 ? `${state.image?.model ?? "The model"} answers for ${name}` : "";
     work.classList.toggle("busy", state.pending.length > 0);
+    stop.hidden = state.pending.length === 0;
   });
   store.watch(["connection", "image"], () => {
     const { connection, image } = store.get();
@@ -47,7 +51,7 @@ export function statusBar(store: AppStore, actions: Actions): HTMLElement {
           : "No server";
     line.classList.toggle("bad", connection === "lost" || connection === "rejected");
   });
-  return h("footer", { class: "status" }, where, under, h("span", { class: "spacer" }), work, line);
+  return h("footer", { class: "status" }, where, under, h("span", { class: "spacer" }), work, stop, line);
 }
 
 /** Millimetres with the patient's letters instead of signs. */

@@ -169,10 +169,7 @@ class InteractionSegmenter:
         mask, origin = (None, (0, 0, 0)) if before is None else (before.mask, before.start)
         stacked[0, 1:] = sample_prompts(scene.prompts, mask, window, self.settings, origin)
         clock.seconds["window"] += time.perf_counter() - began
-        began = time.perf_counter()
-        logits = self._graph.run({INPUT: stacked})[OUTPUT][0, 0]
-        clock.seconds["network"] += time.perf_counter() - began
-        clock.passes += 1
+        logits = clock.run(self._graph, {INPUT: stacked})[OUTPUT][0, 0]
         return Answer(window, logits, inside_image(window, scene.shape))
 
     def _commit(self, answer: Answer, scene: Scene, clock: Clock) -> PlacedMask:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,7 @@ from bedside.core.errors import InputError
 from bedside.core.image import Image
 from bedside.core.prompts import Box, Prompt
 from bedside.core.region import Region, mask_region
-from bedside.engines.placed import check_prompts
+from bedside.engines.placed import Clock, check_prompts
 from bedside.engines.planes import insert
 from bedside.engines.protocol import Capabilities, Prediction
 from bedside.engines.sam.cache import SliceCache
@@ -41,22 +41,6 @@ class Network:
     system: System
     encoder: Graph
     decoder: Graph
-
-
-@dataclass
-class Clock:
-    """Seconds per stage of one prediction, and how often a graph ran."""
-
-    seconds: dict[str, float] = field(default_factory=lambda: {"window": 0.0, "network": 0.0, "paste": 0.0})
-    passes: int = 0
-
-    def run(self, graph: Graph, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-        """Run a graph and count it."""
-        began = time.perf_counter()
-        outputs = graph.run(inputs)
-        self.seconds["network"] += time.perf_counter() - began
-        self.passes += 1
-        return outputs
 
 
 @dataclass(frozen=True, eq=False)

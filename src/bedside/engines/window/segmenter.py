@@ -228,10 +228,7 @@ class WindowSegmenter:
         painted = self.encoding.paint(on_grid, window.grid)
         stacked = np.concatenate([colours, *self.encoding.arrange(mask, painted)])[None]
         clock.seconds["window"] += time.perf_counter() - began
-        began = time.perf_counter()
-        logits = self._network(window).run({INPUT: stacked})[OUTPUT][0, 0]
-        clock.seconds["network"] += time.perf_counter() - began
-        clock.passes += 1
+        logits = clock.run(self._network(window), {INPUT: stacked})[OUTPUT][0, 0]
         return Answer(window, bend_logits(logits, prompts_in_force(on_grid), self.encoding.click_radius), inside)
 
     def candidates(self, prompts: Sequence[Prompt], limit: int = MOST_CANDIDATES) -> list[Prediction]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from hashlib import blake2b
@@ -12,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from bedside.core.errors import ChoiceError, FormatError
+from bedside.core.walking import files_below
 from bedside.io.dicom.frame import Frame
 from bedside.io.dicom.headers import frames_of, is_dicom, read_header
 from bedside.io.dicom.patient import scrubbed
@@ -49,7 +49,7 @@ def find_series(path: Path) -> list[Series]:
         FormatError: A header of an image that cannot be understood.
     """
     found: dict[str, Series] = {}
-    for file in _candidates(path):
+    for file in files_below(path):
         header = read_header(file)
         if header is None:
             continue
@@ -95,15 +95,6 @@ def choose_series(path: Path, series: list[Series], choice: str | None) -> Serie
             several = "; ".join(map(str, fits))
             raise FormatError(f"{path}: series '{choice}' names {len(fits)} series: {several}", fix="choose by the UID")
     raise FormatError(f"{path}: no series '{choice}'", expected=f"one of: {listing}")
-
-
-def _candidates(path: Path) -> Iterator[Path]:
-    if path.is_file():
-        yield path
-        return
-    for folder, folders, files in os.walk(path):
-        folders.sort()
-        yield from (Path(folder) / name for name in sorted(files) if not name.startswith("."))
 
 
 def _without_copies(frames: Iterable[Frame]) -> Iterator[Frame]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 from bedside.core.errors import FormatError, InputError
 from bedside.core.geometry import Geometry
 from bedside.core.image import Image
+from bedside.core.walking import files_below
 from bedside.io.quiet import quiet
 
 PLANE_TOLERANCE = 0.1
@@ -146,7 +146,7 @@ def position_of(header: Any, frame: int) -> NDArray[np.float64] | None:
 def _headers(place: Path, uid: str) -> Iterator[Any]:
     seen = set()
     found = []
-    for file in _files(place):
+    for file in files_below(place):
         header = _header(file)
         if header is None or str(header.get("SeriesInstanceUID", "unknown")) != uid or "Rows" not in header:
             continue
@@ -155,15 +155,6 @@ def _headers(place: Path, uid: str) -> Iterator[Any]:
             seen.add(instance)
             found.append((int(header.get("InstanceNumber") or 0), str(file), header))
     yield from (header for _, _, header in sorted(found, key=lambda item: item[:2]))
-
-
-def _files(place: Path) -> Iterator[Path]:
-    if place.is_file():
-        yield place
-        return
-    for folder, folders, names in os.walk(place):
-        folders.sort()
-        yield from (Path(folder) / name for name in sorted(names) if not name.startswith("."))
 
 
 def _header(file: Path) -> Any | None:

@@ -69,7 +69,9 @@ async def image_of(service: ServiceOf, image: int) -> ImageInfo:
 async def update(service: ServiceOf, image: int, request: ImageUpdate) -> Change:
     """Choose another model, overlap policy or current object."""
     change: Change = await service.hub.change(
-        image, lambda opened: opened.change_image(request.model, request.policy, request.current)
+        image,
+        lambda opened: opened.change_image(request.model, request.policy, request.current),
+        asks=request.model is not None,
     )
     return change
 

@@ -10,6 +10,7 @@ from bedside.core.region import Region
 from bedside.serve.edit_messages import EditRequest
 from bedside.serve.messages import (
     BrushRequest,
+    Cancelled,
     Change,
     LabelPatch,
     ObjectCreate,
@@ -124,7 +125,7 @@ async def redo(service: ServiceOf, image: int, number: int) -> Change:
 @router.post("/objects/{number}/suggest")
 async def suggest(service: ServiceOf, image: int, number: int) -> Suggestion:
     """Return where to click next."""
-    suggestion: Suggestion = await service.hub.change(image, lambda opened: opened.suggest(number))
+    suggestion: Suggestion = await service.hub.change(image, lambda opened: opened.suggest(number), asks=True)
     return suggestion
 
 
@@ -141,7 +142,7 @@ async def next_candidate(service: ServiceOf, image: int, number: int) -> Change:
 
     After the last comes the model's own again. Undo takes the pick back; where there is one mask only nothing changes.
     """
-    change: Change = await service.hub.change(image, lambda opened: opened.show_next_candidate(number))
+    change: Change = await service.hub.change(image, lambda opened: opened.show_next_candidate(number), asks=True)
     return change
 
 
@@ -156,8 +157,19 @@ async def add_prompt(service: ServiceOf, image: int, request: PromptRequest) -> 
 @router.delete("/prompts/{prompt}")
 async def remove_prompt(service: ServiceOf, image: int, prompt: int) -> Change:
     """Delete one prompt, wherever it stands."""
-    change: Change = await service.hub.change(image, lambda opened: opened.remove_prompt(prompt))
+    change: Change = await service.hub.change(image, lambda opened: opened.remove_prompt(prompt), asks=True)
     return change
+
+
+@router.post("/cancel")
+async def cancel(service: ServiceOf, image: int) -> Cancelled:
+    """Stop all answers that are under way or wait for this image, whoever asked.
+
+    Each of those requests is told so (status 409, or ``cancelled`` over the WebSocket); their prompts are nowhere, and
+    nothing has changed. The network is stopped between two of its passes.
+    """
+    await service.hub.get(image)
+    return Cancelled(image=image, cancelled=service.hub.cancel(image))
 
 
 @router.post("/brush")

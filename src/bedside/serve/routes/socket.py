@@ -18,6 +18,7 @@ from bedside.serve.routes.common import ServiceOf
 from bedside.serve.service import Service
 from bedside.serve.socket_messages import (
     SocketBrush,
+    SocketCancel,
     SocketError,
     SocketHello,
     SocketPrompt,
@@ -26,7 +27,9 @@ from bedside.serve.socket_messages import (
 )
 
 NOT_FOUND, TOO_SLOW = 4404, 4408
-"""Codes with which a connection is closed."""
+"""Codes with which the server closes a connection."""
+GOES_ON, STOPS = 4000, 1012
+"""Codes after which nothing is stopped: the page went to another image, or the server itself ends."""
 
 router = APIRouter(prefix="/api/images/{image}")
 _REQUESTS: TypeAdapter[SocketRequest] = TypeAdapter(SocketRequest)
@@ -48,7 +51,11 @@ async def talk(service: ServiceOf, socket: WebSocket, image: int) -> None:
     try:
         while True:
             await _take(service, image, listener, await socket.receive_text())
-    except (WebSocketDisconnect, RuntimeError, KeyError):
+    except WebSocketDisconnect as gone:
+        # Where the server itself ends, what it was asked stays in the journal, and is answered when it is opened again.
+        if gone.code not in (GOES_ON, STOPS):
+            service.hub.leave(image, listener)
+    except (RuntimeError, KeyError):
         # RuntimeError where our own side closed it, KeyError where the message holds no text.
         pass
     finally:
@@ -70,15 +77,18 @@ async def _take(service: Service, image: int, listener: Listener, text: str) -> 
     try:
         request = _REQUESTS.validate_json(text)
         name = request.request
+        if isinstance(request, SocketCancel):
+            service.hub.cancel_request(image, listener, name)
+            return
         opened = await service.hub.get(image)
-        origin = Origin(listener, name)
+        origin = Origin(listener, request.request)
         if isinstance(request, SocketPrompt):
             prompt = read_prompt(request.prompt, opened.image)
             service.hub.request(opened, origin, request.object, (prompt, request.predict))
         elif isinstance(request, SocketBrush):
             service.hub.request(opened, origin, request.object, lambda: opened.brush(request))
         elif isinstance(request, SocketRemove):
-            service.hub.request(opened, origin, None, lambda: opened.remove_prompt(request.prompt))
+            service.hub.request(opened, origin, None, lambda: opened.remove_prompt(request.prompt), asks=True)
         else:
             redo = request.type == "redo"
             service.hub.request(opened, origin, request.object, lambda: opened.step(request.object, redo))

@@ -1,0 +1,1 @@
+"""Ends programs at random points by SIGKILL, and looks whether anything was lost or torn."""

@@ -1,0 +1,47 @@
+"""Ending a session's answer before it is made: by ``cancel`` from another thread, or by a limit of time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from bedside.core.stopping import Stop, stoppable
+
+
+class Stopping:
+    """What may end an answer; a part of ``Session``.
+
+    Attributes:
+        time_limit: Seconds that an answer may take, looked at between passes of the network; None for any.
+    """
+
+    time_limit: float | None = None
+    _under_way: Stop | None = None
+
+    def cancel(self) -> bool:
+        """End the answer under way, from another thread; the call that waits for it raises ``StoppedError``.
+
+        The network is stopped between two passes, and the session stays as it was before that call.
+
+        Returns:
+            Whether an answer was under way.
+
+        Example:
+            >>> threading.Timer(30, session.cancel).start()
+            >>> session.add_point((40, 52))
+        """
+        stop = self._under_way
+        if stop is None:
+            return False
+        stop.ask()
+        return True
+
+    @contextmanager
+    def _may_stop(self) -> Iterator[None]:
+        stop = Stop(self.time_limit)
+        self._under_way = stop
+        try:
+            with stoppable(stop):
+                yield
+        finally:
+            self._under_way = None

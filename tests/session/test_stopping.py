@@ -1,0 +1,141 @@
+"""Ending a session's answers from outside, in one line and without a trace."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import numpy as np
+import pytest
+
+from bedside.core.errors import BedsideError, StoppedError, TimeLimitError
+from bedside.core.prompts import InitialMask, Point
+from bedside.core.stopping import Stop, check_stop, not_counted, stoppable, unstoppable
+from bedside.session import Session
+
+
+@pytest.fixture
+def session(squares: Any, grower: Any) -> Session:
+    return Session(squares, segmenter=grower)
+
+
+def in_passes(session: Session, then: Any) -> list[int]:
+    """Have the segmenter take three passes for each answer; ``then`` happens in each."""
+    segmenter: Any = session.segmenter
+    predict, passes = segmenter.predict, [0]
+
+    def slowly(*arguments: Any, **options: Any) -> Any:
+        for _ in range(3):
+            check_stop()
+            passes[0] += 1
+            then(passes[0])
+        return predict(*arguments, **options)
+
+    segmenter.predict = slowly
+    return passes
+
+
+def test_cancel_ends_the_answer_under_way_and_nothing_else(session: Session) -> None:
+    assert not session.cancel()
+    session.add(Point((12, 8)))
+    before, events = session.mask, session.journal
+    passes = in_passes(session, lambda number: session.cancel() if number == 2 else None)
+    for call in (
+        lambda: session.add(Point((30, 20))),
+        session.replay,
+    ):
+        passes[0] = 0
+        with pytest.raises(StoppedError, match="nothing has changed"):
+            call()
+        assert passes[0] == 2
+        assert session.journal == events
+        assert np.array_equal(session.mask, before)
+    assert not session.cancel()
+    session.add(Point((30, 20)))
+    assert len(session.current.prompts) == 2  # type: ignore[union-attr]
+
+
+def test_from_another_thread(session: Session) -> None:
+    begun, go_on = threading.Event(), threading.Event()
+
+    def hold(number: int) -> None:
+        if number == 1:
+            begun.set()
+            assert go_on.wait(20)
+
+    in_passes(session, hold)
+
+    def stop() -> None:
+        assert begun.wait(20)
+        assert session.cancel()
+        go_on.set()
+
+    thread = threading.Thread(target=stop)
+    thread.start()
+    with pytest.raises(StoppedError):
+        session.add(Point((12, 8)))
+    thread.join()
+    assert session.objects == ()
+
+
+def test_a_limit_of_time(session: Session) -> None:
+    session.time_limit = 0.0
+    in_passes(session, lambda _: threading.Event().wait(0.001))
+    with pytest.raises(TimeLimitError, match="within 0 s") as raised:
+        session.add(Point((12, 8)))
+    assert isinstance(raised.value, BedsideError)
+    session.time_limit = None
+    assert session.add(Point((12, 8)))
+
+
+def test_a_replay_begins_at_the_last_mask_that_was_given(session: Session) -> None:
+    mask = np.zeros(session.image.shape, np.uint8)
+    mask[2:5, 3:9] = 1
+    for prompt in (Point((12, 8)), Point((13, 8)), InitialMask(mask), Point((14, 8))):
+        session.add(prompt)
+    calls = session.segmenter.calls  # type: ignore[attr-defined]
+    calls.clear()
+    session.remove_prompt(1)
+    assert len(calls) == 1
+    expected = session.mask
+    calls.clear()
+    session.replay()
+    assert len(calls) == 1
+    assert np.array_equal(session.mask, expected)
+
+
+def test_stops_within_stops() -> None:
+    outer, inner = Stop(), Stop(10, clock=lambda: now[0])
+    now = [0.0]
+    with stoppable(outer):
+        with stoppable(inner):
+            check_stop()
+            now[0] = 11.0
+            with pytest.raises(TimeLimitError):
+                check_stop()
+            with unstoppable():
+                check_stop()
+        check_stop()
+        outer.ask()
+        with pytest.raises(StoppedError), stoppable(Stop()):
+            raise AssertionError("never begun")
+    check_stop()
+
+
+def test_waiting_for_others_counts_against_no_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    monkeypatch.setattr("bedside.core.stopping.time.monotonic", lambda: now[0])
+    with stoppable(Stop(5, clock=lambda: now[0])):
+        with not_counted():
+            now[0] = 100.0
+        check_stop()
+        now[0] = 104.0
+        check_stop()
+        now[0] = 106.0
+        with pytest.raises(TimeLimitError):
+            check_stop()
+
+
+def test_the_errors_are_among_bedsides_own() -> None:
+    assert issubclass(TimeLimitError, StoppedError)
+    assert issubclass(StoppedError, BedsideError)
