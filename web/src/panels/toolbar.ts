@@ -39,7 +39,7 @@ export function toolRail(store: AppStore, actions: Actions): HTMLElement {
     button: railButton(entry.icon, entry.label, entry.key, () => chooseTool(store, entry.name)),
   }));
   const suggest = railButton("suggest", "Suggest", "G", () => suggestOrAccept(store, actions));
-  const another = railButton("another", "Another", "T", () => void actions.nextCandidate());
+  const another = railButton("size", "Another", "T", () => void actions.nextCandidate());
   const edit = railButton("edit", "Edit", "F", () => void openEditDialog(store, actions));
   const undo = railButton("undo", "Undo", "Ctrl Z", () => actions.undo());
   const redo = railButton("redo", "Redo", "Ctrl Y", () => actions.redo());
