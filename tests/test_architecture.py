@@ -39,6 +39,8 @@ HOMES = {
     "starlette": {"serve"},
     "uvicorn": {"serve"},
     "pydantic": {"serve"},
+    "anywidget": {"session"},
+    "traitlets": {"session"},
     "nncf": {"runtime"},
     "tensorboard": {"train"},
     "matplotlib": {"evaluate"},

@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from bedside.core.image import Image
 from bedside.core.prompts import Box, InitialMask, Lasso, Point, Prompt, Scribble
 from bedside.core.region import Region
-from bedside.engines.obey import MARGIN, bend_logits, prompts_in_force, stamp_prompts
+from bedside.engines.obey import MARGIN, bend_logits, keep_given, prompts_in_force, stamp_prompts
 from tests.engines.conftest import make_plane, make_window
 
 SHAPES = {2: (70, 90), 3: (20, 50, 44)}
@@ -149,3 +150,73 @@ def test_prompts_beyond_the_region_do_no_harm() -> None:
     far: list[Prompt] = [Point((50.0, 2.0), False), Box((40.0, 40.0), (50.0, 50.0), False)]
     stamp_prompts(mask, Region((10, 10), (15, 15)), far)
     assert mask.all()
+
+
+def tree() -> NDArray[np.uint8]:
+    """Ten bars of one voxel, as a coarse grid cannot draw them."""
+    mask = np.zeros((40, 60), np.uint8)
+    mask[2:38:4, 5:55] = 1
+    return mask
+
+
+REGION = Region((100, 200), (140, 260))
+GIVEN = InitialMask(np.ones((1, 1), bool))
+
+
+def keep(mask: NDArray[np.uint8], *prompts: Prompt, fresh: int = 1) -> NDArray[np.uint8]:
+    return keep_given(mask, tree(), REGION, prompts, fresh)
+
+
+def test_of_a_given_mask_that_the_network_cannot_draw_only_what_a_click_touches_changes() -> None:
+    blob = np.zeros((40, 60), np.uint8)
+    blob[10:30, 10:40] = 1
+    click = Point((205.0, 102.0), positive=False)
+    drawn = blob.copy()
+    drawn[2] = 0
+    found = keep(drawn, GIVEN, click)
+    expected = tree()
+    expected[2, 5:8] = 0
+    np.testing.assert_array_equal(found, expected)
+    np.testing.assert_array_equal(keep(drawn, GIVEN, Point((259.0, 139.0))), tree())
+
+
+def test_a_click_changes_a_part_and_not_its_neighbours() -> None:
+    y, x = np.indices((64, 64))
+    balls = (np.hypot(y % 16 - 8, x % 16 - 8) < 4).astype(np.uint8)
+    before = balls.copy()
+    before[16:32, 16:32] = 0
+    blob = np.ones((64, 64), np.uint8)
+    region = Region((0, 0), (64, 64))
+    added = keep_given(blob, before, region, (GIVEN, Point((24.0, 24.0))), 1)
+    inner = np.hypot(y - 24, x - 24) < 4
+    assert added[inner].all()
+    changed = added != before
+    assert (np.hypot(y - 24, x - 24)[changed] <= 8).all()
+    taken = keep_given(np.zeros_like(blob), balls, region, (GIVEN, Point((40.0, 24.0), positive=False)), 1)
+    assert not taken[16:32, 32:48].any()
+    np.testing.assert_array_equal(np.delete(taken, np.s_[32:48], axis=1), np.delete(balls, np.s_[32:48], axis=1))
+
+
+@pytest.mark.parametrize(
+    ("prompts", "fresh"),
+    [
+        # Not given, or given just now; a stroke; nothing but the mask.
+        ((Point((205.0, 102.0)),), 1),
+        ((Point((205.0, 102.0)), GIVEN), 2),
+        ((GIVEN, Scribble(((205.0, 102.0),))), 1),
+        ((GIVEN, Point((205.0, 102.0)), Scribble(((205.0, 102.0),))), 2),
+        ((GIVEN,), 0),
+    ],
+)
+def test_everything_else_is_left_to_the_network(prompts: tuple[Prompt, ...], fresh: int) -> None:
+    blob = np.zeros((40, 60), np.uint8)
+    blob[10:30, 10:40] = 1
+    assert keep(blob, *prompts, fresh=fresh) is blob
+
+
+def test_a_mask_that_the_network_knows_again_is_left_to_it() -> None:
+    near = tree()
+    near[:, 5:20] = 0
+    assert keep(near, GIVEN, Point((205.0, 102.0))) is near
+    empty = np.zeros((40, 60), np.uint8)
+    assert keep_given(near, empty, REGION, (GIVEN, Point((205.0, 102.0))), 1) is near

@@ -37,7 +37,11 @@ def _itksnap(server: Any) -> tuple[str, dict[str, str]]:
     return f"/v2/upload_raw/{session}", {"Content-Type": "multipart/form-data; boundary=x"}
 
 
-UPLOADS = {"nninteractive": _nninteractive, "itksnap": _itksnap}
+def _monailabel(server: Any) -> tuple[str, dict[str, str]]:
+    return "/infer/bedside-3d", {"Content-Type": "multipart/form-data; boundary=x"}
+
+
+UPLOADS = {"nninteractive": _nninteractive, "itksnap": _itksnap, "monailabel": _monailabel}
 """Where each protocol takes images, and what must stand in the headers."""
 
 
@@ -62,7 +66,10 @@ def test_its_routes_are_just_its_paths(guarded: Any, name: str) -> None:
 def test_nobody_without_the_token_or_from_another_site_is_answered(guarded: Any, name: str) -> None:
     problem = PROTOCOLS.get(name).problem
     for method, path in _requests(name, guarded):
-        for headers in ({}, {"Authorization": "Bearer wrong"}, {"Cookie": f"bedside_{guarded.port}=wrong"}):
+        open_ = path in PROTOCOLS.get(name).open
+        for headers in (
+            () if open_ else ({}, {"Authorization": "Bearer wrong"}, {"Cookie": f"bedside_{guarded.port}=wrong"})
+        ):
             answer = httpx.request(method, guarded.url + path, headers=headers)
             assert (answer.status_code, answer.json()) == problem(TokenError())
         answer = guarded.client.request(method, path, headers={"Origin": "https://elsewhere.example"})
@@ -75,6 +82,16 @@ def test_nobody_without_the_token_or_from_another_site_is_answered(guarded: Any,
 
 
 @pytest.mark.parametrize("name", NAMES)
+def test_without_the_token_no_more_is_told_than_how_to_send_it(guarded: Any, name: str) -> None:
+    protocol = PROTOCOLS.get(name)
+    assert set(protocol.open) <= set(protocol.paths)
+    told = [
+        httpx.request(method, guarded.url + path) for method, path in _requests(name, guarded) if path in protocol.open
+    ]
+    assert all(answer.status_code == 401 or answer.json().get("enabled") is True for answer in told)
+
+
+@pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("said", [True, False], ids=["said", "streamed"])
 def test_no_request_is_larger_than_allowed(guarded: Any, name: str, said: bool) -> None:
     if name == "nninteractive":
@@ -82,7 +99,7 @@ def test_no_request_is_larger_than_allowed(guarded: Any, name: str, said: bool) 
     status = PROTOCOLS.get(name).problem(TooLargeError("request"))[0]
     path, headers = UPLOADS[name](guarded)
     form = b'--x\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\n'
-    body = (form if name == "itksnap" else b"") + b"x" * (SMALL.body + 1)
+    body = (form if "multipart" in headers.get("Content-Type", "") else b"") + b"x" * (SMALL.body + 1)
 
     def pieces() -> Iterator[bytes]:
         for at in range(0, len(body), 2**16):

@@ -16,7 +16,7 @@ from bedside.core.errors import InputError
 
 VERBS = {
     "ui": "Open images in the browser, point at objects, correct and save them.",
-    "serve": "Answer the clients of other programs: nnInteractive's and ITK-SNAP's.",
+    "serve": "Answer the clients of other programs: nnInteractive's, MONAI Label's and ITK-SNAP's.",
     "segment": "Segment objects of an image from boxes, points, scribbles, lassos or masks.",
     "batch": "Segment many images from a table of prompts.",
     "convert": "Convert masks between label maps, DICOM SEG and RTSTRUCT.",

@@ -16,7 +16,11 @@ MIB = 2**20
 
 def serve(
     paths: Annotated[
-        list[Path] | None, typer.Argument(metavar="PATH", help="Images, or folders of images for the page's worklist.")
+        list[Path] | None,
+        typer.Argument(
+            metavar="PATH",
+            help="Images, or folders of images for the page's worklist; the first folder is MONAI Label's datastore.",
+        ),
     ] = None,
     port: Annotated[
         int | None, typer.Option(metavar="N", min=0, max=65535, help="Port; by default 8765, or the next free one.")
@@ -39,19 +43,39 @@ def serve(
     image_limit: Annotated[
         int, typer.Option(metavar="MIB", min=1, help="Size of an image that a client may send.")
     ] = 1024,
+    prompts_a_minute: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="Prompts that one address may give; by default any number.")
+    ] = None,
+    images_a_minute: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="Images that one address may send; by default any number.")
+    ] = None,
+    mib_a_minute: Annotated[
+        int | None, typer.Option(metavar="MIB", min=1, help="Size of these images together; by default any.")
+    ] = None,
+    upload_memory: Annotated[
+        int, typer.Option(metavar="MIB", min=1, help="Size of all that is being sent at a time.")
+    ] = 4096,
+    upload_timeout: Annotated[
+        float, typer.Option(metavar="SECONDS", min=1, help="Time that the body of a request may take to come.")
+    ] = 300.0,
+    log_json: Annotated[
+        bool, typer.Option("--log-json", help="Log requests to stderr, one JSON object a line, without patient data.")
+    ] = False,
     model: Annotated[str | None, typer.Option(metavar="NAME", help="Model; by default the bundled ones.")] = None,
     workspace: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Where the work is kept; by default in the user's own folder.")
     ] = None,
     time_limit: TimeLimit = 600.0,
 ) -> None:
-    """Answer the clients that other programs have: nnInteractive's, and ITK-SNAP's for deep learning.
+    """Answer the clients that other programs have: nnInteractive's, MONAI Label's, and ITK-SNAP's for deep learning.
 
     Every prompt is kept in the workspace at once. Ctrl+C, or SIGTERM, stops the server once it has answered what it was
     asked. On loopback the page is there, too; other machines get neither the page nor its API.
     """
     from bedside.cli.serving import check_places, serve_until_stopped
+    from bedside.serve.allowance import Kind
     from bedside.serve.app import Clients
+    from bedside.serve.logs import log_as_json
     from bedside.serve.protocol import Limits
     from bedside.serve.server import Tls, is_loopback, listen, read_token
 
@@ -71,7 +95,21 @@ def serve(
     address = listen(port, host, beyond)
     address.tls = tls
     address.token = token or address.token
-    limits = Limits(sessions=sessions, idle=idle, image=image_limit * MIB)
+    a_minute: dict[Kind, int | None] = {
+        "prompts": prompts_a_minute,
+        "images": images_a_minute,
+        "bytes": None if mib_a_minute is None else mib_a_minute * MIB,
+    }
+    limits = Limits(
+        sessions=sessions,
+        idle=idle,
+        image=image_limit * MIB,
+        quota={kind: most for kind, most in a_minute.items() if most is not None},
+        held=upload_memory * MIB,
+        patience=upload_timeout,
+    )
+    if log_json:
+        log_as_json()
     clients = Clients(limits, token_needed=token is not None, beyond=beyond)
     told = [f"Bedside serves clients at {address.url}"]
     if not beyond:

@@ -4,7 +4,7 @@ A network is asked to follow a correction and mostly does. Here it is made certa
 the logits around a click are lifted or lowered as far as the click itself needs, fading out over the brush that was
 painted for it, so that the mask bends and keeps a smooth border. On the image's voxels then every click, stroke and
 negative area gets its own voxels, whatever resampling made of it. Later prompts overrule earlier ones, and a mask that
-was given overrules all that came before it.
+was given overrules all that came before it: a network that cannot draw it changes no more of it than its clicks touch.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from bedside.core.prompts import Box, InitialMask, Lasso, Point, Prompt, Scribble
 from bedside.core.region import Region
@@ -23,6 +24,12 @@ MARGIN = 1.0
 """Logit, in the direction of the prompt, that the place of a prompt gets at least."""
 COVERED = 0.5
 """Painted value from which a cell belongs to a stroke or an area."""
+KNOWN_AGAIN = 0.3
+"""Overlap (intersection over union) with a given mask below which the network draws another thing."""
+TOUCH = 2
+"""Voxels from a click within which a change belongs to it."""
+REACH = 2.0
+"""How far a change reaches from its click, in parts of how deep the given mask is where it is thickest."""
 
 
 def prompts_in_force(prompts: Sequence[Prompt]) -> list[Prompt]:
@@ -91,6 +98,42 @@ def stamp_prompts(mask: NDArray[np.uint8], region: Region, prompts: Sequence[Pro
             held = Window(tuple(map(float, block.start)), tuple(map(float, block.stop)), block.shape)
             painted = paint_prompts([held.to_grid(local)], block.shape).max(axis=0)
             mask[block.slices][painted >= COVERED] = prompt.positive
+
+
+def keep_given(
+    mask: NDArray[np.uint8], before: NDArray[np.uint8], region: Region, prompts: Sequence[Prompt], fresh: int
+) -> NDArray[np.uint8]:
+    """Return a corrected mask, of which a network that cannot draw a given one decides only what its clicks touch.
+
+    Trees of vessels and fields of cells, opened from a file or picked among candidates, are more than a coarse grid
+    holds, and a click on one of their parts must not cost the others.
+
+    Args:
+        mask: The prediction, uint8 0/1 of ``region``'s shape.
+        before: The mask that it corrects, of the same shape.
+        region: Where both lie in the image.
+        prompts: In the image's frame ``index``, oldest first.
+        fresh: How many of them, the last ones, are new.
+    """
+    clicks = [p for p in prompts[max(0, len(prompts) - fresh) :] if isinstance(p, Point)]
+    given = any(isinstance(p, InitialMask) for p in prompts[: len(prompts) - fresh])
+    if not given or not clicks or len(clicks) < fresh or not before.any():
+        return mask
+    common, either = np.count_nonzero(mask & before), np.count_nonzero(mask | before)
+    if common >= KNOWN_AGAIN * either:
+        return mask
+    reach = max(TOUCH, REACH * float(ndimage.distance_transform_edt(before).max()))
+    changed = (mask != before).view(np.uint8)
+    kept = before.copy()
+    for click in clicks:
+        place = [int(np.floor(c + 0.5)) - s for c, s in zip(click.position[::-1], region.start, strict=True)]
+        near = tuple(slice(max(0, int(c - reach)), max(0, int(c + reach) + 1)) for c in place)
+        offsets = np.ogrid[tuple(slice(n.start, min(n.stop, size)) for n, size in zip(near, mask.shape, strict=True))]
+        distance = np.sqrt(sum((o - c) ** 2.0 for o, c in zip(offsets, place, strict=True)))
+        parts, _ = ndimage.label(changed[near] & (distance <= reach), np.ones((3,) * mask.ndim))
+        touched = np.unique(parts[distance <= TOUCH])
+        kept[near] = np.where(np.isin(parts, touched[touched > 0]), mask[near], kept[near])
+    return kept
 
 
 def _block(prompt: Prompt, shape: Sequence[int]) -> Region:

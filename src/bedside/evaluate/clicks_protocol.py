@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bedside.core.errors import InputError
-from bedside.core.prompts import Point, Prompt
+from bedside.core.prompts import InitialMask, Point, Prompt
 from bedside.core.region import Region
 from bedside.data.objects import stable_generator
 from bedside.engines.protocol import Prediction, Proposing, Segmenter
@@ -141,7 +141,12 @@ class _ObjectAttempt:
         begin = time.perf_counter()
         first = previous is None and self._protocol.candidates and self._segmenter.capabilities.proposes
         if first and isinstance(self._segmenter, Proposing):
-            prediction = max(self._segmenter.candidates(self._prompts), key=self._overlap)
+            shown, *others = self._segmenter.candidates(self._prompts)
+            prediction = max([shown, *others], key=self._overlap)
+            if prediction is not shown:
+                # A pick is a mask that was given, as in a session.
+                self._prompts.append(InitialMask.of_patch(prediction.mask, prediction.region, self._buffer.shape))
+                self._asked += 1
         else:
             prediction = self._segmenter.predict(self._prompts, previous, fresh)
         seconds = time.perf_counter() - begin

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Awaitable, Callable
 
 from fastapi import FastAPI, Request
@@ -13,10 +14,12 @@ from starlette.exceptions import HTTPException
 from bedside import __version__
 from bedside.core.disk import storage_error
 from bedside.core.errors import BedsideError, InputError
+from bedside.serve.allowance import Allowance
 from bedside.serve.clients import Client
 from bedside.serve.errors import MethodError, NotFoundError, problem_fields, status_of
 from bedside.serve.invalid import invalid_body
 from bedside.serve.leases import Leases
+from bedside.serve.metering import Allowances, Metering
 from bedside.serve.protocol import PROTOCOLS, Desk, Limits, Protocol
 from bedside.serve.routes import export, images, objects, segmentation, socket, start
 from bedside.serve.security import App
@@ -48,17 +51,33 @@ def build_api(service: Service) -> FastAPI:
     return app
 
 
-def build_protocols(service: Service, limits: Limits) -> dict[str, App]:
-    """Return the application of each protocol by its name; each says errors in its protocol's own form."""
+def build_protocols(
+    service: Service,
+    limits: Limits,
+    admits: Callable[[str], bool] | None = None,
+    metering: Metering | None = None,
+) -> dict[str, App]:
+    """Return the application of each protocol by its name; each says errors in its protocol's own form.
+
+    Args:
+        service: What they are adapters of.
+        limits: What each client may take.
+        admits: Returns whether a text is the token of this start; None where clients need none.
+        metering: Counts what they do.
+    """
+    metering = metering or Metering()
     apps: dict[str, App] = {}
     for name, protocol in PROTOCOLS.items():
         app = FastAPI(title=protocol.title, openapi_url=None, docs_url=None, redoc_url=None)
+        allowance = Allowances(limits.quota, metering.taken.setdefault(name, Counter())).of_peer
 
-        def make(title: str = protocol.title) -> Client:
-            return Client(service, title)
+        def make(title: str = protocol.title, allowance: Callable[[], Allowance] = allowance) -> Client:
+            return Client(service, title, allowance())
 
-        leases = Leases(make, limits.sessions, limits.idle, limits.alive if protocol.beats else limits.idle)
-        app.include_router(protocol.routes(Desk(service, leases, limits)))
+        most, alive = limits.sessions * protocol.places, limits.alive if protocol.beats else limits.idle
+        leases = Leases(make, most, limits.idle, alive)
+        metering.leases[name] = leases.__len__
+        app.include_router(protocol.routes(Desk(service, leases, limits, admits, allowance)))
         for kind in (Exception, BedsideError, OSError, RequestValidationError, HTTPException):
             app.add_exception_handler(kind, _in_form_of(protocol))
         apps[name] = app

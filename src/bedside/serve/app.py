@@ -13,7 +13,7 @@ from bedside import __version__
 from bedside.serve.errors import NotFoundError, problem_fields
 from bedside.serve.leaving import watched
 from bedside.serve.page import FOLDER, Page
-from bedside.serve.security import App, Guard, Receive, Scope, Send, door_at
+from bedside.serve.security import App, Door, Guard, Receive, Scope, Send, door_at
 
 if TYPE_CHECKING:
     from bedside.serve.protocol import Limits
@@ -66,11 +66,16 @@ class Application:
         self._api: asyncio.Task[App] | None = None
         self._clients = clients
         self._protocols: Mapping[str, App] = {}
-        doors = {}
+        doors: dict[str, Door] = {}
+        self._metering = None
         if clients is not None:
+            from bedside.serve.metering import METRICS, Metering
             from bedside.serve.protocol import doors as find_doors
+            from bedside.serve.protocol import in_field
 
             doors = find_doors(clients.limits, clients.token_needed)
+            doors[METRICS] = Door(METRICS, clients.token_needed, 0, in_field("detail"))
+            self._metering = Metering(clients.limits.held, clients.limits.patience)
         self._doors = doors
         self._guarded = Guard(self._route, port, token, doors, clients is not None and clients.beyond)
 
@@ -78,14 +83,21 @@ class Application:
         """Answer one request, or live through the server's life."""
         if scope["type"] == "lifespan":
             await self._live(receive, send)
-        else:
+            return
+        door = door_at(self._doors, scope["path"])
+        if self._metering is None or door is None or scope["type"] != "http":
             await self._guarded(scope, receive, send)
+            return
+        path = scope["path"] if scope["path"] in self._doors else scope["path"].rpartition("/")[0] + "/*"
+        await self._metering.answer(self._guarded, scope, receive, send, door, path)
 
     async def _route(self, scope: Scope, receive: Receive, send: Send) -> None:
         clients, door = self._clients, door_at(self._doors, scope["path"])
         if clients is not None and scope["type"] == "http" and scope["path"] == HEALTH:
             ready = self.service is not None and self._api is not None and self._api.done()
             await _say(send, 200, {"ok": True, "server": f"bedside {__version__}", "ready": ready})
+        elif self._metering is not None and door is not None and door.protocol == scope["path"]:
+            await _say(send, 200, self._metering.text())
         elif clients is not None and clients.beyond and door is None:
             if scope["type"] == "websocket":
                 await send({"type": "websocket.close", "code": 1008, "reason": "only for this machine"})
@@ -122,7 +134,10 @@ class Application:
         from bedside.serve.api import build_api, build_protocols
 
         if self._clients is not None:
-            self._protocols = build_protocols(service, self._clients.limits)
+            admits = self._guarded.is_token if self._clients.token_needed else None
+            self._protocols = build_protocols(service, self._clients.limits, admits, self._metering)
+            assert self._metering is not None
+            self._metering.watch(service)
         return build_api(service)
 
     def _import(self) -> Service:
@@ -133,10 +148,16 @@ class Application:
         return self.service
 
 
-async def _say(send: Send, status: int, body: Mapping[str, Any]) -> None:
-    headers = [(b"content-type", b"application/json"), (b"cache-control", b"no-store")]
+async def _say(send: Send, status: int, body: Mapping[str, Any] | str) -> None:
+    kind, text = (
+        (b"text/plain; version=0.0.4; charset=utf-8", body) if isinstance(body, str) else (_JSON, json.dumps(body))
+    )
+    headers = [(b"content-type", kind), (b"cache-control", b"no-store")]
     await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": json.dumps(body).encode()})
+    await send({"type": "http.response.body", "body": text.encode()})
+
+
+_JSON = b"application/json"
 
 
 class _Answer:

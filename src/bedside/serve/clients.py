@@ -22,7 +22,8 @@ from bedside.core.prompts import Prompt
 from bedside.core.region import Region
 from bedside.core.stopping import unstoppable
 from bedside.io import write_image
-from bedside.serve.errors import NotFoundError
+from bedside.serve.allowance import Allowance
+from bedside.serve.errors import NotFoundError, TooLargeError
 from bedside.serve.leases import LeaseError, Leases
 from bedside.serve.messages import Change
 from bedside.serve.opened import OpenImage
@@ -42,19 +43,31 @@ class Client:
     Args:
         service: The sessions.
         title: What the client's objects are called.
+        allowance: What it may take.
 
     Attributes:
         lock: Held during each of its requests, so that they are answered in their order.
+        allowance: What it may take.
     """
 
-    def __init__(self, service: Service, title: str) -> None:
+    def __init__(self, service: Service, title: str, allowance: Allowance | None = None) -> None:
         self._service, self._title = service, title
+        self.allowance = allowance or Allowance()
         self.lock = asyncio.Lock()
         self._image: int | None = None
         self._object: int | None = None
         self._shape: tuple[int, ...] = ()
         self._thin: int | None = None
         self._told = PackedMask.empty(3)
+
+    @property
+    def image(self) -> int:
+        """Number of its image.
+
+        Raises:
+            InputError: It has sent none.
+        """
+        return self._number()
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -103,9 +116,27 @@ class Client:
         kept = None if spacing is None else [s for axis, s in enumerate(spacing) if axis != thin][::-1]
         # Checked before anything is written.
         image = Image(samples, Geometry.create(samples.shape, kept))
+        self.allowance.take(images=1, bytes=samples.nbytes)
         place = await self._service.hub.call(_keep, image, self._service.uploads, self._title)
         opened = await self._service.open_at(place)
         self._image, self._shape, self._thin = opened.id, array.shape, thin
+        self.begin()
+
+    async def open(self, place: Path, most: int) -> None:
+        """Take an image in a file that was sent, or in a folder of DICOM files.
+
+        Args:
+            place: The file or folder.
+            most: Bytes that its samples may take; of a file that is compressed nobody knows before.
+
+        Raises:
+            BedsideError: It cannot be used; the image before it stays.
+        """
+        opened = await open_sent(self._service, place, most)
+        self.allowance.take(images=1, bytes=opened.image.array.nbytes)
+        shape = opened.image.shape
+        self._image, self._thin = opened.id, None if len(shape) > 2 else 0
+        self._shape = shape if len(shape) > 2 else (1, *shape)
         self.begin()
 
     def begin(self) -> None:
@@ -124,6 +155,7 @@ class Client:
         Raises:
             BedsideError: Image or model cannot take it; nothing has changed then.
         """
+        self.allowance.take(prompts=1)
         number = self._object
 
         def work(opened: OpenImage) -> Change:
@@ -199,6 +231,25 @@ class Client:
         start.insert(self._thin, 0)
         stop.insert(self._thin, 1)
         return Region(tuple(start), tuple(stop)), np.expand_dims(patch, self._thin)
+
+
+async def open_sent(service: Service, place: Path, most: int) -> OpenImage:
+    """Open an image that was sent as a file.
+
+    Args:
+        service: The sessions.
+        place: The file, or a folder of DICOM files.
+        most: Bytes that its samples may take.
+
+    Raises:
+        TooLargeError: They take more; it is not kept in memory.
+        BedsideError: It cannot be opened.
+    """
+    opened = await service.open_at(place)
+    if opened.image.array.nbytes > most:
+        service.hub.drop(opened.id)
+        raise TooLargeError("image", expected=f"at most {most} bytes", got=opened.image.array.nbytes)
+    return opened
 
 
 def _added(opened: OpenImage, number: int, prompt: PlacedPrompt, predict: bool) -> Change:

@@ -24,6 +24,8 @@ log = logging.getLogger("bedside.serve")
 
 MEMBERS = 50_000
 """Files that a zip may hold."""
+INDEX, LABELS = "datastore_v2.json", "labels"
+"""What MONAI Label keeps in a folder of images: a list of them, and a folder of masks, which are no images."""
 _FILM = 200
 """Images that one place puts on the worklist at most; what holds more is a film."""
 _PIECE = 2**20
@@ -94,7 +96,8 @@ def _walk(root: Path, folder: Path, left: list[int]) -> Iterator[Place]:
     if any(_is_dicom(path) for path in suspects[:20]):
         yield from _series_of(root, folder)
     for path in entries:
-        if path.is_dir() and not path.is_symlink() and not path.name.startswith("."):
+        labels = path.name == LABELS and folder / INDEX in entries
+        if path.is_dir() and not path.is_symlink() and not path.name.startswith(".") and not labels:
             yield from _walk(root, path, left)
 
 

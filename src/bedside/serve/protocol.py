@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from bedside.core.errors import (
@@ -17,8 +17,10 @@ from bedside.core.errors import (
     WeightsError,
 )
 from bedside.core.registry import Registry
+from bedside.serve.allowance import Allowance, Kind, QuotaError
 from bedside.serve.errors import OtherSiteError, TokenError, TooLargeError, problem_fields
 from bedside.serve.leases import CapacityError, LeaseError, Leases
+from bedside.serve.metering import BusyError, SlowError
 from bedside.serve.security import Door
 
 if TYPE_CHECKING:
@@ -40,12 +42,18 @@ class Limits:
         idle: Seconds without a prompt, or anything else that a user does, after which a lease ends.
         alive: Seconds without any request after which a lease ends.
         image: Bytes of an image's samples.
+        quota: What one client, told by its address, may take in a minute; a kind that is not there has no limit.
+        held: Bytes of bodies that all clients together may have sent of requests under way.
+        patience: Seconds that a body may take to come.
     """
 
     sessions: int = 8
     idle: float = 600.0
     alive: float = 60.0
     image: int = 2**30
+    quota: Mapping[Kind, int] = field(default_factory=dict)
+    held: int = 4 * 2**30
+    patience: float = 300.0
 
     @property
     def body(self) -> int:
@@ -61,11 +69,15 @@ class Desk:
         service: The sessions, which all protocols and the page share.
         leases: Who works with it.
         limits: What each may take.
+        admits: Returns whether a text is the token of this start; None where clients need none.
+        allowance: Returns what the client whose request is answered may take; leases hold theirs.
     """
 
     service: Service
     leases: Leases[Client]
     limits: Limits
+    admits: Callable[[str], bool] | None = None
+    allowance: Callable[[], Allowance] = Allowance
 
 
 @dataclass(frozen=True)
@@ -78,6 +90,8 @@ class Protocol:
         routes: Returns its routes.
         problem: Returns the answer that an error becomes, in the protocol's own form.
         beats: Whether its clients say from time to time that they are there, so that one that does not has gone.
+        open: Those of its paths that are asked for without a token, because clients learn there how to send it.
+        places: Leases for each client that may work at a time, where clients begin one after the other and end none.
     """
 
     title: str
@@ -85,6 +99,8 @@ class Protocol:
     routes: Callable[[Desk], APIRouter]
     problem: Callable[[Exception], Problem]
     beats: bool = True
+    open: tuple[str, ...] = ()
+    places: int = 1
 
 
 PROTOCOLS: Registry[Protocol] = Registry("protocol", "bedside.serve.protocols", Protocol)
@@ -101,7 +117,7 @@ def doors(limits: Limits, token_needed: bool) -> dict[str, Door]:
         for path in protocol.paths:
             if path in found:
                 raise InputError(f"protocol '{name}'", expected="paths of its own", got=path)
-            found[path] = Door(name, token_needed, limits.body, protocol.problem)
+            found[path] = Door(name, token_needed and path not in protocol.open, limits.body, protocol.problem)
     return found
 
 
@@ -124,6 +140,9 @@ _STATUS: tuple[tuple[type[BedsideError], int], ...] = (
     (TokenError, 401),
     (OtherSiteError, 403),
     (TooLargeError, 413),
+    (SlowError, 408),
+    (QuotaError, 429),
+    (BusyError, 429),
     (TimeLimitError, 504),
     (StoppedError, 409),
     (StorageError, 507),

@@ -127,9 +127,13 @@ class Guard:
         except ValueError:
             return False
 
+    def is_token(self, text: str) -> bool:
+        """Return whether a text is the token of this start."""
+        return secrets.compare_digest(text.encode("utf-8", "replace"), self._token.encode())
+
     def _has_token(self, headers: dict[str, str]) -> bool:
         bearer = headers.get("authorization", "").removeprefix("Bearer ")
-        if bearer and secrets.compare_digest(bearer.encode(), self._token.encode()):
+        if bearer and self.is_token(bearer):
             return True
         # Split by hand: all programs on this host share their cookies, and a parser gives up at the first odd one.
         given = (pair.strip().partition("=") for pair in headers.get("cookie", "").split(";"))

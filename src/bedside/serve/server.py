@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from bedside.core.errors import FormatError, InputError
 from bedside.serve.app import Application, Clients
+from bedside.serve.logs import are_json
 from bedside.serve.security import LOOPBACK
 
 if TYPE_CHECKING:
@@ -184,9 +185,9 @@ def run(make: Callable[[], Service], address: Address, clients: Clients | None =
     import uvicorn
 
     application = Application(make, address.port, address.token, clients=clients)
-    secured: dict[str, Any] = {}
+    secured: dict[str, Any] = {"log_config": None} if are_json() else {}
     if address.tls is not None:
-        secured = {"ssl_certfile": address.tls.certificate, "ssl_keyfile": address.tls.key}
+        secured |= {"ssl_certfile": address.tls.certificate, "ssl_keyfile": address.tls.key}
     config = uvicorn.Config(
         application,
         log_level="warning",

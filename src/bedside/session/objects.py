@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from bedside.core.mask import PackedMask
 from bedside.session.journal import History, ObjectJournal, Prompted
+
+Grade = Literal["good", "check", "doubtful"]
+GOOD, FAIR = 0.85, 0.65
+"""Estimated DSC from which a mask is good, and from which it is worth a look; the page's are the same."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +38,13 @@ class SessionObject:
     can_redo: bool
     voxels: int
     quality: float | None = None
+
+    @property
+    def grade(self) -> Grade | None:
+        """The estimate in a word, because its number promises more than it holds; None where there is no estimate."""
+        if self.quality is None:
+            return None
+        return "good" if self.quality >= GOOD else "check" if self.quality >= FAIR else "doubtful"
 
 
 @dataclass(frozen=True)

@@ -293,6 +293,16 @@ class Session(Segmentations, Advice, Edits):
         """Times that the network has run."""
         return self._answers.passes
 
+    def show(self) -> Any:
+        """Return a widget for Jupyter: slices with the masks, on which clicks are prompts, with undo and objects.
+
+        Raises:
+            DependencyError: anywidget is not installed.
+        """
+        from bedside.session.widget import show
+
+        return show(self)
+
     def save(self, path: str | Path) -> None:
         """Write the journal to ``path`` as JSON, atomically."""
         self.journal.save(path)

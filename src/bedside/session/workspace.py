@@ -327,6 +327,13 @@ class Workspace:
             image,
         )
 
+    def lowest_quality(self, image: int) -> float | None:
+        """Return the lowest quality that a model estimated of an object's mask; None where it estimated none."""
+        query = "SELECT min(quality) FROM mask JOIN object o ON (o.image, o.id) = (mask.image, mask.object)"
+        with self._guard:
+            row = self._connection.execute(f"{query} WHERE o.image = ? AND NOT o.deleted", (image,)).fetchone()
+        return None if row[0] is None else float(row[0])
+
     def objects(self, image: int) -> int:
         """Return how many objects an image has."""
         return self._number("SELECT count(*) FROM object WHERE image = ? AND NOT deleted", image)

@@ -1,0 +1,1 @@
+"""Bedside in napari: prompts on layers, objects in a Labels layer."""
