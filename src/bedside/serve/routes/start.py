@@ -83,13 +83,13 @@ async def next_item(service: ServiceOf, after: int | None = Query(None)) -> Item
     return item_info(service, found)
 
 
-@router.post("/worklist/{item}/open")
+@router.post("/worklist/{item:int}/open")
 async def open_item(service: ServiceOf, item: int) -> ImageInfo:
     """Open the image of an item."""
     return image_info(service, await service.open(service.item(item)))
 
 
-@router.patch("/worklist/{item}")
+@router.patch("/worklist/{item:int}")
 async def set_state(service: ServiceOf, item: int, update: ItemUpdate) -> Item:
     """Return how far the work on an item is."""
     service.item(item)
@@ -97,7 +97,7 @@ async def set_state(service: ServiceOf, item: int, update: ItemUpdate) -> Item:
     return item_info(service, service.item(item))
 
 
-@router.delete("/worklist/{item}", status_code=204)
+@router.delete("/worklist/{item:int}", status_code=204)
 async def take_off(service: ServiceOf, item: int) -> Response:
     """Take an item off the list; file and work stay."""
     service.item(item)
