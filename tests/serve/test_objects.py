@@ -145,3 +145,18 @@ def test_classical_tools_over_rest(start: Start, picture: Path) -> None:
     assert "did you mean" in server.rejected("POST", edit, 400, {"name": "groww"})["message"]
     assert "from 0.01" in server.rejected("POST", edit, 400, {"name": "grow", "value": 0})["message"]
     assert server.rejected("POST", edit, 404, {"name": "union", "other": 9})["kind"] == "NotFoundError"
+
+
+def test_a_slice_is_carried_along_over_rest(start: Start, volume: Path, tools: Any) -> None:
+    server = start()
+    image = server.open(volume)["image"]
+    stroke = {"box": {"start": [4, 5, 10], "stop": [5, 15, 20]}, "bits": tools.bits(np.ones((1, 10, 10)))}
+    server.ok("POST", f"/api/images/{image}/brush", stroke)
+    place = f"/api/images/{image}/objects/1/propagate"
+    change = server.ok("POST", place, {})
+    assert change["objects"][0]["voxels"] == 600
+    server.ok("POST", f"/api/images/{image}/objects/1/undo")
+    assert server.ok("GET", f"/api/images/{image}/objects")["objects"][0]["voxels"] == 100
+    assert server.ok("POST", place, {"first": 3, "last": 4})["objects"][0]["voxels"] == 200
+    assert "from 0 to 11" in server.rejected("POST", place, 400, {"start": 99})["message"]
+    server.rejected("POST", place, 422, {"start": "middle"})

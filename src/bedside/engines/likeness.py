@@ -1,0 +1,269 @@
+"""Finding what is like a few accepted objects: a small classifier fitted on the spot says where, the network draws.
+
+Pixels of the examples are told from those around them by their grey values or colours, averaged and differentiated over
+distances that follow the examples' size. Where a place of that size is likely, it is a candidate; the network is asked
+there with a box of the examples' size, and its mask counts by how well it fills what is likely and how alike its size is.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from bedside.core.image import Image
+from bedside.core.mask import PackedMask
+from bedside.core.prompts import Box, Point, Prompt
+from bedside.core.region import Region
+from bedside.engines.protocol import Segmenter
+
+RADIUS = 5.0
+"""Radius of the examples, in cells of the grid on which candidates are looked for: larger objects are made smaller."""
+SCALES = (0.2, 0.4, 0.8)
+"""Standard deviations of what pixels are told by, as parts of the examples' radius."""
+REACH = 1.6
+"""Around an example, in radii: from where pixels count as what it is told from."""
+APART = 0.7
+"""Least distance of two candidates, in radii."""
+SAME = 0.3
+"""Part of the smaller of two masks that the other shares, above which they are one object."""
+RIDGE = 1e-2
+SEED = 7
+_MOST_PIXELS = 4000
+
+
+@dataclass(frozen=True, eq=False)
+class Likeness:
+    """An object like the examples.
+
+    Attributes:
+        mask: Its voxels; none belongs to another one or to an object that was there.
+        score: How alike it is, 0 to 1.
+        prompt: What the network was asked.
+    """
+
+    mask: PackedMask
+    score: float
+    prompt: Prompt
+
+
+class Detector:
+    """Tells where an image looks like the examples.
+
+    Args:
+        image: The image or volume.
+        examples: Masks of the examples, each with at least one voxel.
+    """
+
+    def __init__(self, image: Image, examples: Sequence[PackedMask]) -> None:
+        self._spacing = np.array(image.geometry.array_spacing)
+        sides = np.array([m.region.shape for m in examples], dtype=np.float64)
+        self.sides = np.exp(np.log(sides).mean(axis=0))
+        self.sizes = np.array([m.voxels for m in examples], dtype=np.float64)
+        self._radius = _radius(float(np.exp(np.log(self.sizes).mean())), self._spacing)
+        # Cells of equal millimetres, none smaller than the finest voxel.
+        self._cell = max(self._radius / RADIUS, float(self._spacing.min()))
+        zoom = np.minimum(1.0, self._spacing / self._cell)
+        self.shape = tuple(max(1, round(n * z)) for n, z in zip(image.shape, zoom, strict=True))
+        self._steps = np.array(image.shape) / np.array(self.shape)
+        features = self._features(image)
+        inside, around = self._labels(image.shape, examples)
+        self.likely = self._fit(features, inside, around)
+
+    def _on_grid(self, array: NDArray[np.float32]) -> NDArray[np.float32]:
+        blurred = ndimage.gaussian_filter(array, np.where(self._steps > 1, self._steps / 2.5, 0))
+        places = [np.minimum(((np.arange(n) + 0.5) * s).astype(int), m - 1) for n, s, m in
+                  zip(self.shape, self._steps, array.shape, strict=True)]  # fmt: skip
+        return np.asarray(blurred[np.ix_(*places)])
+
+    def _features(self, image: Image) -> NDArray[np.float32]:
+        """Return what cells are told by, (feature, ...)."""
+        planes = np.moveaxis(image.array, -1, 0) if image.is_colour else image.array[None]
+        cells = np.maximum(self._spacing, self._cell)
+        found = []
+        for plane in planes:
+            grey = np.nan_to_num(self._on_grid(plane.astype(np.float32)))
+            low, high = np.percentile(grey, (1, 99))
+            grey = np.clip((grey - low) / max(float(high - low), 1e-6), -0.2, 1.2)
+            found.append(grey)
+            for scale in SCALES:
+                sigma = scale * self._radius / cells
+                mean = ndimage.gaussian_filter(grey, sigma)
+                found += [mean, ndimage.gaussian_gradient_magnitude(grey, sigma) * sigma.max()]
+                found.append(np.sqrt(np.maximum(ndimage.gaussian_filter(grey**2, sigma) - mean**2, 0)))
+                found.append(mean - ndimage.gaussian_filter(grey, 1.6 * sigma))
+        return np.stack(found)
+
+    def _labels(
+        self, shape: tuple[int, ...], examples: Sequence[PackedMask]
+    ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+        """Return cells of the examples, and those around them."""
+        inside, around = np.zeros(self.shape, np.bool_), np.zeros(self.shape, np.bool_)
+        cells = np.maximum(self._spacing, self._cell)
+        for mask in examples:
+            whole = np.zeros(shape, np.float32)
+            whole[mask.region.slices] = mask.patch()
+            own = self._on_grid(whole) > 0.5
+            if not own.any():
+                middle = [(a + b) / 2 for a, b in zip(mask.region.start, mask.region.stop, strict=True)]
+                own[tuple(min(int(m / s), n - 1) for m, s, n in zip(middle, self._steps, self.shape, strict=True))] = (
+                    True
+                )
+            inside |= own
+            distance = ndimage.distance_transform_edt(~own, sampling=cells)
+            around |= (distance > 0.15 * self._radius) & (distance <= REACH * self._radius)
+        return inside, around & ~inside
+
+    def _fit(
+        self, features: NDArray[np.float32], inside: NDArray[np.bool_], around: NDArray[np.bool_]
+    ) -> NDArray[np.float32]:
+        """Return how likely each cell belongs to such an object, by logistic regression with squares."""
+        rng = np.random.default_rng(SEED)
+        flat = features.reshape(len(features), -1).T.astype(np.float64)
+        mean, deviation = flat.mean(axis=0), flat.std(axis=0) + 1e-6
+        flat = (flat - mean) / deviation
+        flat = np.concatenate([flat, np.minimum(flat**2, 9.0), np.ones((len(flat), 1))], axis=1)
+        yes, no = (np.flatnonzero(part.ravel()) for part in (inside, around))
+        if not len(no):
+            no = np.flatnonzero(~inside.ravel())
+        yes, no = (rng.choice(p, min(len(p), _MOST_PIXELS), replace=False) for p in (yes, no))
+        rows = np.concatenate([flat[yes], flat[no]])
+        truth = np.concatenate([np.ones(len(yes)), np.zeros(len(no))])
+        weight = np.concatenate([np.full(len(yes), 0.5 / len(yes)), np.full(len(no), 0.5 / max(1, len(no)))])
+        beta = _logistic(rows, truth, weight)
+        return np.asarray(1 / (1 + np.exp(-np.clip(flat @ beta, -30, 30))), dtype=np.float32).reshape(self.shape)
+
+    def candidates(self, most: int) -> list[tuple[NDArray[np.float64], float]]:
+        """Return middles of candidates in voxels, array order, the likeliest first, each with how likely it is."""
+        cells = np.maximum(self._spacing, self._cell)
+        sigma = 0.6 * self._radius / cells
+        # What is likely in the middle and not around it: such places are as large as the examples.
+        score = ndimage.gaussian_filter(self.likely, sigma) - 0.5 * ndimage.gaussian_filter(self.likely, 2 * sigma)
+        apart = [max(1, round(2 * APART * self._radius / c)) | 1 for c in cells]
+        peaks = (score == ndimage.maximum_filter(score, size=apart)) & (score > 0.05)
+        places = np.argwhere(peaks)
+        order = np.argsort(-score[peaks], kind="stable")[:most]
+        return [((places[i] + 0.5) * self._steps, float(score[peaks][i])) for i in order]
+
+    def rate(self, mask: PackedMask) -> float:
+        """Return how alike a mask is to the examples, 0 to 1."""
+        start = [int(a / s) for a, s in zip(mask.region.start, self._steps, strict=True)]
+        region = Region(
+            tuple(max(0, a - 4) for a in start),
+            tuple(
+                min(n, math.ceil(b / s) + 4) for b, s, n in zip(mask.region.stop, self._steps, self.shape, strict=True)
+            ),
+        )
+        places = np.meshgrid(
+            *[((np.arange(a, b) + 0.5) * s).astype(int) for a, b, s in
+              zip(region.start, region.stop, self._steps, strict=True)], indexing="ij"
+        )  # fmt: skip
+        whole = mask.region.union(Region(tuple(int(p.min()) for p in places), tuple(int(p.max()) + 1 for p in places)))
+        patch = mask.patch(whole) > 0
+        own = patch[tuple(p - a for p, a in zip(places, whole.start, strict=True))]
+        likely = self.likely[region.slices]
+        if not own.any():
+            return 0.0
+        near = ndimage.binary_dilation(own, iterations=2) & ~own
+        filled = float(likely[own].mean())
+        beyond = float(likely[near].mean()) if near.any() else 0.0
+        ratio = np.log(mask.voxels / self.sizes)
+        size = float(np.exp(-0.5 * (np.abs(ratio).min() / 0.9) ** 2))
+        return filled * (1 - 0.5 * beyond) * size
+
+
+def _radius(voxels: float, spacing: NDArray[np.float64]) -> float:
+    """Return radius in mm of a disc or ball of so many voxels."""
+    size = voxels * float(spacing.prod())
+    return math.sqrt(size / math.pi) if len(spacing) == 2 else (size * 0.75 / math.pi) ** (1 / 3)
+
+
+def _logistic(
+    rows: NDArray[np.float64], truth: NDArray[np.float64], weight: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return coefficients of a ridge logistic regression, by Newton's method."""
+    beta = np.zeros(rows.shape[1])
+    penalty = np.full(rows.shape[1], RIDGE)
+    penalty[-1] = 1e-6
+    for _ in range(12):
+        likely = 1 / (1 + np.exp(-np.clip(rows @ beta, -30, 30)))
+        gradient = rows.T @ (weight * (likely - truth)) + penalty * beta
+        curvature = (rows * (weight * likely * (1 - likely))[:, None]).T @ rows + np.diag(penalty + 1e-9)
+        step = np.linalg.solve(curvature, gradient)
+        beta -= step
+        if np.abs(step).max() < 1e-4:
+            break
+    return beta
+
+
+def find_like(
+    segmenter: Segmenter,
+    image: Image,
+    examples: Sequence[PackedMask],
+    *,
+    others: Sequence[PackedMask] = (),
+    threshold: float = 0.5,
+    most: int = 300,
+    report: Callable[[int, int], None] = lambda _done, _all: None,
+) -> list[Likeness]:
+    """Return objects like the examples, the most alike first; they share no voxel with each other, nor with any given.
+
+    Args:
+        segmenter: Holds the image already.
+        image: The image.
+        examples: Masks of the examples, each with at least one voxel.
+        others: Masks of objects that are there, too, and are not to be found again.
+        threshold: How alike they have to be, 0 to 1.
+        most: Places that the network is asked at, at most.
+        report: Called after each place with how many are done and how many there are.
+    """
+    detector = Detector(image, examples)
+    known = np.zeros(image.shape, dtype=np.bool_)
+    for mask in (*examples, *others):
+        known[mask.region.slices] |= mask.patch() > 0
+    places = [p for p in detector.candidates(most) if not known[tuple(int(v) for v in p[0])]]
+    found: list[Likeness] = []
+    for number, (middle, _) in enumerate(places, start=1):
+        for prompts in _prompts(segmenter, middle, detector.sides, image.shape):
+            prediction = segmenter.predict(prompts, None, len(prompts))
+            mask = PackedMask.of_patch(prediction.mask, prediction.region)
+            if not mask.region.is_empty:
+                quality = 1.0 if prediction.quality is None else prediction.quality
+                score = detector.rate(mask) * (0.5 + 0.5 * quality)
+                found.append(Likeness(mask, score, prompts[0]))
+        report(number, len(places))
+    return _apart([f for f in found if f.score >= threshold], known)
+
+
+def _prompts(
+    segmenter: Segmenter, middle: NDArray[np.float64], sides: NDArray[np.float64], shape: tuple[int, ...]
+) -> list[list[Prompt]]:
+    """Return what the network is asked at a place, as far as it takes it."""
+    low = np.clip(middle - sides / 2, 0, np.array(shape) - 1)
+    high = np.clip(middle + sides / 2, low + 1, np.array(shape))
+    box = Box(tuple(float(v) for v in low[::-1]), tuple(float(v) for v in high[::-1]))
+    kinds = segmenter.capabilities.starts_from
+    point = Point(tuple(float(int(v)) for v in middle[::-1]))
+    return [[box]] if Box.kind in kinds else [[point]]
+
+
+def _apart(found: list[Likeness], known: NDArray[np.bool_]) -> list[Likeness]:
+    """Return the most alike of those that are one object, without the voxels that another has."""
+    kept: list[Likeness] = []
+    taken = known.copy()
+    for item in sorted(found, key=lambda f: -f.score):
+        patch = item.mask.patch() > 0
+        shared = patch & taken[item.mask.region.slices]
+        if np.count_nonzero(shared) > SAME * np.count_nonzero(patch):
+            continue
+        own = patch & ~shared
+        labels, count = ndimage.label(own)
+        if count > 1:
+            own = labels == np.bincount(labels.ravel())[1:].argmax() + 1
+        taken[item.mask.region.slices] |= own
+        kept.append(Likeness(PackedMask.of_patch(own, item.mask.region), item.score, item.prompt))
+    return kept
