@@ -1,8 +1,8 @@
 """Finding what is like a few accepted objects: a small classifier fitted on the spot says where, the network draws.
 
 Pixels of the examples are told from those around them by their grey values or colours, averaged and differentiated over
-distances that follow the examples' size. Where a place of that size is likely, it is a candidate; the network is asked
-there with a box of the examples' size, and its mask counts by how well it fills what is likely and how alike its size is.
+distances that follow the examples' size. Where a place of that size is likely, it is a candidate. The network is asked
+there with a box of the examples' size, and its mask counts by how well it fills what is likely and by its size.
 """
 
 from __future__ import annotations
@@ -31,6 +31,10 @@ APART = 0.7
 """Least distance of two candidates, in radii."""
 SAME = 0.3
 """Part of the smaller of two masks that the other shares, above which they are one object."""
+SURE = 0.55
+"""How alike a mask has to be for nothing else to be asked at its place, and for it to count as an example."""
+FEW, MORE = 4, 4
+"""Below so many examples those are used, too, at most so many for each."""
 RIDGE = 1e-2
 SEED = 7
 _MOST_PIXELS = 4000
@@ -137,8 +141,8 @@ class Detector:
         beta = _logistic(rows, truth, weight)
         return np.asarray(1 / (1 + np.exp(-np.clip(flat @ beta, -30, 30))), dtype=np.float32).reshape(self.shape)
 
-    def candidates(self, most: int) -> list[tuple[NDArray[np.float64], float]]:
-        """Return middles of candidates in voxels, array order, the likeliest first, each with how likely it is."""
+    def candidates(self, most: int) -> list[NDArray[np.float64]]:
+        """Return middles of candidates in voxels, array order, the likeliest first."""
         cells = np.maximum(self._spacing, self._cell)
         sigma = 0.6 * self._radius / cells
         # What is likely in the middle and not around it: such places are as large as the examples.
@@ -147,7 +151,7 @@ class Detector:
         peaks = (score == ndimage.maximum_filter(score, size=apart)) & (score > 0.05)
         places = np.argwhere(peaks)
         order = np.argsort(-score[peaks], kind="stable")[:most]
-        return [((places[i] + 0.5) * self._steps, float(score[peaks][i])) for i in order]
+        return [(places[i] + 0.5) * self._steps for i in order]
 
     def rate(self, mask: PackedMask) -> float:
         """Return how alike a mask is to the examples, 0 to 1."""
@@ -221,34 +225,80 @@ def find_like(
         most: Places that the network is asked at, at most.
         report: Called after each place with how many are done and how many there are.
     """
-    detector = Detector(image, examples)
     known = np.zeros(image.shape, dtype=np.bool_)
     for mask in (*examples, *others):
         known[mask.region.slices] |= mask.patch() > 0
-    places = [p for p in detector.candidates(most) if not known[tuple(int(v) for v in p[0])]]
-    found: list[Likeness] = []
-    for number, (middle, _) in enumerate(places, start=1):
-        for prompts in _prompts(segmenter, middle, detector.sides, image.shape):
-            prediction = segmenter.predict(prompts, None, len(prompts))
-            mask = PackedMask.of_patch(prediction.mask, prediction.region)
-            if not mask.region.is_empty:
+    asking = _Asking(segmenter, image, known, most, report)
+    detector = Detector(image, examples)
+    asking.ask(detector)
+    if len(examples) < FEW:
+        # What is surely of the kind tells more of it than one or two examples do.
+        sure = [f.mask for f in _apart(asking.rated(detector, SURE), known)]
+        if sure:
+            detector = Detector(image, [*examples, *sure[: MORE * len(examples)]])
+            asking.ask(detector)
+    return _apart(asking.rated(detector, threshold), known)
+
+
+class _Asking:
+    """The network's masks at the places that detectors named, each asked once."""
+
+    def __init__(
+        self,
+        segmenter: Segmenter,
+        image: Image,
+        known: NDArray[np.bool_],
+        most: int,
+        report: Callable[[int, int], None],
+    ) -> None:
+        self._segmenter, self._image, self._known = segmenter, image, known
+        self._most, self._report = most, report
+        self._places: list[NDArray[np.float64]] = []
+        self._masks: list[tuple[PackedMask, float, Prompt]] = []
+
+    def ask(self, detector: Detector) -> None:
+        """Ask at the places of a detector that are new, in no known object."""
+        close = detector.sides / 4
+        left = self._most - len(self._places)
+        places = [
+            middle
+            for middle in detector.candidates(self._most)
+            if not self._known[tuple(int(v) for v in middle)]
+            and not any((np.abs(middle - p) <= close).all() for p in self._places)
+        ][: max(0, left)]
+        for number, middle in enumerate(places, start=1):
+            for prompt in self._prompts(middle, detector.sides):
+                prediction = self._segmenter.predict([prompt], None, 1)
+                mask = PackedMask.of_patch(prediction.mask, prediction.region)
+                if mask.region.is_empty:
+                    continue
                 quality = 1.0 if prediction.quality is None else prediction.quality
-                score = detector.rate(mask) * (0.5 + 0.5 * quality)
-                found.append(Likeness(mask, score, prompts[0]))
-        report(number, len(places))
-    return _apart([f for f in found if f.score >= threshold], known)
+                self._masks.append((mask, quality, prompt))
+                # A click costs several passes, and is for what a box of the usual size did not get.
+                if _score(detector, mask, quality) >= SURE:
+                    break
+            self._places.append(middle)
+            self._report(number, len(places))
+
+    def rated(self, detector: Detector, threshold: float) -> list[Likeness]:
+        """Return the masks that are alike enough."""
+        found = [Likeness(mask, _score(detector, mask, quality), prompt) for mask, quality, prompt in self._masks]
+        return [item for item in found if item.score >= threshold]
+
+    def _prompts(self, middle: NDArray[np.float64], sides: NDArray[np.float64]) -> list[Prompt]:
+        """Return what the network is asked at a place: a box of the examples' size, then a click, as it takes them."""
+        shape = np.array(self._image.shape)
+        low = np.clip(middle - sides / 2, 0, shape - 1)
+        high = np.clip(middle + sides / 2, low + 1, shape)
+        box = Box(tuple(float(v) for v in low[::-1]), tuple(float(v) for v in high[::-1]))
+        click = Point(tuple(float(int(v)) for v in middle[::-1]))
+        kinds = self._segmenter.capabilities.starts_from
+        return [prompt for prompt in (box, click) if prompt.kind in kinds]
 
 
-def _prompts(
-    segmenter: Segmenter, middle: NDArray[np.float64], sides: NDArray[np.float64], shape: tuple[int, ...]
-) -> list[list[Prompt]]:
-    """Return what the network is asked at a place, as far as it takes it."""
-    low = np.clip(middle - sides / 2, 0, np.array(shape) - 1)
-    high = np.clip(middle + sides / 2, low + 1, np.array(shape))
-    box = Box(tuple(float(v) for v in low[::-1]), tuple(float(v) for v in high[::-1]))
-    kinds = segmenter.capabilities.starts_from
-    point = Point(tuple(float(int(v)) for v in middle[::-1]))
-    return [[box]] if Box.kind in kinds else [[point]]
+def _score(detector: Detector, mask: PackedMask, quality: float) -> float:
+    """Return how alike a mask is, the less the worse the network thinks of it."""
+    return detector.rate(mask) * (0.5 + 0.5 * quality)
 
 
 def _apart(found: list[Likeness], known: NDArray[np.bool_]) -> list[Likeness]:
