@@ -33,7 +33,7 @@ SAME = 0.3
 """Part of the smaller of two masks that the other shares, above which they are one object."""
 SURE = 0.55
 """How alike a mask has to be for nothing else to be asked at its place, and for it to count as an example."""
-FEW, MORE = 4, 4
+FEW, MORE = 3, 4
 """Below so many examples those are used, too, at most so many for each."""
 RIDGE = 1e-2
 SEED = 7
