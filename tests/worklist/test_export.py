@@ -151,6 +151,7 @@ def test_nnunet_takes_colours_as_channels_and_one_kind_alone(
     np.testing.assert_array_equal(np.stack([voxels(p)[0] for p in images], axis=-1), colours)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:NvImgCodec")
 def test_monai_reads_the_datalist(workspace: Workspace, volumes: Path, pictures: Path, tmp_path: Path) -> None:
     data = pytest.importorskip("monai.data")

@@ -25,12 +25,14 @@ RADIUS = 5.0
 """Radius of the examples, in cells of the grid on which candidates are looked for: larger objects are made smaller."""
 SCALES = (0.2, 0.4, 0.8)
 """Standard deviations of what pixels are told by, as parts of the examples' radius."""
-REACH = 1.6
-"""Around an example, in radii: from where pixels count as what it is told from."""
+REACH = 0.7
+"""How far around an example pixels count as what it is told from, in radii: beyond may lie another one."""
 APART = 0.7
 """Least distance of two candidates, in radii."""
 SAME = 0.3
 """Part of the smaller of two masks that the other shares, above which they are one object."""
+LEAST_SHARE = 0.3
+"""Size of a box around what is likely, by that of the examples' boxes, below which it is not asked, and its inverse."""
 SURE = 0.55
 """How alike a mask has to be for nothing else to be asked at its place, and for it to count as an example."""
 FEW, MORE = 3, 4
@@ -153,6 +155,25 @@ class Detector:
         order = np.argsort(-score[peaks], kind="stable")[:most]
         return [(places[i] + 0.5) * self._steps for i in order]
 
+    def box_at(self, middle: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
+        """Return low and high, in voxels, of what is likely around a place; None where that is no object's size.
+
+        It reaches no farther from the place than the longest side of the examples, whichever way they lie.
+        """
+        reach = np.ceil(self.sides.max() * np.ones(len(self.sides)) / self._steps).astype(int)
+        cell = np.minimum((middle / self._steps).astype(int), np.array(self.shape) - 1)
+        low = np.maximum(cell - reach, 0)
+        window = self.likely[tuple(slice(a, c + r + 1) for a, c, r in zip(low, cell, reach, strict=True))]
+        labels, _ = ndimage.label(window > 0.5)
+        number = labels[tuple(cell - low)]
+        if not number:
+            return None
+        found = ndimage.find_objects((labels == number).astype(np.uint8))[0]
+        start = np.array([s.start for s in found]) + low
+        stop = np.array([s.stop for s in found]) + low
+        share = float(((stop - start) * self._steps).prod() / self.sides.prod())
+        return (start * self._steps, stop * self._steps) if LEAST_SHARE <= share <= 1 / LEAST_SHARE else None
+
     def rate(self, mask: PackedMask) -> float:
         """Return how alike a mask is to the examples, 0 to 1."""
         start = [int(a / s) for a, s in zip(mask.region.start, self._steps, strict=True)]
@@ -267,7 +288,7 @@ class _Asking:
             and not any((np.abs(middle - p) <= close).all() for p in self._places)
         ][: max(0, left)]
         for number, middle in enumerate(places, start=1):
-            for prompt in self._prompts(middle, detector.sides):
+            for prompt in self._prompts(middle, detector):
                 prediction = self._segmenter.predict([prompt], None, 1)
                 mask = PackedMask.of_patch(prediction.mask, prediction.region)
                 if mask.region.is_empty:
@@ -285,15 +306,23 @@ class _Asking:
         found = [Likeness(mask, _score(detector, mask, quality), prompt) for mask, quality, prompt in self._masks]
         return [item for item in found if item.score >= threshold]
 
-    def _prompts(self, middle: NDArray[np.float64], sides: NDArray[np.float64]) -> list[Prompt]:
-        """Return what the network is asked at a place: a box of the examples' size, then a click, as it takes them."""
+    def _prompts(self, middle: NDArray[np.float64], detector: Detector) -> list[Prompt]:
+        """Return what the network is asked at a place, as far as it takes it: a box of the examples' size, one around
+        what is likely there, a click.
+        """
         shape = np.array(self._image.shape)
-        low = np.clip(middle - sides / 2, 0, shape - 1)
-        high = np.clip(middle + sides / 2, low + 1, shape)
-        box = Box(tuple(float(v) for v in low[::-1]), tuple(float(v) for v in high[::-1]))
+        boxes: list[Prompt] = []
+        around = detector.box_at(middle)
+        for low, high in (
+            (middle - detector.sides / 2, middle + detector.sides / 2),
+            *([around] if around is not None else []),
+        ):
+            start = np.clip(low, 0, shape - 1)
+            stop = np.clip(high, start + 1, shape)
+            boxes.append(Box(tuple(float(v) for v in start[::-1]), tuple(float(v) for v in stop[::-1])))
         click = Point(tuple(float(int(v)) for v in middle[::-1]))
         kinds = self._segmenter.capabilities.starts_from
-        return [prompt for prompt in (box, click) if prompt.kind in kinds]
+        return [prompt for prompt in (*boxes, click) if prompt.kind in kinds]
 
 
 def _score(detector: Detector, mask: PackedMask, quality: float) -> float:

@@ -83,5 +83,5 @@ class LikeRequest(Message):
     """
 
     objects: list[int] | None = None
-    threshold: float = 0.3
+    threshold: float = 0.4
     name: Annotated[str, Field(min_length=1, max_length=100)] | None = None

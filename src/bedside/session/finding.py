@@ -48,7 +48,7 @@ class Finding:
         self,
         objects: Sequence[int] | None = None,
         *,
-        threshold: float = 0.3,
+        threshold: float = 0.4,
         most: int | None = None,
         report: Callable[[int, int], None] = lambda _done, _all: None,
     ) -> list[Likeness]:
