@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 from bedside.core.errors import InputError
 from bedside.core.geometry import Geometry
 from bedside.core.image import Image
+from bedside.core.mask import PackedMask
+from bedside.core.region import Region
+from bedside.engines import likeness
 from bedside.session import Session
 
 
@@ -124,3 +127,16 @@ def test_what_cannot_be_is_named(grower: Any, squares: NDArray[np.uint8], option
     session.add_object()
     with pytest.raises(InputError, match="got none"):
         session.find_like([2])
+
+
+def test_small_objects_in_a_large_volume_cost_bounded_memory(
+    monkeypatch: pytest.MonkeyPatch, grower_class: Any
+) -> None:
+    image, truth = cells((36, 72, 108), 7.0, 36)
+    monkeypatch.setattr(likeness, "MOST_CELLS", 20_000)
+    mask = PackedMask.of_patch(truth == truth.max(), Region.whole(truth.shape))
+    detector = likeness.Detector(image, [mask])
+    assert detector.likely.size <= 20_000
+    # Where balls are it is likelier than elsewhere, on the coarse grid, too.
+    middles = detector.candidates(10)
+    assert sum(truth[tuple(int(v) for v in m)] > 0 for m in middles) >= 0.6 * len(middles)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,7 +40,10 @@ FEW, MORE = 3, 4
 """Below so many examples those are used, too, at most so many for each."""
 RIDGE = 1e-2
 SEED = 7
+MOST_CELLS = 2**22
+"""Cells of the grid at most: of small objects in a large volume they are larger than that."""
 _MOST_PIXELS = 4000
+_CHUNK = 2**18
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,23 +71,38 @@ class Detector:
 
     def __init__(self, image: Image, examples: Sequence[PackedMask]) -> None:
         self._spacing = np.array(image.geometry.array_spacing)
+        self._image_shape = image.shape
         sides = np.array([m.region.shape for m in examples], dtype=np.float64)
         self.sides = np.exp(np.log(sides).mean(axis=0))
         self.sizes = np.array([m.voxels for m in examples], dtype=np.float64)
         self._radius = _radius(float(np.exp(np.log(self.sizes).mean())), self._spacing)
         # Cells of equal millimetres, none smaller than the finest voxel.
         self._cell = max(self._radius / RADIUS, float(self._spacing.min()))
-        zoom = np.minimum(1.0, self._spacing / self._cell)
-        self.shape = tuple(max(1, round(n * z)) for n, z in zip(image.shape, zoom, strict=True))
+        self.shape = self._grid(image.shape)
+        while math.prod(self.shape) > MOST_CELLS:
+            self._cell *= 1.1
+            self.shape = self._grid(image.shape)
         self._steps = np.array(image.shape) / np.array(self.shape)
         features = self._features(image)
         inside, around = self._labels(image.shape, examples)
         self.likely = self._fit(features, inside, around)
 
-    def _on_grid(self, array: NDArray[np.float32]) -> NDArray[np.float32]:
+    def _grid(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        zoom = np.minimum(1.0, self._spacing / self._cell)
+        return tuple(max(1, round(n * z)) for n, z in zip(shape, zoom, strict=True))
+
+    def _places(self, cells: Region, shape: Sequence[int]) -> list[NDArray[np.int64]]:
+        """Return the voxels in which the middles of cells lie, along each axis."""
+        return [
+            np.minimum(((np.arange(a, b) + 0.5) * s).astype(np.int64), n - 1)
+            for a, b, s, n in zip(cells.start, cells.stop, self._steps, shape, strict=True)
+        ]
+
+    def _on_grid(self, array: NDArray[np.float32], cells: Region, start: Sequence[int]) -> NDArray[np.float32]:
+        """Return the values of cells, from an array that begins at the voxel ``start`` and holds all of them."""
         blurred = ndimage.gaussian_filter(array, np.where(self._steps > 1, self._steps / 2.5, 0))
-        places = [np.minimum(((np.arange(n) + 0.5) * s).astype(int), m - 1) for n, s, m in
-                  zip(self.shape, self._steps, array.shape, strict=True)]  # fmt: skip
+        stops = [a + n for a, n in zip(start, array.shape, strict=True)]
+        places = [p - a for p, a in zip(self._places(cells, stops), start, strict=True)]
         return np.asarray(blurred[np.ix_(*places)])
 
     def _features(self, image: Image) -> NDArray[np.float32]:
@@ -92,9 +111,9 @@ class Detector:
         cells = np.maximum(self._spacing, self._cell)
         found = []
         for plane in planes:
-            grey = np.nan_to_num(self._on_grid(plane.astype(np.float32)))
+            grey = np.nan_to_num(self._on_grid(plane.astype(np.float32), Region.whole(self.shape), [0] * plane.ndim))
             low, high = np.percentile(grey, (1, 99))
-            grey = np.clip((grey - low) / max(float(high - low), 1e-6), -0.2, 1.2)
+            grey = np.clip((grey - low) / max(float(high - low), 1e-6), -0.2, 1.2).astype(np.float32)
             found.append(grey)
             for scale in SCALES:
                 sigma = scale * self._radius / cells
@@ -109,19 +128,24 @@ class Detector:
     ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
         """Return cells of the examples, and those around them."""
         inside, around = np.zeros(self.shape, np.bool_), np.zeros(self.shape, np.bool_)
-        cells = np.maximum(self._spacing, self._cell)
+        sides = np.maximum(self._spacing, self._cell)
+        reach = np.ceil(REACH * self._radius / sides).astype(int) + 1
         for mask in examples:
-            whole = np.zeros(shape, np.float32)
-            whole[mask.region.slices] = mask.patch()
-            own = self._on_grid(whole) > 0.5
+            cells = Region(
+                tuple(int(a / s) - r for a, s, r in zip(mask.region.start, self._steps, reach, strict=True)),
+                tuple(math.ceil(b / s) + r for b, s, r in zip(mask.region.stop, self._steps, reach, strict=True)),
+            ).clip(self.shape)
+            room = Region(
+                tuple(int(a * s - 3 * s) for a, s in zip(cells.start, self._steps, strict=True)),
+                tuple(math.ceil(b * s + 3 * s) for b, s in zip(cells.stop, self._steps, strict=True)),
+            ).clip(shape)
+            own = self._on_grid(mask.patch(room.union(mask.region)).astype(np.float32), cells, room.start) > 0.5
             if not own.any():
                 middle = [(a + b) / 2 for a, b in zip(mask.region.start, mask.region.stop, strict=True)]
-                own[tuple(min(int(m / s), n - 1) for m, s, n in zip(middle, self._steps, self.shape, strict=True))] = (
-                    True
-                )
-            inside |= own
-            distance = ndimage.distance_transform_edt(~own, sampling=cells)
-            around |= (distance > 0.15 * self._radius) & (distance <= REACH * self._radius)
+                own[tuple(int(m / s) - a for m, s, a in zip(middle, self._steps, cells.start, strict=True))] = True
+            inside[cells.slices] |= own
+            distance = ndimage.distance_transform_edt(~own, sampling=sides)
+            around[cells.slices] |= (distance > 0.15 * self._radius) & (distance <= REACH * self._radius)
         return inside, around & ~inside
 
     def _fit(
@@ -129,19 +153,25 @@ class Detector:
     ) -> NDArray[np.float32]:
         """Return how likely each cell belongs to such an object, by logistic regression with squares."""
         rng = np.random.default_rng(SEED)
-        flat = features.reshape(len(features), -1).T.astype(np.float64)
-        mean, deviation = flat.mean(axis=0), flat.std(axis=0) + 1e-6
-        flat = (flat - mean) / deviation
-        flat = np.concatenate([flat, np.minimum(flat**2, 9.0), np.ones((len(flat), 1))], axis=1)
+        flat = features.reshape(len(features), -1)
+        mean, deviation = flat.mean(axis=1, keepdims=True), flat.std(axis=1, keepdims=True) + 1e-6
+
+        def rows(chosen: Any) -> NDArray[np.float64]:
+            values = ((flat[:, chosen] - mean) / deviation).T.astype(np.float64)
+            return np.concatenate([values, np.minimum(values**2, 9.0), np.ones((len(values), 1))], axis=1)
+
         yes, no = (np.flatnonzero(part.ravel()) for part in (inside, around))
         if not len(no):
             no = np.flatnonzero(~inside.ravel())
         yes, no = (rng.choice(p, min(len(p), _MOST_PIXELS), replace=False) for p in (yes, no))
-        rows = np.concatenate([flat[yes], flat[no]])
         truth = np.concatenate([np.ones(len(yes)), np.zeros(len(no))])
         weight = np.concatenate([np.full(len(yes), 0.5 / len(yes)), np.full(len(no), 0.5 / max(1, len(no)))])
-        beta = _logistic(rows, truth, weight)
-        return np.asarray(1 / (1 + np.exp(-np.clip(flat @ beta, -30, 30))), dtype=np.float32).reshape(self.shape)
+        beta = _logistic(np.concatenate([rows(yes), rows(no)]), truth, weight)
+        likely = np.empty(flat.shape[1], dtype=np.float32)
+        for begin in range(0, len(likely), _CHUNK):
+            part = slice(begin, begin + _CHUNK)
+            likely[part] = 1 / (1 + np.exp(-np.clip(rows(part) @ beta, -30, 30)))
+        return likely.reshape(self.shape)
 
     def candidates(self, most: int) -> list[NDArray[np.float64]]:
         """Return middles of candidates in voxels, array order, the likeliest first."""
@@ -177,19 +207,11 @@ class Detector:
     def rate(self, mask: PackedMask) -> float:
         """Return how alike a mask is to the examples, 0 to 1."""
         start = [int(a / s) for a, s in zip(mask.region.start, self._steps, strict=True)]
-        region = Region(
-            tuple(max(0, a - 4) for a in start),
-            tuple(
-                min(n, math.ceil(b / s) + 4) for b, s, n in zip(mask.region.stop, self._steps, self.shape, strict=True)
-            ),
-        )
-        places = np.meshgrid(
-            *[((np.arange(a, b) + 0.5) * s).astype(int) for a, b, s in
-              zip(region.start, region.stop, self._steps, strict=True)], indexing="ij"
-        )  # fmt: skip
-        whole = mask.region.union(Region(tuple(int(p.min()) for p in places), tuple(int(p.max()) + 1 for p in places)))
-        patch = mask.patch(whole) > 0
-        own = patch[tuple(p - a for p, a in zip(places, whole.start, strict=True))]
+        stop = [math.ceil(b / s) for b, s in zip(mask.region.stop, self._steps, strict=True)]
+        region = Region(tuple(a - 4 for a in start), tuple(b + 4 for b in stop)).clip(self.shape)
+        places = self._places(region, self._image_shape)
+        whole = mask.region.union(Region(tuple(int(p[0]) for p in places), tuple(int(p[-1]) + 1 for p in places)))
+        own = (mask.patch(whole) > 0)[np.ix_(*[p - a for p, a in zip(places, whole.start, strict=True)])]
         likely = self.likely[region.slices]
         if not own.any():
             return 0.0
