@@ -1,7 +1,7 @@
 # Everything one does in this repository, by name. `make` alone lists it.
 #
 # PYTHON=/path/to/python3.12  picks the interpreter; otherwise the first of 3.11 or later that is found.
-# PYTEST_ARGS="-k geometry"   is handed on to pytest.
+# PYTEST_ARGS="-k geometry"   is handed on to pytest, which runs in JOBS=2 processes (JOBS=0: in one, with a debugger).
 
 SHELL := bash
 .DEFAULT_GOAL := help
@@ -11,6 +11,7 @@ MAKEFLAGS += --no-builtin-rules
 VENV ?= .venv
 PYTHON ?=
 PYTEST_ARGS ?=
+JOBS ?= 2
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 TORCH := requirements/torch.txt
@@ -87,7 +88,7 @@ page: ## the page's linter, formatter and unit tests, where its packages are ins
 # Last, so that the closing line is pytest's.
 .PHONY: unit
 unit: $(DEV) lint types page
-	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(PYTEST_ARGS)
 
 .PHONY: docs
 docs: $(DOCS) ## build the documentation into site/, from which it can be read; warnings are errors

@@ -62,16 +62,16 @@ def chest_ct(clock: Timings) -> tuple[bedside.Session, list[Path]]:
 
 
 def head_mr(clock: Timings) -> tuple[bedside.Session, list[Path]]:
-    """The frontal horns of the ventricles in a volume: a 3D box over a few slices, then a click on one tip."""
+    """The bodies of the lateral ventricles in a volume: a 3D box over three slices, then a click beside them."""
     with clock.stage("read"):
         image = bedside.read_image(Path(str(files("nibabel"))) / "tests/data/example4d.nii.gz", volume=0)
     with clock.stage("load model"):
         session = bedside.Session(image)
     with clock.stage("first masks"):
-        session.add_object("frontal horns")
-        session.add_box((53, 49, 10), (76, 67, 14))
+        session.add_object("lateral ventricles")
+        session.add_box((54, 28, 17), (77, 62, 20))
     with clock.stage("correction"):
-        session.add_point((72, 63, 12))
+        session.add_point((65, 33, 18), positive=False)
     with clock.stage("write"):
         written = write(session, "mr")
     return session, written

@@ -76,6 +76,9 @@ def test_lines_that_are_no_rows_are_bad_rows(tmp_path: Path) -> None:
     assert [type(row) for row in read_manifest(lines).rows] == [Row, BadRow, BadRow]
     table = csv(tmp_path, f'image,box\na.png,{BOX}\nb.png,"{BOX}"\n')
     assert [type(row) for row in read_manifest(table).rows] == [BadRow, Row]
+    (bad,) = read_manifest(csv(tmp_path, f"image,box\na.png,{BOX}\n")).rows
+    assert isinstance(bad, BadRow)
+    assert "put a cell with commas in quotes" in bad.message
 
 
 @pytest.mark.parametrize(

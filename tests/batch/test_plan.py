@@ -10,13 +10,14 @@ from bedside.batch.manifest import read_manifest
 from bedside.batch.plan import Failure, Item, plan
 from bedside.core.errors import InputError
 
-BOX = "1,2,30,40"
-
 
 @pytest.fixture
 def planned(study: Path, table: Callable[..., Path], tmp_path: Path) -> Callable[..., tuple[list[Item], list[Failure]]]:
     def call(*rows: dict[str, Any], suffix: str | None = None) -> tuple[list[Item], list[Failure]]:
-        boxed = [{"box": BOX, **row} if not {"prompts", "mask"} & row.keys() else row for row in rows]
+        boxed = [
+            {"box": f"{number},2,30,40", **row} if not {"prompts", "mask"} & row.keys() else row
+            for number, row in enumerate(rows)
+        ]
         manifest = read_manifest(table(*boxed), from_masks=True)
         return plan(manifest, tmp_path / "out", study, suffix)
 
@@ -85,7 +86,7 @@ def test_an_output_stays_in_its_folder(planned: Planned, output: str, message: s
 
 
 def test_an_image_is_never_an_output(study: Path, table: Callable[..., Path]) -> None:
-    rows = ({"image": "p0.png", "box": BOX}, {"image": "p1.png", "box": BOX, "output": "fresh.png"})
+    rows = ({"image": "p0.png", "box": "1,2,30,40"}, {"image": "p1.png", "box": "1,2,30,40", "output": "fresh.png"})
     items, failures = plan(read_manifest(table(*rows)), study, study, None)
     assert [i.numbers for i in items] == [[2]]
     assert [f.number for f in failures] == [1]
@@ -108,6 +109,7 @@ def test_two_images_with_one_output_both_fail(planned: Planned) -> None:
         (({}, {"box": "no box"}, {}), [2]),
         (({}, {"prompts": "j.json"}, {}), [2]),
         (({"mask": "p1.png"}, {}, {}), [1]),
+        (({"box": "1,2,9,9"}, {}, {"box": "1,2,9,9", "object": "another name"}), [3]),
     ],
 )
 def test_a_mask_is_made_whole_or_not_at_all(planned: Planned, rows: Any, failed: list[int]) -> None:

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -186,10 +187,15 @@ def test_listen_takes_a_series_until_it_is_interrupted(ct: Path, tmp_path: Path)
 
     words = [sys.executable, "-c", "from bedside.cli.main import run; run()", "pacs", "listen", tmp_path / "in"]
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2] / "src")}
-    with subprocess.Popen(
-        [*words, "--port", "0", "--from", "SCANNER"],
-        env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    ) as process:  # fmt: skip
+    with ExitStack() as stack:
+        process = stack.enter_context(
+            subprocess.Popen(
+                [*words, "--port", "0", "--from", "SCANNER"],
+                env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            )
+        )  # fmt: skip
+        # A failed assertion may not wait for a process that nothing ends.
+        stack.callback(process.kill)
         assert process.stdout is not None
         first = process.stdout.readline()
         assert "BEDSIDE listens on 127.0.0.1:" in first

@@ -93,5 +93,5 @@ def test_a_model_that_proposes_no_sizes_says_so(start: Start, picture: Path) -> 
     image = server.open(picture)["image"]
     server.click(image, 12, 8)
     problem = server.rejected("POST", f"/api/images/{image}/objects/1/next-candidate", 409)
-    assert (problem["kind"], "proposes no other sizes" in problem["what"]) == ("NotOfferedError", True)
+    assert (problem["kind"], "proposes no other masks" in problem["what"]) == ("NotOfferedError", True)
     assert server.ok("GET", f"/api/images/{image}")["tools"]["candidates"] is False

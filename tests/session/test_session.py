@@ -381,7 +381,11 @@ def test_the_segmenter_hears_how_many_prompts_are_new(squares: NDArray[np.uint8]
     assert heard == [1, 2]
 
 
-@pytest.mark.parametrize("value", ["x", 5, None, b"12", [None, 1], [[[1]]], {"x": 1}, object()], ids=str)
+@pytest.mark.parametrize(
+    "value",
+    ["x", 5, None, b"12", [None, 1], [[[1]]], {"x": 1}, object()],
+    ids=["text", "number", "None", "bytes", "flat", "nested", "mapping", "object"],
+)
 def test_whatever_is_given_for_a_gesture_the_error_is_ours(squares: NDArray[np.uint8], grower: Any, value: Any) -> None:
     session = Session(squares, segmenter=grower)
     session.add_point((12, 7))

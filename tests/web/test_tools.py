@@ -187,7 +187,7 @@ def test_another_size_that_a_click_may_mean_is_shown_and_the_first_again(desk: D
     desk.page.mouse.click(*desk.place("axial", (41, 44, 22)))
     desk.wait("bedside.store.get().image.tools.candidates === true")
     desk.wait("bedside.store.get().pending.length === 0")
-    button = "[...document.querySelectorAll('.tool')].find(one => one.textContent.includes('Size'))"
+    button = "[...document.querySelectorAll('.tool')].find(one => one.textContent.includes('Another'))"
     desk.wait(f"{button}.getAttribute('aria-disabled') === 'false'")
     first = desk.state("objects")[0]["voxels"]
     for _ in range(4):

@@ -112,7 +112,7 @@ def read_manifest(path: Path, *, frame: Frame = "index", from_masks: bool = Fals
         raise InputError(f"manifest {path}", expected="at least one row", got="none")
     known = [name for name in COLUMNS if name != "mask" or from_masks]
     named = list(dict.fromkeys(name for record in records if isinstance(record, Mapping) for name in record))
-    if "image" not in named:
+    if "image" not in named and any(isinstance(record, Mapping) for record in records):
         raise InputError(f"manifest {path}", expected="a column 'image'", got=", ".join(named)[:200] or "no columns")
     unused = tuple(name for name in named if name not in known)
     for name in unused:

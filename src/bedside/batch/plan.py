@@ -13,6 +13,7 @@ from bedside.core.errors import BedsideError, InputError
 from bedside.core.tables import plain_cell
 from bedside.io.registry import WRITERS, all_suffixes
 from bedside.io.segmentations import form_of
+from bedside.session.flags import PromptFlags
 
 PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp")
 """Images whose masks are PNG where nothing is said."""
@@ -171,6 +172,11 @@ def _trouble(output: Path, rows: Sequence[Row]) -> dict[int, tuple[str, str]]:
     for row in rows:
         if row.label is not None and counts[row.label] > 1:
             wrong[row.number] = f"label {row.label}: expected each once in a mask, got it in {counts[row.label]} rows"
+    earlier: dict[PromptFlags, int] = {}
+    for row in rows:
+        if row.journal is None and row.mask is None and earlier.setdefault(row.flags, row.number) != row.number:
+            own = f"prompts: expected those of one more object, got those of row {earlier[row.flags]} again"
+            wrong.setdefault(row.number, own)
     if not wrong:
         return {}
     return {row.number: (wrong[row.number], "failed") if row.number in wrong else held(wrong) for row in rows}

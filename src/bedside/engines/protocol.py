@@ -26,7 +26,7 @@ class Capabilities:
         starts_from: Kinds that can begin an object.
         flat_boxes: Whether a box in a volume must lie on one slice, of any plane.
         suggests: Whether ``suggest`` says where to click next.
-        proposes: Whether ``candidates`` gives other sizes that a click may mean.
+        proposes: Whether ``candidates`` gives other masks that prompts may mean.
         estimates: Whether predicts carry an estimate of their DSC.
     """
 
@@ -141,7 +141,7 @@ class Suggesting(Segmenter, Protocol):
         """
 
 
-MOST_CANDIDATES = 3
+MOST_CANDIDATES = 4
 
 
 @runtime_checkable
@@ -149,10 +149,11 @@ class Proposing(Segmenter, Protocol):
     """A segmenter whose ``capabilities.proposes`` is true."""
 
     def candidates(self, prompts: Sequence[Prompt], limit: int = MOST_CANDIDATES) -> list[Prediction]:
-        """Return what the first prompts of an object may mean: the prediction, then masks of other sizes.
+        """Return what the first prompts of an object may mean: the prediction, then other masks.
 
         A click or a stroke does not tell how large the object is: the cell, its nucleus or the whole cluster (after the
-        three masks of Kirillov et al., "Segment Anything", 2023).
+        three masks of Kirillov et al., "Segment Anything", 2023). A box does not tell whether it is around one thing or
+        around all of a kind.
 
         Args:
             prompts: The object's prompts, oldest first; at least one.
@@ -160,7 +161,7 @@ class Proposing(Segmenter, Protocol):
 
         Returns:
             That of ``predict`` first, then others that differ from it and from each other, the likeliest first; one
-            alone where the prompts tell the object's extent.
+            alone where the prompts tell the object.
         """
 
 

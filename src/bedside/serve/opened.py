@@ -248,7 +248,7 @@ class OpenImage:
         """Show the next mask that an object's first prompts may mean."""
         self._target(number)
         if not self._session.capabilities.proposes:
-            raise NotOfferedError(f"{self.model} proposes no other sizes", fix="choose a model that does")
+            raise NotOfferedError(f"{self.model} proposes no other masks", fix="choose a model that does")
         return self._changed(lambda: self._session.show_next_candidate(number), number)
 
     def edit(self, number: int, request: EditRequest) -> Change:

@@ -80,7 +80,7 @@ class Advice:
         return self._answers.suggest(state.history.prompts, state.mask, self._segmenter) if state else None
 
     def candidates(self, object_id: int | None = None) -> tuple[InitialMask, ...]:
-        """Return masks that an object's prompts may mean, where they do not tell its size: the mask first, then others.
+        """Return masks that an object's prompts may mean: the mask first, then others.
 
         ``add`` takes one in place of the mask, and ``undo`` gives that back:
 
@@ -92,7 +92,8 @@ class Advice:
             object_id: The object; the current one by default.
 
         Returns:
-            One alone where a box or a mask tells the size; none of an empty object.
+            Of clicks and strokes alone, masks of other sizes; in a box, masks by contrast that agree with all marks;
+            one alone where a lasso or a mask tells the object; none of an empty object.
 
         Raises:
             InputError: The model does not propose masks, or there is no such object.

@@ -251,7 +251,7 @@ export class Actions {
     return this.change((id) => api.edit(id, object, name, value, other));
   }
 
-  /** Another size that the first click may mean. */
+  /** Another mask that the prompts may mean. */
   nextCandidate(): Promise<void> {
     const object = currentObject(this.store.get());
     if (!object || this.rejectLocked()) return Promise.resolve();

@@ -22,7 +22,7 @@ const KEYS: [string, [string, string][]][] = [
       ["Shift", "The other sign while held"],
       ["Right click", "Point of the other sign"],
       ["G", "Where to click next; again to take it"],
-      ["T", "Another size that the click may mean"],
+      ["T", "Another mask that the prompts may mean"],
       ["F", "Fill, smooth, grow or combine the mask"],
       ["Ctrl Z", "Undo"],
       ["Ctrl Shift Z", "Redo"],

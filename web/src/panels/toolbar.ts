@@ -39,7 +39,7 @@ export function toolRail(store: AppStore, actions: Actions): HTMLElement {
     button: railButton(entry.icon, entry.label, entry.key, () => chooseTool(store, entry.name)),
   }));
   const suggest = railButton("suggest", "Suggest", "G", () => suggestOrAccept(store, actions));
-  const size = railButton("size", "Size", "T", () => void actions.nextCandidate());
+  const another = railButton("another", "Another", "T", () => void actions.nextCandidate());
   const edit = railButton("edit", "Edit", "F", () => void openEditDialog(store, actions));
   const undo = railButton("undo", "Undo", "Ctrl Z", () => actions.undo());
   const redo = railButton("redo", "Redo", "Ctrl Y", () => actions.redo());
@@ -51,7 +51,7 @@ export function toolRail(store: AppStore, actions: Actions): HTMLElement {
     }
     const object = currentObject(state);
     reject(suggest, suggestRejection(state), "Show where a click would help most (G)");
-    reject(size, candidatesRejection(state), "Another size that the click may mean (T)");
+    reject(another, candidatesRejection(state), "Another mask that the prompts may mean (T)");
     reject(edit, editRejection(state), "Fill, smooth, grow, shrink or combine the mask (F)");
     reject(undo, object?.can_undo ? null : "Nothing to undo", "Undo (Ctrl+Z)");
     reject(redo, object?.can_redo ? null : "Nothing to redo", "Redo (Ctrl+Shift+Z or Ctrl+Y)");
@@ -64,7 +64,7 @@ export function toolRail(store: AppStore, actions: Actions): HTMLElement {
     group(...all.slice(0, 2)),
     group(...all.slice(2, 6)),
     group(...all.slice(6)),
-    group(suggest, size, edit),
+    group(suggest, another, edit),
     group(undo, redo),
   );
 }

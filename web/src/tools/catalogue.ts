@@ -147,8 +147,8 @@ export function candidatesRejection(state: Readonly<AppState>): string | null {
   const { image } = state;
   if (!image) return "Open an image first";
   if (image.model_problem !== null) return `${image.model} cannot answer: ${remedy(image.model_problem)}`;
-  if (image.tools.candidates !== true) return `${image.model} proposes no other sizes`;
-  if (!currentObject(state)?.prompts) return "Needs a click or a scribble";
+  if (image.tools.candidates !== true) return `${image.model} proposes no other masks`;
+  if (!currentObject(state)?.prompts) return "Needs a click, a stroke or a box";
   return null;
 }
 

@@ -7,7 +7,7 @@ covers are read, and of the mask only those are written.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from bedside.core.errors import InputError
 from bedside.core.image import Image
-from bedside.core.prompts import Box, InitialMask, Point, Prompt, cut_off
+from bedside.core.prompts import Box, InitialMask, Lasso, Point, Prompt, cut_off
 from bedside.core.region import Region, mask_region
 from bedside.engines.answer import Answer, answer_bounds, answer_score, choose_answer, touches_border
 from bedside.engines.evidence import Bounds, Evidence, gather_evidence, prompt_bounds
@@ -24,6 +24,7 @@ from bedside.engines.placed import INPUT, OUTPUT, Clock, PlacedMask, check_promp
 from bedside.engines.protocol import MOST_CANDIDATES, Capabilities, Prediction, prediction_overlap
 from bedside.engines.strategy import Scene, WindowStrategy
 from bedside.engines.uncertainty import Calibration, expected_dsc, most_doubtful_cell
+from bedside.engines.window.contrast import agrees, contrast_masks, contrast_window
 from bedside.engines.window.encodings import DEFAULT, ENCODINGS, PromptEncoding
 from bedside.engines.window.parts import Part, PartAnswer, divide_parts, territory, unite_answers
 from bedside.engines.window.policy import WindowPolicy
@@ -222,26 +223,46 @@ class WindowSegmenter:
         return Answer(window, bend_logits(logits, prompts_in_force(on_grid), self.encoding.click_radius), inside)
 
     def candidates(self, prompts: Sequence[Prompt], limit: int = MOST_CANDIDATES) -> list[Prediction]:
-        """Return predictions of other sizes, too, where prompts tell none; see ``protocol.Proposing``."""
+        """Return what else prompts may mean: other sizes, or masks by contrast in a box; see ``protocol.Proposing``."""
         image = self._require_image()
         placed = check_prompts(prompts, image, self.capabilities)
         evidence = gather_evidence(placed, starting_mask(placed, None))
-        if self.strategy is not None or evidence.extent is not None:
+        if self.strategy is not None:
             return [self.predict(placed)]
         clock = Clock()
+        if evidence.extent is not None:
+            return self._differing(self.predict(placed), self._by_contrast(placed, evidence, clock), limit)
         answers = self._search(evidence, placed, clock)
         order = [choose_answer(answers)]
         order += sorted((a for a in answers if a is not order[0]), key=answer_score, reverse=True)
-        found: list[Prediction] = []
-        for answer in order:
-            settled = self._grow(self._settle(answer, placed, clock), placed, None, evidence, clock)
-            prediction = self._paste(settled, placed, None, clock, self.policy.after_search())
-            if not found or (
-                prediction.mask.any() and all(prediction_overlap(prediction, other) < SAME for other in found)
-            ):
-                found.append(prediction)
-            if len(found) == limit:
-                break
+        settled = (self._grow(self._settle(a, placed, clock), placed, None, evidence, clock) for a in order)
+        pasted = (self._paste(a, placed, None, clock, self.policy.after_search()) for a in settled)
+        return self._differing(next(pasted), pasted, limit)
+
+    def _by_contrast(self, placed: Sequence[Prompt], evidence: Evidence, clock: Clock) -> Iterator[Prediction]:
+        """Yield masks by contrast in the box around the object; none where something else than a box tells it."""
+        image, bounds = self._require_image(), evidence.extent
+        if bounds is None or evidence.flat or any(isinstance(p, InitialMask | Lasso) for p in placed):
+            return
+        window = contrast_window(bounds)
+        samples, inside = window.sample(image.array)
+        absent = window.sample_absent(image.array, image.no_data)
+        known = inside if absent is None else inside & ~absent
+        for found in contrast_masks(window, samples, known, bounds):
+            if agrees(found.answer, placed):
+                prediction = self._paste(found.answer, placed, None, clock, replace(self.policy, refine_limit=0))
+                yield replace(prediction, quality=None)
+
+    @staticmethod
+    def _differing(first: Prediction, others: Iterable[Prediction], limit: int) -> list[Prediction]:
+        """Return the first prediction, and of the others those that differ from it and from each other."""
+        found = [first]
+        if limit > 1:
+            for other in others:
+                if other.mask.any() and all(prediction_overlap(other, one) < SAME for one in found):
+                    found.append(other)
+                if len(found) == limit:
+                    break
         return found
 
     def _search(self, evidence: Evidence, prompts: Sequence[Prompt], clock: Clock) -> list[Answer]:
