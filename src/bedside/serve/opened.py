@@ -278,11 +278,8 @@ class OpenImage:
     def propagate(self, number: int, request: PropagateRequest) -> Change:
         """Carry an object's mask on one slice along the others."""
         self._target(number)
-        plane = cast("Segmenter", SharedModel(self._engines, IMAGES))
-        wanted = request.model_dump()
-        return self._changed(
-            lambda: self._session.propagate(**wanted, object_id=number, segmenter=plane).region, number
-        )
+        asked = {**request.model_dump(), "segmenter": cast("Segmenter", SharedModel(self._engines, IMAGES))}
+        return self._changed(lambda: self._session.propagate(**asked, object_id=number).region, number)
 
     def find_like(self, request: LikeRequest) -> Change:
         """Begin an object for each other of the kind of a few."""
