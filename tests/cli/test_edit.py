@@ -12,7 +12,7 @@ import pytest
 
 from bedside.cli.edit import parse_steps
 from bedside.core.errors import InputError
-from bedside.io import read_mask
+from bedside.io import read_image, read_mask, write_mask
 
 Cli = Callable[..., Any]
 
@@ -137,3 +137,14 @@ def test_steps_are_read_in_order() -> None:
     ]
     with pytest.raises(InputError, match="the file of another mask"):
         parse_steps(["--union"])
+
+
+def test_a_tool_that_looks_at_the_image_gets_it(cli: Any, tmp_path: Path, scan: Path) -> None:
+    labels, out = tmp_path / "block.nii.gz", tmp_path / "out.nii.gz"
+    image = read_image(scan)
+    write_mask(labels, np.ones(image.shape, np.uint8), image.geometry)
+    assert cli("edit", labels, "--keep-above", "-5", "--keep-above", 200, "--image", scan, "-o", out).status == 0
+    np.testing.assert_array_equal(read_mask(out).array, image.array > 200)
+    status, _, err = cli("edit", labels, "--keep-above", 200, "-o", tmp_path / "none.nii.gz")
+    assert (status, err.count("\n")) == (2, 1)
+    assert "name it with --image" in err

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +11,12 @@ from PIL import Image as Picture
 
 from bedside.core.geometry import Geometry
 from bedside.core.image import Image
-from bedside.io import write_image, write_mask
+from bedside.core.prompts import InitialMask
+from bedside.io import read_image, write_image, write_mask
 from bedside.serve.sample import sample_volume
+from bedside.session.journal import Prompted
+from bedside.session.stamp import ImageStamp
+from bedside.session.workspace import ObjectLook, ObjectRow, Workspace
 from examples.phantom import phantom
 
 
@@ -37,3 +42,18 @@ def make_datasets(folder: Path) -> None:
             write_mask(place / f"{case}.labels.png", labels, grid)
         card = {"name": name, "split": split, "dim": "2d", "label_kind": "instance", "licence": "CC0 1.0"}
         (place / "set.json").write_text(json.dumps(card))
+
+
+def make_workspace(folder: Path) -> None:
+    """Write ``work.sqlite``, the workspace of a page in which ``scans/scan.nii.gz`` and ``slice.png`` were drawn on."""
+    (folder / "scans").mkdir()
+    shutil.copy(folder / "scan.nii.gz", folder / "scans")
+    workspace = Workspace(folder / "work.sqlite")
+    for name, bright in (("scans/scan.nii.gz", 100), ("slice.png", 150)):
+        image = read_image(folder / name)
+        item = workspace.item(str(folder / name), name=Path(name).name)
+        record = workspace.found(item, ImageStamp.of(image))
+        event = Prompted(1, InitialMask(image.array > bright))
+        workspace.save(record.id, [ObjectRow(1, "bright", None, ObjectLook(), (event,), label=1)], 1)
+        workspace.set_state(item, "done")
+    workspace.close()

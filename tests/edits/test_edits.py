@@ -10,8 +10,10 @@ import SimpleITK as sitk  # noqa: N813
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from bedside.core.errors import InputError
+from bedside.core.image import Image
 from bedside.core.mask import PackedMask
 from bedside.core.region import Region
 from bedside.edits import EDITS, Edit, Value, edit_mask
@@ -32,10 +34,16 @@ def whole(mask: PackedMask, shape: tuple[int, ...]) -> NDArray[np.bool_]:
 
 
 def edit(
-    name: str, mask: NDArray[Any], value: float | None = None, other: NDArray[Any] | None = None
+    name: str,
+    mask: NDArray[Any],
+    value: float | None = None,
+    other: NDArray[Any] | None = None,
+    image: Image | None = None,
 ) -> NDArray[np.bool_]:
     second = None if other is None else packed(other)
-    found = edit_mask(name, packed(mask), mask.shape, SPACING[-mask.ndim :], value, second)
+    # An image in which the mask is bright, for those that look at one.
+    seen = image or Image.from_array(mask.astype(np.int16) * 100, SPACING[::-1][: mask.ndim])
+    found = edit_mask(name, packed(mask), mask.shape, SPACING[-mask.ndim :], value, second, seen)
     return whole(found, mask.shape)
 
 
@@ -195,3 +203,70 @@ def test_what_is_no_number_is_named(value: Any) -> None:
 def test_a_number_left_out_is_the_default() -> None:
     spec = Edit("t", "h.", lambda mask, spacing, value: mask, Value("mm", 2.5, 1.0, 3.0))
     assert (spec.check("x", None), spec.check("x", 3)) == (2.5, 3.0)
+
+
+def test_thresholds_keep_a_range_and_both_ends_of_it() -> None:
+    grey = np.arange(60, dtype=np.int16).reshape(3, 4, 5)
+    image = Image.from_array(grey, (1.0, 1.0, 2.0))
+    whole_image = np.ones(grey.shape, np.bool_)
+    some = edit("keep-below", edit("keep-above", whole_image, 7.0, image=image), 31.0, image=image)
+    np.testing.assert_array_equal(some, (grey >= 7) & (grey <= 31))
+    gone = grey.astype(np.float32)
+    gone[0, 0, 0] = np.nan
+    kept = edit("keep-above", whole_image, -5.0, image=Image.from_array(gone, (1.0, 1.0, 2.0)))
+    np.testing.assert_array_equal(kept, np.isfinite(gone))
+
+
+@pytest.mark.parametrize("width", [2.0, 2.5, 3.0])
+def test_a_region_grows_as_simpleitk_grows_it(width: float) -> None:
+    rng = np.random.default_rng(3)
+    grey = rng.normal(0, 1, (20, 30, 40))
+    grey[4:16, 5:25, 8:30] += 9
+    grey[4:16, 5:25, 33:38] += 9  # As bright, and not connected.
+    image = Image.from_array(grey.astype(np.float32), (1.0, 1.0, 1.0))
+    mask = np.zeros(grey.shape, np.bool_)
+    mask[10, 15, 15] = True
+    # ITK takes mean and deviation of the seeds' neighbourhoods at first.
+    block = ndimage.binary_dilation(mask, np.ones((3, 3, 3)))
+    theirs = sitk.ConfidenceConnected(
+        sitk.GetImageFromArray(grey.astype(np.float32)),
+        seedList=[tuple(int(v) for v in index[::-1]) for index in np.argwhere(mask)],
+        numberOfIterations=4,
+        multiplier=width,
+        initialNeighborhoodRadius=1,
+        replaceValue=1,
+    )
+    ours = edit("grow-region", block, width, image=image)
+    expected = sitk.GetArrayFromImage(theirs) > 0
+    assert expected.sum() > 1000
+    # ITK floods from the middle alone, ours from all 27 voxels, so that single voxels at their corners may be more.
+    assert np.count_nonzero(ours ^ (expected | block)) <= 0.01 * expected.sum()
+    assert not ours[..., 33:].any()
+
+
+def test_a_region_reaches_no_farther_than_it_says() -> None:
+    mask = np.zeros((9, 300), np.bool_)
+    mask[4, 5] = True
+    ours = edit_mask(
+        "grow-region", packed(mask), mask.shape, (1.0, 1.0), None, None, Image.from_array(np.ones((9, 300)))
+    )
+    assert ours.region.stop[1] == 5 + 60 + 1 + 1
+
+
+@pytest.mark.parametrize(("count", "first", "last"), [(2, 4, 7), (-3, 1, 5), (50, 4, 13), (-50, 0, 5), (0, 4, 5)])
+def test_slices_are_copied_onward_across_the_largest_spacing(count: int, first: int, last: int) -> None:
+    mask = np.zeros(SHAPE, np.bool_)
+    mask[4, 3:9, 2:5] = True
+    mask[5, 4:8, 2:9] = True
+    expected = mask.copy()
+    expected[6 : last + 1] = mask[5]
+    expected[first:4] = mask[4]
+    np.testing.assert_array_equal(edit("copy-slice", mask, count), expected)
+
+
+def test_an_image_is_asked_for_and_has_to_be_grey() -> None:
+    mask = packed(np.ones((4, 4)))
+    colours = Image.from_array(np.zeros((4, 4, 3), np.uint8))
+    for image, said in ((None, "no image"), (colours, "a picture in colour")):
+        with pytest.raises(InputError, match=said):
+            edit_mask("keep-above", mask, (4, 4), (1.0, 1.0), 1.0, None, image)

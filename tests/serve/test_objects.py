@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bedside.io import read_image
+from bedside.core.geometry import Geometry
+from bedside.core.image import Image
+from bedside.io import read_image, write_image
 
 Start = Callable[..., Any]
 SQUARES = (40, 60)
@@ -145,3 +147,37 @@ def test_classical_tools_over_rest(start: Start, picture: Path) -> None:
     assert "did you mean" in server.rejected("POST", edit, 400, {"name": "groww"})["message"]
     assert "from 0.01" in server.rejected("POST", edit, 400, {"name": "grow", "value": 0})["message"]
     assert server.rejected("POST", edit, 404, {"name": "union", "other": 9})["kind"] == "NotFoundError"
+
+
+def test_a_slice_is_carried_along_over_rest(start: Start, volume: Path, tools: Any) -> None:
+    server = start()
+    image = server.open(volume)["image"]
+    stroke = {"box": {"start": [4, 5, 10], "stop": [5, 15, 20]}, "bits": tools.bits(np.ones((1, 10, 10)))}
+    server.ok("POST", f"/api/images/{image}/brush", stroke)
+    place = f"/api/images/{image}/objects/1/propagate"
+    change = server.ok("POST", place, {})
+    assert change["objects"][0]["voxels"] == 600
+    server.ok("POST", f"/api/images/{image}/objects/1/undo")
+    assert server.ok("GET", f"/api/images/{image}/objects")["objects"][0]["voxels"] == 100
+    assert server.ok("POST", place, {"first": 3, "last": 4})["objects"][0]["voxels"] == 200
+    assert "from 0 to 11" in server.rejected("POST", place, 400, {"start": 99})["message"]
+    server.rejected("POST", place, 422, {"start": "middle"})
+
+
+def test_others_of_the_kind_are_begun_over_rest(start: Start, tmp_path: Path) -> None:
+    array = np.full((60, 120), 20, dtype=np.uint8)
+    for row in (10, 38):
+        for column in (8, 36, 64, 92):
+            array[row : row + 11, column : column + 11] = 200
+    path = tmp_path / "many.png"
+    write_image(path, Image(array, Geometry.create(array.shape)))
+    server = start()
+    image = server.open(path)["image"]
+    server.click(image, 12, 15)
+    change = server.ok("POST", f"/api/images/{image}/find-like", {"objects": [1], "threshold": 0.2, "name": "square"})
+    assert change["opened"] == list(range(2, 9))
+    assert all(100 <= o["voxels"] <= 121 for o in change["objects"])
+    assert change["objects"][1]["name"] == "square 2"
+    assert change["current"] == 1
+    assert server.ok("GET", f"/api/images/{image}/labels")
+    assert "from 0 to 1" in server.rejected("POST", f"/api/images/{image}/find-like", 400, {"threshold": 3})["message"]

@@ -137,3 +137,12 @@ def test_known_masks_are_taken_over_without_asking(session: Session, squares: An
     session.add_point((12, 9))
     assert np.array_equal(again.mask, session.mask)
     assert again.mask.sum() == 164
+
+
+def test_an_edit_looks_at_the_image_of_the_session(grower: Any, squares: NDArray[np.uint8]) -> None:
+    session = Session(squares, segmenter=grower)
+    session.set_mask(np.ones(squares.shape, np.uint8))
+    session.edit("keep-above", 150)
+    np.testing.assert_array_equal(session.mask, squares > 150)
+    session.undo()
+    assert session.mask.all()

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bedside.core.errors import FormatError, InputError
+from bedside.core.image import Image
 from bedside.core.prompts import Box, InitialMask, Lasso, Point, Scribble
 from bedside.session.journal import (
     Event,
@@ -24,6 +25,7 @@ from bedside.session.journal import (
     Undone,
     history,
 )
+from bedside.session.stamp import ImageStamp
 
 MASK = InitialMask(np.eye(3, 4, dtype=bool))
 PROMPTS = [
@@ -247,3 +249,12 @@ def test_events_are_taken_or_rejected_as_the_definition_says(events: list[Event]
         for event in events:
             step = step.after(event)
         assert step == history(events)
+
+
+def test_a_mask_on_a_picture_in_colour_comes_back() -> None:
+    image = Image.from_array(np.zeros((6, 8, 3), dtype=np.uint8))
+    mask = np.zeros((6, 8), dtype=np.uint8)
+    mask[2:4, 3:6] = 1
+    objects = (ObjectJournal(1, "a", None, (Prompted(1, InitialMask(mask)),), 1),)
+    journal = Journal(objects, image=ImageStamp.of(image), current=1)
+    assert Journal.from_dict(journal.to_dict()) == journal

@@ -19,6 +19,7 @@ from bedside.core.region import Region
 from bedside.edits import EDITS, edit_mask
 
 if TYPE_CHECKING:
+    from bedside.core.image import Image
     from bedside.io.dicom.segments import Segment, SegmentSet
 
 
@@ -85,10 +86,15 @@ def edit(
     for step in steps:
         if step.other is not None and step.other.resolve() == output.resolve():
             raise InputError(f"{output}", expected="another file than the input", fix="inputs are never overwritten")
+    for step in steps:
+        if EDITS.get(step.name).looks and image is None:
+            raise InputError(
+                f"--{step.name}", expected="the image that it looks at", got="none", fix="name it with --image"
+            )
     belongs = None if image is None else read_image(image)
     found = read_segments(mask, belongs)
     others = {step.other: read_segments(step.other, belongs) for step in steps if step.other is not None}
-    changed = _changed(found, steps, others, label)
+    changed = _changed(found, steps, others, label, belongs)
     if target == "file":
         changed = changed.disjoint()
     emptied = [a.label for b, a in zip(found.segments, changed.segments, strict=True) if a.is_empty and not b.is_empty]
@@ -144,7 +150,7 @@ def parse_steps(arguments: Sequence[str]) -> list[Step]:
 
 
 def _changed(
-    found: SegmentSet, steps: Sequence[Step], others: dict[Path, SegmentSet], labels: Sequence[int]
+    found: SegmentSet, steps: Sequence[Step], others: dict[Path, SegmentSet], labels: Sequence[int], image: Image | None
 ) -> SegmentSet:
     known = [segment.label for segment in found.segments]
     missing = sorted(set(labels) - set(known))
@@ -157,13 +163,15 @@ def _changed(
                 f"{path}", expected="a mask on the grid of the other", got="another grid", fix="resample it first"
             )
     segments = [
-        _edited(segment, steps, others, found) if not labels or segment.label in labels else segment
+        _edited(segment, steps, others, found, image) if not labels or segment.label in labels else segment
         for segment in found.segments
     ]
     return replace(found, segments=tuple(_apart(segments, found.segments)))
 
 
-def _edited(segment: Segment, steps: Sequence[Step], others: dict[Path, SegmentSet], found: SegmentSet) -> Segment:
+def _edited(
+    segment: Segment, steps: Sequence[Step], others: dict[Path, SegmentSet], found: SegmentSet, image: Image | None
+) -> Segment:
     mask = PackedMask.of_patch(segment.patch, segment.region)
     shape, spacing = found.geometry.shape, found.geometry.array_spacing
     for step in steps:
@@ -171,7 +179,7 @@ def _edited(segment: Segment, steps: Sequence[Step], others: dict[Path, SegmentS
         if step.other is not None:
             held = others[step.other].label_map()
             other = PackedMask.of_patch(held, Region.whole(shape))
-        mask = edit_mask(step.name, mask, shape, spacing, step.value, other)
+        mask = edit_mask(step.name, mask, shape, spacing, step.value, other, image)
     return replace(segment, patch=mask.patch(), region=mask.region)
 
 

@@ -32,3 +32,4 @@ class Job:
     allow_empty: bool = False
     strip_phi: bool = False
     uid_map: Path | None = None
+    propagate: bool = False

@@ -1,4 +1,4 @@
-"""``bedside prepare``: images and label maps to cases of the challenges."""
+"""``bedside prepare``: images and label maps to cases of the challenges, what was annotated to training data."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
+from bedside.cli.export import DoneOption, FolderOption, NameOption, WorkspaceArgument, opened_workspace, tell
 from bedside.core.errors import InputError
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ Value = TypeVar("Value")
 prepare = typer.Typer(
     add_completion=False,
     rich_markup_mode=None,
-    help="Make cases of the challenges (.npz) from images and label maps.",
+    help="Make cases of the challenges (.npz) from images and label maps, or training data of what was annotated.",
     no_args_is_help=True,
 )
 
@@ -166,3 +167,26 @@ def _prepare(
             write_case(output / file, case, truth / file if truth is not None else None)
             advance(pair.name)
     print(f"{len(pairs)} cases in {output}")
+
+
+@prepare.command("training", short_help="Make data sets of what was annotated, for bedside train.")
+def training(
+    workspace: WorkspaceArgument = None,
+    output: Annotated[Path | None, typer.Option("-o", "--output", metavar="DIR", help="Folder of data sets.")] = None,
+    folder: FolderOption = None,
+    done: DoneOption = False,
+    name: NameOption = "annotated",
+) -> int:
+    """Data sets of a workspace's images and masks, in the form that 'bedside train --data DIR' takes.
+
+    Objects of one name are one structure; where none has a name of its own they are instances. Give masks that you
+    checked, with --done.
+    """
+    from bedside.worklist.outlines import outlines
+    from bedside.worklist.training import prepare_training
+
+    if output is None:
+        raise InputError("-o", expected="a folder to write to", got="none")
+    with opened_workspace(workspace) as work:
+        outcome = prepare_training(work, outlines(work, folder=folder, done=done), output, name=name)
+    return tell(outcome, f"in {output}")

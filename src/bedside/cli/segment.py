@@ -87,6 +87,9 @@ def segment(
     frame: Annotated[Frame, typer.Option(help="Coordinates are voxels (index) or mm in LPS (world).")] = Frame.INDEX,
     model: Annotated[str | None, typer.Option(metavar="NAME", help="Model; by default the bundled one.")] = None,
     device: Annotated[Device, typer.Option(help="Where the network runs.")] = Device.AUTO,
+    propagate: Annotated[
+        bool, typer.Option("--propagate", help="Carry the mask of its fullest slice along the other slices.")
+    ] = False,
     policy: Annotated[
         Policy, typer.Option(help="A voxel of two objects: the first keeps it, or the last takes it.")
     ] = Policy.KEEP,
@@ -125,7 +128,7 @@ def segment(
     flags = PromptFlags(box, point, negative_point, scribble, negative_scribble, lasso, initial_mask, frame.value)
     job = Job(
         image, output, overlay, flags, prompts, model, device.value, policy.value, series, volume, as_json,
-        form.value if form else None, seg_type.value, compress, name, allow_empty, strip_phi, uid_map,
+        form.value if form else None, seg_type.value, compress, name, allow_empty, strip_phi, uid_map, propagate,
     )  # fmt: skip
     manifest = perform(job)
     if as_json:
@@ -169,6 +172,8 @@ def perform(job: Job) -> dict[str, Any]:
             session.restore(journal)
         else:
             add_together(session, drawn)
+        if job.propagate:
+            _propagate(session)
         if job.name is not None:
             change_object(session, session.objects[0].id, name=job.name)
         labels = session.label_map(job.policy)
@@ -192,6 +197,18 @@ def perform(job: Job) -> dict[str, Any]:
     if job.time_warm:
         manifest["seconds"]["warm"] = _time_warm(session)
     return manifest
+
+
+def _propagate(session: Session) -> None:
+    """Carry the mask of each object along the slices, and say how far."""
+    for item in session.objects:
+        if item.voxels:
+            found = session.propagate(object_id=item.id)
+            ends = f"(below: {found.low}, above: {found.high})"
+            print(
+                f"bedside: note: {item.name}: from slice {found.start} to {found.first}-{found.last} {ends}",
+                file=sys.stderr,
+            )
 
 
 def _check_found(job: Job, session: Session) -> None:

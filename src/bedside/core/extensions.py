@@ -2,7 +2,7 @@
 
 A package states in its ``pyproject.toml`` what it brings, under the groups ``bedside.readers``, ``bedside.writers``,
 ``bedside.metrics``, ``bedside.runtimes``, ``bedside.baselines``, ``bedside.engines``, ``bedside.encodings``,
-``bedside.edits``, ``bedside.protocols`` and ``bedside.weights``::
+``bedside.edits``, ``bedside.layouts``, ``bedside.protocols`` and ``bedside.weights``::
 
     [project.entry-points."bedside.readers"]
     example = "bedside_example.formats:READER"

@@ -1,4 +1,4 @@
-"""Classical tools on masks: fill, keep, smooth, grow, combine. Each is one file, which registers an ``Edit``.
+"""Classical tools on masks: fill, keep, smooth, grow, combine, compare with the image. Each registers an ``Edit``.
 
 They work on a crop around the mask, so that their cost follows the object and not the image. Another package adds one
 by an entry point of the group ``bedside.edits``.
@@ -9,13 +9,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bedside.core.errors import InputError
+from bedside.core.image import Image
 from bedside.core.mask import PackedMask
+from bedside.core.no_data import absent
 from bedside.core.region import Region
 from bedside.core.registry import Registry
 
@@ -50,20 +51,26 @@ class Edit:
         help: One sentence on what it does.
         compute: ``compute(mask, spacing, value)`` of a bool mask (z, y, x) or (y, x) with room around it, the spacing
             in mm in array order, and the number that it takes (0.0 where it takes none); returns a bool mask of the
-            same shape. One that combines is given the other mask, bool of the same shape, in place of the number.
+            same shape. One that combines is given the other mask, bool of the same shape, in place of the number; one
+            that looks at the image is given its samples as a fourth argument, float32 of the same shape, NaN beyond
+            the image and where samples are no measurement.
         value: The number that it takes; None where it takes none.
         combines: Whether it takes another mask.
+        looks: Whether it looks at the image, which has to be grey then.
         grows: How far in mm the mask may grow, by the number.
+        grows_slices: How many voxels further it may grow, by the number.
         goes_on: Whether a mask at the image's border is taken to go on beyond it, so that this is no border of its own.
     """
 
     title: str
     help: str
-    compute: Callable[[Mask, tuple[float, ...], Any], Mask]
+    compute: Callable[..., Mask]
     value: Value | None = None
     combines: bool = False
     grows: Callable[[float], float] = lambda _: 0.0
     goes_on: bool = False
+    looks: bool = False
+    grows_slices: Callable[[float], int] = lambda _: 0
 
     def check(self, name: str, value: float | None) -> float:
         """Return the number to work with.
@@ -104,6 +111,7 @@ def edit_mask(
     spacing: Sequence[float],
     value: float | None = None,
     other: PackedMask | None = None,
+    image: Image | None = None,
 ) -> PackedMask:
     """Return a mask after an edit.
 
@@ -114,9 +122,11 @@ def edit_mask(
         spacing: In mm, in array order.
         value: The number that the edit takes; None for its default.
         other: The other mask, of an edit that combines two.
+        image: What the mask is of, for an edit that looks at it.
 
     Raises:
-        InputError: The edit is unknown, the number is out of range, or another mask is missing or not asked for.
+        InputError: The edit is unknown, the number is out of range, another mask is missing or not asked for, or the
+            image is missing or in colour.
 
     Example:
         >>> cube = PackedMask.of_patch(np.ones((1, 1)), Region((4, 4), (5, 5)))
@@ -128,22 +138,38 @@ def edit_mask(
     if edit.combines != (other is not None):
         expected = "another mask" if edit.combines else "no other mask"
         raise InputError(f"edit '{name}'", expected=expected, got="none" if other is None else "one")
+    if edit.looks and (image is None or image.is_colour):
+        got = "no image" if image is None else "a picture in colour"
+        raise InputError(f"edit '{name}'", expected="a grey image to look at", got=got)
     around = mask.region if other is None else mask.region.union(other.region)
     if around.is_empty:
         return mask
     reach = edit.grows(number)
     # A voxel more on every side, so that what lies outside is seen to be outside.
-    margins = [math.ceil(reach / s) + 1 for s in spacing]
+    further = 1 + edit.grows_slices(number)
+    margins = [math.ceil(reach / s) + further for s in spacing]
     start = tuple(a - m for a, m in zip(around.start, margins, strict=True))
     stop = tuple(b + m for b, m in zip(around.stop, margins, strict=True))
     room = Region(start, stop)
     inside = room.clip(shape)
     crop = _padded(mask, inside, room, goes_on=edit.goes_on)
-    found = edit.compute(
-        crop, tuple(spacing), number if other is None else _padded(other, inside, room, goes_on=edit.goes_on)
-    )
+    given = number if other is None else _padded(other, inside, room, goes_on=edit.goes_on)
+    seen = (_samples(image, inside, room),) if edit.looks and image is not None else ()
+    found = edit.compute(crop, tuple(spacing), given, *seen)
     kept = found[inside.shift([-a for a in room.start]).slices]
     return PackedMask.of_patch(kept.astype(np.uint8), inside)
+
+
+def _samples(image: Image, inside: Region, room: Region) -> NDArray[np.float32]:
+    """Return an image's samples in ``room``, NaN where there are none."""
+    block = np.asarray(image.array[inside.slices])
+    samples = np.full(room.shape, np.nan, dtype=np.float32)
+    target = samples[inside.shift([-a for a in room.start]).slices]
+    target[...] = block
+    missing = absent(block, image.no_data)
+    if missing is not None:
+        target[missing] = np.nan
+    return samples
 
 
 def _padded(mask: PackedMask, inside: Region, room: Region, *, goes_on: bool) -> Mask:

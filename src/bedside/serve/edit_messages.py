@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
+from pydantic import Field
+
 from bedside.serve.messages import Message
 
 
@@ -47,3 +51,37 @@ class EditRequest(Message):
     name: str
     value: float | None = None
     other: int | None = None
+
+
+class PropagateRequest(Message):
+    """An object's mask on one slice to be carried along; see ``Session.propagate``.
+
+    Attributes:
+        start: The slice to begin with; by default the one on which most of the object lies.
+        axis: Across which the slices lie, 0 to 2 in array order (z, y, x).
+        first: Go no further down than this slice.
+        last: Go no further up than this one.
+        quality: Estimated DSC of a slice's mask from which on it is taken.
+        overlap: Intersection over union with the slice before from which on it is taken.
+    """
+
+    start: int | None = None
+    axis: int | None = None
+    first: int | None = None
+    last: int | None = None
+    quality: float | None = None
+    overlap: float | None = None
+
+
+class LikeRequest(Message):
+    """All others of the kind of a few objects to be found and begun; see ``Session.find_like``.
+
+    Attributes:
+        objects: Numbers of the objects to go by; by default all that have a voxel.
+        threshold: How alike the others have to be, 0 to 1.
+        name: What they are called, with their labels behind it.
+    """
+
+    objects: list[int] | None = None
+    threshold: float = 0.4
+    name: Annotated[str, Field(min_length=1, max_length=100)] | None = None

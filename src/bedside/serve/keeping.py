@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from hashlib import sha256
 from typing import TYPE_CHECKING
 
-from bedside import __version__
 from bedside.core.errors import BedsideError
-from bedside.core.prompts import InitialMask
 from bedside.session.editing import object_journals, object_prompts, packed_mask
-from bedside.session.journal import Event, Journal, ObjectJournal, Prompted, history
+from bedside.session.journal import Event, Journal, ObjectJournal, history
 from bedside.session.masks import KeptMask
+from bedside.session.remembered import asked, made_by
 from bedside.session.workspace import ObjectLook, ObjectRow, Workspace
 
 if TYPE_CHECKING:
@@ -113,12 +111,12 @@ class Keeper:
                 continue
             fresh = item.events[before.events if before else 0 :]
             events += len(fresh) + recorded
-            made_by, kept = "", None
+            maker, kept = "", None
             if item.events and (fresh or recorded or before is None or before.model != shared.name):
-                made_by = _made_by(object_prompts(session, item.id), shared.name, self._weights(shared))
+                maker = made_by(object_prompts(session, item.id), shared.name, self._weights(shared))
                 kept = KeptMask(packed_mask(session, item.id), qualities[item.id])
             look = states[item.id].look
-            rows.append(ObjectRow(item.id, item.name, item.colour, look, fresh, made_by, kept, item.label))
+            rows.append(ObjectRow(item.id, item.name, item.colour, look, fresh, maker, kept, item.label))
         current = session.current
         answered_by = shared.name if events else None
         version = self._workspace.save(self._image, rows, current.id if current else None, deleted, answered_by)
@@ -134,11 +132,11 @@ class Keeper:
             if not prompts:
                 continue
             # Mask and events are written together: what is kept is the answer to the journal, whatever gave it.
-            made_by = None
-            weights = self._weights(shared) if _asked(prompts) else ""
+            maker = None
+            weights = self._weights(shared) if asked(prompts) else ""
             if weights is not None:
-                made_by = _made_by(prompts, shared.name, weights)
-            kept = self._workspace.remembered_mask(self._image, item.id, made_by)
+                maker = made_by(prompts, shared.name, weights)
+            kept = self._workspace.remembered_mask(self._image, item.id, maker)
             if kept is not None:
                 known[item.id] = kept
         return known
@@ -159,15 +157,3 @@ class Keeper:
             )
             for item in object_journals(session)
         }
-
-
-def _asked(prompts: Sequence[Prompted]) -> bool:
-    """Return whether a model predicts: an initial mask alone is kept as it is, and no model is loaded for it."""
-    return any(not isinstance(entry.prompt, InitialMask) for entry in prompts)
-
-
-def _made_by(prompts: Sequence[Prompted], model: str, weights: str | None) -> str:
-    """Return what a mask follows from, so that a kept one is used for just that."""
-    maker = (model, weights) if _asked(prompts) else ()
-    numbers = [(entry.id, entry.predict) for entry in prompts]
-    return sha256(repr((__version__, maker, numbers)).encode()).hexdigest()

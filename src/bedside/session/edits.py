@@ -24,7 +24,8 @@ class Edits:
     def edit(
         self, name: str, value: float | None = None, *, other: int | None = None, object_id: int | None = None
     ) -> Region:
-        """Change an object's mask by a classical tool: "fill-holes", "keep-largest", "smooth", "grow", "union", ...
+        """Change an object's mask by a classical tool: "fill-holes", "keep-largest", "smooth", "grow", "union",
+        "keep-above", "grow-region", ...
 
         The result is a mask prompt: ``undo`` takes it back, and clicks that follow go on from it.
 
@@ -51,7 +52,7 @@ class Edits:
             raise InputError(f"edit '{name}'", expected="another object", got=f"object {other} itself")
         second = None if other is None else self._state(other).mask
         spacing = self.image.geometry.array_spacing
-        mask = edit_mask(name, state.mask, self.image.shape, spacing, value, second)
+        mask = edit_mask(name, state.mask, self.image.shape, spacing, value, second, self.image)
         if mask == state.mask:
             return Region.empty(self.image.ndim)
         if mask.region.is_empty:

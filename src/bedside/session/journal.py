@@ -409,9 +409,9 @@ def _prompt(fields: Mapping[str, Any], place: str, image: ImageStamp | None) -> 
         if name in fields:
             _list(fields[name], f"{place}: {name}")
     # Checked before the mask is decoded: a shape made up by a hostile file could ask for any amount of memory.
-    if fields.get("kind") == "mask" and image is not None and fields.get("shape") != list(image.shape):
+    if fields.get("kind") == "mask" and image is not None and fields.get("shape") != list(image.geometry.shape):
         raise FormatError(
-            f"{place}: mask", expected=f"the shape {list(image.shape)}", got=repr(fields.get("shape"))[:80]
+            f"{place}: mask", expected=f"the shape {list(image.geometry.shape)}", got=repr(fields.get("shape"))[:80]
         )
     try:
         return prompt_from_dict(fields)

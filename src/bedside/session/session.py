@@ -21,6 +21,7 @@ from bedside.core.region import Region
 from bedside.session.advice import Advice
 from bedside.session.answers import Answers
 from bedside.session.edits import Edits
+from bedside.session.finding import Finding
 from bedside.session.journal import (
     Event,
     History,
@@ -37,6 +38,7 @@ from bedside.session.journal import (
 from bedside.session.masks import Canvas, KeptMask
 from bedside.session.objects import ObjectState, SessionObject
 from bedside.session.opening import check_journal, open_image, open_segmenter
+from bedside.session.propagating import Propagating
 from bedside.session.segmentations import Segmentations
 from bedside.session.stamp import ImageStamp
 from bedside.weights.defaults import default_model
@@ -45,7 +47,7 @@ if TYPE_CHECKING:
     from bedside.engines.protocol import Capabilities, Segmenter
 
 
-class Session(Segmentations, Advice, Edits):
+class Session(Segmentations, Advice, Edits, Propagating, Finding):
     """Objects on one image, each made from prompts, with undo, redo and a journal that can be saved.
 
     The journal is the truth: an object's mask is a function of the image, the model and the prompts in force, so

@@ -338,6 +338,12 @@ class Workspace:
         """Return how many objects an image has."""
         return self._number("SELECT count(*) FROM object WHERE image = ? AND NOT deleted", image)
 
+    def annotated(self) -> list[int]:
+        """Return the numbers of the images that have objects, in the order in which they were first opened."""
+        with self._guard:
+            found = self._connection.execute("SELECT DISTINCT image FROM object WHERE NOT deleted ORDER BY image")
+            return [number for (number,) in found]
+
     def journal(self, image: int) -> tuple[Journal, dict[int, ObjectLook]]:
         """Return the journal of an image, and how each of its objects looks.
 

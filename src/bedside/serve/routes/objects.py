@@ -7,7 +7,7 @@ from fastapi import APIRouter
 from fastapi.responses import StreamingResponse
 
 from bedside.core.region import Region
-from bedside.serve.edit_messages import EditRequest
+from bedside.serve.edit_messages import EditRequest, LikeRequest, PropagateRequest
 from bedside.serve.messages import (
     BrushRequest,
     Cancelled,
@@ -133,6 +133,23 @@ async def suggest(service: ServiceOf, image: int, number: int) -> Suggestion:
 async def edit(service: ServiceOf, image: int, number: int, request: EditRequest) -> Change:
     """Change an object's mask by a classical tool, one of ``/api/edits``; undo takes it back."""
     change: Change = await service.hub.change(image, lambda opened: opened.edit(number, request))
+    return change
+
+
+@router.post("/objects/{number}/propagate")
+async def propagate(service: ServiceOf, image: int, number: int, request: PropagateRequest) -> Change:
+    """Carry an object's mask on one slice along the slices, or frames, on both sides; undo takes all of it back."""
+    change: Change = await service.hub.change(image, lambda opened: opened.propagate(number, request), asks=True)
+    return change
+
+
+@router.post("/find-like")
+async def find_like(service: ServiceOf, image: int, request: LikeRequest) -> Change:
+    """Find all others of the kind of a few objects and begin an object for each; ``opened`` says which they are.
+
+    They share no voxel with each other, nor with an object that was there. What is wrong is deleted as any object.
+    """
+    change: Change = await service.hub.change(image, lambda opened: opened.find_like(request), asks=True)
     return change
 
 

@@ -1,0 +1,78 @@
+"""What several layouts write: an image as NIfTI, its label map, a table in JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bedside.core.errors import FormatError
+from bedside.core.files import write_text_atomically
+from bedside.core.geometry import Geometry
+from bedside.core.image import Image
+from bedside.io.writing import write_image, write_mask
+from bedside.worklist.entries import Drawn, Entry
+
+NIFTI = ".nii.gz"
+_EXACT_BITS = 24
+
+
+def write_json(path: Path, data: Any) -> None:
+    """Write plain values, the same ones always as the same bytes."""
+    write_text_atomically(path, json.dumps(data, indent=2, ensure_ascii=False) + "\n")
+
+
+def write_channels(folder: Path, case: str, image: Image) -> list[Path]:
+    """Write the channels of an image as ``CASE_0000.nii.gz`` and so on: one, or three of a picture in colour.
+
+    A picture becomes a volume of one slice, because NIfTI readers of the trainers expect three axes.
+    """
+    samples = storable_samples(image.array)
+    channels = np.moveaxis(samples, -1, 0) if image.is_colour else samples[None]
+    paths = []
+    for number, channel in enumerate(channels):
+        path = folder / f"{case}_{number:04d}{NIFTI}"
+        write_image(path, as_volume(replace(image, array=np.ascontiguousarray(channel), padding=())))
+        paths.append(path)
+    return paths
+
+
+def write_labels(path: Path, entry: Entry, value: Callable[[Drawn], int]) -> None:
+    """Write the label map of an image as NIfTI, on the grid that ``write_channels`` gives the image."""
+    volume = as_volume(replace(entry.image, array=entry.label_map(value), padding=()))
+    write_mask(path, volume.array, volume.geometry)
+
+
+def as_volume(image: Image) -> Image:
+    """Return a grey picture as a volume of one slice; a volume is returned as it is."""
+    if image.ndim == 3:
+        return image
+    grid = image.geometry
+    known = (*grid.spacing, 1.0) if grid.spacing_known else None
+    return replace(image, array=image.array[None], geometry=Geometry.create((1, *grid.shape), known))
+
+
+def storable_samples(array: Any) -> Any:
+    """Return samples of a dtype that all readers of NIfTI know, without changing a value.
+
+    Raises:
+        FormatError: Whole numbers that no such dtype holds exactly.
+    """
+    if array.dtype.kind == "b":
+        return array.astype(np.uint8)
+    if array.dtype.kind in "ui" and array.dtype.itemsize > 4:
+        if max(abs(int(array.min())), abs(int(array.max()))) > 2**_EXACT_BITS:
+            raise FormatError("image", expected="samples up to 2^24", got=f"{array.dtype} with larger ones")
+        return array.astype(np.int32)
+    return array.astype(np.float32) if array.dtype == np.float16 else array
+
+
+def modality_of(modalities: Iterable[str | None]) -> str:
+    """Return the one modality of all images; "image" where they differ or do not say."""
+    found = set(modalities)
+    only = next(iter(found)) if len(found) == 1 else None
+    return only or "image"

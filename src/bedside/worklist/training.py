@@ -1,0 +1,124 @@
+"""From what was annotated to data sets that ``bedside train`` takes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bedside.core.errors import InputError
+from bedside.core.image import Image
+from bedside.io.writing import write_image, write_mask
+from bedside.session.workspace import Workspace
+from bedside.worklist.entries import Entry
+from bedside.worklist.export import Outcome, read_entries, replacing
+from bedside.worklist.outlines import Outline, are_instances, classes_of
+from bedside.worklist.pieces import modality_of, storable_samples, write_json
+
+SET_FILE = "set.json"
+
+
+class _Sets:
+    """The data sets while they are being made: one of pictures and one of volumes, as far as there are any."""
+
+    def __init__(self, folder: Path, found: Sequence[Outline], name: str) -> None:
+        self._folder, self._name = folder, name
+        self._instances = are_instances(found)
+        self._classes = classes_of(found)
+        self._cases: dict[int, list[dict[str, Any]]] = {}
+        self._modalities: dict[int, list[str | None]] = {}
+        self.kept = self._classes.kept or self._instances
+
+    def add(self, entry: Entry) -> None:
+        labels = entry.label_map(
+            (lambda drawn: drawn.label) if self._instances else (lambda drawn: self._classes.of(drawn.name))
+        )
+        if not labels.any():
+            raise InputError("image without a mask", expected="at least one voxel of an object", got="none")
+        image, case = entry.image, entry.outline.case
+        place = self._place(image.ndim)
+        place.mkdir(parents=True, exist_ok=True)
+        suffix = "nii.gz" if image.ndim == 3 else "png"
+        array = storable_samples(image.array) if image.ndim == 3 else as_picture(image)
+        plain = Image(array, image.geometry, image.modality)
+        write_image(place / f"{case}.image.{suffix}", plain)
+        write_mask(place / f"{case}.labels.{suffix}", labels, image.geometry)
+        known = image.geometry.spacing_known
+        self._cases.setdefault(image.ndim, []).append(
+            {"id": case, "spacing_mm": list(image.geometry.array_spacing) if known else None}
+        )
+        self._modalities.setdefault(image.ndim, []).append(image.modality)
+
+    def finish(self) -> None:
+        structures = {str(value): name for name, value in self._classes.values.items()}
+        for dimensions, cases in self._cases.items():
+            card = {
+                "name": self._set_name(dimensions),
+                "split": "train",
+                "dim": f"{dimensions}d",
+                "modality": modality_of(self._modalities[dimensions]),
+                "label_kind": "instance" if self._instances else "semantic",
+                "structures": {"*": "instance"} if self._instances else structures,
+                "licence": "not stated",
+                "notes": "Made by 'bedside prepare training'.",
+                "cases": cases,
+            }
+            write_json(self._place(dimensions) / SET_FILE, card)
+
+    def _set_name(self, dimensions: int) -> str:
+        return f"{self._name}-{dimensions}d"
+
+    def _place(self, dimensions: int) -> Path:
+        return self._folder / "train" / self._set_name(dimensions)
+
+
+def prepare_training(
+    workspace: Workspace, found: Sequence[Outline], folder: Path, *, name: str = "annotated"
+) -> Outcome:
+    """Write data sets of what was annotated, ``train/NAME-2d`` and ``train/NAME-3d``, for ``bedside train --data``.
+
+    Where no object has a name of its own they are instances, numbered as in the page; else objects of one name are one
+    structure. Images without a voxel of an object are left out.
+
+    Args:
+        workspace: Where the work is.
+        found: What to take, see ``outlines``.
+        folder: Where to; it may hold other data sets.
+        name: Of the data sets.
+
+    Raises:
+        InputError: Nothing to take, a name that cannot be one, or a file in the way.
+        BedsideError: The place cannot be written.
+    """
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]{0,60}", name):
+        raise InputError("--name", expected="letters, digits, - and _", got=repr(name)[:80])
+    if not found:
+        raise InputError("nothing to prepare", expected="an image with objects", got="none")
+    outcome = Outcome()
+    with replacing(folder, record=f".{name}.bedside-prepare.json") as scratch:
+        sets = _Sets(scratch, found, name)
+        read_entries(workspace, found, outcome, sets.add)
+        sets.finish()
+    if not sets.kept:
+        outcome.notes.append("labels were numbered by the names of the objects: one name is one structure")
+    return outcome
+
+
+def as_picture(image: Image) -> NDArray[Any]:
+    """Return samples of a picture as PNG holds them: bytes and 16 bits as they are, others spread over 16 bits.
+
+    Training looks at what is bright and dark within an image, so that a straight line from old to new values is no
+    loss but of steps finer than 1 part in 65,535.
+    """
+    array = image.array
+    if array.dtype in (np.uint8, np.uint16) and not (image.is_colour and array.dtype == np.uint16):
+        return array
+    values = np.nan_to_num(array.astype(np.float64))
+    low, high = float(values.min()), float(values.max())
+    top, dtype = (255, np.uint8) if image.is_colour else (65_535, np.uint16)
+    scaled = (values - low) / (high - low or 1.0) * top
+    return np.asarray(np.rint(scaled).astype(dtype))

@@ -1,0 +1,106 @@
+"""``bedside export`` and ``bedside prepare training``, from a workspace to a training that runs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bedside.session.workspace import Workspace
+from bedside.worklist.layouts import LAYOUTS
+from tests.worklist.conftest import pictures, volumes, workspace
+
+__all__ = ["pictures", "volumes", "workspace"]
+
+
+@pytest.fixture
+def file(workspace: Workspace, volumes: Path, pictures: Path) -> Path:
+    """A workspace of two volumes and two pictures that nobody has open."""
+    workspace.close()
+    return workspace.path
+
+
+def test_from_a_workspace_to_files(cli: Callable[..., Any], file: Path, tmp_path: Path) -> None:
+    out, table = tmp_path / "out", tmp_path / "s.csv"
+    status, printed, err = cli("export", file, "-o", out, "--layout", "monai", "--statistics", table)
+    assert (status, printed) == (0, f"4 images in {out} and {table}\n")
+    assert err.count("bedside: note: ") == 2
+    assert json.loads((out / "datalist.json").read_text())["numTraining"] == 4
+    assert len(table.read_text().splitlines()) == 1 + 3 + 6
+
+
+def test_an_image_that_fails_is_named_and_costs_the_others_nothing(
+    cli: Callable[..., Any], file: Path, pictures: Path, tmp_path: Path
+) -> None:
+    (pictures / "0.png").unlink()
+    status, printed, err = cli("export", file, "-o", tmp_path / "out", "--folder", pictures)
+    assert (status, printed) == (1, f"1 image in {tmp_path / 'out'}, 1 failed\n")
+    assert err == f"bedside: error: {pictures / '0.png'}: expected an existing file or folder, got nothing there\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--layout", "nnunet"], "name one with -o"),
+        (["--layout", "of-mine", "-o", "out"], "unknown layout"),
+        (["--suffix", "nii.gz"], "a suffix with its dot"),
+        (["--suffix", ".xyz", "-o", "out"], "xyz"),
+        (["--folder", "nowhere", "-o", "out"], "nothing to export"),
+        (["-o", "w.sqlite"], "expected a folder to write to"),
+        (["--layout", "nnunet", "-o", "out", "--name", "!"], "letters or digits"),
+    ],
+)
+def test_what_cannot_be_is_one_line(
+    cli: Callable[..., Any], file: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], message: str
+) -> None:
+    monkeypatch.chdir(file.parent)
+    status, _, err = cli("export", file, *arguments)
+    assert (status, err.count("\n")) == (2, 1)
+    assert message in err
+    assert not list((file.parent / "out").glob("*"))
+
+
+def test_a_workspace_has_to_exist_and_to_be_free(cli: Callable[..., Any], file: Path, tmp_path: Path) -> None:
+    assert "nothing there" in cli("export", tmp_path / "none.sqlite").err
+    assert not (tmp_path / "none.sqlite").exists()
+    held = Workspace(file)
+    try:
+        assert "in use" in cli("export", file).err
+    finally:
+        held.close()
+
+
+def test_the_help_names_every_layout(cli: Callable[..., Any]) -> None:
+    told = cli("export", "--help").out
+    assert all(f"  {name}: " in told for name, _ in LAYOUTS.items())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dimensions", [2, 3])
+def test_what_was_annotated_is_trained_on(
+    cli: Callable[..., Any], file: Path, volumes: Path, pictures: Path, tmp_path: Path, dimensions: int
+) -> None:
+    data, run, steps = tmp_path / "data", tmp_path / "run", 4 - dimensions
+    chosen = pictures if dimensions == 2 else volumes
+    assert cli("prepare", "training", file, "-o", data, "--folder", chosen, "--name", "mine").status == 0
+    card = json.loads((data / "train" / f"mine-{dimensions}d" / "set.json").read_text())
+    expected = {2: ("instance", {"*": "instance"}), 3: ("semantic", {"3": "liver", "7": "spleen"})}[dimensions]
+    assert (card["label_kind"], card["structures"]) == expected
+    first = {p.name: p.read_bytes() for p in data.rglob("*") if p.is_file()}
+    assert cli("prepare", "training", file, "-o", data, "--folder", chosen, "--name", "mine").status == 0
+    assert {p.name: p.read_bytes() for p in data.rglob("*") if p.is_file()} == first
+    settings = ["batch=2", "validate_every=2", "validation_samples=2", "workers=0", "held_out=[]"]
+    settings += (
+        ["sampling.grid=64"] if dimensions == 2 else ["batch=1", "round_probabilities=[1.0]", "validation_samples=1"]
+    )
+    options = [option for setting in settings for option in ("--set", setting)]
+    status, told, err = cli(
+        *("train", f"bedside-{dimensions}d", "--data", data, "--out", run, "--initial", "none"),
+        *("--steps", steps, "--threads", 1, "--device", "cpu", *options),
+    )
+    assert status == 0, err
+    assert f"weights of step {steps} are in {run / 'weights'}" in told
+    assert (run / "weights" / f"bedside-{dimensions}d.safetensors").is_file()
