@@ -81,8 +81,8 @@ types: $(DEV)
 	@$(BIN)/python -m mypy --strict
 
 .PHONY: page
-page: ## the page's linter, formatter and unit tests, where its packages are installed
-	@if [ -d web/node_modules ]; then cd web && npm run --silent lint && npm test --silent; \
+page: ## the page's linter, formatter, types and unit tests, where its packages are installed
+	@if [ -d web/node_modules ]; then cd web && npm run --silent lint && npm run --silent check && npm test --silent; \
 	else echo "The page's own checks are skipped: run 'make ui' first"; fi
 
 # Last, so that the closing line is pytest's.
