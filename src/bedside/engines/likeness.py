@@ -2,7 +2,8 @@
 
 Pixels of the examples are told from those around them by their grey values or colours, averaged and differentiated over
 distances that follow the examples' size. Where a place of that size is likely, it is a candidate. The network is asked
-there with a box of the examples' size, and its mask counts by how well it fills what is likely and by its size.
+there with a box of the examples' size, and its mask counts by how well it fills what is likely and by its size. Where
+contrast alone cuts the examples out, it cuts out others, too, and these count in the same way.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from bedside.core.image import Image
 from bedside.core.mask import PackedMask
 from bedside.core.prompts import Box, Point, Prompt
 from bedside.core.region import Region
+from bedside.engines.contrast_parts import parts_like
 from bedside.engines.protocol import Segmenter
 
 RADIUS = 5.0
@@ -53,7 +55,7 @@ class Likeness:
     Attributes:
         mask: Its voxels; none belongs to another one or to an object that was there.
         score: How alike it is, 0 to 1.
-        prompt: What the network was asked.
+        prompt: What the network was asked, or the middle of what contrast cut out.
     """
 
     mask: PackedMask
@@ -274,6 +276,7 @@ def find_like(
     asking = _Asking(segmenter, image, known, most, report)
     detector = Detector(image, examples)
     asking.ask(detector)
+    asking.cut(examples)
     if len(examples) < FEW:
         # What is surely of the kind tells more of it than one or two examples do.
         sure = [f.mask for f in _apart(asking.rated(detector, SURE), known)]
@@ -322,6 +325,13 @@ class _Asking:
                     break
             self._places.append(middle)
             self._report(number, len(places))
+
+    def cut(self, examples: Sequence[PackedMask]) -> None:
+        """Add what contrast alone cuts out as it does the examples."""
+        fit, parts = parts_like(self._image, examples)
+        for mask in parts:
+            middle = [(a + b - 1) / 2 for a, b in zip(mask.region.start, mask.region.stop, strict=True)]
+            self._masks.append((mask, fit, Point(tuple(middle[::-1]))))
 
     def rated(self, detector: Detector, threshold: float) -> list[Likeness]:
         """Return the masks that are alike enough."""

@@ -18,13 +18,13 @@ from bedside.core.image import Image
 from bedside.core.prompts import Box, InitialMask, Lasso, Point, Prompt, cut_off
 from bedside.core.region import Region, mask_region
 from bedside.engines.answer import Answer, answer_bounds, answer_score, choose_answer, touches_border
+from bedside.engines.contrast import agrees, contrast_masks, contrast_window
 from bedside.engines.evidence import Bounds, Evidence, gather_evidence, prompt_bounds
 from bedside.engines.obey import bend_logits, keep_given, prompts_in_force, stamp_prompts
 from bedside.engines.placed import INPUT, OUTPUT, Clock, PlacedMask, check_prompts, starting_mask
 from bedside.engines.protocol import MOST_CANDIDATES, Capabilities, Prediction, prediction_overlap
 from bedside.engines.strategy import Scene, WindowStrategy
 from bedside.engines.uncertainty import Calibration, expected_dsc, most_doubtful_cell
-from bedside.engines.window.contrast import agrees, contrast_masks, contrast_window
 from bedside.engines.window.encodings import DEFAULT, ENCODINGS, PromptEncoding
 from bedside.engines.window.parts import Part, PartAnswer, divide_parts, territory, unite_answers
 from bedside.engines.window.policy import WindowPolicy

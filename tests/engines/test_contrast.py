@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from bedside.core.prompts import Point, Scribble
-from bedside.engines.window.contrast import (
+from bedside.engines.contrast import (
     MARGIN,
     MOST_CELLS,
     ContrastMask,

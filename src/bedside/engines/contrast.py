@@ -91,7 +91,7 @@ def contrast_masks(
     # What lies outside is dark, as in the network's windows, and no sample that is no number may spread.
     samples = np.where(inside, samples, samples[:, inside].min())
     found = []
-    for kind, values in _maps(samples, max(box.shape)):
+    for kind, values in contrast_maps(samples, max(box.shape)):
         part = values[box.slices]
         known = part[within]
         spread = float(known.max() - known.min())
@@ -140,8 +140,13 @@ def otsu_threshold(values: NDArray[np.float32]) -> float:
     return float(edges[1 + int(np.argmax(between))])
 
 
-def _maps(samples: NDArray[np.float32], side: int) -> Iterator[tuple[Kind, NDArray[np.float32]]]:
-    """Yield maps that are high on what an object may be; each has its opposite."""
+def contrast_maps(samples: NDArray[np.float32], side: int) -> Iterator[tuple[Kind, NDArray[np.float32]]]:
+    """Yield maps that are high on what an object may be, each with its opposite.
+
+    Args:
+        samples: float32 (channels, ...), one channel or three of colour.
+        side: Cells of the longest side of what is looked at, which says how far its surroundings reach.
+    """
     grey = samples.mean(axis=0)
     channels = [grey]
     if len(samples) == 3 and not (samples == samples[:1]).all():
