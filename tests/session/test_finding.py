@@ -12,6 +12,7 @@ from bedside.core.errors import InputError
 from bedside.core.geometry import Geometry
 from bedside.core.image import Image
 from bedside.core.mask import PackedMask
+from bedside.core.prompts import Point
 from bedside.core.region import Region
 from bedside.engines import likeness
 from bedside.session import Session
@@ -114,6 +115,10 @@ def test_nothing_of_the_kind_gives_nothing(grower: Any) -> None:
     ("options", "said"),
     [
         ({"threshold": 2}, "threshold: expected a number from 0 to 1"),
+        ({"threshold": "a"}, "threshold: expected a number from 0 to 1"),
+        ({"most": "a"}, "places: expected at least 1"),
+        ({"objects": 7}, "objects: expected a list of numbers"),
+        ({"objects": "1"}, "objects: expected a list of numbers"),
         ({"most": 0}, "places: expected at least 1"),
         ({"objects": [7]}, "object: expected one of"),
         ({"objects": []}, "at least one object with a mask"),
@@ -140,3 +145,19 @@ def test_small_objects_in_a_large_volume_cost_bounded_memory(
     # Where balls are it is likelier than elsewhere, on the coarse grid, too.
     middles = detector.candidates(10)
     assert sum(truth[tuple(int(v) for v in m)] > 0 for m in middles) >= 0.6 * len(middles)
+
+
+def test_what_is_taken_takes_no_objects_place(grower: Any, squares: NDArray[np.uint8]) -> None:
+    session = Session(squares, segmenter=grower)
+    session.set_mask(squares > 150)
+    mask = PackedMask.of_patch((squares > 150).astype(np.uint8), Region.whole(squares.shape))
+    proposal = likeness.Likeness(mask, 1.0, Point((1.0, 1.0)))
+    before = session.mask
+    for first in (1, 0, -4, True, "2"):
+        with pytest.raises(InputError, match="number of the first object: expected a whole number above 1"):
+            session.take_like([proposal], first=first)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="take like: expected what find_like returned"):
+        session.take_like(["x"])  # type: ignore[list-item]
+    assert len(session.objects) == 1
+    np.testing.assert_array_equal(session.mask, before)
+    assert session.take_like([proposal], first=5).objects == (5,)

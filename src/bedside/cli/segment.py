@@ -22,9 +22,11 @@ if TYPE_CHECKING:
     from bedside.cli.stages import Stages
     from bedside.core.image import Image
     from bedside.core.placed import PlacedPrompt
+    from bedside.core.prompts import Prompt
     from bedside.io.segmentations import Form
     from bedside.session import Session
     from bedside.session.journal import Journal
+    from bedside.session.propagating import Propagation
 
 
 class Frame(StrEnum):
@@ -201,13 +203,35 @@ def perform(job: Job) -> dict[str, Any]:
 
 def _propagate(session: Session) -> None:
     """Carry the mask of each object along the slices, and say how far."""
+    from bedside.core.placed import PlacedPrompt
+
     for item in session.objects:
         if item.voxels:
             found = session.propagate(object_id=item.id)
+            for entry in item.prompts:
+                _check_slice(PlacedPrompt.of(entry.prompt, session.image.geometry).prompt, found)
             ends = f"(below: {found.low}, above: {found.high})"
             print(
                 f"bedside: note: {item.name}: from slice {found.start} to {found.first}-{found.last} {ends}",
                 file=sys.stderr,
+            )
+
+
+def _check_slice(prompt: Prompt, found: Propagation) -> None:
+    """Make sure that a mark lies on the slice from which the mask was carried: elsewhere it has no effect.
+
+    Raises:
+        InputError: It lies on another.
+    """
+    from bedside.core.prompts import Point, Scribble
+
+    if isinstance(prompt, Point | Scribble):
+        places = prompt.vertices()[:, 2 - found.axis]
+        if abs(places - found.start).max() > 0.5:
+            raise InputError(
+                f"--propagate: {prompt.kind} on slice {places[0]:g}",
+                expected=f"all marks on slice {found.start}, from which the mask is carried",
+                fix="leave it out, and give it with --initial-mask MASK once the mask is carried",
             )
 
 

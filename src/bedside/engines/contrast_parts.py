@@ -25,7 +25,9 @@ AROUND = 3.0
 """Diameters of the examples that count as their surroundings."""
 NEAREST = 8
 """Middles, the nearest, among which a voxel's is looked for."""
-SMOOTH, APART, DEEP = 0.2, 0.9, 0.3
+LARGE = 1.5
+"""Sizes of the examples from which a connected part may be several that touch."""
+SMOOTH, APART, DEEP = 0.4, 1.4, 0.3
 """Of touching parts, in radii: how far depth is smoothed, how far their middles lie apart, and how deep they lie."""
 
 
@@ -59,7 +61,7 @@ def parts_like(image: Image, examples: Sequence[PackedMask]) -> tuple[float, lis
     for _, values in contrast_maps(samples, side):
         if values.min() == values.max():
             continue
-        parts = divide(values > otsu_threshold(values), radius, spacing)
+        parts = divide(values > otsu_threshold(values), radius, spacing, LARGE * size)
         fit = float(np.mean([_fit(parts, mask) for mask in examples]))
         if fit > best:
             best, cut = fit, parts
@@ -75,7 +77,9 @@ def parts_like(image: Image, examples: Sequence[PackedMask]) -> tuple[float, lis
     return best, found
 
 
-def divide(mask: NDArray[np.bool_], radius: float, spacing: NDArray[np.float64]) -> NDArray[np.int32]:
+def divide(
+    mask: NDArray[np.bool_], radius: float, spacing: NDArray[np.float64], whole: float = 0.0
+) -> NDArray[np.int32]:
     """Return the parts of a mask, numbered from 1, those that touch divided where they are narrow.
 
     Each voxel belongs to the middle whose ball it lies deepest in: two balls that touch meet at their waist (a power
@@ -85,21 +89,25 @@ def divide(mask: NDArray[np.bool_], radius: float, spacing: NDArray[np.float64])
         mask: bool, any number of axes.
         radius: Of a usual part, in mm.
         spacing: Of the mask, in mm.
+        whole: Voxels up to which a connected part is not divided.
 
     Returns:
-        int32 of the mask's shape; 0 also in connected parts that are too thin to have a middle.
+        int32 of the mask's shape; 0 also in larger parts that are too thin to have a middle.
     """
+    everywhere = np.ones((3,) * mask.ndim)
+    connected, _ = ndimage.label(mask, everywhere)
+    small = (np.bincount(connected.ravel()) <= whole)[connected] & mask
+    whole_parts, first = ndimage.label(small, everywhere)
+    mask = mask & ~small
     depth = ndimage.distance_transform_edt(mask, sampling=spacing)
     smooth = ndimage.gaussian_filter(depth, SMOOTH * radius / spacing)
     window = [max(1, round(APART * radius / s)) | 1 for s in spacing]
     peaks = (smooth == ndimage.maximum_filter(smooth, size=window)) & (depth > DEEP * radius)
-    everywhere = np.ones((3,) * mask.ndim)
     marks, count = ndimage.label(peaks, everywhere)
-    parts = np.zeros(mask.shape, dtype=np.int32)
+    parts: NDArray[np.int32] = whole_parts.astype(np.int32)
     if not count:
         return parts
     middles = np.array(ndimage.center_of_mass(peaks, marks, range(1, count + 1)))
-    connected, _ = ndimage.label(mask, everywhere)
     own = np.array(ndimage.maximum(connected, marks, range(1, count + 1)))
     depths = np.array(ndimage.maximum(depth, marks, range(1, count + 1)))
     places = np.argwhere(mask)
@@ -109,7 +117,7 @@ def divide(mask: NDArray[np.bool_], radius: float, spacing: NDArray[np.float64])
     power = np.where(own[number] == connected[mask][:, None], distance**2 - depths[number] ** 2, np.inf)
     chosen = power.argmin(axis=1)
     rows = np.arange(len(places))
-    parts[mask] = np.where(np.isfinite(power[rows, chosen]), number[rows, chosen] + 1, 0)
+    parts[mask] = np.where(np.isfinite(power[rows, chosen]), first + 1 + number[rows, chosen], 0)
     return parts
 
 

@@ -74,12 +74,14 @@ class Finding(Stopping):
         """
         from bedside.engines.likeness import find_like
 
-        if isinstance(threshold, bool) or not 0 <= threshold <= 1:
+        if isinstance(threshold, bool) or not isinstance(threshold, int | float) or not 0 <= threshold <= 1:
             raise InputError("find like: threshold", expected="a number from 0 to 1", got=repr(threshold)[:40])
         usual = MOST_PLACES if self.image.ndim == 2 else MOST_PLACES_IN_VOLUMES
         number = usual if most is None else most
-        if isinstance(number, bool) or number < 1:
+        if isinstance(number, bool) or not isinstance(number, int) or number < 1:
             raise InputError("find like: places", expected="at least 1", got=repr(number)[:40])
+        if objects is not None and not isinstance(objects, list | tuple | set | range):
+            raise InputError("find like: objects", expected="a list of numbers", got=repr(objects)[:40])
         chosen = [self._state(n) for n in objects] if objects is not None else list(self._states.values())
         examples = [state.mask for state in chosen if not state.mask.region.is_empty]
         if not examples:
@@ -101,9 +103,15 @@ class Finding(Stopping):
 
         Returns:
             The objects that were begun. The current object stays the current one.
+
+        Raises:
+            InputError: They are no proposals, or an object has such a number already.
         """
+        from bedside.engines.likeness import Likeness
         from bedside.session.segmentations import Opened, segments_of
 
+        if not all(isinstance(proposal, Likeness) for proposal in proposals):
+            raise InputError("take like", expected="what find_like returned", got=repr(proposals)[:60])
         if not proposals:
             return Opened((), Region.empty(self.image.ndim), ())
         used: set[int | None] = {state.journal.label for state in self._states.values()}

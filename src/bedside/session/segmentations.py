@@ -107,7 +107,7 @@ class Segmentations(Gestures):
         if len(entries) > MOST_OBJECTS:
             raise InputError(what, expected=f"1 to {MOST_OBJECTS:,} labels", got=f"{len(entries):,}")
         having = {state.journal.label: state for state in self._states.values()}
-        number = max(self._states, default=0) if first is None else first - 1
+        number = self._before(first)
         begun = []
         changed: dict[int, ObjectState] = {}
         for entry in entries:
@@ -135,7 +135,8 @@ class Segmentations(Gestures):
             what: What is opened, for the message.
 
         Raises:
-            InputError: There is no segment or there are too many, or they lie on another grid.
+            InputError: There is no segment or there are too many, they lie on another grid, or an object has such a
+                number already.
         """
         if not 1 <= len(found.segments) <= MOST_OBJECTS:
             got = f"{len(found.segments):,}" if found.segments else "none"
@@ -146,7 +147,7 @@ class Segmentations(Gestures):
         states: dict[int, ObjectState] = {}
         placed: dict[int, PlacedPrompt] = {}
         region = Region.empty(self.image.ndim)
-        number = max(self._states, default=0) if first is None else first - 1
+        number = self._before(first)
         for segment, label in zip(found.segments, labels, strict=True):
             number += 1
             journal = ObjectJournal(number, _plain(segment.name) or f"object {number}", segment.colour, (), label)
@@ -163,6 +164,17 @@ class Segmentations(Gestures):
         self._last_prompt += len(placed)
         self._current = next(iter(states))
         return Opened(tuple(states), region, (*found.notes, *notes))
+
+    def _before(self, first: int | None) -> int:
+        """Return the number before that of the first object to begin."""
+        highest = max(self._states, default=0)
+        if first is None:
+            return highest
+        if isinstance(first, bool) or not isinstance(first, int) or first <= highest:
+            raise InputError(
+                "number of the first object", expected=f"a whole number above {highest}", got=repr(first)[:40]
+            )
+        return first - 1
 
     def _labels(self, segments: Iterable[Segment]) -> tuple[list[int], list[str]]:
         """Return a label for each segment, its own wherever it is free, and a note for each other."""
