@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from bedside.session.workspace import Workspace
+from bedside.worklist.export import RECORD
 from bedside.worklist.layouts import LAYOUTS
 from tests.worklist.conftest import pictures, volumes, workspace
 
@@ -49,7 +50,7 @@ def test_an_image_that_fails_is_named_and_costs_the_others_nothing(
         (["--suffix", "nii.gz"], "a suffix with its dot"),
         (["--suffix", ".xyz", "-o", "out"], "xyz"),
         (["--folder", "nowhere", "-o", "out"], "nothing to export"),
-        (["-o", "w.sqlite"], "expected a folder to write to"),
+        (["-o", "taken.txt"], "expected a folder to write to"),
         (["--layout", "nnunet", "-o", "out", "--name", "!"], "letters or digits"),
     ],
 )
@@ -57,10 +58,42 @@ def test_what_cannot_be_is_one_line(
     cli: Callable[..., Any], file: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], message: str
 ) -> None:
     monkeypatch.chdir(file.parent)
+    Path("taken.txt").touch()
     status, _, err = cli("export", file, *arguments)
     assert (status, err.count("\n")) == (2, 1)
     assert message in err
     assert not list((file.parent / "out").glob("*"))
+
+
+def test_nothing_is_written_to_the_workspace(cli: Callable[..., Any], file: Path, tmp_path: Path) -> None:
+    before, found = file.read_bytes(), []
+    for ending in ("", "-wal", "-shm", "-journal", ".lock", ".files", ".files/inside"):
+        place, linked = Path(f"{file}{ending}"), tmp_path / f"link{ending.replace('/', '-')}.csv"
+        linked.symlink_to(place)
+        found += [cli(*verb, file, "-o", place) for verb in (["export"], ["prepare", "training"])]
+        found += [cli("export", file, "--statistics", target) for target in (place, linked)]
+    for status, _, err in found:
+        assert (status, err.count("\n")) == (2, 1)
+        assert "another place than the workspace" in err
+    assert file.read_bytes() == before
+
+
+def test_no_image_or_mask_becomes_a_table(
+    cli: Callable[..., Any], file: Path, volumes: Path, pictures: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    assert cli("export", file, "-o", out).status == 0
+    masks = [p for p in out.iterdir() if "labels" in p.name or p.name == RECORD]
+    assert len(masks) == 9
+    inputs = [volumes / "ct", volumes / "mr.nii.gz", next((volumes / "ct").iterdir()), pictures / "0.png"]
+    for place in (*masks, *inputs, tmp_path / "other.txt"):
+        before = place.read_bytes() if place.is_file() else b""
+        status, _, err = cli("export", file, "-o", out, "--statistics", place)
+        assert (status, err.count("\n")) == (2, 1)
+        assert f"--statistics {place}: expected " in err
+        assert (place.read_bytes() if place.is_file() else b"") == before
+    for verb in (["export"], ["prepare", "training"]):
+        assert "another place than an image" in cli(*verb, file, "-o", volumes / "ct").err
 
 
 def test_a_workspace_has_to_exist_and_to_be_free(cli: Callable[..., Any], file: Path, tmp_path: Path) -> None:

@@ -168,6 +168,11 @@ class Workspace:
         """Return items at which an image was found, the last one opened first."""
         return self._items(f"WHERE image = {int(image)} ORDER BY opened DESC")
 
+    def paths(self) -> list[str]:
+        """Return the paths of all items."""
+        with self._guard:
+            return [path for (path,) in self._connection.execute("SELECT DISTINCT path FROM item ORDER BY path")]
+
     def needs(self, folder: Path, since: float) -> bool:
         """Return whether work would be lost with the images in a folder, or one was opened after ``since``.
 

@@ -19,6 +19,7 @@ from bedside.worklist.layouts import LAYOUTS, Plan
 from bedside.worklist.measures import COLUMNS, rows_of
 from bedside.worklist.outlines import Outline
 from bedside.worklist.pieces import write_json
+from bedside.worklist.targets import check_targets
 
 RECORD = "bedside-export.json"
 """File of an export that says what belongs to it, so that the next replaces just that."""
@@ -83,12 +84,13 @@ def export(
         suffix: Format of masks, of the layout "beside".
 
     Raises:
-        InputError: Nothing to export, an unknown layout, or a file in the way.
+        InputError: Nothing to export, an unknown layout, a file in the way, or a place that is an input.
         BedsideError: The place cannot be written.
     """
     chosen, outcome = LAYOUTS.get(layout), Outcome()
     if suffix is not None and layout != "beside":
         raise InputError("--suffix", expected="the layout beside", got=layout)
+    check_targets(workspace, folder=folder, table=statistics)
     if not found:
         raise InputError("nothing to export", expected="an image with objects", got="none")
     plan = Plan(found, name, suffix)

@@ -18,6 +18,7 @@ from bedside.worklist.entries import Entry
 from bedside.worklist.export import Outcome, read_entries, replacing
 from bedside.worklist.outlines import Outline, are_instances, classes_of
 from bedside.worklist.pieces import modality_of, storable_samples, write_json
+from bedside.worklist.targets import check_targets
 
 SET_FILE = "set.json"
 
@@ -96,6 +97,7 @@ def prepare_training(
     """
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]{0,60}", name):
         raise InputError("--name", expected="letters, digits, - and _", got=repr(name)[:80])
+    check_targets(workspace, folder=folder)
     if not found:
         raise InputError("nothing to prepare", expected="an image with objects", got="none")
     outcome = Outcome()
