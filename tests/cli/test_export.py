@@ -106,6 +106,21 @@ def test_a_workspace_has_to_exist_and_to_be_free(cli: Callable[..., Any], file: 
         held.close()
 
 
+@pytest.mark.parametrize("verb", [["export"], ["prepare", "training"]])
+def test_a_damaged_workspace_is_one_line(cli: Callable[..., Any], file: Path, tmp_path: Path, verb: list[str]) -> None:
+    whole, page = file.read_bytes(), 4096
+    out, statuses = tmp_path / "out", []
+    for first in range(1, len(whole) // page):
+        file.write_bytes(whole[: first * page] + bytes([0xA5]) * page + whole[(first + 1) * page :])
+        status, _, err = cli(*verb, file, "-o", out)
+        statuses.append(status)
+        assert all(line.startswith("bedside: ") for line in err.splitlines())
+        if status == 2:
+            assert err.count("\n") == 1
+            assert f"cannot read the workspace {file}: got database disk image is malformed" in err
+    assert 2 in statuses
+
+
 def test_the_help_names_every_layout(cli: Callable[..., Any]) -> None:
     told = cli("export", "--help").out
     assert all(f"  {name}: " in told for name, _ in LAYOUTS.items())

@@ -7,11 +7,15 @@ import json
 import os
 import sqlite3
 import sys
+import threading
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from bedside.core.disk import told
-from bedside.core.errors import FormatError, InputError, StorageError
+from bedside.core.errors import BedsideError, FormatError, InputError, StorageError
 from bedside.core.paths import state_folder
 
 FILE_VARIABLE = "BEDSIDE_WORKSPACE"
@@ -124,6 +128,7 @@ class WorkspaceFile:
         self.path = (Path(path) if path is not None else default_workspace()).resolve()
         if self.path.is_dir():
             raise FormatError(f"workspace {self.path}", expected="a file", got="a folder")
+        self._guard = threading.RLock()
         self._lock = WorkspaceLock(self.path)
         try:
             self.connection = _connect(self.path)
@@ -137,14 +142,61 @@ class WorkspaceFile:
 
     def close(self) -> None:
         """Let go of the file; nothing is left to be written."""
-        self.connection.close()
-        self._lock.release()
+        with self._guard:
+            self.connection.close()
+            self._lock.release()
+
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """Keep other threads out while the file is read; everything that reads it does so within.
+
+        Raises:
+            FormatError: The file is damaged, or the disk fails.
+        """
+        with self._guard:
+            try:
+                yield
+            except BedsideError:
+                raise
+            except (sqlite3.Error, zlib.error, ValueError) as error:
+                raise read_error(self.path, error) from error
+
+    @contextmanager
+    def transaction(self) -> Iterator[Any]:
+        """Yield all or nothing: a function that executes statements, committed when the block ends.
+
+        Raises:
+            FormatError: The disk is full, or the file cannot be written for another reason.
+        """
+
+        def run(statement: str, *values: object) -> sqlite3.Cursor:
+            return self.connection.execute(statement, values)
+
+        with self._guard:
+            try:
+                run("BEGIN IMMEDIATE")
+                try:
+                    yield run
+                    run("COMMIT")
+                except BaseException:
+                    if self.connection.in_transaction:
+                        run("ROLLBACK")
+                    raise
+            except sqlite3.Error as error:
+                raise write_error(self.path, error) from error
+
+
+def read_error(path: Path, error: Exception) -> FormatError:
+    """Return why a workspace cannot be read as an error of Bedside's."""
+    return FormatError(f"cannot read the workspace {path}", got=str(error), fix="it is damaged: go back to a copy")
 
 
 def write_error(path: Path, error: sqlite3.Error) -> FormatError:
     """Return why a workspace cannot be written as an error of Bedside's."""
     # The primary code; the further bits tell which call to the system failed.
     code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
+    if code == sqlite3.SQLITE_CORRUPT:
+        return read_error(path, error)
     if code not in _OF_THE_DISK:
         return FormatError(f"cannot write the workspace {path}", got=str(error))
     return StorageError(
