@@ -21,6 +21,8 @@ from bedside.core.paths import state_folder
 FILE_VARIABLE = "BEDSIDE_WORKSPACE"
 """Environment variable that names the workspace."""
 FILE_NAME = "bedside.workspace.sqlite"
+ANOTHER = "name another file with --workspace"
+"""What errors advise; a command that takes the workspace as an argument leaves out the option."""
 VERSION = 3
 """Version of the tables (``user_version``)."""
 APPLICATION = 0x42445344
@@ -108,6 +110,44 @@ def default_workspace() -> Path:
     return Path(chosen) if chosen else state_folder() / FILE_NAME
 
 
+def check_workspace(path: Path) -> None:
+    """Make sure that a file is a workspace before anything is written, be it a lock.
+
+    Raises:
+        InputError: There is no file.
+        FormatError: It is empty, or of another kind.
+    """
+    if not path.is_file():
+        got = "a folder" if path.is_dir() else "nothing there"
+        raise InputError(f"workspace {path}", expected="a file of 'bedside ui'", got=got)
+    _check_header(path.resolve(), new=False)
+
+
+def _check_header(path: Path, *, new: bool) -> None:
+    """Reject a file that does not begin as a workspace does; with ``new``, one without content may become one."""
+    if new and not path.is_file():
+        return
+    try:
+        with path.open("rb") as file:
+            head = file.read(_HEADER)
+    except OSError as error:
+        raise FormatError(f"cannot open the workspace {path}", got=str(error)) from error
+    # What a killed process wrote may lie in the log beside the file, its kind as well.
+    unsure = new or path.with_name(path.name + "-wal").exists()
+    application = int.from_bytes(head[_HEADER - 4 :], "big")
+    if head.startswith(_MAGIC) and (unsure or application == APPLICATION):
+        return
+    if head or not unsure:
+        got = (
+            "an empty file" if not head else "another program's database" if head.startswith(_MAGIC) else "no database"
+        )
+        raise FormatError(f"{path}", expected="a workspace of Bedside", got=got, fix=ANOTHER)
+
+
+_MAGIC, _HEADER = b"SQLite format 3\0", 72
+"""How SQLite's files begin, and how many bytes it takes to the end of the application's number."""
+
+
 class WorkspaceFile:
     """An open workspace's file, locked. Quick to import, so that a command can reject early.
 
@@ -128,6 +168,7 @@ class WorkspaceFile:
         self.path = (Path(path) if path is not None else default_workspace()).resolve()
         if self.path.is_dir():
             raise FormatError(f"workspace {self.path}", expected="a file", got="a folder")
+        _check_header(self.path, new=True)
         self._guard = threading.RLock()
         self._lock = WorkspaceLock(self.path)
         try:
@@ -202,7 +243,7 @@ def write_error(path: Path, error: sqlite3.Error) -> FormatError:
     return StorageError(
         f"cannot write the workspace {path}",
         got=str(error),
-        fix="free some space, or name another file with --workspace",
+        fix=f"free some space, or {ANOTHER}",
     )
 
 
@@ -219,9 +260,7 @@ def _connect(path: Path) -> sqlite3.Connection:
         told = write_error(path, error)
         if isinstance(told, StorageError):
             raise told from error
-        raise FormatError(
-            f"{path}", expected="a workspace of Bedside", got=str(error), fix="name another file with --workspace"
-        ) from error
+        raise FormatError(f"{path}", expected="a workspace of Bedside", got=str(error), fix=ANOTHER) from error
     except BaseException:
         connection.close()
         raise
@@ -239,7 +278,7 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
             f"workspace {path}",
             expected=f"version {VERSION}",
             got=version,
-            fix="a newer Bedside wrote it: update Bedside, or name another file with --workspace",
+            fix=f"a newer Bedside wrote it: update Bedside, or {ANOTHER}",
         )
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")
@@ -277,7 +316,7 @@ class WorkspaceLock:
                 f"the workspace {workspace} is in use",
                 expected="one process at a time",
                 got=holder,
-                fix="use that one, close it, or name another file with --workspace",
+                fix=f"use that one, close it, or {ANOTHER}",
             )
         try:
             self.tell({})
