@@ -240,6 +240,7 @@ def test_files_that_are_no_workspace_are_rejected(tmp_path: Path) -> None:
     text.write_text("not a database, but long enough to be looked at" * 40)
     with pytest.raises(FormatError, match=r"expected a workspace.*--workspace"):
         WorkspaceFile(text)
+    assert list(tmp_path.iterdir()) == [text]
     foreign = tmp_path / "foreign.sqlite"
     with sqlite3.connect(foreign) as connection:
         connection.execute("CREATE TABLE bookmarks (url TEXT)")

@@ -27,6 +27,7 @@ from bedside.worklist.export import RECORD, Outcome, export
 from bedside.worklist.layouts import LAYOUTS
 from bedside.worklist.measures import longest_diameter
 from bedside.worklist.outlines import outlines
+from bedside.worklist.training import prepare_training
 from tests.worklist.conftest import annotate, block
 
 LAYOUT_NAMES = [name for name, _ in LAYOUTS.items()]
@@ -89,12 +90,34 @@ class TestEveryLayout:
         (out / "mine.txt").write_text("mine")
         write(workspace, layout=layout, folder=out)
         assert contents(out) == {**first, "mine.txt": hashlib.sha256(b"mine").hexdigest()}
-        (volumes / "mr.nii.gz").rename(volumes / "moved.nii.gz")
-        outcome = write(workspace, layout=layout, folder=out)
-        assert list(outcome.failures) == [str(volumes / "mr.nii.gz")]
-        assert len(masks_in(out)) == 1
+        outcome = export(workspace, outlines(workspace, done=True), layout=layout, folder=out)
+        assert outcome.cases == len(masks_in(out)) == 1
         assert not any("mr" in name for name in contents(out))
         assert (out / "mine.txt").is_file()
+
+    def test_an_image_that_cannot_be_read_keeps_what_was_made_of_it(
+        self, layout: str, workspace: Workspace, volumes: Path, tmp_path: Path
+    ) -> None:
+        out = tmp_path / "out"
+        write(workspace, layout=layout, folder=out)
+        first = contents(out)
+        (volumes / "mr.nii.gz").rename(volumes / "moved.nii.gz")
+        for _ in range(2):
+            outcome = write(workspace, layout=layout, folder=out)
+            assert list(outcome.failures) == [str(volumes / "mr.nii.gz")]
+            now = contents(out)
+            assert now.keys() == first.keys()
+            # Of the other image, and lists of all images, in another order.
+            assert {name for name in now if now[name] != first[name]} <= {RECORD, "datalist.json"}
+        for name in (n for n in first if n.endswith(("dataset.json", "datalist.json"))):
+            assert json.loads((out / name).read_text())["numTraining"] == 2
+        (volumes / "moved.nii.gz").rename(volumes / "mr.nii.gz")
+        write(workspace, layout=layout, folder=out)
+        assert contents(out) == first
+        (volumes / "mr.nii.gz").unlink()
+        (volumes / "ct").rename(volumes / "away")
+        assert write(workspace, layout=layout, folder=out).cases == 0
+        assert contents(out) == first
 
     def test_what_was_changed_since_is_not_replaced(
         self, layout: str, workspace: Workspace, volumes: Path, tmp_path: Path
@@ -134,6 +157,55 @@ def test_nnunet_finds_its_files_by_the_numbers_that_it_asks_for(
         np.asarray(nibabel.load(made / "imagesTr" / "ct_0000.nii.gz").dataobj).T, read_image(volumes / "ct").array
     )
     assert any("numbered by the names" in note for note in outcome.notes)
+
+
+@pytest.mark.parametrize(
+    ("layout", "card"), [("nnunet", "Dataset501_annotated/dataset.json"), ("monai", "datalist.json")]
+)
+class TestTrainers:
+    """What layouts for trainers share: one list of values for all images."""
+
+    def test_masks_whose_values_have_changed_are_not_mixed_with_those_of_before(
+        self, layout: str, card: str, workspace: Workspace, volumes: Path, tmp_path: Path
+    ) -> None:
+        out = tmp_path / "out"
+        write(workspace, layout=layout, folder=out)
+        first = contents(out)
+        mask = block((5, 8, 9), (4, 5), (2, 6), (3, 8))
+        annotate(workspace, volumes / "ct", {"bladder": (1, mask), "liver": (9, mask)})
+        (volumes / "mr.nii.gz").unlink()
+        with pytest.raises(InputError, match="another folder"):
+            write(workspace, layout=layout, folder=out)
+        assert contents(out) == first
+
+    def test_an_image_without_a_voxel_is_left_out(
+        self, layout: str, card: str, workspace: Workspace, pictures: Path, volumes: Path, tmp_path: Path
+    ) -> None:
+        path = tmp_path / "empty.png"
+        Picture.fromarray(np.zeros((64, 72, 3), np.uint8)).save(path)
+        annotate(workspace, path, {"liver": (3, block((64, 72), (0, 0), (0, 0)))})
+        found = [outlines(workspace)[-1], *outlines(workspace, folder=volumes)]
+        table = tmp_path / "s.csv"
+        outcome = export(workspace, found, layout=layout, folder=tmp_path / "out", statistics=table)
+        assert outcome.cases == 2
+        assert "without a mask" in outcome.failures.pop(str(path))
+        assert not outcome.failures
+        assert json.loads((tmp_path / "out" / card).read_text())["numTraining"] == 2
+        assert [p.name for p in masks_in(tmp_path / "out")] == ["ct.nii.gz", "mr.nii.gz"]
+        # A table has it, as one without a voxel.
+        assert table.read_text().count("liver,0,") == 1
+
+    def test_an_object_called_background_is_no_background(
+        self, layout: str, card: str, workspace: Workspace, tmp_path: Path
+    ) -> None:
+        path = tmp_path / "grey.png"
+        Picture.fromarray(np.arange(200, dtype=np.uint8).reshape(10, 20)).save(path)
+        names = ("background", "background (object)")
+        annotate(workspace, path, {n: (i, block((10, 20), (2 * i, 9), (3, 9))) for i, n in enumerate(names, start=1)})
+        write(workspace, layout=layout, folder=tmp_path / "out")
+        labels = json.loads((tmp_path / "out" / card).read_text())["labels"]
+        by_name = labels if layout == "nnunet" else {name: int(value) for value, name in labels.items()}
+        assert by_name == {"background": 0, "background (object) (object)": 1, "background (object)": 2}
 
 
 def test_nnunet_takes_colours_as_channels_and_one_kind_alone(
@@ -244,6 +316,24 @@ def test_a_record_that_names_other_places_removes_nothing_there(
     assert outside.read_text() == "kept"
 
 
+def test_training_data_of_an_image_that_cannot_be_read_stay(
+    workspace: Workspace, volumes: Path, pictures: Path, tmp_path: Path
+) -> None:
+    for folder, lost in ((volumes, volumes / "mr.nii.gz"), (pictures, pictures / "0.png")):
+        out = tmp_path / f"of-{folder.name}"
+        found = outlines(workspace, folder=folder)
+        assert prepare_training(workspace, found, out).cases == 2
+        first = contents(out)
+        lost.unlink()
+        assert list(prepare_training(workspace, found, out).failures) == [str(lost)]
+        assert contents(out).keys() == first.keys()
+        (path,) = out.rglob("set.json")
+        card = json.loads(path.read_text())
+        assert sorted(f"{c['id']}.labels" for c in card["cases"]) == sorted(
+            p.name.split(".")[0] + ".labels" for p in path.parent.glob("*.labels.*")
+        )
+
+
 class TestStatistics:
     def table(self, workspace: Workspace, path: Path) -> list[dict[str, str]]:
         write(workspace, statistics=path)
@@ -270,6 +360,17 @@ class TestStatistics:
         assert rows[0]["intensity_unit"] == "HU"
         # No masks are written where a table alone is asked for.
         assert not list(volumes.glob("*labels*"))
+
+    def test_a_table_stays_where_no_image_can_be_read(
+        self, workspace: Workspace, pictures: Path, tmp_path: Path
+    ) -> None:
+        table = tmp_path / "s.csv"
+        write(workspace, statistics=table)
+        before = table.read_bytes()
+        for path in pictures.iterdir():
+            path.unlink()
+        assert write(workspace, statistics=table).cases == 0
+        assert table.read_bytes() == before
 
     def test_no_lengths_without_a_spacing(self, workspace: Workspace, pictures: Path, tmp_path: Path) -> None:
         (row, *_) = self.table(workspace, tmp_path / "s.csv")

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bedside.core.errors import InputError
+from bedside.core.errors import BedsideError, FormatError, InputError
 
 if TYPE_CHECKING:
     from bedside.session.workspace import Workspace
     from bedside.worklist.export import Outcome
+    from bedside.worklist.outlines import Outline
 
 WorkspaceArgument = Annotated[
     Path | None, typer.Argument(metavar="WORKSPACE", help="File of 'bedside ui'; by default in the user's own folder.")
@@ -61,14 +62,13 @@ def export(
     With --statistics alone, only the table is written.
     """
     from bedside.worklist.export import export as write
-    from bedside.worklist.outlines import outlines
 
     if layout != "beside" and output is None:
         raise InputError(f"--layout {layout}", expected="a folder to write to", got="none", fix="name one with -o")
     if suffix is not None and not suffix.startswith("."):
         raise InputError("--suffix", expected="a suffix with its dot, as .nii.gz", got=f"'{suffix}'")
     with opened_workspace(workspace) as work:
-        found = outlines(work, folder=folder, done=done, apart=output is not None)
+        found = chosen(work, folder, done, apart=output is not None)
         outcome = write(
             work, found, layout=layout, folder=output, statistics=statistics, name=name, suffix=suffix
         )  # fmt: skip
@@ -88,16 +88,43 @@ def opened_workspace(path: Path | None) -> Iterator[Workspace]:
         FormatError: The file is no workspace.
     """
     from bedside.session.workspace import Workspace
-    from bedside.session.workspace_file import default_workspace
+    from bedside.session.workspace_file import ANOTHER, check_workspace, default_workspace
 
     place = path or default_workspace()
-    if not place.is_file():
-        raise InputError(f"workspace {place}", expected="a file of 'bedside ui'", got="nothing there")
-    work = Workspace(place)
     try:
-        yield work
-    finally:
-        work.close()
+        check_workspace(place)
+        work = Workspace(place)
+        try:
+            yield work
+        finally:
+            work.close()
+    except BedsideError as error:
+        if ANOTHER not in str(error):
+            raise
+        # The workspace is an argument here.
+        raise FormatError(str(error).replace(ANOTHER, ANOTHER.removesuffix(" with --workspace"))) from error
+
+
+def chosen(workspace: Workspace, folder: Path | None, done: bool, *, apart: bool = True) -> list[Outline]:
+    """Return the images with objects that the options leave.
+
+    Raises:
+        InputError: There are none; says which option left none of how many.
+    """
+    from bedside.worklist.outlines import outlines
+
+    found = outlines(workspace, folder=folder, done=done, apart=apart)
+    if found:
+        return found
+    count = len(workspace.annotated())
+    if folder is not None and count and not folder.is_dir():
+        raise InputError(f"--folder {folder}", expected="a folder with images of the workspace", got="no folder there")
+    kept = [f"in {folder}"] if folder is not None else []
+    kept += ["that is marked as done"] if done else []
+    among = f"none of the {count} with objects" if count else "none"
+    raise InputError(
+        "nothing to take out of the workspace", expected=" ".join(["an image with objects", *kept]), got=among
+    )
 
 
 def tell(outcome: Outcome, where: str) -> int:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
-from bedside.cli.export import DoneOption, FolderOption, NameOption, WorkspaceArgument, opened_workspace, tell
+from bedside.cli.export import DoneOption, FolderOption, NameOption, WorkspaceArgument, chosen, opened_workspace, tell
 from bedside.core.errors import InputError
 
 if TYPE_CHECKING:
@@ -182,11 +182,10 @@ def training(
     Objects of one name are one structure; where none has a name of its own they are instances. Give masks that you
     checked, with --done.
     """
-    from bedside.worklist.outlines import outlines
     from bedside.worklist.training import prepare_training
 
     if output is None:
         raise InputError("-o", expected="a folder to write to", got="none")
     with opened_workspace(workspace) as work:
-        outcome = prepare_training(work, outlines(work, folder=folder, done=done), output, name=name)
+        outcome = prepare_training(work, chosen(work, folder, done), output, name=name)
     return tell(outcome, f"in {output}")

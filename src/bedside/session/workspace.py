@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-import sqlite3
-import threading
 import time
 import zlib
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -25,7 +22,7 @@ from bedside.session.journal import VERSION as JOURNAL_VERSION
 from bedside.session.journal import Event, Journal
 from bedside.session.masks import KeptMask
 from bedside.session.stamp import ImageStamp
-from bedside.session.workspace_file import WorkspaceFile, write_error
+from bedside.session.workspace_file import WorkspaceFile
 
 WorkState = Literal["new", "in progress", "done"]
 """How far the work on an image is."""
@@ -134,7 +131,6 @@ class Workspace:
     def __init__(self, file: WorkspaceFile | str | Path | None = None) -> None:
         self._file = file if isinstance(file, WorkspaceFile) else WorkspaceFile(file)
         self._connection = self._file.connection
-        self._guard = threading.RLock()
 
     @property
     def path(self) -> Path:
@@ -143,15 +139,14 @@ class Workspace:
 
     def close(self) -> None:
         """Let go of the file; nothing is left to be written."""
-        with self._guard:
-            self._file.close()
+        self._file.close()
 
     # Items
 
     def item(self, path: str, series: str | None = None, volume: int | None = None, name: str | None = None) -> int:
         """Return the number of the item at a place, which is made where it is new."""
         key = (path, series or "", -1 if volume is None else volume)
-        with self._transaction() as run:
+        with self._file.transaction() as run:
             run("INSERT OR IGNORE INTO item (path, series, volume, name) VALUES (?, ?, ?, ?)", *key, name or path)
             return int(run("SELECT id FROM item WHERE (path, series, volume) = (?, ?, ?)", *key).fetchone()[0])
 
@@ -167,6 +162,11 @@ class Workspace:
     def places(self, image: int) -> list[ItemRecord]:
         """Return items at which an image was found, the last one opened first."""
         return self._items(f"WHERE image = {int(image)} ORDER BY opened DESC")
+
+    def paths(self) -> list[str]:
+        """Return the paths of all items."""
+        with self._file.reading():
+            return [path for (path,) in self._connection.execute("SELECT DISTINCT path FROM item ORDER BY path")]
 
     def needs(self, folder: Path, since: float) -> bool:
         """Return whether work would be lost with the images in a folder, or one was opened after ``since``.
@@ -184,7 +184,7 @@ class Workspace:
 
     def forget(self, folder: Path) -> None:
         """Take the items in a folder off all lists; images, objects and journals stay."""
-        with self._transaction() as run:
+        with self._file.transaction() as run:
             run(f"DELETE FROM item WHERE {_BELOW}", *_below(folder))
 
     def set_state(self, item: int, state: WorkState) -> None:
@@ -195,17 +195,17 @@ class Workspace:
         """
         if state not in get_args(WorkState):
             raise InputError("state", expected=f"one of {', '.join(get_args(WorkState))}", got=repr(state))
-        with self._transaction() as run:
+        with self._file.transaction() as run:
             run("UPDATE item SET state = ? WHERE id = ?", state, item)
 
     def set_problem(self, item: int, problem: str) -> None:
         """Keep why an item could not be opened."""
-        with self._transaction() as run:
+        with self._file.transaction() as run:
             run("UPDATE item SET problem = ? WHERE id = ?", problem, item)
 
     def _items(self, where: str) -> list[ItemRecord]:
         columns = "id, path, nullif(series, ''), nullif(volume, -1), name, state, image, problem"
-        with self._guard:
+        with self._file.reading():
             return [ItemRecord(*row) for row in self._connection.execute(f"SELECT {columns} FROM item {where}")]
 
     # Images
@@ -213,7 +213,7 @@ class Workspace:
     def found(self, item: int, stamp: ImageStamp) -> ImageRecord:
         """Keep which image an item holds."""
         geometry = json.dumps(stamp.geometry.to_dict(), sort_keys=True)
-        with self._transaction() as run:
+        with self._file.transaction() as run:
             run(
                 "INSERT OR IGNORE INTO image (sha256, geometry, stamp) VALUES (?, ?, ?)",
                 *(stamp.sha256, geometry, json.dumps(stamp.to_dict())),
@@ -224,7 +224,7 @@ class Workspace:
 
     def touch(self, item: int) -> None:
         """Keep that somebody opened an item just now."""
-        with self._transaction() as run:
+        with self._file.transaction() as run:
             run("UPDATE item SET opened = ? WHERE id = ?", time.time(), item)
 
     def image(self, number: int) -> ImageRecord:
@@ -233,17 +233,18 @@ class Workspace:
         Raises:
             InputError: There is no such image.
         """
-        with self._guard:
+        with self._file.reading():
             row = self._connection.execute(
                 "SELECT stamp, model, policy, version FROM image WHERE id = ?", (number,)
             ).fetchone()
+            stamp = {} if row is None else json.loads(row[0])
         if row is None:
             raise InputError("image", expected="one that was opened", got=number)
-        return ImageRecord(number, ImageStamp.from_dict(json.loads(row[0])), *row[1:])
+        return ImageRecord(number, ImageStamp.from_dict(stamp), *row[1:])
 
     def set_image(self, number: int, *, model: str | None = None, policy: OverlapPolicy | None = None) -> None:
         """Change what is given of an image; ``save`` counts it as a change."""
-        with self._transaction() as run:
+        with self._file.transaction() as run:
             run(
                 "UPDATE image SET model = coalesce(?, model), policy = coalesce(?, policy) WHERE id = ?",
                 *(model, policy, number),
@@ -272,7 +273,7 @@ class Workspace:
         Returns:
             The image's version after the change.
         """
-        with self._transaction() as run:
+        with self._file.transaction() as run:
             for row in rows:
                 _write_object(run, image, row)
                 if row.kept is not None:
@@ -295,7 +296,7 @@ class Workspace:
 
     def record(self, image: int, row: ObjectRow) -> None:
         """Write an object and the events that are new, on disk when it returns; the mask follows by ``save``."""
-        with self._transaction() as run:
+        with self._file.transaction() as run:
             _write_object(run, image, row)
 
     def withdraw(self, image: int, number: int, begun: bool) -> None:
@@ -303,7 +304,7 @@ class Workspace:
 
         The journal only grows: what is taken back stays in the file, with a note that it never happened.
         """
-        with self._transaction() as run:
+        with self._file.transaction() as run:
             run(
                 "INSERT INTO event (image, object, body, made) VALUES (?, ?, ?, ?)",
                 *(image, number, json.dumps({"event": WITHDRAWN}), time.time()),
@@ -330,7 +331,7 @@ class Workspace:
     def lowest_quality(self, image: int) -> float | None:
         """Return the lowest quality that a model estimated of an object's mask; None where it estimated none."""
         query = "SELECT min(quality) FROM mask JOIN object o ON (o.image, o.id) = (mask.image, mask.object)"
-        with self._guard:
+        with self._file.reading():
             row = self._connection.execute(f"{query} WHERE o.image = ? AND NOT o.deleted", (image,)).fetchone()
         return None if row[0] is None else float(row[0])
 
@@ -340,7 +341,7 @@ class Workspace:
 
     def annotated(self) -> list[int]:
         """Return the numbers of the images that have objects, in the order in which they were first opened."""
-        with self._guard:
+        with self._file.reading():
             found = self._connection.execute("SELECT DISTINCT image FROM object WHERE NOT deleted ORDER BY image")
             return [number for (number,) in found]
 
@@ -351,7 +352,7 @@ class Workspace:
             FormatError: The file holds events that could not have happened.
         """
         record = self.image(image)
-        with self._guard:
+        with self._file.reading():
             rows = self._connection.execute(
                 "SELECT id, name, colour, visible, locked, label FROM object"
                 " WHERE image = ? AND NOT deleted ORDER BY id",
@@ -391,45 +392,21 @@ class Workspace:
 
     def remembered_mask(self, image: int, number: int, made_by: str | None) -> KeptMask | None:
         """Return the mask of an object, if it was made by just that; with None, by whatever predicted its prompts."""
-        with self._guard:
+        with self._file.reading():
             row = self._connection.execute(
                 "SELECT region, bits, quality, made_by FROM mask WHERE (image, object) = (?, ?)", (image, number)
             ).fetchone()
-        if row is None or made_by not in (None, row[3]):
-            return None
-        start, stop = json.loads(row[0])
-        bits = np.frombuffer(zlib.decompress(row[1]), dtype=np.uint8)
+            if row is None or made_by not in (None, row[3]):
+                return None
+            start, stop = json.loads(row[0])
+            bits = np.frombuffer(zlib.decompress(row[1]), dtype=np.uint8)
         return KeptMask(PackedMask(Region(tuple(start), tuple(stop)), bits), row[2])
 
     # Inside
 
     def _number(self, query: str, *values: object) -> int:
-        with self._guard:
+        with self._file.reading():
             return int(self._connection.execute(query, values).fetchone()[0])
-
-    @contextmanager
-    def _transaction(self) -> Iterator[Any]:
-        """Yield all or nothing: a function that executes statements, committed when the block ends.
-
-        Raises:
-            FormatError: The disk is full, or the file cannot be written for another reason.
-        """
-
-        def run(statement: str, *values: object) -> sqlite3.Cursor:
-            return self._connection.execute(statement, values)
-
-        with self._guard:
-            try:
-                run("BEGIN IMMEDIATE")
-                try:
-                    yield run
-                    run("COMMIT")
-                except BaseException:
-                    if self._connection.in_transaction:
-                        run("ROLLBACK")
-                    raise
-            except sqlite3.Error as error:
-                raise write_error(self.path, error) from error
 
 
 def _write_object(run: Any, image: int, row: ObjectRow) -> None:

@@ -7,16 +7,22 @@ import json
 import os
 import sqlite3
 import sys
+import threading
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from bedside.core.disk import told
-from bedside.core.errors import FormatError, InputError, StorageError
+from bedside.core.errors import BedsideError, FormatError, InputError, StorageError
 from bedside.core.paths import state_folder
 
 FILE_VARIABLE = "BEDSIDE_WORKSPACE"
 """Environment variable that names the workspace."""
 FILE_NAME = "bedside.workspace.sqlite"
+ANOTHER = "name another file with --workspace"
+"""What errors advise; a command that takes the workspace as an argument leaves out the option."""
 VERSION = 3
 """Version of the tables (``user_version``)."""
 APPLICATION = 0x42445344
@@ -104,6 +110,44 @@ def default_workspace() -> Path:
     return Path(chosen) if chosen else state_folder() / FILE_NAME
 
 
+def check_workspace(path: Path) -> None:
+    """Make sure that a file is a workspace before anything is written, be it a lock.
+
+    Raises:
+        InputError: There is no file.
+        FormatError: It is empty, or of another kind.
+    """
+    if not path.is_file():
+        got = "a folder" if path.is_dir() else "nothing there"
+        raise InputError(f"workspace {path}", expected="a file of 'bedside ui'", got=got)
+    _check_header(path.resolve(), new=False)
+
+
+def _check_header(path: Path, *, new: bool) -> None:
+    """Reject a file that does not begin as a workspace does; with ``new``, one without content may become one."""
+    if new and not path.is_file():
+        return
+    try:
+        with path.open("rb") as file:
+            head = file.read(_HEADER)
+    except OSError as error:
+        raise FormatError(f"cannot open the workspace {path}", got=str(error)) from error
+    # What a killed process wrote may lie in the log beside the file, its kind as well.
+    unsure = new or path.with_name(path.name + "-wal").exists()
+    application = int.from_bytes(head[_HEADER - 4 :], "big")
+    if head.startswith(_MAGIC) and (unsure or application == APPLICATION):
+        return
+    if head or not unsure:
+        got = (
+            "an empty file" if not head else "another program's database" if head.startswith(_MAGIC) else "no database"
+        )
+        raise FormatError(f"{path}", expected="a workspace of Bedside", got=got, fix=ANOTHER)
+
+
+_MAGIC, _HEADER = b"SQLite format 3\0", 72
+"""How SQLite's files begin, and how many bytes it takes to the end of the application's number."""
+
+
 class WorkspaceFile:
     """An open workspace's file, locked. Quick to import, so that a command can reject early.
 
@@ -124,6 +168,8 @@ class WorkspaceFile:
         self.path = (Path(path) if path is not None else default_workspace()).resolve()
         if self.path.is_dir():
             raise FormatError(f"workspace {self.path}", expected="a file", got="a folder")
+        _check_header(self.path, new=True)
+        self._guard = threading.RLock()
         self._lock = WorkspaceLock(self.path)
         try:
             self.connection = _connect(self.path)
@@ -137,20 +183,67 @@ class WorkspaceFile:
 
     def close(self) -> None:
         """Let go of the file; nothing is left to be written."""
-        self.connection.close()
-        self._lock.release()
+        with self._guard:
+            self.connection.close()
+            self._lock.release()
+
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """Keep other threads out while the file is read; everything that reads it does so within.
+
+        Raises:
+            FormatError: The file is damaged, or the disk fails.
+        """
+        with self._guard:
+            try:
+                yield
+            except BedsideError:
+                raise
+            except (sqlite3.Error, zlib.error, ValueError) as error:
+                raise read_error(self.path, error) from error
+
+    @contextmanager
+    def transaction(self) -> Iterator[Any]:
+        """Yield all or nothing: a function that executes statements, committed when the block ends.
+
+        Raises:
+            FormatError: The disk is full, or the file cannot be written for another reason.
+        """
+
+        def run(statement: str, *values: object) -> sqlite3.Cursor:
+            return self.connection.execute(statement, values)
+
+        with self._guard:
+            try:
+                run("BEGIN IMMEDIATE")
+                try:
+                    yield run
+                    run("COMMIT")
+                except BaseException:
+                    if self.connection.in_transaction:
+                        run("ROLLBACK")
+                    raise
+            except sqlite3.Error as error:
+                raise write_error(self.path, error) from error
+
+
+def read_error(path: Path, error: Exception) -> FormatError:
+    """Return why a workspace cannot be read as an error of Bedside's."""
+    return FormatError(f"cannot read the workspace {path}", got=str(error), fix="it is damaged: go back to a copy")
 
 
 def write_error(path: Path, error: sqlite3.Error) -> FormatError:
     """Return why a workspace cannot be written as an error of Bedside's."""
     # The primary code; the further bits tell which call to the system failed.
     code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
+    if code == sqlite3.SQLITE_CORRUPT:
+        return read_error(path, error)
     if code not in _OF_THE_DISK:
         return FormatError(f"cannot write the workspace {path}", got=str(error))
     return StorageError(
         f"cannot write the workspace {path}",
         got=str(error),
-        fix="free some space, or name another file with --workspace",
+        fix=f"free some space, or {ANOTHER}",
     )
 
 
@@ -167,9 +260,7 @@ def _connect(path: Path) -> sqlite3.Connection:
         told = write_error(path, error)
         if isinstance(told, StorageError):
             raise told from error
-        raise FormatError(
-            f"{path}", expected="a workspace of Bedside", got=str(error), fix="name another file with --workspace"
-        ) from error
+        raise FormatError(f"{path}", expected="a workspace of Bedside", got=str(error), fix=ANOTHER) from error
     except BaseException:
         connection.close()
         raise
@@ -187,7 +278,7 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
             f"workspace {path}",
             expected=f"version {VERSION}",
             got=version,
-            fix="a newer Bedside wrote it: update Bedside, or name another file with --workspace",
+            fix=f"a newer Bedside wrote it: update Bedside, or {ANOTHER}",
         )
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")
@@ -225,7 +316,7 @@ class WorkspaceLock:
                 f"the workspace {workspace} is in use",
                 expected="one process at a time",
                 got=holder,
-                fix="use that one, close it, or name another file with --workspace",
+                fix=f"use that one, close it, or {ANOTHER}",
             )
         try:
             self.tell({})

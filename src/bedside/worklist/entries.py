@@ -28,6 +28,10 @@ from bedside.weights.store import installed_weights
 from bedside.worklist.outlines import Outline
 
 
+class LeftOutError(InputError):
+    """An image that does not belong into what is made: without a mask, or of another kind than the others."""
+
+
 @dataclass(frozen=True)
 class Drawn:
     """An object with its mask.
@@ -68,6 +72,15 @@ class Entry:
         """Who gets a voxel that two objects claim, in one map."""
         policy = self.outline.record.policy
         return "keep" if policy == "overlap" else policy
+
+    def require_mask(self) -> None:
+        """Make sure that there is something to train on.
+
+        Raises:
+            LeftOutError: No object has a voxel.
+        """
+        if not any(d.mask.voxels for d in self.objects):
+            raise LeftOutError("image without a mask", expected="at least one voxel of an object", got="none")
 
     def label_map(self, value: Callable[[Drawn], int] = lambda drawn: drawn.label) -> NDArray[Any]:
         """Return all objects in one map of the image's shape, uint8 or uint16.

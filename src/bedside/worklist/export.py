@@ -8,17 +8,19 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 from bedside import __version__
 from bedside.core.errors import BedsideError, FormatError, InputError, StorageError
 from bedside.core.files import move_set_into_place, scratch_folder, write_text_atomically
 from bedside.core.tables import csv_text
 from bedside.session.workspace import Workspace
-from bedside.worklist.entries import Entry, open_entry
+from bedside.worklist.entries import Entry, LeftOutError, open_entry
 from bedside.worklist.layouts import LAYOUTS, Plan
 from bedside.worklist.measures import COLUMNS, rows_of
 from bedside.worklist.outlines import Outline
 from bedside.worklist.pieces import write_json
+from bedside.worklist.targets import check_targets
 
 RECORD = "bedside-export.json"
 """File of an export that says what belongs to it, so that the next replaces just that."""
@@ -33,11 +35,13 @@ class Outcome:
         cases: Images that are in it.
         failures: Why others are not, by their paths.
         notes: What a user should know, a sentence each.
+        failed: The images of ``failures`` whose files of an earlier export are still right.
     """
 
     cases: int = 0
     failures: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    failed: list[Outline] = field(default_factory=list)
 
 
 def read_entries(
@@ -54,6 +58,8 @@ def read_entries(
             told = str(error)
             path = str(outline.path)
             outcome.failures[path] = told if path in told else f"{path}: {told}"
+            if not isinstance(error, LeftOutError):
+                outcome.failed.append(outline)
         else:
             outcome.cases += 1
 
@@ -83,12 +89,13 @@ def export(
         suffix: Format of masks, of the layout "beside".
 
     Raises:
-        InputError: Nothing to export, an unknown layout, or a file in the way.
+        InputError: Nothing to export, an unknown layout, a file in the way, or a place that is an input.
         BedsideError: The place cannot be written.
     """
     chosen, outcome = LAYOUTS.get(layout), Outcome()
     if suffix is not None and layout != "beside":
         raise InputError("--suffix", expected="the layout beside", got=layout)
+    check_targets(workspace, folder=folder, table=statistics)
     if not found:
         raise InputError("nothing to export", expected="an image with objects", got="none")
     plan = Plan(found, name, suffix)
@@ -99,15 +106,19 @@ def export(
             rows.extend(rows_of(entry))
 
     if folder is not None:
-        with replacing(folder) as scratch:
-            building = chosen.begin(scratch, plan)
+        with replacing(folder) as replaced:
+            building = chosen.begin(replaced.made, plan)
 
             def both(entry: Entry) -> None:
-                building.add(entry)
+                try:
+                    replaced.add(building, entry)
+                except LeftOutError:
+                    measured(entry)
+                    raise
                 measured(entry)
 
             read_entries(workspace, found, outcome, both)
-            outcome.notes += building.finish() if outcome.cases else ()
+            replaced.finish(building, outcome)
     else:
         # A table alone asks for no masks.
         masks = layout == "beside" and (statistics is None or suffix is not None)
@@ -118,7 +129,8 @@ def export(
             measured(entry)
 
         read_entries(workspace, found, outcome, beside)
-    if statistics is not None:
+    # Where no image could be read, the older table is the better one.
+    if statistics is not None and rows:
         write_text_atomically(statistics, csv_text([COLUMNS, *rows]))
     return outcome
 
@@ -127,18 +139,73 @@ def _beside(entry: Entry, plan: Plan, outcome: Outcome) -> None:
     """Write the masks of one image beside it."""
     record = f".{entry.outline.case}-labels.bedside.json"
     try:
-        with replacing(entry.outline.path.parent, record) as scratch:
-            building = LAYOUTS.get("beside").begin(scratch, plan)
-            building.add(entry)
+        with replacing(entry.outline.path.parent, record) as replaced:
+            building = LAYOUTS.get("beside").begin(replaced.made, plan)
+            replaced.add(building, entry)
             outcome.notes += [note for note in building.finish() if note not in outcome.notes]
     except StorageError as error:
         # Another image may lie where there is room.
         raise FormatError(str(error)) from error
 
 
+@dataclass
+class Replacement:
+    """An export that is being made, beside the one before.
+
+    Attributes:
+        folder: Where it goes.
+        made: Empty folder to make it in.
+        before: Files of the export before with their checksums.
+        owned: Which of them are of which image, by its ``identity``.
+        written: Files of images that are made now, likewise.
+        kept: Files of before of images that failed, likewise.
+    """
+
+    folder: Path
+    made: Path
+    before: dict[str, str]
+    owned: dict[str, list[str]]
+    written: dict[str, list[str]] = field(default_factory=dict)
+    kept: dict[str, list[str]] = field(default_factory=dict)
+
+    def add(self, building: _Adds, entry: Entry) -> None:
+        """Add an image; errors name the place where it would have gone."""
+        try:
+            paths = building.add(entry)
+        except StorageError:
+            raise
+        except BedsideError as error:
+            told = str(error).replace(str(self.made), str(self.folder))
+            kind = LeftOutError if isinstance(error, LeftOutError) else FormatError
+            raise kind(told) from error
+        self.written[entry.outline.identity] = [p.relative_to(self.made).as_posix() for p in paths]
+
+    def finish(self, building: _Adds, outcome: Outcome) -> None:
+        """End it, with the files of before of images that failed; does nothing where all of them did."""
+        if not outcome.cases:
+            return
+        for outline in outcome.failed:
+            files = self.owned.get(outline.identity)
+            if files and outline.identity not in self.written:
+                self.kept[outline.identity] = files
+                if all((self.folder / name).is_file() for name in files):
+                    building.keep(outline, files, self.folder)
+        outcome.notes += building.finish()
+
+
+class _Adds(Protocol):
+    """What ``Building`` and training sets share."""
+
+    def add(self, entry: Entry) -> Sequence[Path]: ...
+
+    def keep(self, outline: Outline, files: Sequence[str], folder: Path) -> None: ...
+
+    def finish(self) -> Sequence[str]: ...
+
+
 @contextmanager
-def replacing(folder: Path, record: str = RECORD) -> Iterator[Path]:
-    """Yield an empty folder whose files then replace those of the export before, all or none.
+def replacing(folder: Path, record: str = RECORD) -> Iterator[Replacement]:
+    """Yield what is made in an empty folder, whose files then replace those of the export before, all or none.
 
     Args:
         folder: Where they go.
@@ -149,17 +216,26 @@ def replacing(folder: Path, record: str = RECORD) -> Iterator[Path]:
     """
     if folder.exists() and not folder.is_dir():
         raise InputError(f"{folder}", expected="a folder to write to", got="a file")
-    before = _files_before(folder / record)
+    before, owned = _files_before(folder / record)
     with scratch_folder(folder) as scratch:
         inside = scratch / "export"
         inside.mkdir()
-        yield inside
+        replaced = Replacement(folder, inside, before, owned)
+        yield replaced
         made = sorted(p for p in inside.rglob("*") if p.is_file())
         names = {p.relative_to(inside).as_posix(): p for p in made}
         if not names:
             return
+        stay = {name for files in replaced.kept.values() for name in files}
         for name in names:
             target = folder / name
+            if name in stay:
+                raise InputError(
+                    f"{target}",
+                    expected="a name of its own",
+                    got="that of an image which cannot be read now",
+                    fix="write to another folder",
+                )
             if target.exists() and before.get(name) != _digest(target):
                 known = "one that was changed since it was exported" if name in before else "a file of another"
                 raise InputError(
@@ -167,22 +243,27 @@ def replacing(folder: Path, record: str = RECORD) -> Iterator[Path]:
                 )
             target.parent.mkdir(parents=True, exist_ok=True)
         files = {name: _digest(path) for name, path in names.items()}
-        write_json(inside / record, {"format": _FORMAT, "version": 1, "bedside": __version__, "files": files})
+        files |= {name: before[name] for name in sorted(stay & before.keys())}
+        images = {**replaced.kept, **replaced.written}
+        about = {"format": _FORMAT, "version": 1, "bedside": __version__, "files": files, "images": images}
+        write_json(inside / record, about)
         pairs = [(path, folder / name) for name, path in names.items()]
         move_set_into_place([*pairs, (inside / record, folder / record)])
-    for name in sorted(before.keys() - names.keys()):
+    for name in sorted(before.keys() - names.keys() - stay):
         _remove(folder, name, before[name])
 
 
-def _files_before(record: Path) -> dict[str, str]:
-    """Return the files of an earlier export with their checksums; none where there was no export."""
+def _files_before(record: Path) -> tuple[dict[str, str], dict[str, list[str]]]:
+    """Return the files of an earlier export with their checksums, and those of each image; none without an export."""
     try:
         data = json.loads(record.read_text(encoding="utf-8"))
         if data["format"] != _FORMAT:
-            return {}
-        return {str(name): str(digest) for name, digest in data["files"].items()}
+            return {}, {}
+        files = {str(name): str(digest) for name, digest in data["files"].items()}
+        owned = {str(image): [n for n in names if n in files] for image, names in data["images"].items()}
     except (OSError, ValueError, LookupError, TypeError, AttributeError):
-        return {}
+        return {}, {}
+    return files, owned
 
 
 def _remove(folder: Path, name: str, digest: str) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -36,6 +38,17 @@ class Outline:
     def path(self) -> Path:
         """Where the image lies."""
         return Path(self.places[0].path)
+
+    @property
+    def identity(self) -> str:
+        """What tells the image from others in any workspace, as a hash: its samples and its grid."""
+        stamp = self.record.stamp
+        return hashlib.sha256(json.dumps([stamp.sha256, stamp.geometry.to_dict()], sort_keys=True).encode()).hexdigest()
+
+    @property
+    def ndim(self) -> int:
+        """How many axes the grid has."""
+        return len(self.record.stamp.geometry.shape)
 
     @property
     def objects(self) -> tuple[ObjectJournal, ...]:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from bedside.core.errors import FormatError
+from bedside.core.errors import FormatError, InputError
 from bedside.core.files import write_text_atomically
 from bedside.core.geometry import Geometry
 from bedside.core.image import Image
@@ -24,6 +24,47 @@ _EXACT_BITS = 24
 def write_json(path: Path, data: Any) -> None:
     """Write plain values, the same ones always as the same bytes."""
     write_text_atomically(path, json.dumps(data, indent=2, ensure_ascii=False) + "\n")
+
+
+def read_card(path: Path) -> dict[str, Any]:
+    """Return what an earlier export said of all images.
+
+    Raises:
+        FormatError: It cannot be read.
+    """
+    try:
+        card = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise FormatError(f"{path}", expected="the list of the last export", got=str(error)) from error
+    if not isinstance(card, dict):
+        raise FormatError(f"{path}", expected="the list of the last export", got=type(card).__name__)
+    return card
+
+
+def check_values(path: Path, before: Any, now: Mapping[str, Any]) -> None:
+    """Make sure that masks of an earlier export, which stay, mean what those do that are made now.
+
+    Raises:
+        InputError: Values have changed since.
+    """
+    if not isinstance(before, dict) or not before.items() <= now.items():
+        raise InputError(
+            f"{path}: masks of images that cannot be read now",
+            expected=f"the values {dict(now)}",
+            got=f"{before}",
+            fix="write to another folder",
+        )
+
+
+def without_background(values: Mapping[str, int]) -> dict[str, int]:
+    """Return values by names of classes, none of which is that of what is no object, "background"."""
+    found: dict[str, int] = {}
+    for name, value in values.items():
+        told = name
+        while told == "background" or (told != name and told in values):
+            told += " (object)"
+        found[told] = value
+    return found
 
 
 def write_channels(folder: Path, case: str, image: Image) -> list[Path]:

@@ -17,7 +17,8 @@ from bedside.session.workspace import Workspace
 from bedside.worklist.entries import Entry
 from bedside.worklist.export import Outcome, read_entries, replacing
 from bedside.worklist.outlines import Outline, are_instances, classes_of
-from bedside.worklist.pieces import modality_of, storable_samples, write_json
+from bedside.worklist.pieces import check_values, modality_of, read_card, storable_samples, write_json
+from bedside.worklist.targets import check_targets
 
 SET_FILE = "set.json"
 
@@ -31,30 +32,42 @@ class _Sets:
         self._classes = classes_of(found)
         self._cases: dict[int, list[dict[str, Any]]] = {}
         self._modalities: dict[int, list[str | None]] = {}
-        self.kept = self._classes.kept or self._instances
 
-    def add(self, entry: Entry) -> None:
+    def add(self, entry: Entry) -> Sequence[Path]:
+        entry.require_mask()
         labels = entry.label_map(
             (lambda drawn: drawn.label) if self._instances else (lambda drawn: self._classes.of(drawn.name))
         )
-        if not labels.any():
-            raise InputError("image without a mask", expected="at least one voxel of an object", got="none")
         image, case = entry.image, entry.outline.case
         place = self._place(image.ndim)
         place.mkdir(parents=True, exist_ok=True)
         suffix = "nii.gz" if image.ndim == 3 else "png"
         array = storable_samples(image.array) if image.ndim == 3 else as_picture(image)
         plain = Image(array, image.geometry, image.modality)
-        write_image(place / f"{case}.image.{suffix}", plain)
-        write_mask(place / f"{case}.labels.{suffix}", labels, image.geometry)
+        paths = [place / f"{case}.{part}.{suffix}" for part in ("image", "labels")]
+        write_image(paths[0], plain)
+        write_mask(paths[1], labels, image.geometry)
         known = image.geometry.spacing_known
         self._cases.setdefault(image.ndim, []).append(
             {"id": case, "spacing_mm": list(image.geometry.array_spacing) if known else None}
         )
         self._modalities.setdefault(image.ndim, []).append(image.modality)
+        return paths
 
-    def finish(self) -> None:
-        structures = {str(value): name for name, value in self._classes.values.items()}
+    def keep(self, outline: Outline, files: Sequence[str], folder: Path) -> None:
+        place = self._place(outline.ndim).relative_to(self._folder)
+        path = folder / place / SET_FILE
+        card = read_card(path)
+        check_values(path, card.get("structures"), self._structures)
+        before = [case for case in card.get("cases", []) if _holds(files, place, case.get("id"))]
+        self._cases.setdefault(outline.ndim, []).extend(before)
+        self._modalities.setdefault(outline.ndim, []).append(card.get("modality"))
+
+    @property
+    def _structures(self) -> dict[str, str]:
+        return {"*": "instance"} if self._instances else {str(v): name for name, v in self._classes.values.items()}
+
+    def finish(self) -> Sequence[str]:
         for dimensions, cases in self._cases.items():
             card = {
                 "name": self._set_name(dimensions),
@@ -62,12 +75,17 @@ class _Sets:
                 "dim": f"{dimensions}d",
                 "modality": modality_of(self._modalities[dimensions]),
                 "label_kind": "instance" if self._instances else "semantic",
-                "structures": {"*": "instance"} if self._instances else structures,
+                "structures": self._structures,
                 "licence": "not stated",
                 "notes": "Made by 'bedside prepare training'.",
                 "cases": cases,
             }
-            write_json(self._place(dimensions) / SET_FILE, card)
+            place = self._place(dimensions)
+            place.mkdir(parents=True, exist_ok=True)
+            write_json(place / SET_FILE, card)
+        if self._classes.kept or self._instances:
+            return ()
+        return ("labels were numbered by the names of the objects: one name is one structure",)
 
     def _set_name(self, dimensions: int) -> str:
         return f"{self._name}-{dimensions}d"
@@ -96,16 +114,19 @@ def prepare_training(
     """
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]{0,60}", name):
         raise InputError("--name", expected="letters, digits, - and _", got=repr(name)[:80])
+    check_targets(workspace, folder=folder)
     if not found:
         raise InputError("nothing to prepare", expected="an image with objects", got="none")
     outcome = Outcome()
-    with replacing(folder, record=f".{name}.bedside-prepare.json") as scratch:
-        sets = _Sets(scratch, found, name)
-        read_entries(workspace, found, outcome, sets.add)
-        sets.finish()
-    if not sets.kept:
-        outcome.notes.append("labels were numbered by the names of the objects: one name is one structure")
+    with replacing(folder, record=f".{name}.bedside-prepare.json") as replaced:
+        sets = _Sets(replaced.made, found, name)
+        read_entries(workspace, found, outcome, lambda entry: replaced.add(sets, entry))
+        replaced.finish(sets, outcome)
     return outcome
+
+
+def _holds(files: Sequence[str], place: Path, case: object) -> bool:
+    return any(name.startswith(f"{place.as_posix()}/{case}.labels.") for name in files)
 
 
 def as_picture(image: Image) -> NDArray[Any]:

@@ -33,11 +33,24 @@ class Plan:
 class Building(Protocol):
     """A layout that is being made in a folder; the caller puts the files of it in their places."""
 
-    def add(self, entry: Entry) -> None:
-        """Write the files of an image; after an error none of them are left.
+    def add(self, entry: Entry) -> Sequence[Path]:
+        """Write the files of an image and return them; after an error none of them are left.
 
         Raises:
+            LeftOutError: It does not belong into the layout, nor does what an earlier export made of it.
             BedsideError: The layout cannot hold it.
+        """
+
+    def keep(self, outline: Outline, files: Sequence[str], folder: Path) -> None:
+        """Count in an image that failed, whose files of the export before stay.
+
+        Args:
+            outline: The image.
+            files: Its files, relative to the folder.
+            folder: The export before, still whole.
+
+        Raises:
+            BedsideError: They do not go together with what is made now.
         """
 
     def finish(self) -> Sequence[str]:

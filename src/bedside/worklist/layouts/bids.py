@@ -10,6 +10,7 @@ from bedside import __version__
 from bedside.core.files import write_text_atomically
 from bedside.worklist.entries import Entry
 from bedside.worklist.layouts import LAYOUTS, Layout, Plan
+from bedside.worklist.outlines import Outline
 from bedside.worklist.pieces import NIFTI, write_json, write_labels
 
 BIDS_VERSION = "1.9.0"
@@ -24,7 +25,7 @@ class Bids:
         self._folder, self._plan = folder, plan
         self._taken: set[str] = set()
 
-    def add(self, entry: Entry) -> None:
+    def add(self, entry: Entry) -> Sequence[Path]:
         """Write an image's label map, its table of labels, and what it was made of."""
         subject, stem = self._names(entry)
         session = next((part for part in stem.split("_") if part.startswith("ses-")), None)
@@ -38,6 +39,10 @@ class Bids:
         write_text_atomically(place / f"{stem}_dseg.tsv", text + "\n")
         about = {"Sources": [entry.outline.path.as_uri()], "Manual": False, "Model": entry.model}
         write_json(place / f"{stem}_dseg.json", about)
+        return [place / f"{stem}_dseg{suffix}" for suffix in (NIFTI, ".tsv", ".json")]
+
+    def keep(self, outline: Outline, files: Sequence[str], folder: Path) -> None:
+        """Do nothing: each image stands for itself."""
 
     def _names(self, entry: Entry) -> tuple[str, str]:
         """Return the subject, and how the files of an image begin: as its own name does where that is one of BIDS."""

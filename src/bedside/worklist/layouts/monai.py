@@ -9,8 +9,17 @@ from typing import Any
 from bedside.worklist.entries import Entry
 from bedside.worklist.layouts import LAYOUTS, Layout, Plan
 from bedside.worklist.layouts.nnunet import renumbered
-from bedside.worklist.outlines import classes_of
-from bedside.worklist.pieces import NIFTI, modality_of, write_channels, write_json, write_labels
+from bedside.worklist.outlines import Outline, classes_of
+from bedside.worklist.pieces import (
+    NIFTI,
+    check_values,
+    modality_of,
+    read_card,
+    without_background,
+    write_channels,
+    write_json,
+    write_labels,
+)
 
 
 class Monai:
@@ -19,13 +28,16 @@ class Monai:
     def __init__(self, folder: Path, plan: Plan) -> None:
         self._folder, self._plan = folder, plan
         self._classes = classes_of(plan.outlines)
+        values = without_background(self._classes.values)
+        self._labels = {"0": "background", **{str(value): name for name, value in values.items()}}
         self._modalities: list[str | None] = []
         self._training: list[dict[str, Any]] = []
         for part in ("imagesTr", "labelsTr"):
             (folder / part).mkdir()
 
-    def add(self, entry: Entry) -> None:
+    def add(self, entry: Entry) -> Sequence[Path]:
         """Write an image's channels and labels."""
+        entry.require_mask()
         case = entry.outline.case
         label = self._folder / "labelsTr" / f"{case}{NIFTI}"
         channels = write_channels(self._folder / "imagesTr", case, entry.image)
@@ -35,6 +47,19 @@ class Monai:
         image = images[0] if len(images) == 1 else images
         self._training.append({"image": image, "label": label.relative_to(self._folder).as_posix()})
         self._modalities.append(entry.image.modality)
+        return [*channels, label]
+
+    def keep(self, outline: Outline, files: Sequence[str], folder: Path) -> None:  # noqa: ARG002
+        """List the files that the list of before has.
+
+        Raises:
+            BedsideError: There is no such list, or its values are others.
+        """
+        path = folder / "datalist.json"
+        card = read_card(path)
+        check_values(path, card.get("labels"), self._labels)
+        self._training += [pair for pair in card.get("training", []) if pair.get("label") in files]
+        self._modalities.append(card.get("modality", {}).get("0"))
 
     def finish(self) -> Sequence[str]:
         """Write ``datalist.json``."""
@@ -44,7 +69,7 @@ class Monai:
             {
                 "name": self._plan.name,
                 "modality": {"0": channel},
-                "labels": {"0": "background", **{str(value): name for name, value in self._classes.values.items()}},
+                "labels": self._labels,
                 "numTraining": len(self._training),
                 "numTest": 0,
                 "training": self._training,

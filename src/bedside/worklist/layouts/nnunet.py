@@ -7,10 +7,19 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bedside.core.errors import InputError
-from bedside.worklist.entries import Entry
+from bedside.worklist.entries import Entry, LeftOutError
 from bedside.worklist.layouts import LAYOUTS, Layout, Plan
-from bedside.worklist.outlines import class_name, classes_of
-from bedside.worklist.pieces import NIFTI, modality_of, write_channels, write_json, write_labels
+from bedside.worklist.outlines import Outline, class_name, classes_of
+from bedside.worklist.pieces import (
+    NIFTI,
+    check_values,
+    modality_of,
+    read_card,
+    without_background,
+    write_channels,
+    write_json,
+    write_labels,
+)
 
 FIRST_NUMBER = 501
 """Number of the data set where the name says none: nnU-Net keeps those up to 500 for others."""
@@ -37,16 +46,18 @@ class NnUnet:
         self._folder = folder / dataset_folder(plan.name)
         self._plan = plan
         self._classes = classes_of(plan.outlines, consecutive=True)
+        self._labels = {"background": 0, **without_background(self._classes.values)}
         self._modalities: list[str | None] = []
         self._kind: tuple[int, int] | None = None
         for part in ("imagesTr", "labelsTr"):
             (self._folder / part).mkdir(parents=True)
 
-    def add(self, entry: Entry) -> None:
+    def add(self, entry: Entry) -> Sequence[Path]:
         """Write an image's channels and labels."""
+        entry.require_mask()
         kind = (entry.image.ndim, 3 if entry.image.is_colour else 1)
         if self._kind is not None and kind != self._kind:
-            raise InputError(
+            raise LeftOutError(
                 "image of another kind",
                 expected="{} axes and {} channels, as the first".format(*self._kind),
                 got="{} axes and {} channels".format(*kind),
@@ -54,10 +65,32 @@ class NnUnet:
             )
         case = entry.outline.case
         labels = self._folder / "labelsTr" / f"{case}{NIFTI}"
-        write_channels(self._folder / "imagesTr", case, entry.image)
+        channels = write_channels(self._folder / "imagesTr", case, entry.image)
         write_labels(labels, entry, lambda drawn: self._classes.of(drawn.name))
         self._kind = kind
         self._modalities.append(entry.image.modality)
+        return [*channels, labels]
+
+    def keep(self, outline: Outline, files: Sequence[str], folder: Path) -> None:
+        """Count in a case that stays.
+
+        Raises:
+            BedsideError: There is no list of before, or it is of another kind or of other values.
+        """
+        if not all(name.startswith(f"{self._folder.name}/") for name in files):
+            return
+        path = folder / self._folder.name / "dataset.json"
+        card = read_card(path)
+        check_values(path, card.get("labels"), self._labels)
+        kind = (outline.ndim, sum("/imagesTr/" in name for name in files))
+        if self._kind not in (None, kind):
+            raise InputError(
+                f"{path}",
+                expected="images of one kind",
+                got="others, which cannot be read now",
+                fix="write to another folder",
+            )
+        self._modalities.append(card.get("channel_names", {}).get("0"))
 
     def finish(self) -> Sequence[str]:
         """Write ``dataset.json``."""
@@ -69,18 +102,13 @@ class NnUnet:
             self._folder / "dataset.json",
             {
                 "channel_names": {str(number): name for number, name in enumerate(names)},
-                "labels": {"background": 0, **_without_background(self._classes.values)},
+                "labels": self._labels,
                 "numTraining": len(self._modalities),
                 "file_ending": NIFTI,
                 "name": self._folder.name,
             },
         )
         return renumbered(self._classes.kept, self._plan)
-
-
-def _without_background(values: dict[str, int]) -> dict[str, int]:
-    """Return names of classes, none of which is that of what is no object."""
-    return {f"{name} (object)" if name == "background" else name: value for name, value in values.items()}
 
 
 def renumbered(kept: bool, plan: Plan) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from bedside.io.segmentations import form_of, write_segments
 from bedside.session.segmentations import segments_of
 from bedside.worklist.entries import Entry
 from bedside.worklist.layouts import LAYOUTS, Layout, Plan
+from bedside.worklist.outlines import Outline
 from bedside.worklist.pieces import write_json
 
 FLAT, DEEP = ".png", ".nii.gz"
@@ -24,7 +25,7 @@ class Beside:
         if plan.suffix is not None:
             form_of(Path(f"mask{plan.suffix}"), None)
 
-    def add(self, entry: Entry) -> None:
+    def add(self, entry: Entry) -> Sequence[Path]:
         """Write an image's mask and the list of its labels."""
         suffix = self._plan.suffix or (DEEP if entry.image.ndim == 3 else FLAT)
         path = self._folder / f"{entry.outline.case}-labels{suffix}"
@@ -37,7 +38,12 @@ class Beside:
         self._notes |= dict.fromkeys(n for n in notes if "name" not in n)
         labels = [{"label": d.label, "name": d.name, "colour": d.colour} for d in entry.objects]
         about = {"image": entry.outline.path.name, "model": entry.model, "labels": labels}
-        write_json(path.with_name(f"{entry.outline.case}-labels.json"), about)
+        listed = path.with_name(f"{entry.outline.case}-labels.json")
+        write_json(listed, about)
+        return [path, listed]
+
+    def keep(self, outline: Outline, files: Sequence[str], folder: Path) -> None:
+        """Do nothing: each image stands for itself."""
 
     def finish(self) -> Sequence[str]:
         """Return what to know of the masks."""
