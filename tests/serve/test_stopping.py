@@ -446,7 +446,13 @@ def test_a_client_that_goes_in_the_only_pass_leaves_nothing(
     reached, go_on = gate_in_the_pass(server, monkeypatch)
     asked: list[bool] = []
     remove = Worker.remove
-    monkeypatch.setattr(Worker, "remove", lambda self, job: (remove(self, job), asked.append(job.stop.asked))[0])
+
+    def removed(self: Worker, job: Job) -> bool:
+        waited = remove(self, job)
+        asked.append(job.stop.asked)
+        return waited
+
+    monkeypatch.setattr(Worker, "remove", removed)
     content = json.dumps(REQUESTS["prompt"][2]).encode()
     head = (
         f"POST /api/images/{image}/prompts HTTP/1.1\r\nHost: 127.0.0.1:{server.port}\r\n"

@@ -425,10 +425,8 @@ class OpenImage:
         snapshot = self.snapshot
         mask = snapshot.object(number).mask
         labels = paint_labels(snapshot.visible, mask.region, snapshot.policy)
-        start, stop = list(mask.region.start), list(mask.region.stop)
-        return Patch(
-            start=start, stop=stop, bits=encode_bits(mask.patch()), labels=encode(labels), dtype=dtype_name(labels)
-        )
+        bits, start, stop = encode_bits(mask.patch()), list(mask.region.start), list(mask.region.stop)
+        return Patch(start=start, stop=stop, bits=bits, labels=encode(labels), dtype=dtype_name(labels))
 
     def _look(self, version: int) -> Snapshot:
         return take_snapshot(self._session, version, self._policy, self._looks)
