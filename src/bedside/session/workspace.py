@@ -31,6 +31,8 @@ WorkState = Literal["new", "in progress", "done"]
 """How far the work on an image is."""
 
 
+_ITEM = "id, path, nullif(series, ''), nullif(volume, -1), name, state, image, problem"
+"""Columns of an ``ItemRecord``."""
 _BELOW = "substr(path, 1, length(?)) = ?"
 
 
@@ -182,6 +184,12 @@ class Workspace:
             )
         )
 
+    def below(self, folder: Path) -> list[ItemRecord]:
+        """Return the items in a folder."""
+        with self._guard:
+            rows = self._connection.execute(f"SELECT {_ITEM} FROM item WHERE {_BELOW}", _below(folder))
+            return [ItemRecord(*row) for row in rows]
+
     def forget(self, folder: Path) -> None:
         """Take the items in a folder off all lists; images, objects and journals stay."""
         with self._transaction() as run:
@@ -204,9 +212,8 @@ class Workspace:
             run("UPDATE item SET problem = ? WHERE id = ?", problem, item)
 
     def _items(self, where: str) -> list[ItemRecord]:
-        columns = "id, path, nullif(series, ''), nullif(volume, -1), name, state, image, problem"
         with self._guard:
-            return [ItemRecord(*row) for row in self._connection.execute(f"SELECT {columns} FROM item {where}")]
+            return [ItemRecord(*row) for row in self._connection.execute(f"SELECT {_ITEM} FROM item {where}")]
 
     # Images
 

@@ -24,13 +24,13 @@ from bedside.core.prompts import Box, Point, Prompt
 from bedside.io import writers
 from bedside.io.segmentations import Form, write_segments
 from bedside.serve import requested
+from bedside.serve.arriving import arriving
 from bedside.serve.cleaning import UNPACKED
 from bedside.serve.clients import Client, leased, offered_kinds, open_sent
 from bedside.serve.datastore import LAYERED, Datastore, suffix_of
 from bedside.serve.datastore_routes import (
     STRATEGIES,
     image_routes,
-    kept_image,
     label_routes,
     object_in,
     opened_image,
@@ -180,7 +180,7 @@ def routes(desk: Desk) -> APIRouter:
     _auth_routes(router, desk)
     _session_routes(router, desk)
     _infer_routes(router, desk, store)
-    image_routes(router, desk.service, store, desk.limits.image)
+    image_routes(router, desk.service, store, desk.limits.image, desk.allowance)
     label_routes(router, desk.service, store)
     sample_routes(router, desk.service, store)
     return router
@@ -220,9 +220,10 @@ def _session_routes(router: APIRouter, desk: Desk) -> None:
         lease = leases.claim()
         try:
             async with leased(leases, lease.token) as client, sent_files(request) as files:
-                place = await service.hub.call(kept_image, files, service)
-                with told_by_name(place):
-                    await client.open(place, desk.limits.image)
+                client.allowance.check(images=1)
+                async with arriving(service, files) as place:
+                    with told_by_name(place):
+                        await client.open(place, desk.limits.image)
         except BaseException:
             leases.release(lease.token)
             raise
@@ -255,10 +256,11 @@ def _infer_routes(router: APIRouter, desk: Desk, store: Datastore) -> None:
             async with leased(leases, session) as client:
                 return await service.hub.get(client.image)
         if isinstance(file, UploadFile):
-            place = await service.hub.call(kept_image, [file], service)
-            with told_by_name(place):
-                opened = await open_sent(service, place, desk.limits.image)
-            allowance.take(images=1, bytes=opened.image.array.nbytes)
+            allowance.check(images=1)
+            async with arriving(service, [file]) as place:
+                with told_by_name(place):
+                    opened = await open_sent(service, place, desk.limits.image)
+                allowance.take(images=1, bytes=opened.image.array.nbytes)
             return opened
         if image:
             return await opened_image(service, store, image)
