@@ -125,8 +125,7 @@ class Service:
 
     def forget(self, folder: Path) -> None:
         """Take what lay in a folder off the worklist, and its images from memory where they are."""
-        gone = self.workspace.below(folder.absolute())
-        self.workspace.forget(folder.absolute())
+        gone = self.workspace.forget(folder.absolute())
         numbers = {record.id for record in gone}
         self.items[:] = [number for number in self.items if number not in numbers]
         for image in {record.image for record in gone if record.image is not None}:

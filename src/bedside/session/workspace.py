@@ -31,8 +31,6 @@ WorkState = Literal["new", "in progress", "done"]
 """How far the work on an image is."""
 
 
-_ITEM = "id, path, nullif(series, ''), nullif(volume, -1), name, state, image, problem"
-"""Columns of an ``ItemRecord``."""
 _BELOW = "substr(path, 1, length(?)) = ?"
 
 
@@ -184,16 +182,12 @@ class Workspace:
             )
         )
 
-    def below(self, folder: Path) -> list[ItemRecord]:
-        """Return the items in a folder."""
-        with self._guard:
-            rows = self._connection.execute(f"SELECT {_ITEM} FROM item WHERE {_BELOW}", _below(folder))
-            return [ItemRecord(*row) for row in rows]
-
-    def forget(self, folder: Path) -> None:
-        """Take the items in a folder off all lists; images, objects and journals stay."""
+    def forget(self, folder: Path) -> list[ItemRecord]:
+        """Take the items in a folder off all lists, and return them; images, objects and journals stay."""
         with self._transaction() as run:
+            gone = self._items(f"WHERE {_BELOW}", *_below(folder))
             run(f"DELETE FROM item WHERE {_BELOW}", *_below(folder))
+        return gone
 
     def set_state(self, item: int, state: WorkState) -> None:
         """Record how far the work at an item is.
@@ -211,9 +205,10 @@ class Workspace:
         with self._transaction() as run:
             run("UPDATE item SET problem = ? WHERE id = ?", problem, item)
 
-    def _items(self, where: str) -> list[ItemRecord]:
+    def _items(self, where: str, *values: object) -> list[ItemRecord]:
+        columns = "id, path, nullif(series, ''), nullif(volume, -1), name, state, image, problem"
         with self._guard:
-            return [ItemRecord(*row) for row in self._connection.execute(f"SELECT {_ITEM} FROM item {where}")]
+            return [ItemRecord(*row) for row in self._connection.execute(f"SELECT {columns} FROM item {where}", values)]
 
     # Images
 
