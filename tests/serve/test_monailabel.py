@@ -446,6 +446,12 @@ def test_an_image_that_is_rejected_leaves_neither_file_nor_line(
     rejected(413, "1048576 bytes", "/session/", "files", packed, "large.nii.gz")
     # The same content is in the server's folder already: that line, and its image, stay.
     rejected(400, "a name that is free", "/datastore/?image=case 2", "file", (folder / "case 1.nii.gz").read_bytes())
+    for params in ({}, {"foreground": [[99, 1, 1]]}, {"background": [[1, 1, 1]]}):
+        before = state()
+        assert infer(server, "image=", {"file": ("a.nii", third)}, **params).status_code in (400, 429)
+        assert state() == before
+    server = serve(folder, quota={"images": 2}, image=2**20)
+    put = server.client.put
     # What is in the datastore counts as an image of the client, as any other.
     assert put("/datastore/image?image=new", files={"file": ("a.nii", other)}).is_success
     assert put("/session/", files={"files": ("a.nii", other)}).is_success

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Mapping
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any, Literal
 
@@ -248,8 +249,8 @@ def _infer_routes(router: APIRouter, desk: Desk, store: Datastore) -> None:
     """Add masks, and what the server can do."""
     service, leases = desk.service, desk.leases
 
-    async def asked(form: FormData, image: str, session: str) -> OpenImage:
-        """Return the image of a request."""
+    async def asked(form: FormData, image: str, session: str, looked_at: AsyncExitStack) -> OpenImage:
+        """Return the image of a request; one that is sent stays if the block of ``looked_at`` does not raise."""
         file, allowance = form.get("file"), desk.allowance()
         allowance.take(prompts=1)
         if session:
@@ -257,10 +258,10 @@ def _infer_routes(router: APIRouter, desk: Desk, store: Datastore) -> None:
                 return await service.hub.get(client.image)
         if isinstance(file, UploadFile):
             allowance.check(images=1)
-            async with arriving(service, [file]) as place:
-                with told_by_name(place):
-                    opened = await open_sent(service, place, desk.limits.image)
-                allowance.take(images=1, bytes=opened.image.array.nbytes)
+            place = await looked_at.enter_async_context(arriving(service, [file]))
+            with told_by_name(place):
+                opened = await open_sent(service, place, desk.limits.image)
+            allowance.take(images=1, bytes=opened.image.array.nbytes)
             return opened
         if image:
             return await opened_image(service, store, image)
@@ -282,20 +283,20 @@ def _infer_routes(router: APIRouter, desk: Desk, store: Datastore) -> None:
         names, _, _ = await service.hub.call(offered_kinds, service)
         if model not in names:
             raise NotFoundError("model", expected=f"one of {', '.join(names)}", got=repr(model)[:80])
-        async with request.form(max_files=2, max_fields=8) as form:
+        async with request.form(max_files=2, max_fields=8) as form, AsyncExitStack() as looked_at:
             params = object_in(form.get("params"), "params")
             if form.get("label"):
                 raise NotOfferedError("a mask as a prompt", expected="points or a box", got="a label")
-            opened = await asked(form, image, session_id)
-        axes = opened.image.ndim
-        if axes == 3 and names.index(model) == 0 and names[0] != names[1]:
-            raise InputError(f"model '{model}'", expected="a picture", got="a volume", fix=f"choose '{names[1]}'")
-        dicom = output == "dicom_seg"
-        if dicom and not opened.image.metadata.get("series_uid"):
-            raise InputError("dicom_seg", expected="an image of a DICOM series", got="another image")
-        suffix = ".dcm" if dicom else _suffix(params, opened, service.item(opened.item).path)
-        name = _named(params)
-        number = await requested.answer(service, opened.id, name, prompts_in(params, axes))
+            opened = await asked(form, image, session_id, looked_at)
+            axes = opened.image.ndim
+            if axes == 3 and names.index(model) == 0 and names[0] != names[1]:
+                raise InputError(f"model '{model}'", expected="a picture", got="a volume", fix=f"choose '{names[1]}'")
+            dicom = output == "dicom_seg"
+            if dicom and not opened.image.metadata.get("series_uid"):
+                raise InputError("dicom_seg", expected="an image of a DICOM series", got="another image")
+            suffix = ".dcm" if dicom else _suffix(params, opened, service.item(opened.item).path)
+            name = _named(params)
+            number = await requested.answer(service, opened.id, name, prompts_in(params, axes))
         opened = await service.hub.get(opened.id)
         quality = opened.snapshot.object(number).info.quality
         said = {"label_names": {name: 1}, "model": opened.model, "quality": quality}
