@@ -126,3 +126,31 @@ def test_parquet_is_read_where_it_can_be(tmp_path: Path, table: Callable[..., Pa
     parquet.write_table(arrow.Table.from_pylist(rows), tmp_path / "m.parquet")
     (tmp_path / "m.jsonl").write_text("\n".join(map(json.dumps, rows)))
     assert read_manifest(tmp_path / "m.parquet").rows == read_manifest(tmp_path / "m.jsonl").rows
+
+
+@pytest.mark.parametrize(("sign", "said"), [(";", "semicolons"), ("\t", "tabs"), ("|", "bars")])
+@pytest.mark.parametrize("columns", [("image", "object", "box"), ("object", "image", "box"), ("Image", "point")])
+@pytest.mark.parametrize("cell", ["1,2,30,40", "1"])
+def test_another_separator_is_named(tmp_path: Path, sign: str, said: str, columns: tuple[str, ...], cell: str) -> None:
+    path = csv(tmp_path, f"{sign.join(columns)}\n{sign.join(cell for _ in columns)}\n")
+    with pytest.raises(InputError, match=f"expected commas between the cells, got {said}; save the table with commas"):
+        read_manifest(path)
+
+
+SLIPS = [
+    (name[:place] + changed + name[place + gone :], name)
+    for name in ("box", "point", "label", "lasso", "series", "negative_scribble")
+    for place in range(len(name) - 1)
+    for gone, changed in ((1, ""), (1, "q"), (0, "q"), (2, name[place + 1] + name[place]))
+]
+
+
+def test_one_slip_in_a_name_is_an_error_unless_that_column_is_there(tmp_path: Path) -> None:
+    for slip, name in SLIPS:
+        if slip == name:
+            continue
+        with pytest.raises(InputError, match=f"column '{slip}'.*expected a name like '{name}'"):
+            read_manifest(csv(tmp_path, f"image,{slip}\na.png,1\n"))
+        assert read_manifest(csv(tmp_path, f"image,{name},{slip}\na.png,1,1\n")).unused == (slip,)
+    for unlike in ("patient", "age", "sex", "id", "centre", "note"):
+        assert read_manifest(csv(tmp_path, f"image,{unlike}\na.png,1\n")).unused == (unlike,)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import gc
+import io
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,11 +17,13 @@ import pytest
 import SimpleITK as sitk  # noqa: N813
 from numpy.typing import NDArray
 from PIL import Image as Picture
+from starlette.datastructures import UploadFile
 
 from bedside.core.image import Image
 from bedside.core.prompts import Box, Point, Prompt
 from bedside.io import read_image, write_image
 from bedside.serve.app import Clients
+from bedside.serve.arriving import Arrivals
 from bedside.serve.engines import Engines
 from bedside.serve.protocol import Limits
 from bedside.session.session import Session
@@ -406,3 +410,84 @@ def test_without_a_folder_sessions_are_there_and_nothing_is_written(serve: Calla
     answer = ask.put("/datastore/?image=new", files={"file": file["files"]})
     assert (answer.status_code, "start bedside serve with a folder" in answer.text) == (404, True)
     ask.close()
+
+
+def test_an_image_that_is_rejected_leaves_neither_file_nor_line(
+    serve: Callable[..., Any], folder: Path, tmp_path: Path
+) -> None:
+    server = serve(folder, quota={"images": 2}, image=2**20)
+    while server.ok("GET", "/api/worklist")["scanning"]:
+        pass
+    frames = nibabel.Nifti1Image(np.zeros((6, 5, 4, 3), np.uint8), np.eye(4)).to_bytes()
+    other = nibabel.Nifti1Image(np.full((6, 5, 4), 7, np.uint8), np.eye(4)).to_bytes()
+    third = nibabel.Nifti1Image(np.full((6, 5, 4), 9, np.uint8), np.eye(4)).to_bytes()
+    large = nibabel.Nifti1Image(np.zeros((128, 128, 80), np.uint8), np.eye(4))
+    nibabel.save(large, tmp_path / "large.nii.gz")
+    put = server.client.put
+
+    def state() -> tuple[list[str], list[str], list[Any]]:
+        uploads = server.service.uploads
+        files = sorted(p.relative_to(uploads).as_posix() for p in uploads.rglob("*")) if uploads.is_dir() else []
+        names = [one["name"] for one in server.ok("GET", "/api/worklist")["items"]]
+        return files, names, [one.path for one in server.service.workspace.recent(100) if str(uploads) in one.path]
+
+    def rejected(status: int, words: str, url: str, field: str, body: bytes, name: str = "a.nii") -> None:
+        before = state()
+        answer = put(url, files={field: (name, body)})
+        assert answer.status_code == status, answer.text
+        assert words in answer.text
+        assert state() == before
+
+    packed = (tmp_path / "large.nii.gz").read_bytes()
+    rejected(400, "a name that is free", "/datastore/image?image=case 1", "file", other)
+    rejected(400, "send one of them", "/session/", "files", frames)
+    rejected(400, "send one of them", "/datastore/image?image=film", "file", frames)
+    rejected(400, "a.nii", "/session/", "files", b"no image")
+    rejected(413, "1048576 bytes", "/session/", "files", packed, "large.nii.gz")
+    # The same content is in the server's folder already: that line, and its image, stay.
+    rejected(400, "a name that is free", "/datastore/?image=case 2", "file", (folder / "case 1.nii.gz").read_bytes())
+    for params in ({}, {"foreground": [[99, 1, 1]]}, {"background": [[1, 1, 1]]}):
+        before = state()
+        assert infer(server, "image=", {"file": ("a.nii", third)}, **params).status_code in (400, 429)
+        assert state() == before
+    server = serve(folder, quota={"images": 2}, image=2**20)
+    put = server.client.put
+    # What is in the datastore counts as an image of the client, as any other.
+    assert put("/datastore/image?image=new", files={"file": ("a.nii", other)}).is_success
+    assert put("/session/", files={"files": ("a.nii", other)}).is_success
+    rejected(429, "2 a minute", "/datastore/image?image=more", "file", third)
+    rejected(429, "2 a minute", "/session/", "files", third)
+    # One that was accepted before is not removed by another that is rejected.
+    rejected(429, "2 a minute", "/session/", "files", other)
+    assert "bedside_images_total" in server.client.get("/metrics").text
+    assert not list(folder.glob("more*"))
+
+
+def test_bytes_are_counted_before_an_image_is_kept(serve: Callable[..., Any], folder: Path) -> None:
+    server = serve(folder, quota={"bytes": 150})
+    bodies = [nibabel.Nifti1Image(np.full((6, 5, 4), n, np.uint8), np.eye(4)).to_bytes() for n in (1, 2)]
+    statuses = [
+        server.client.put(f"/datastore/image?image=new {n}", files={"file": ("a.nii", body)}).status_code
+        for n, body in enumerate(bodies)
+    ]
+    assert statuses == [200, 429]
+    assert len(list(server.service.uploads.iterdir())) == 1
+    assert [path.name for path in folder.glob("new*")] == ["new 0.nii"]
+
+
+def test_of_two_that_send_the_same_the_one_that_is_accepted_keeps_it(tmp_path: Path) -> None:
+    arrivals = Arrivals(tmp_path)
+
+    def keep() -> Path:
+        return arrivals.keep([UploadFile(io.BytesIO(b"the same"), filename="a.nii")])
+
+    for verdicts in ((False, False), (False, True), (True, False), (True, True)):
+        kept, again = keep(), keep()
+        assert kept == again
+        for accepted in verdicts:
+            arrivals.settle(kept, accepted)
+        assert kept.is_dir() is any(verdicts)
+        if any(verdicts):
+            assert not arrivals.settle(keep(), False)
+            assert kept.is_dir()
+            shutil.rmtree(kept)

@@ -367,3 +367,103 @@ def test_the_server_that_ends_keeps_what_it_was_asked(start: Start, picture: Pat
     journal, _ = reopened.journal(image)
     assert [e.prompt.position for e in journal.objects[0].events] == [(12, 8), (44, 28)]  # type: ignore[union-attr]
     reopened.close()
+
+
+ANSWERS = {
+    **REQUESTS,
+    "begin": ("POST", "/prompts", {"object": 2, "prompt": {"kind": "point", "position": [44, 28]}}),
+    "like": ("POST", "/find-like", {"objects": [1]}),
+}
+
+
+def gate_in_the_pass(server: Any, monkeypatch: pytest.MonkeyPatch) -> tuple[threading.Semaphore, threading.Event]:
+    """Have each pass of the network wait, without a look at what may end it: a pass is never ended in between."""
+    reached, go_on = threading.Semaphore(0), threading.Event()
+
+    def wait(_: Any) -> None:
+        reached.release()
+        assert go_on.wait(20)
+
+    monkeypatch.setattr(type(server.gate), "wait", wait)
+    return reached, go_on
+
+
+@pytest.mark.parametrize("name", ANSWERS)
+def test_an_answer_of_one_pass_is_stopped_after_it(
+    start: Start, picture: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    server = start()
+    image = server.open(picture)["image"]
+    for place in ((12, 8), (13, 9)):
+        server.click(image, *place)
+    server.ok("POST", f"/api/images/{image}/objects", {"name": "another"})
+    before = kept(server, image), server.ok("GET", f"/api/images/{image}/objects")
+    reached, go_on = gate_in_the_pass(server, monkeypatch)
+    method, path, body = ANSWERS[name]
+    problems: list[Any] = []
+    asking = threading.Thread(
+        target=lambda: problems.append(server.rejected(method, f"/api/images/{image}{path}", 409, body))
+    )
+    asking.start()
+    assert reached.acquire(timeout=10)
+    assert server.ok("POST", f"/api/images/{image}/cancel")["cancelled"] == 1
+    go_on.set()
+    asking.join(20)
+    assert problems[0]["kind"] == "StoppedError"
+    assert (kept(server, image), server.ok("GET", f"/api/images/{image}/objects")) == before
+
+
+def test_an_answer_whose_change_was_taken_is_not_counted(
+    start: Start, picture: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = start()
+    image = server.open(picture)["image"]
+    reached, go_on = threading.Event(), threading.Event()
+    look = OpenImage._look
+
+    def slowly(self: OpenImage, version: int) -> Any:
+        reached.set()
+        assert go_on.wait(20)
+        return look(self, version)
+
+    monkeypatch.setattr(OpenImage, "_look", slowly)
+    changes: list[Any] = []
+    asking = threading.Thread(target=lambda: changes.append(server.click(image, 12, 8)))
+    asking.start()
+    assert reached.wait(10)
+    assert server.ok("POST", f"/api/images/{image}/cancel")["cancelled"] == 0
+    go_on.set()
+    asking.join(20)
+    assert kept(server, image) == [[(12, 8)]]
+    assert changes[0]["prompts"]
+
+
+def test_a_client_that_goes_in_the_only_pass_leaves_nothing(
+    start: Start, picture: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = start()
+    image = server.open(picture)["image"]
+    reached, go_on = gate_in_the_pass(server, monkeypatch)
+    asked: list[bool] = []
+    remove = Worker.remove
+
+    def removed(self: Worker, job: Job) -> bool:
+        waited = remove(self, job)
+        asked.append(job.stop.asked)
+        return waited
+
+    monkeypatch.setattr(Worker, "remove", removed)
+    content = json.dumps(REQUESTS["prompt"][2]).encode()
+    head = (
+        f"POST /api/images/{image}/prompts HTTP/1.1\r\nHost: 127.0.0.1:{server.port}\r\n"
+        f"Authorization: {server.client.headers['authorization']}\r\n"
+        f"Content-Type: application/json\r\nContent-Length: {len(content)}\r\n\r\n"
+    )
+    with sockets.create_connection(("127.0.0.1", server.port)) as connection:
+        connection.sendall(head.encode() + content)
+        assert reached.acquire(timeout=10)
+    until(lambda: asked == [True])
+    go_on.set()
+    until(lambda: not server.service.hub.images[0].pending)
+    assert server.ok("GET", f"/api/images/{image}/objects")["objects"] == []
+    assert kept(server, image) == []

@@ -10,7 +10,7 @@ import pytest
 
 from bedside.core.errors import BedsideError, StoppedError, TimeLimitError
 from bedside.core.prompts import InitialMask, Point
-from bedside.core.stopping import Stop, check_stop, not_counted, stoppable, unstoppable
+from bedside.core.stopping import Stop, check_stop, not_counted, stoppable, take_change, unstoppable
 from bedside.session import Session
 
 
@@ -139,3 +139,75 @@ def test_waiting_for_others_counts_against_no_limit(monkeypatch: pytest.MonkeyPa
 def test_the_errors_are_among_bedsides_own() -> None:
     assert issubclass(TimeLimitError, StoppedError)
     assert issubclass(StoppedError, BedsideError)
+
+
+def in_one_pass(session: Session, then: Any) -> None:
+    """Have ``then`` happen in the only pass of each answer, which looks at nothing afterwards."""
+    segmenter: Any = session.segmenter
+    predict = segmenter.predict
+
+    def once(*arguments: Any, **options: Any) -> Any:
+        then()
+        return predict(*arguments, **options)
+
+    segmenter.predict = once
+
+
+CALLS = {
+    "add": lambda session: session.add(Point((30, 20))),
+    "add to another": lambda session: session.add(Point((30, 20)), object_id=2),
+    "remove": lambda session: session.remove_prompt(1),
+    "replay": lambda session: session.replay(),
+    "find like": lambda session: session.find_like([1]),
+}
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_an_answer_of_one_pass_ends_for_whoever_was_told_so(session: Session, name: str) -> None:
+    for place in ((12, 8), (13, 9)):
+        session.add(Point(place))
+    session.add_object()
+    before, events, told = session.masks, session.journal, []
+    in_one_pass(session, lambda: told.append(session.cancel()))
+    with pytest.raises(StoppedError, match="nothing has changed"):
+        CALLS[name](session)
+    assert set(told) == {True}
+    assert session.journal == events
+    assert all(np.array_equal(session.mask_of(number), mask) for number, mask in before.items())
+
+
+def test_a_change_that_was_taken_is_not_ended() -> None:
+    early, late, ended = Stop(), Stop(), Stop()
+    with stoppable(early, late):
+        take_change()
+        assert not early.ask()
+        check_stop()
+    assert not late.ask()
+    with stoppable(ended, early):
+        assert ended.ask()
+        with pytest.raises(StoppedError):
+            take_change()
+    assert not ended.close()
+    assert early.close()
+
+
+def test_every_answer_is_ended_or_taken_and_never_both() -> None:
+    for _ in range(200):
+        stop, both = Stop(), threading.Barrier(2)
+        told: list[bool] = []
+
+        def ask(stop: Stop = stop, both: threading.Barrier = both, told: list[bool] = told) -> None:
+            both.wait(20)
+            told.append(stop.ask())
+
+        asking = threading.Thread(target=ask)
+        asking.start()
+        taken = True
+        try:
+            with stoppable(stop):
+                both.wait(20)
+                take_change()
+        except StoppedError:
+            taken = False
+        asking.join()
+        assert told == [not taken]

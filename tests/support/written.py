@@ -256,5 +256,6 @@ MODULES = {
     "train.checkpoint": "checkpoint",
     "train.log": "log",
     "weights.pull": "text",
+    "worklist.export": "store",
 }
 """The case that stands for what a module writes; the last only moves a file into place once its checksum is right."""

@@ -26,6 +26,9 @@ COLUMNS = ("image", "object", "label", *COORDINATES, *FILES, "initial_mask", "pr
 SEPARATOR = ";"
 """Between several values in one cell."""
 
+_SIGNS = {";": "semicolons", "\t": "tabs", "|": "bars"}
+"""What some programs write between the cells of a table in place of commas."""
+
 
 @dataclass(frozen=True)
 class Row:
@@ -101,7 +104,8 @@ def read_manifest(path: Path, *, frame: Frame = "index", from_masks: bool = Fals
 
     Raises:
         FormatError: The table cannot be read.
-        InputError: It has no row, no column ``image``, or a column that looks like a misspelt one.
+        InputError: It has no row, no column ``image``, another sign than commas between its cells, or a column that
+            looks like a misspelt one.
         DependencyError: It is Parquet, and pyarrow is not installed.
     """
     suffix = path.suffix.lower()
@@ -116,7 +120,7 @@ def read_manifest(path: Path, *, frame: Frame = "index", from_masks: bool = Fals
         raise InputError(f"manifest {path}", expected="a column 'image'", got=", ".join(named)[:200] or "no columns")
     unused = tuple(name for name in named if name not in known)
     for name in unused:
-        close = get_close_matches(name, known, n=1, cutoff=0.75)
+        close = [other for other in known if _one_slip(name, other)] or get_close_matches(name, known, 1, 0.75)
         if close and close[0] not in named and name != "mask":
             raise InputError(
                 f"manifest {path}: column '{name}'", expected=f"a name like '{close[0]}', or one that is unlike it"
@@ -135,6 +139,9 @@ def _csv(path: Path) -> Iterator[Record]:
         names = [_column(name) for name in next(reader, [])]
         if len(set(names)) < len(names):
             raise InputError(f"manifest {path}", expected="each column once", got=", ".join(names)[:200])
+        if (other := _other_separator(names)) is not None:
+            fix = "save the table with commas, and cells that have commas in quotes"
+            raise InputError(f"manifest {path}", expected="commas between the cells", got=other, fix=fix)
         for cells in reader:
             if not any(cell.strip() for cell in cells):
                 continue
@@ -185,6 +192,24 @@ def _text(path: Path) -> str:
         raise FormatError(f"cannot read the manifest '{path}'", got=error.strerror or str(error)) from error
     except UnicodeDecodeError as error:
         raise FormatError(f"manifest {path}", expected="text in UTF-8", got=str(error)) from error
+
+
+def _other_separator(names: Sequence[str]) -> str | None:
+    """Return what stands between the names of columns in place of commas; None where commas do."""
+    if "image" in names:
+        return None
+    line = ",".join(names)
+    return next((said for sign, said in _SIGNS.items() if "image" in map(_column, line.split(sign))), None)
+
+
+def _one_slip(name: str, other: str) -> bool:
+    """Return whether a name is another with one letter too many, too few or wrong, or with two neighbours swapped."""
+    if len(name) == len(other):
+        wrong = [place for place in range(len(name)) if name[place] != other[place]]
+        swapped = len(wrong) == 2 and [name[place] for place in wrong] == [other[place] for place in wrong[::-1]]
+        return len(wrong) < 2 or (swapped and wrong[1] == wrong[0] + 1)
+    short, long = sorted((name, other), key=len)
+    return any(long[:place] + long[place + 1 :] == short for place in range(len(long)))
 
 
 def _column(name: object) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Self
+
 
 class BedsideError(Exception):
     """Base of all errors that a caller may catch.
@@ -126,16 +128,10 @@ class StoppedError(BedsideError):
 
 
 class TimeLimitError(StoppedError):
-    """Work that took longer than it may; nothing has changed.
+    """Work that took longer than it may; nothing has changed."""
 
-    Args:
-        limit: Seconds that were allowed.
-    """
-
-    def __init__(self, limit: float) -> None:
-        super().__init__(
-            "no answer in time",
-            expected=f"one within {limit:g} s",
-            got="none yet",
-            fix="nothing has changed; allow more time (--time-limit), or mark less at once",
-        )
+    @classmethod
+    def after(cls, limit: float) -> Self:
+        """Return the error of a limit in seconds."""
+        more = "nothing has changed; allow more time (--time-limit), or mark less at once"
+        return cls("no answer in time", expected=f"one within {limit:g} s", got="none yet", fix=more)

@@ -10,12 +10,16 @@ that nothing is handed from function to function:
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
 from bedside.core.errors import StoppedError, TimeLimitError
+
+_TAKING = threading.Lock()
+"""Held while an end is asked for, and while a change is taken: one of them is first, and the other hears of it."""
 
 
 class Stop:
@@ -27,18 +31,32 @@ class Stop:
 
     Attributes:
         limit: As it was given.
-        asked: Whether somebody asked for the end.
+        asked: Whether somebody asked for the end in time.
+        taken: Whether the change was taken, so that nobody ends the work any more.
     """
 
     def __init__(self, limit: float | None = None, clock: Callable[[], float] = time.monotonic) -> None:
         self.limit = limit
         self.asked = False
+        self.taken = False
         self._clock = clock
         self._until: float | None = None
 
-    def ask(self) -> None:
-        """Ask for the end; the work ends when it looks next."""
-        self.asked = True
+    def ask(self) -> bool:
+        """Ask for the end; the work ends when it looks next.
+
+        Returns:
+            Whether it will end: False where its change was taken already.
+        """
+        with _TAKING:
+            self.asked = self.asked or not self.taken
+            return self.asked
+
+    def close(self) -> bool:
+        """Let nobody ask any more; returns whether nobody has."""
+        with _TAKING:
+            self.taken = not self.asked
+            return self.taken
 
     def check(self) -> None:
         """Return where the work may go on.
@@ -47,10 +65,12 @@ class Stop:
             StoppedError: Somebody asked for the end.
             TimeLimitError: The limit is over.
         """
+        if self.taken:
+            return
         if self.asked:
             raise StoppedError
         if self.limit is not None and self._until is not None and self._clock() > self._until:
-            raise TimeLimitError(self.limit)
+            raise TimeLimitError.after(self.limit)
 
     def begin(self) -> None:
         """Count the limit from now on, unless it is counted already."""
@@ -113,3 +133,17 @@ def check_stop() -> None:
     """
     for stop in _STOPS.get():
         stop.check()
+
+
+def take_change() -> None:
+    """Look once more, and let nothing end this thread's work from here on; called right before a change is taken.
+
+    Whoever asks later is told that it is too late, and whoever asked before has ended the work.
+
+    Raises:
+        StoppedError: It is to end; nothing may be taken.
+    """
+    with _TAKING:
+        check_stop()
+        for stop in _STOPS.get():
+            stop.taken = True

@@ -48,6 +48,20 @@ class Allowance:
         Raises:
             QuotaError: There is too little left.
         """
+        self.check(**amounts)
+        now = self._clock()
+        for kind in KINDS:
+            if kind in amounts:
+                self._all[kind] += amounts[kind]
+                if kind in self._lately:
+                    self._lately[kind].append((now, amounts[kind]))
+
+    def check(self, **amounts: int) -> None:
+        """Make sure that so much of each kind is left, and take nothing.
+
+        Raises:
+            QuotaError: There is too little left of one.
+        """
         now = self._clock()
         asked = {kind: amounts[kind] for kind in KINDS if kind in amounts}
         for kind, amount in asked.items():
@@ -59,10 +73,6 @@ class Allowance:
             # What is larger than the whole of a minute's share would have to wait for ever: it may come first.
             if lately and sum(n for _, n in lately) + amount > self._most[kind]:
                 raise QuotaError(kind, self._most[kind], MINUTE - (now - lately[0][0]))
-        for kind, amount in asked.items():
-            self._all[kind] += amount
-            if kind in self._lately:
-                self._lately[kind].append((now, amount))
 
     @property
     def idle(self) -> bool:

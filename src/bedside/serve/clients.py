@@ -177,7 +177,9 @@ class Client:
             prompts = () if number is None else opened.snapshot.object(number).prompts
             if number is None or not prompts or prompts[-1].predict or prompts[-1].prompt.kind == "mask":
                 return None
-            opened.step(number, redo=False)
+            # A part of the answer only, which may still be ended afterwards.
+            with unstoppable():
+                opened.step(number, redo=False)
             try:
                 return _added(opened, number, PlacedPrompt.of(prompts[-1].prompt, opened.image.geometry), True)
             except BaseException:

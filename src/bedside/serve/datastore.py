@@ -103,17 +103,32 @@ class Datastore:
             InputError: The name cannot be one, or is taken.
             NotOfferedError: There is no folder.
         """
-        suffix = suffix_of(file.name)
+        with self._guard:
+            target = self.free(name, file.name)
+            _copy(file, target)
+            self._state = None
+            self._say(name, None, {"name": target.name, "added": True})
+        return name
+
+    def free(self, name: str, file: str) -> Path:
+        """Return where an image of a name would lie.
+
+        Args:
+            name: What it is to be called.
+            file: Name of its file, which says the format.
+
+        Raises:
+            InputError: The name cannot be one, or is taken.
+            NotOfferedError: There is no folder.
+        """
+        suffix = suffix_of(file)
         if not _NAME.fullmatch(name) or not suffix:
             raise InputError("image", expected="a name of letters and digits and a format that can be read", got=name)
         with self._guard:
             target = self._folder() / f"{name}{suffix}"
             if name in self.images() or target.exists():
                 raise InputError("image", expected="a name that is free", got=f"'{name}', which there is already")
-            _copy(file, target)
-            self._state = None
-            self._say(name, None, {"name": target.name, "added": True})
-        return name
+        return target
 
     def remove(self, name: str) -> None:
         """Remove an image that a client added, with its masks.

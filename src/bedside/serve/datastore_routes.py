@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -14,18 +14,20 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import FileResponse
 from starlette.datastructures import UploadFile
 
-from bedside.core.errors import FormatError, InputError
+from bedside.core.errors import ChoiceError, FormatError, InputError
 from bedside.core.files import scratch_folder
 from bedside.io import write_image, write_mask
 from bedside.io.isolated import read_uploaded
+from bedside.serve.allowance import Allowance
+from bedside.serve.arriving import arriving
 from bedside.serve.cleaning import UNPACKED
 from bedside.serve.clients import open_sent
 from bedside.serve.datastore import FINAL, Datastore, suffix_of
 from bedside.serve.errors import NotFoundError, NotOfferedError, TooLargeError
 from bedside.serve.opened import OpenImage
-from bedside.serve.places import keep_upload
+from bedside.serve.places import safe_relative
 from bedside.serve.routes.common import attachment
-from bedside.serve.routes.sent import receive, sent_file
+from bedside.serve.routes.sent import receive
 from bedside.serve.service import Service
 from bedside.session.segmentations import read_file
 
@@ -50,14 +52,6 @@ def object_in(text: object, what: str) -> Info:
     return found
 
 
-def kept_image(files: Sequence[UploadFile], service: Service) -> Path:
-    """Keep an image that was sent, one file or the files of a DICOM series; returns where it is."""
-    with scratch_folder(service.uploads) as scratch:
-        receive(files, scratch / "files")
-        kept = keep_upload(scratch / "files", service.uploads)
-    return sent_file(kept)
-
-
 async def opened_image(service: Service, store: Datastore, name: str) -> OpenImage:
     """Return an image of the datastore.
 
@@ -77,6 +71,9 @@ def told_by_name(path: Path) -> Iterator[None]:
         yield
     except (FormatError, InputError) as error:
         said = [t and t.replace(f"{path}", path.name) for t in (error.what, error.expected, error.got, error.fix)]
+        if isinstance(error, ChoiceError):
+            # A client of another program has no worklist to choose in.
+            said[3] = "send one of them as a file of its own"
         kind = TooLargeError if isinstance(error, TooLargeError) else InputError
         raise kind(said[0] or path.name, expected=said[1], got=said[2], fix=said[3]) from error
 
@@ -92,20 +89,28 @@ def sent(path: Path) -> FileResponse:
     return FileResponse(path, media_type="application/octet-stream", headers=attachment(path.name))
 
 
-def image_routes(router: APIRouter, service: Service, store: Datastore, most: int) -> None:
-    """Add the images of the datastore; one that is sent takes ``most`` bytes."""
+def image_routes(
+    router: APIRouter, service: Service, store: Datastore, most: int, allowance: Callable[[], Allowance]
+) -> None:
+    """Add the images of the datastore; one that is sent takes ``most`` bytes, and of what its client may take."""
 
     async def added(request: Request, image: str = "") -> Info:
         async with request.form(max_files=1, max_fields=8) as form:
             file, params = form.get("file"), object_in(form.get("params"), "params")
             if not isinstance(file, UploadFile):
                 raise InputError("request", expected="a form with 'file'", got="no file")
-            place = await service.hub.call(kept_image, [file], service)
-        # Read before it lies beside the others, by a process of its own where its format is one to fear.
-        with told_by_name(place):
-            await open_sent(service, place, most)
-        name = image or place.name.removesuffix(suffix_of(place.name))
-        await service.hub.call(store.add, name, place)
+            # What can be known before is checked before anything is kept.
+            own = safe_relative(file.filename or "image").name
+            name = image or own.removesuffix(suffix_of(own))
+            await service.hub.call(store.free, name, own)
+            allowance().check(images=1)
+            # Read before it lies beside the others, by a process of its own where its format is one to fear.
+            async with arriving(service, [file]) as place:
+                with told_by_name(place):
+                    opened = await open_sent(service, place, most)
+                    await service.hub.call(store.free, name, own)
+                    allowance().take(images=1, bytes=opened.image.array.nbytes)
+                    await service.hub.call(store.add, name, place)
         if params:
             await service.hub.call(store.update_info, name, params)
         return {"image": name}

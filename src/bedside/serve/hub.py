@@ -244,6 +244,10 @@ class Hub:
                 again = self._worker.put_back(stopped)
                 told = [(job, o) for job, o in zip(group, outcomes, strict=True) if job not in again]
                 group, outcomes = [job for job, _ in told], [outcome for _, outcome in told]
+            for place, job in enumerate(group):
+                # Whoever asked in time is told so, also where no change was to be taken or the prompt was wrong.
+                if not job.stop.close() and not isinstance(outcomes[place], Change | Superseded):
+                    outcomes[place] = StoppedError()
             loop.call_soon_threadsafe(self._done, opened, group, outcomes)
 
         opened.pending += 1
@@ -268,7 +272,7 @@ class Hub:
     # Ends
 
     def cancel(self, image: int) -> int:
-        """Stop all answers of an image that are under way or wait; returns how many."""
+        """Stop all answers of an image that are under way or wait; returns how many, without those already taken."""
         return self._cancel(lambda job: job.image == image and job.asks)
 
     def cancel_request(self, image: int, listener: Listener, request: str | None) -> None:
@@ -288,18 +292,17 @@ class Hub:
         self.cancel_request(image, listener, None)
 
     def _cancel(self, wanted: Callable[[Job], bool]) -> int:
-        found = [job for job in self._jobs if wanted(job)]
-        for job in found:
-            self._end(job)
-        return len(found)
+        return sum(self._end(job) for job in [job for job in self._jobs if wanted(job)])
 
     def _give_up(self, job: Job) -> None:
         self._cancel(lambda other: other is job and job.asks)
 
-    def _end(self, job: Job) -> None:
+    def _end(self, job: Job) -> bool:
+        """Have a job end; returns whether it does: one whose change was taken does not."""
         # One that runs is settled when it has ended.
         if self._worker.remove(job):
             self._settle(job, StoppedError())
+        return job.stop.asked
 
     # Listeners
 

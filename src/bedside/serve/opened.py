@@ -8,7 +8,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
-from numpy.typing import NDArray
 
 from bedside.core.errors import BedsideError, StoppedError
 from bedside.core.image import Image
@@ -16,6 +15,7 @@ from bedside.core.labels import OverlapPolicy
 from bedside.core.placed import PlacedPrompt
 from bedside.core.prompts import Prompt
 from bedside.core.region import Region
+from bedside.core.stopping import take_change
 from bedside.serve.edit_messages import EditRequest, LikeRequest, PropagateRequest
 from bedside.serve.engines import Engines, SharedModel
 from bedside.serve.errors import LockedError, NotFoundError, NotOfferedError
@@ -284,6 +284,7 @@ class OpenImage:
     def find_like(self, request: LikeRequest) -> Change:
         """Begin an object for each other of the kind of a few."""
         found = self._session.find_like(request.objects, threshold=request.threshold)
+        take_change()
         first = self._workspace.last_object(self.id) + 1
         opened = self._session.take_like(found, first=first, name=request.name)
         change = self._changed(lambda: opened.region, None)
@@ -340,6 +341,7 @@ class OpenImage:
             before = before.union(self._all_regions())
         elif policy in (None, self._policy):
             before = Region.empty(self.image.ndim)
+        take_change()
         if current is not None:
             self._session.select(current)
         self._policy = policy or self._policy
@@ -423,9 +425,8 @@ class OpenImage:
         snapshot = self.snapshot
         mask = snapshot.object(number).mask
         labels = paint_labels(snapshot.visible, mask.region, snapshot.policy)
-        bits: NDArray[np.uint8] = mask.patch()
-        start, stop = list(mask.region.start), list(mask.region.stop)
-        return Patch(start=start, stop=stop, bits=encode_bits(bits), labels=encode(labels), dtype=dtype_name(labels))
+        bits, start, stop = encode_bits(mask.patch()), list(mask.region.start), list(mask.region.stop)
+        return Patch(start=start, stop=stop, bits=bits, labels=encode(labels), dtype=dtype_name(labels))
 
     def _look(self, version: int) -> Snapshot:
         return take_snapshot(self._session, version, self._policy, self._looks)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from bedside.core.errors import BedsideError, ChoiceError
+from bedside.serve.arriving import Arrivals
 from bedside.serve.cleaning import UNPACKED, UPLOADS, remove_unneeded, remove_unpacked
 from bedside.serve.engines import Engines
 from bedside.serve.errors import NotFoundError
@@ -29,6 +30,8 @@ TIME_LIMIT = 600.0
 """Seconds that an answer may take where nothing else was said: longer than any model here needs on two cores."""
 PREPARE_AFTER = 1.5
 """Seconds after an image was opened before the next is prepared, so that its own page is served first."""
+
+_CHOOSE = "choose one of them in the worklist (over REST: GET /api/worklist, then POST /api/worklist/ITEM/open)"
 
 log = logging.getLogger("bedside.serve")
 
@@ -63,6 +66,7 @@ class Service:
         engines: The models.
 
     Attributes:
+        arrivals: What clients send and nobody has accepted yet.
         items: Numbers of the worklist's items, in order.
         first: The item to open at once.
         scanning: Whether a folder is still being looked through.
@@ -76,6 +80,7 @@ class Service:
         self.worker = Worker()
         opener = Opener(workspace, self.engines, config.model, self.folder / UNPACKED)
         self.hub = Hub(workspace, opener, self.worker, config.budget, config.limit)
+        self.arrivals = Arrivals(self.uploads)
         self.items: list[int] = []
         self.first: int | None = None
         self.scanning = False
@@ -117,6 +122,19 @@ class Service:
         return self.folder / UPLOADS
 
     # The worklist
+
+    def forget(self, folder: Path) -> None:
+        """Take what lay in a folder off the worklist, and its images from memory where they are."""
+        gone = self.workspace.forget(folder.absolute())
+        numbers = {record.id for record in gone}
+        self.items[:] = [number for number in self.items if number not in numbers]
+        for image in {record.image for record in gone if record.image is not None}:
+            self.hub.drop(image)
+            # One that is worked on is at another place, too: a path that a user named, or another upload.
+            elsewhere = self.workspace.places(image)
+            for opened in self.hub.images:
+                if opened.id == image and elsewhere:
+                    opened.item = elsewhere[0].id
 
     async def open_at(self, path: Path, series: str | None = None, volume: int | None = None) -> OpenImage:
         """Open the image at a place and put it on the worklist.
@@ -160,7 +178,7 @@ class Service:
             if item.volume is not None:
                 raise
             await self._offer(item, error.count)
-            raise ChoiceError(error.what, fix="choose one of them in the worklist") from error
+            raise ChoiceError(error.what, fix=_CHOOSE) from error
         if self.config.warm_up and not self.engines.loaded(opened.model):
             self._warm_up(opened.model)
         if self.config.prepare_after is not None:

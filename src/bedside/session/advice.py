@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from bedside.core.errors import InputError
 from bedside.core.prompts import InitialMask, Point, Prompt
 from bedside.core.region import Region
+from bedside.core.stopping import take_change
 from bedside.session.stopping import Stopping
 
 if TYPE_CHECKING:
@@ -133,6 +134,7 @@ class Advice(Stopping):
         now = self._rounds.get(number)
         if now is None or force != (now.base if now.picked is None else (*now.base, now.picked)):
             now = _Round(force, self.candidates(number))
+        take_change()
         if len(now.candidates) < 2:
             return None
         shown, changed = (now.shown + 1) % len(now.candidates), Region.empty(len(state.mask.region.start))

@@ -13,6 +13,7 @@ from bedside.core.image import Image
 from bedside.core.mask import PackedMask
 from bedside.core.prompts import InitialMask, Prompt
 from bedside.core.region import Region
+from bedside.core.stopping import take_change
 from bedside.session.objects import ObjectState
 from bedside.session.opening import open_segmenter
 from bedside.session.stopping import Stopping
@@ -133,6 +134,7 @@ class Propagating(Stopping):
         if whole != state.mask:
             given = InitialMask.of_patch(whole.patch(), whole.region, mask.shape)
             changed = self.add(given, object_id=state.journal.id) or changed
+        take_change()
         taken = [begin, *carried.masks]
         return Propagation(changed, along, begin, min(taken), max(taken), carried.low, carried.high)
 

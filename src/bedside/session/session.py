@@ -18,6 +18,7 @@ from bedside.core.mask import PackedMask
 from bedside.core.placed import PlacedPrompt
 from bedside.core.prompts import PROMPT_KINDS, InitialMask, Prompt
 from bedside.core.region import Region
+from bedside.core.stopping import take_change
 from bedside.session.advice import Advice
 from bedside.session.answers import Answers
 from bedside.session.edits import Edits
@@ -394,6 +395,7 @@ class Session(Segmentations, Advice, Edits, Propagating, Finding):
         fresh = Session(self.image, segmenter=segmenter)
         with self._may_stop():
             fresh.restore(Journal(tuple(state.journal for state in self._states.values()), current=self._current))
+            take_change()
         self._segmenter, self._answers, self._states = fresh._segmenter, fresh._answers, fresh._states
 
     # Inside
@@ -428,6 +430,8 @@ class Session(Segmentations, Advice, Edits, Propagating, Finding):
         try:
             with self._may_stop():
                 mask = self._answers.mask(past.prompts)
+                if not isinstance(event, Prompted) or event.predict:  # One that waits may still be ended with the next.
+                    take_change()
         except BaseException:
             if self._recorder is not None:
                 self._recorder.withdraw(state.journal)

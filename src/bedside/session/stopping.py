@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from bedside.core.stopping import Stop, stoppable
+from bedside.core.errors import StoppedError
+from bedside.core.stopping import Stop, check_stop, stoppable
 
 
 class Stopping:
@@ -21,20 +22,18 @@ class Stopping:
     def cancel(self) -> bool:
         """End the answer under way, from another thread; the call that waits for it raises ``StoppedError``.
 
-        The network is stopped between two passes, and the session stays as it was before that call.
+        The network is stopped between two passes; an answer whose last pass ends after this is dropped. The session
+        stays as it was before that call.
 
         Returns:
-            Whether an answer was under way.
+            Whether an answer was under way and is ended by this: False also where its change was taken already.
 
         Example:
             >>> threading.Timer(30, session.cancel).start()
             >>> session.add_point((40, 52))
         """
         stop = self._under_way
-        if stop is None:
-            return False
-        stop.ask()
-        return True
+        return stop is not None and stop.ask()
 
     @contextmanager
     def _may_stop(self) -> Iterator[None]:
@@ -43,5 +42,9 @@ class Stopping:
         try:
             with stoppable(stop):
                 yield
+                # Looked at after the last pass, too, so that whoever was told that the answer ends has ended it.
+                check_stop()
+                if not stop.close():
+                    raise StoppedError
         finally:
             self._under_way = None

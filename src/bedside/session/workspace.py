@@ -182,10 +182,12 @@ class Workspace:
             )
         )
 
-    def forget(self, folder: Path) -> None:
-        """Take the items in a folder off all lists; images, objects and journals stay."""
+    def forget(self, folder: Path) -> list[ItemRecord]:
+        """Take the items in a folder off all lists, and return them; images, objects and journals stay."""
         with self._file.transaction() as run:
+            gone = self._items(f"WHERE {_BELOW}", *_below(folder))
             run(f"DELETE FROM item WHERE {_BELOW}", *_below(folder))
+        return gone
 
     def set_state(self, item: int, state: WorkState) -> None:
         """Record how far the work at an item is.
@@ -203,10 +205,10 @@ class Workspace:
         with self._file.transaction() as run:
             run("UPDATE item SET problem = ? WHERE id = ?", problem, item)
 
-    def _items(self, where: str) -> list[ItemRecord]:
+    def _items(self, where: str, *values: object) -> list[ItemRecord]:
         columns = "id, path, nullif(series, ''), nullif(volume, -1), name, state, image, problem"
         with self._file.reading():
-            return [ItemRecord(*row) for row in self._connection.execute(f"SELECT {columns} FROM item {where}")]
+            return [ItemRecord(*row) for row in self._connection.execute(f"SELECT {columns} FROM item {where}", values)]
 
     # Images
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Mapping
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any, Literal
 
@@ -24,13 +25,13 @@ from bedside.core.prompts import Box, Point, Prompt
 from bedside.io import writers
 from bedside.io.segmentations import Form, write_segments
 from bedside.serve import requested
+from bedside.serve.arriving import arriving
 from bedside.serve.cleaning import UNPACKED
 from bedside.serve.clients import Client, leased, offered_kinds, open_sent
 from bedside.serve.datastore import LAYERED, Datastore, suffix_of
 from bedside.serve.datastore_routes import (
     STRATEGIES,
     image_routes,
-    kept_image,
     label_routes,
     object_in,
     opened_image,
@@ -180,7 +181,7 @@ def routes(desk: Desk) -> APIRouter:
     _auth_routes(router, desk)
     _session_routes(router, desk)
     _infer_routes(router, desk, store)
-    image_routes(router, desk.service, store, desk.limits.image)
+    image_routes(router, desk.service, store, desk.limits.image, desk.allowance)
     label_routes(router, desk.service, store)
     sample_routes(router, desk.service, store)
     return router
@@ -220,9 +221,10 @@ def _session_routes(router: APIRouter, desk: Desk) -> None:
         lease = leases.claim()
         try:
             async with leased(leases, lease.token) as client, sent_files(request) as files:
-                place = await service.hub.call(kept_image, files, service)
-                with told_by_name(place):
-                    await client.open(place, desk.limits.image)
+                client.allowance.check(images=1)
+                async with arriving(service, files) as place:
+                    with told_by_name(place):
+                        await client.open(place, desk.limits.image)
         except BaseException:
             leases.release(lease.token)
             raise
@@ -247,15 +249,16 @@ def _infer_routes(router: APIRouter, desk: Desk, store: Datastore) -> None:
     """Add masks, and what the server can do."""
     service, leases = desk.service, desk.leases
 
-    async def asked(form: FormData, image: str, session: str) -> OpenImage:
-        """Return the image of a request."""
+    async def asked(form: FormData, image: str, session: str, looked_at: AsyncExitStack) -> OpenImage:
+        """Return the image of a request; one that is sent stays if the block of ``looked_at`` does not raise."""
         file, allowance = form.get("file"), desk.allowance()
         allowance.take(prompts=1)
         if session:
             async with leased(leases, session) as client:
                 return await service.hub.get(client.image)
         if isinstance(file, UploadFile):
-            place = await service.hub.call(kept_image, [file], service)
+            allowance.check(images=1)
+            place = await looked_at.enter_async_context(arriving(service, [file]))
             with told_by_name(place):
                 opened = await open_sent(service, place, desk.limits.image)
             allowance.take(images=1, bytes=opened.image.array.nbytes)
@@ -280,20 +283,20 @@ def _infer_routes(router: APIRouter, desk: Desk, store: Datastore) -> None:
         names, _, _ = await service.hub.call(offered_kinds, service)
         if model not in names:
             raise NotFoundError("model", expected=f"one of {', '.join(names)}", got=repr(model)[:80])
-        async with request.form(max_files=2, max_fields=8) as form:
+        async with request.form(max_files=2, max_fields=8) as form, AsyncExitStack() as looked_at:
             params = object_in(form.get("params"), "params")
             if form.get("label"):
                 raise NotOfferedError("a mask as a prompt", expected="points or a box", got="a label")
-            opened = await asked(form, image, session_id)
-        axes = opened.image.ndim
-        if axes == 3 and names.index(model) == 0 and names[0] != names[1]:
-            raise InputError(f"model '{model}'", expected="a picture", got="a volume", fix=f"choose '{names[1]}'")
-        dicom = output == "dicom_seg"
-        if dicom and not opened.image.metadata.get("series_uid"):
-            raise InputError("dicom_seg", expected="an image of a DICOM series", got="another image")
-        suffix = ".dcm" if dicom else _suffix(params, opened, service.item(opened.item).path)
-        name = _named(params)
-        number = await requested.answer(service, opened.id, name, prompts_in(params, axes))
+            opened = await asked(form, image, session_id, looked_at)
+            axes = opened.image.ndim
+            if axes == 3 and names.index(model) == 0 and names[0] != names[1]:
+                raise InputError(f"model '{model}'", expected="a picture", got="a volume", fix=f"choose '{names[1]}'")
+            dicom = output == "dicom_seg"
+            if dicom and not opened.image.metadata.get("series_uid"):
+                raise InputError("dicom_seg", expected="an image of a DICOM series", got="another image")
+            suffix = ".dcm" if dicom else _suffix(params, opened, service.item(opened.item).path)
+            name = _named(params)
+            number = await requested.answer(service, opened.id, name, prompts_in(params, axes))
         opened = await service.hub.get(opened.id)
         quality = opened.snapshot.object(number).info.quality
         said = {"label_names": {name: 1}, "model": opened.model, "quality": quality}

@@ -183,7 +183,8 @@ async def cancel(service: ServiceOf, image: int) -> Cancelled:
     """Stop all answers that are under way or wait for this image, whoever asked.
 
     Each of those requests is told so (status 409, or ``cancelled`` over the WebSocket); their prompts are nowhere, and
-    nothing has changed. The network is stopped between two of its passes.
+    nothing has changed. The network is stopped between two of its passes, or what its last one said is dropped. One
+    whose change is taken already is not counted, and stays.
     """
     await service.hub.get(image)
     return Cancelled(image=image, cancelled=service.hub.cancel(image))
