@@ -49,8 +49,7 @@ def parts_like(image: Image, examples: Sequence[PackedMask]) -> tuple[float, lis
     spacing = np.array(image.geometry.array_spacing)
     sizes = np.array([mask.voxels for mask in examples], dtype=np.float64)
     size = float(np.exp(np.log(sizes).mean()))
-    volume = size * float(spacing.prod())
-    radius = math.sqrt(volume / math.pi) if image.ndim == 2 else (volume * 0.75 / math.pi) ** (1 / 3)
+    radius = usual_radius(size, spacing)
     samples = (np.moveaxis(image.array, -1, 0) if image.is_colour else image.array[None]).astype(np.float32)
     known = np.isfinite(samples).all(axis=0)
     if not known.any():
@@ -75,6 +74,12 @@ def parts_like(image: Image, examples: Sequence[PackedMask]) -> tuple[float, lis
             region = Region(tuple(s.start for s in place), tuple(s.stop for s in place))
             found.append(PackedMask.of_patch(part.astype(np.uint8), region))
     return best, found
+
+
+def usual_radius(voxels: float, spacing: NDArray[np.float64]) -> float:
+    """Return the radius in mm of a disc or ball of so many voxels."""
+    size = voxels * float(spacing.prod())
+    return math.sqrt(size / math.pi) if len(spacing) == 2 else (size * 0.75 / math.pi) ** (1 / 3)
 
 
 def divide(

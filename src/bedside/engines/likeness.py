@@ -21,7 +21,7 @@ from bedside.core.image import Image
 from bedside.core.mask import PackedMask
 from bedside.core.prompts import Box, Point, Prompt
 from bedside.core.region import Region
-from bedside.engines.contrast_parts import parts_like
+from bedside.engines.contrast_parts import parts_like, usual_radius
 from bedside.engines.protocol import Segmenter
 
 RADIUS = 5.0
@@ -77,7 +77,7 @@ class Detector:
         sides = np.array([m.region.shape for m in examples], dtype=np.float64)
         self.sides = np.exp(np.log(sides).mean(axis=0))
         self.sizes = np.array([m.voxels for m in examples], dtype=np.float64)
-        self._radius = _radius(float(np.exp(np.log(self.sizes).mean())), self._spacing)
+        self._radius = usual_radius(float(np.exp(np.log(self.sizes).mean())), self._spacing)
         # Cells of equal millimetres, none smaller than the finest voxel.
         self._cell = max(self._radius / RADIUS, float(self._spacing.min()))
         self.shape = self._grid(image.shape)
@@ -223,12 +223,6 @@ class Detector:
         ratio = np.log(mask.voxels / self.sizes)
         size = float(np.exp(-0.5 * (np.abs(ratio).min() / 0.9) ** 2))
         return filled * (1 - 0.5 * beyond) * size
-
-
-def _radius(voxels: float, spacing: NDArray[np.float64]) -> float:
-    """Return radius in mm of a disc or ball of so many voxels."""
-    size = voxels * float(spacing.prod())
-    return math.sqrt(size / math.pi) if len(spacing) == 2 else (size * 0.75 / math.pi) ** (1 / 3)
 
 
 def _logistic(
