@@ -27,7 +27,7 @@ HOMES = {
     "openvino": {"runtime", "cli"},
     "onnxruntime": {"runtime", "cli"},
     "nibabel": {"io", "data"},
-    "SimpleITK": {"io", "data"},
+    "SimpleITK": {"io", "data", "imaging"},
     "pydicom": {"io", "data", "archive"},
     "pynetdicom": {"archive"},
     "dicomweb_client": {"archive"},

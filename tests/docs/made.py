@@ -18,6 +18,7 @@ from bedside.session.journal import Prompted
 from bedside.session.stamp import ImageStamp
 from bedside.session.workspace import ObjectLook, ObjectRow, Workspace
 from examples.phantom import phantom
+from tests.support.moved_patient import motion_of
 
 
 def make_files(folder: Path) -> None:
@@ -57,3 +58,20 @@ def make_workspace(folder: Path) -> None:
         workspace.save(record.id, [ObjectRow(1, "bright", None, ObjectLook(), (event,), label=1)], 1)
         workspace.set_state(item, "done")
     workspace.close()
+
+
+def make_visits(folder: Path) -> None:
+    """Write two visits of a patient, who lay otherwise at the second, with a mask of the first; and a mask of a PET."""
+    now = sample_volume()
+    turn = motion_of(1, 4, 12, 3)
+    grid = now.geometry
+    placed = Geometry.create(
+        grid.shape, grid.spacing, turn[:3, :3] @ grid.origin + turn[:3, 3], turn[:3, :3] @ np.asarray(grid.direction)
+    )
+    write_image(folder / "now.nii.gz", now)
+    write_image(folder / "ct.nii.gz", now)
+    write_image(folder / "before.nii.gz", Image(now.array, placed, modality="CT"))
+    mask = (now.array > 100).astype(np.uint8)
+    write_mask(folder / "before-mask.nii.gz", mask, placed)
+    coarse = Geometry.create(mask[::2, ::2, ::2].shape, [2 * s for s in grid.spacing], grid.origin, grid.direction)
+    write_mask(folder / "pet-mask.nii.gz", mask[::2, ::2, ::2], coarse)

@@ -10,7 +10,7 @@ import pytest
 
 from docs_tools.blocks import BlockError, blocks_in, environment_of_this_python, run_blocks
 from docs_tools.links import ROOT
-from tests.docs.made import make_datasets, make_files, make_workspace
+from tests.docs.made import make_datasets, make_files, make_visits, make_workspace
 
 ELSEWHERE = {"docs/how-to/pacs.md": "tests/archive/test_page.py starts a PACS for it"}
 PAGES = [
@@ -58,6 +58,8 @@ def test_the_examples_of_a_page_run(page: str, tmp_path: Path) -> None:
         make_datasets(tmp_path)
     if page == "docs/how-to/export.md":
         make_workspace(tmp_path)
+    if page == "docs/how-to/priors.md":
+        make_visits(tmp_path)
     blocks = blocks_in(page, (ROOT / page).read_text(encoding="utf-8"))
     homes = {name: str(tmp_path / ".home") for name in ("HOME", "XDG_DATA_HOME", "XDG_CACHE_HOME", "XDG_CONFIG_HOME")}
     ran = run_blocks(blocks, tmp_path, {**environment_of_this_python(), **homes})

@@ -21,6 +21,7 @@ from bedside.io.segmentations import read_segments
 from bedside.session import Session
 from bedside.session.segmentations import MOST_OBJECTS
 from tests.support.dicom_sources import write_series
+from tests.support.moved_patient import Patient, grid_around, motion_of, picture
 
 SHAPE = (4, 9, 11)
 # Form, suffix, and whether names and colours outlive it.
@@ -259,3 +260,21 @@ def test_a_list_of_labels_names_what_there_is_and_begins_the_rest(
     fresh.open_segmentation(tmp_path / "labels.json")
     fresh.add_point((5, 0, 3))
     assert [(o.label, o.name, o.voxels > 0) for o in fresh.objects] == [(7, "spleen", True), (2, "aorta", False)]
+
+
+def test_masks_of_a_prior_are_objects_to_go_on_with(tmp_path: Path) -> None:
+    patient, truth = Patient.draw(3, 3), motion_of(3, 6, 12, 3)
+    image, lesion = picture(patient, grid_around((30, 44, 44), (3.0, 3.0, 4.0)), np.eye(4), 1)
+    prior, drawn = picture(patient, grid_around((44, 44, 44), (2.8, 2.8, 2.8)), truth, 2)
+    far = np.zeros_like(drawn)
+    far[0, 0, 0] = 1
+    write_mask(tmp_path / "drawn.nii.gz", np.where(drawn, 2, np.where(far, 5, 0)).astype(np.uint8), prior.geometry)
+    session = Session(image)
+    opened = session.open_segmentation(tmp_path / "drawn.nii.gz", prior=prior)
+    assert [session.objects[n].label for n in range(2)] == [2, 5]
+    assert "moved by 1" in opened.notes[-1]
+    assert any("outside the image, and empty there: 'segment 5'" in note for note in opened.notes)
+    mask = session.mask_of(opened.objects[0])
+    assert 2 * np.sum((mask > 0) & (lesion > 0)) / (mask.sum() + lesion.sum()) > 0.85
+    session.undo(opened.objects[0])
+    assert session.mask_of(opened.objects[0]).sum() == 0

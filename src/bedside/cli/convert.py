@@ -73,12 +73,23 @@ def convert(
         str | None, typer.Option(metavar="NAME", help="DICOM series of IMAGE: number, description or UID.")
     ] = None,
     volume: Annotated[int | None, typer.Option(metavar="N", help="Which volume of IMAGE, from 0.")] = None,
+    prior: Annotated[
+        Path | None,
+        typer.Option(
+            "--from", metavar="PRIOR", help="Earlier image that the mask was drawn on; it is registered to IMAGE."
+        ),
+    ] = None,
     strip_phi: StripOption = False,
     uid_map: UidMapOption = None,
 ) -> None:
-    """Convert a mask: label maps (NIfTI, NRRD, MHA, PNG, TIFF, NPZ), DICOM SEG and RTSTRUCT, each to each."""
+    """Convert a mask: label maps (NIfTI, NRRD, MHA, PNG, TIFF, NPZ), DICOM SEG and RTSTRUCT, each to each.
+
+    With --from PRIOR --image IMAGE a mask that was drawn on an earlier image of the patient is carried over to IMAGE by
+    rigid registration, to be corrected there: bedside segment IMAGE --initial-mask OUT.
+    """
     from bedside.io import read_image
     from bedside.io.segmentations import form_of, read_segments, write_segments
+    from bedside.session.priors import read_of_prior
 
     target = form_of(output, form.value if form else None)
     names = _names(name)
@@ -86,8 +97,15 @@ def convert(
     check_map(strip_phi, uid_map)
     if strip_phi and target == "file":
         raise InputError("--strip-phi", expected="a DICOM output", got=f"{output}", fix="other formats hold no patient")
+    if prior is not None and image is None:
+        raise InputError("--from", expected="the image to carry the mask over to", fix="name it with --image")
+    if prior is not None and output.resolve() == prior.resolve():
+        raise InputError(f"{output}", expected="another file than the input", fix="inputs are never overwritten")
     belongs: Image | None = None if image is None else read_image(image, series=series, volume=volume)
-    found = read_segments(mask, belongs, names=names, threshold=threshold, volume=volume)
+    if belongs is not None and prior is not None:
+        found = read_of_prior(mask, belongs, read_image(prior), names=names, threshold=threshold)
+    else:
+        found = read_segments(mask, belongs, names=names, threshold=threshold, volume=volume)
     with kept_map(strip_phi, uid_map) as uids:
         notes = write_segments(
             output, found, belongs, form=target, seg_type=seg_type.value, compress=compress, keyhole=not xor,

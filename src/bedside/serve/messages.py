@@ -154,9 +154,10 @@ class OpenRequest(Message):
 
 
 class SegmentationRequest(Message):
-    """Open a segmentation by its path on this machine onto an image: a label map, a DICOM SEG or an RTSTRUCT."""
+    """Open a segmentation by its path on this machine; ``prior`` is the other image that it was drawn on, if any."""
 
     path: Annotated[str, Field(min_length=1, max_length=4096)]
+    prior: Annotated[str, Field(min_length=1, max_length=4096)] | None = None
 
 
 class ItemUpdate(Message):

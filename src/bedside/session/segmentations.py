@@ -18,6 +18,7 @@ from bedside.session.answers import Answers
 from bedside.session.gestures import Gestures
 from bedside.session.journal import History, ObjectJournal, Prompted
 from bedside.session.objects import ObjectState
+from bedside.session.priors import read_of_prior
 
 if TYPE_CHECKING:
     from bedside.io.dicom.segments import Segment, SegmentSet
@@ -59,7 +60,9 @@ class Segmentations(Gestures):
         """Name of the model that predicts."""
         raise NotImplementedError
 
-    def open_segmentation(self, path: str | Path, *, threshold: float = 0.5, volume: int | None = None) -> Opened:
+    def open_segmentation(
+        self, path: str | Path, *, threshold: float = 0.5, volume: int | None = None, prior: Image | None = None
+    ) -> Opened:
         """Open a segmentation in a file onto the image: every label becomes an object for prompts to correct.
 
         A list of labels (``bedside.io.label_lists``) gives their names and colours to the objects that have them, and
@@ -73,11 +76,15 @@ class Segmentations(Gestures):
             path: A label map (NIfTI, NRRD, MetaImage, PNG, ...), a DICOM SEG, an RTSTRUCT, or a list of labels.
             threshold: Part of the largest value from which on a voxel of a fractional SEG counts.
             volume: Volume of its series that the image holds, where its DICOM files hold several.
+            prior: The earlier image, or the one of another modality, that the masks were drawn on; it is registered to
+                this one and the masks are carried along (``read_of_prior``).
 
         Raises:
             FormatError: It cannot be read, is no segmentation but an image, or is of another frame of reference.
             InputError: It does not lie on the image, or holds no label or too many.
         """
+        if prior is not None:
+            return self.take(read_of_prior(path, self.image, prior, threshold=threshold), what=str(path))
         return self.take(read_file(path, self.image, threshold=threshold, volume=volume), what=str(path))
 
     def take(

@@ -13,12 +13,14 @@ from bedside.core.errors import FormatError, InputError
 from bedside.core.files import scratch_folder
 from bedside.io.dicom.segments import SegmentSet
 from bedside.io.label_lists import LabelEntry
+from bedside.io.reading import read_image
 from bedside.serve.cleaning import UNPACKED
 from bedside.serve.messages import Change, SegmentationRequest
 from bedside.serve.opened import OpenImage
 from bedside.serve.places import absolute
 from bedside.serve.routes.common import PROBLEMS, ServiceOf
 from bedside.serve.routes.sent import receive, sent_file, sent_files, upload_body
+from bedside.session.priors import read_of_prior
 from bedside.session.segmentations import read_file
 
 router = APIRouter(prefix="/api/images/{image}", tags=["objects"], responses=PROBLEMS)
@@ -31,6 +33,7 @@ async def open_segmentation(service: ServiceOf, image: int, request: Request) ->
     It is a label map (NIfTI, NRRD, MetaImage, PNG, ...), a DICOM SEG or an RTSTRUCT, named by its path on this machine
     or sent. Objects have its names, colours and numbers; ``opened`` of the answer says which they are. A list of labels
     (JSON, or a file of ITK-SNAP or 3D Slicer) names and colours the objects that there are, and begins the others.
+    What was drawn on a ``prior`` of the patient is carried over by rigid registration; ``notes`` say how far it moved.
     """
     opened = await service.hub.get(image)
     volume = service.item(opened.item).volume
@@ -43,7 +46,11 @@ async def open_segmentation(service: ServiceOf, image: int, request: Request) ->
         except ValidationError as error:
             raise RequestValidationError(error.errors()) from error
         path = absolute(asked.path)
-        what, found = str(path), await service.hub.call(_read, path, opened, volume)
+        if asked.prior is not None:
+            found = await service.hub.call(_carried, path, opened, absolute(asked.prior))
+        else:
+            found = await service.hub.call(_read, path, opened, volume)
+        what = str(path)
     change: Change = await service.hub.change(image, lambda opened: opened.take(found, what))
     return change
 
@@ -52,6 +59,10 @@ def _read(
     path: Path, opened: OpenImage, volume: int | None, *, sent: bool = False
 ) -> SegmentSet | tuple[LabelEntry, ...]:
     return read_file(path, opened.image, volume=volume, sent=sent)
+
+
+def _carried(path: Path, opened: OpenImage, prior: Path) -> SegmentSet:
+    return read_of_prior(path, opened.image, read_image(prior))
 
 
 def _received(
