@@ -65,6 +65,7 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=20)
     parser.add_argument("--side", type=int, default=512)
     parser.add_argument("--workers", type=int, nargs="*", default=[])
+    parser.add_argument("--ray", action="store_true", help="also on Ray, on this machine")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -77,10 +78,11 @@ def main() -> None:
             for p, b in boxes.items()
         ]
         ways = {"loop over bedside segment": loop}
-        for workers in given.workers or [None]:
-            label = "bedside batch" if workers is None else f"bedside batch --workers {workers}"
+        kinds = [[], ["--engine", "ray"]] if given.ray else [[]]
+        for workers, kind in ((w, k) for w in given.workers or [None] for k in kinds):
+            more = [*kind, *([] if workers is None else ["--workers", str(workers)])]
+            label = " ".join(["bedside batch", *more])
             out = ["-o", str(folder / label.replace(" ", "-"))]
-            more = [] if workers is None else ["--workers", str(workers)]
             ways[label] = [[*BEDSIDE, "batch", str(folder / "manifest.csv"), *out, *more]]
             # The cache has an entry for each number of threads.
             run([*ways[label][0], "--again"], cache)

@@ -39,6 +39,7 @@ HOMES = {
     "starlette": {"serve"},
     "uvicorn": {"serve"},
     "pydantic": {"serve"},
+    "ray": {"batch"},
     "anywidget": {"session"},
     "traitlets": {"session"},
     "nncf": {"runtime"},

@@ -5,19 +5,23 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Literal
 
 from bedside.batch.manifest import read_manifest
 from bedside.batch.plan import Item, plan
 from bedside.batch.pool import Pool, usual_workers
+from bedside.batch.ray_pool import RayPool
 from bedside.batch.record import Made, Settings, fingerprint, made_before
 from bedside.batch.report import Report
 from bedside.batch.worker import Failed, Order
 from bedside.core.disk import told
-from bedside.core.errors import BedsideError
+from bedside.core.errors import BedsideError, InputError
 from bedside.core.prompts import Frame
 from bedside.weights.licence import TERMS, licence_notice
 from bedside.weights.models import model_card
 from bedside.weights.store import find_weights, installed_weights
+
+BatchEngine = Literal["pool", "ray"]
 
 
 def run_batch(
@@ -31,6 +35,8 @@ def run_batch(
     from_masks: bool = False,
     suffix: str | None = None,
     again: bool = False,
+    engine: BatchEngine = "pool",
+    address: str | None = None,
     note: Callable[[str], None] = lambda _: None,
     progress: Callable[[Report, int], None] = lambda _, __: None,
 ) -> Report:
@@ -48,6 +54,8 @@ def run_batch(
         from_masks: Whether the column ``mask`` gives prompts.
         suffix: Of masks whose rows name none.
         again: Whether every mask is made, whatever is there and whoever made it.
+        engine: What runs the workers: processes of this machine, or Ray.
+        address: Of a running Ray cluster; None begins one on this machine.
         note: Takes lines for the user.
         progress: Takes the report so far and how many masks there are, whenever one is done.
 
@@ -75,7 +83,7 @@ def run_batch(
         progress(report, len(items))
 
     progress(report, len(items))
-    pool = Pool(workers or usual_workers(len(items)), settings, threads)
+    pool = _workers(engine, workers, len(items), settings, threads, address)
     try:
         # What is done is found while the first masks are made: of many it takes a while.
         for order, answer in pool.run(_undone(items, settings, tell, manifest.parent, again=again)):
@@ -88,6 +96,18 @@ def run_batch(
         report.wait(waiting.values())
         report.save()
     return report
+
+
+def _workers(
+    engine: BatchEngine, workers: int | None, items: int, settings: Settings, threads: int | None, address: str | None
+) -> Pool | RayPool:
+    if engine == "ray":
+        # More workers than masks would wait for nothing.
+        most = items if workers is None else min(workers, items)
+        return RayPool(workers and max(1, most), settings, threads, address)
+    if address is not None:
+        raise InputError("--address", expected="--engine ray beside it", got="the pool of this machine")
+    return Pool(workers or usual_workers(items), settings, threads)
 
 
 def _tell_licence(model: str, note: Callable[[str], None]) -> None:

@@ -63,21 +63,30 @@ def work(orders: Connection, settings: Settings) -> None:
     """
     # Ctrl+C reaches every process of the terminal: the one that asks decides what becomes of it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    maker = _Maker(settings)
+    maker = Maker(settings)
     with suppress(EOFError, OSError):
-        orders.send(BEGUN)
+        orders.send(maker.begin())
         while (order := orders.recv()) is not None:
             orders.send(maker.answer(order))
 
 
-class _Maker:
-    """Makes masks by models that stay loaded."""
+class Maker:
+    """Makes masks by models that stay loaded.
+
+    Args:
+        settings: How masks are made.
+    """
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._models: LruCache[str, Segmenter] = LruCache(MODELS)
 
+    def begin(self) -> str:
+        """Say that this worker works."""
+        return BEGUN
+
     def answer(self, order: Order) -> Made | Failed:
+        """Make a mask; nothing is raised."""
         began = time.perf_counter()
         answer = self._try(order)
         if isinstance(answer, Failed):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,6 +18,13 @@ if TYPE_CHECKING:
 
 MOST_LINES = 20
 """Rows that failed which are named on stderr; the report names all."""
+
+
+class Engine(StrEnum):
+    """What runs the workers of a batch."""
+
+    POOL = "pool"
+    RAY = "ray"
 
 
 def batch(
@@ -47,6 +55,12 @@ def batch(
     threads: Annotated[
         int | None, typer.Option(min=1, metavar="N", help="Threads of each process; by default the cores, divided.")
     ] = None,
+    engine: Annotated[
+        Engine, typer.Option(help="What runs the workers: processes of this machine, or Ray.")
+    ] = Engine.POOL,
+    address: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="Running Ray cluster, as auto or 10.0.0.1:6379.")
+    ] = None,
     allow_empty: Annotated[
         bool, typer.Option("--allow-empty", help="Write masks in which nothing was found, too.")
     ] = False,
@@ -72,6 +86,7 @@ def batch(
         report = run_batch(
             manifest, output, Settings(model, device.value, policy.value, allow_empty),
             workers=workers, threads=threads, frame=frame.value, from_masks=from_masks, suffix=suffix, again=again,
+            engine=engine.value, address=address,
             note=lambda line: print(f"bedside: note: {line}", file=sys.stderr), progress=progress,
         )  # fmt: skip
     finally:
