@@ -52,6 +52,7 @@ def serve_until_stopped(
     begun: Callable[[], None] = lambda: None,
     *,
     limit: float,
+    quiet: bool = False,
 ) -> None:
     """Serve until the process is told to stop, and end it.
 
@@ -64,6 +65,7 @@ def serve_until_stopped(
         clients: What programs other than the page may do; None for none.
         begun: Called before the server runs.
         limit: Seconds that an answer may take; 0 for any.
+        quiet: Whether nothing but ``told`` is printed to stdout.
 
     Raises:
         InputError: The workspace is in use.
@@ -77,8 +79,9 @@ def serve_until_stopped(
     kept = WorkspaceFile(workspace)
     kept.announce(address.url)
     for line in told:
-        print(line)
-    print(f"The work is kept in {kept.path}. Ctrl+C stops the server.", flush=True)
+        print(line, flush=True)
+    if not quiet:
+        print(f"The work is kept in {kept.path}. Ctrl+C stops the server.", flush=True)
     if not is_built() and (clients is None or not clients.beyond):
         print(f"bedside: {MISSING_HINT}", file=sys.stderr, flush=True)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
+from json import dumps
 from pathlib import Path
 from typing import Annotated
 
@@ -25,24 +26,34 @@ def ui(
     workspace: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Where the work is kept; by default in the user's own folder.")
     ] = None,
+    token_file: Annotated[
+        Path | None,
+        typer.Option("--token-file", metavar="FILE", help="Where programs find the token; it is made where missing."),
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print the address and the token as a line of JSON.")] = False,
     time_limit: TimeLimit = 600.0,
 ) -> None:
     """Open images in the browser, point at objects, correct and save them.
 
     The server listens on this machine only. Every prompt is kept in the workspace at once; Ctrl+C stops the server.
+    Programs use it by bedside.client in Python, or by its REST interface, which /api/openapi.json describes.
     """
     from bedside.cli.serving import check_places, serve_until_stopped
-    from bedside.serve.server import listen
+    from bedside.serve.server import kept_token, listen
 
     places = check_places(paths, model)
+    token = None if token_file is None else kept_token(token_file)
     address = listen(port, host)
+    address.token = token or address.token
 
     def open_page() -> None:
         if browser:
             threading.Thread(target=_open_browser, args=(address.opened_url,), daemon=True).start()
 
     told = [f"Bedside is at {address.opened_url}"]
-    serve_until_stopped(places, model, workspace, address, told, begun=open_page, limit=time_limit)
+    if json:
+        told = [dumps({"url": address.url, "opened_url": address.opened_url, "token": address.token})]
+    serve_until_stopped(places, model, workspace, address, told, begun=open_page, limit=time_limit, quiet=json)
 
 
 def _open_browser(address: str) -> None:

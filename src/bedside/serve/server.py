@@ -61,6 +61,25 @@ def read_token(path: Path) -> str:
     return _checked_token(given.decode("ascii", "replace").strip(), f"--token-file {path}")
 
 
+def kept_token(path: Path) -> str:
+    """Return the secret in a file, which is made, for its owner alone to read, where there is none.
+
+    Raises:
+        FormatError: The file cannot be read or made.
+        InputError: It holds no token.
+    """
+    token = new_token()
+    try:
+        made = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        return read_token(path)
+    except OSError as error:
+        raise FormatError(f"--token-file {path}", expected="a place for a file", got=error.strerror) from error
+    with os.fdopen(made, "w", encoding="ascii") as file:
+        file.write(f"{token}\n")
+    return token
+
+
 def _checked_token(given: str, what: str) -> str:
     if len(given) < _SHORTEST_TOKEN or not given.isascii() or not given.replace("-", "").replace("_", "").isalnum():
         raise InputError(what, expected=f"at least {_SHORTEST_TOKEN} letters and digits", got="another text")

@@ -1,0 +1,216 @@
+"""The client against a real server: its masks are those of a session given the same prompts."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import bedside
+from bedside.client import Client, RemoteSession
+from bedside.core.errors import FormatError, InputError, PromptError
+from bedside.core.geometry import Geometry
+from bedside.core.image import Image
+from bedside.core.prompts import Point
+from bedside.io import read_mask, write_image
+
+ROOT = Path(__file__).parents[2]
+SHAPE = (12, 60, 72)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    place = tmp_path_factory.mktemp("client")
+    volume = np.random.default_rng(0).normal(0, 20, SHAPE)
+    volume[3:9, 14:36, 20:44] += 400
+    direction = [[0.0, -1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]]
+    grid = Geometry.create(SHAPE, (0.8, 0.9, 3.0), (-10.0, 20.0, 5.0), direction)
+    write_image(place / "scan.nii.gz", Image(volume.astype(np.int16), grid, modality="MR"))
+    y, x = np.mgrid[:120, :140]
+    discs = np.hypot(y - 40, x - 50) < 22
+    picture = (60 + 90 * discs + np.random.default_rng(1).normal(0, 6, discs.shape)).clip(0, 255)
+    write_image(place / "a picture of größe.png", Image(picture.astype(np.uint8), Geometry.create(discs.shape)))
+    return place
+
+
+@pytest.fixture(scope="module")
+def told(folder: Path) -> Iterator[dict[str, Any]]:
+    """Start ``bedside ui`` as a program would; the line of JSON that it prints."""
+    command = [sys.executable, "-m", "bedside", "ui", "--no-browser", "--port", "0", "--json"]
+    command += ["--token-file", str(folder / "token"), "--workspace", str(folder / "work.sqlite")]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src"), "XDG_CACHE_HOME": str(folder / "cache")}
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
+    assert process.stdout is not None
+    yield json.loads(process.stdout.readline())
+    process.terminate()
+    process.communicate(timeout=30)
+
+
+@pytest.fixture(scope="module")
+def server(told: dict[str, Any], folder: Path) -> Iterator[Client]:
+    for _ in range(100):
+        try:
+            with Client(told["url"], token_file=folder / "token") as client:
+                yield client
+            return
+        except InputError:
+            time.sleep(0.1)
+
+
+@pytest.fixture
+def volume(server: Client, folder: Path) -> Iterator[RemoteSession]:
+    session = server.open(folder / "scan.nii.gz")
+    yield session
+    for found in session.objects:
+        session.delete_object(found.id)
+
+
+def test_masks_are_those_of_a_session(server: Client, folder: Path, volume: RemoteSession) -> None:
+    here = bedside.Session(folder / "scan.nii.gz")
+    for session in (here, volume):
+        changed = session.add_box((19, 13, 2), (45, 37, 10))
+        assert changed is not None
+        assert not changed.is_empty
+        session.add_point((30, 24, 6))
+        session.add_scribble([(50, 50, 6), (60, 55, 6)], positive=False)
+        session.add_object("second", "#ff0000", 7)
+        session.add_point((-27.0, 44.0, 20.0), frame="world")
+        session.add_lasso([(20, 14, 5), (40, 14, 5), (40, 34, 5)])
+    assert volume.geometry.matches(here.image.geometry)
+    assert volume.model == here.model
+    assert [(o.id, o.name, o.label, o.voxels) for o in volume.objects] == [
+        (o.id, o.name, o.label, o.voxels) for o in here.objects
+    ]
+    assert volume.current is not None
+    assert (volume.current.id, volume.current.colour) == (2, "#ff0000")
+    for number, mask in here.masks.items():
+        assert np.array_equal(volume.mask_of(number), mask)
+    assert np.array_equal(volume.label_map("overwrite"), here.label_map("overwrite"))
+    assert np.array_equal(volume.mask, here.mask)
+    assert list(volume.prompts(1).values()) == [p.prompt for p in here.objects[0].prompts]
+    for session in (here, volume):
+        assert session.undo(1) is not None
+        assert session.redo(2) is None
+    assert np.array_equal(volume.mask_of(1), here.mask_of(1))
+    again = bedside.Session.from_journal(volume.journal, folder / "scan.nii.gz")
+    for number, mask in again.masks.items():
+        assert np.array_equal(volume.mask_of(number), mask)
+
+
+def test_what_annotators_do(volume: RemoteSession, folder: Path, tmp_path: Path) -> None:
+    true = np.zeros(SHAPE, np.uint8)
+    true[3:9, 14:36, 20:44] = 1
+    true[5, 20, 20:30] = 0
+    assert volume.set_mask(true) is not None
+    assert np.array_equal(volume.mask, true)
+    assert volume.add_point((30, 24, 6), predict=False) is None
+    number = next(iter(volume.prompts()))
+    volume.edit("fill-holes")
+    assert volume.mask.sum() >= true.sum()
+    (first,) = volume.objects
+    volume.change_object(first.id, name="block", label=4)
+    (first,) = volume.objects
+    assert (first.name, first.label, first.unit) == ("block", 4, "ml")
+    assert first.box is not None
+    volume.save_segmentation(tmp_path / "mask.nrrd")
+    saved = read_mask(tmp_path / "mask.nrrd")
+    assert saved.geometry.matches(volume.geometry)
+    assert np.array_equal(saved.array, volume.label_map())
+    assert set(np.unique(saved.array)) == {0, 4}
+    (opened,) = volume.open_segmentation(tmp_path / "mask.nrrd")
+    assert opened.id != first.id
+    assert np.array_equal(volume.mask_of(opened.id), volume.mask_of(first.id))
+    volume.select(first.id)
+    assert volume.current is not None
+    assert volume.current.id == first.id
+    suggested = volume.suggest()
+    assert suggested is None or isinstance(suggested, Point)
+    volume.remove_prompt(number)
+    assert volume.cancel() == 0
+
+
+def test_a_picture_is_sent(server: Client, folder: Path, tmp_path: Path) -> None:
+    path = folder / "a picture of größe.png"
+    session = server.upload(path)
+    here = bedside.Session(path)
+    for one in (session, here):
+        one.add_box((26, 16), (74, 64))
+    assert np.array_equal(session.mask, here.mask)
+    assert session.name == path.name
+    assert session.name in [s.name for s in server.images()]
+    session.close()
+    assert session.name not in [s.name for s in server.images()]
+    assert "bedside-2d" in server.models()
+    assert server.version == bedside.__version__
+
+
+def test_errors_are_the_servers_own(server: Client, volume: RemoteSession, folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(PromptError, match="outside"):
+        volume.add_point((500, 2, 2))
+    with pytest.raises(InputError, match="object"):
+        volume.mask_of(99)
+    with pytest.raises(InputError, match="expected one of"):
+        volume.undo(99)
+    with pytest.raises(InputError, match="begin with a prompt"):
+        volume.edit("fill-holes")
+    with pytest.raises(FormatError):
+        server.open(tmp_path / "missing.nii.gz")
+    with pytest.raises(FormatError, match="nothing there"):
+        server.upload(tmp_path / "missing.nii.gz")
+    (tmp_path / "text.txt").write_text("no image")
+    with pytest.raises(FormatError):
+        server.upload(tmp_path / "text.txt")
+    volume.add_point((30, 24, 6))
+    older = tmp_path / "mask.nii.gz"
+    older.write_bytes(b"older")
+    with pytest.raises(FormatError, match="cannot write this format"):
+        volume.save_segmentation(tmp_path / "mask.xyz")
+    with pytest.raises(InputError):
+        volume.save_segmentation(older, form="dicom-seg")
+    assert older.read_bytes() == b"older"
+
+
+def test_who_may_ask(told: dict[str, Any], server: Client, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert stat.S_IMODE((folder / "token").stat().st_mode) == 0o600
+    monkeypatch.delenv("BEDSIDE_TOKEN", raising=False)
+    with pytest.raises(InputError, match="the token of the server's start"):
+        Client(told["url"])
+    with pytest.raises(bedside.BedsideError, match="no access"):
+        Client(told["url"], token="another-token-of-length")
+    Client(told["opened_url"]).disconnect()
+    monkeypatch.setenv("BEDSIDE_TOKEN", told["token"])
+    Client(told["url"]).disconnect()
+    with pytest.raises(InputError, match="expected as http"):
+        Client("127.0.0.1:8765", token="x")
+    with pytest.raises(InputError, match="expected a running 'bedside ui'"):
+        Client("http://127.0.0.1:1", token="x")
+
+
+def test_a_connection_that_was_closed_is_opened_again(server: Client, volume: RemoteSession) -> None:
+    volume.add_point((30, 24, 6))
+    before = volume.mask
+    server.disconnect()
+    assert np.array_equal(volume.mask, before)
+    # The server closes what is idle for five seconds.
+    time.sleep(7)
+    assert volume.add_point((31, 25, 6)) is not None
+
+
+def test_the_token_of_a_file_is_kept(folder: Path, told: dict[str, Any]) -> None:
+    from bedside.serve.server import kept_token
+
+    assert kept_token(folder / "token") == told["token"]
+    with pytest.raises(FormatError, match="--token-file"):
+        kept_token(folder / "no" / "token")
+    (folder / "bad").write_text("short\n")
+    with pytest.raises(InputError, match="letters and digits"):
+        kept_token(folder / "bad")
