@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -190,8 +191,11 @@ def test_enhanced_multi_frame(tmp_path: Path, order: Any, echoes: int) -> None:
 
 def test_several_volumes_and_no_choice(tmp_path: Path) -> None:
     path = write_enhanced(tmp_path / "mr.dcm", SHAPE, echoes=2)
+    image = io.read_image(path, volume=1)
+    assert [plane.frame % 2 for plane in find_source(image).planes] == [1] * SHAPE[0]
+    nameless = replace(image, metadata={k: v for k, v in image.metadata.items() if k != "volume"})
     with pytest.raises(FormatError, match="slice 0 has 2 instances or frames at its place; choose with --volume"):
-        find_source(io.read_image(path, volume=1))
+        find_source(nameless)
 
 
 @pytest.mark.parametrize("seg_type", ["binary", "labelmap"])

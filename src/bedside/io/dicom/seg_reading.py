@@ -349,7 +349,7 @@ def _target(dataset: Any, frame: int) -> tuple[str, int | None] | None:
 def _flat(path: Path, found: SegmentSet, reference: Image, volume: int | None) -> SegmentSet:
     """Of segments with a place in the patient those of a slice that is read as a picture (a colour one)."""
     source = find_source(reference, volume=volume)
-    position = position_of(source.instances[0], source.planes[0].frame)
+    position = source.planes[0].position
     if position is None:
         raise FormatError(f"{path}: the segmentation has positions", expected="an image with positions", got="none")
     index = found.geometry.world_to_index(position)

@@ -190,7 +190,13 @@ def _pattern(hd: Any, segments: list[Segment], source: Source, plane: int, facts
         del header.FrameOfReferenceUID
     if "NumberOfFrames" in instance:
         header.NumberOfFrames = 1
-        if source.placed:
+        if source.placed and at.position is not None and position_of(instance, at.frame) is None:
+            # One position for all frames (nuclear medicine, old multi-frame files): each is a slice of its own.
+            del header.NumberOfFrames
+            header.ImagePositionPatient = [_short(v) for v in at.position]
+            header.ImageOrientationPatient = [_short(v) for v in np.array(source.geometry.direction).T[:2].ravel()]
+            header.PixelSpacing = [spacing[1], spacing[0]]
+        elif source.placed:
             header.PerFrameFunctionalGroupsSequence = [instance.PerFrameFunctionalGroupsSequence[at.frame]]
         else:
             # Film loops have no functional groups, and highdicom asks every multi-frame instance for them.
@@ -287,10 +293,9 @@ class _Filler:
                 image.ReferencedFrameNumber = at.frame + 1
         if derivations:
             made.DerivationImageSequence = derivations
-        place = position_of(header, at.frame) if self._source.placed else None
-        if place is not None:
+        if at.position is not None:
             position = Dataset()
-            position.ImagePositionPatient = [_short(float(v)) for v in place]
+            position.ImagePositionPatient = [_short(v) for v in at.position]
             made.PlanePositionSequence = [position]
         return made
 
