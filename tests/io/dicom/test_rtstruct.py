@@ -196,6 +196,20 @@ class TestContoursOfOthers:
         path = structure_set(tmp_path / "rt.dcm", upright, [(4, square(0.6, 2.4)), (4, square(4.6, 7.4))])
         assert read_rtstruct(path, upright).segments[0].mask(SHAPE)[2].sum() == 4 + 9
 
+    def test_several_items_of_one_region_are_taken_together(self, tmp_path: Path, upright: Image) -> None:
+        path = structure_set(tmp_path / "rt.dcm", upright, [(4, square(0.6, 2.4)), (6, square(4.6, 7.4))])
+        made = pydicom.dcmread(path)
+        (whole,) = made.ROIContourSequence
+        parts = []
+        for contour in whole.ContourSequence:
+            part = Dataset()
+            part.ReferencedROINumber, part.ContourSequence = whole.ReferencedROINumber, [contour]
+            parts.append(part)
+        made.ROIContourSequence = parts
+        made.save_as(path)
+        mask = read_rtstruct(path, upright).segments[0].mask(SHAPE)
+        assert mask.sum(axis=(1, 2)).tolist()[2:4] == [4, 9]
+
     def test_gaps_between_slices_with_contours_stay(self, tmp_path: Path, upright: Image) -> None:
         path = structure_set(tmp_path / "rt.dcm", upright, [(0, square(1, 3)), (8, square(1, 3))])
         found = read_rtstruct(path, upright)

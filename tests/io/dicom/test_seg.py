@@ -423,3 +423,13 @@ def test_names_beyond_latin(tmp_path: Path, series: Any) -> None:
     segments = [Segment.of_mask(1, "肝臓 \\ печень", blobs(1))]
     write_seg(tmp_path / "seg.dcm", segments, find_source(series))
     assert read_seg(tmp_path / "seg.dcm", series).segments[0].name == "肝臓 / печень"
+
+
+def test_tiles_of_a_slide_are_named(tmp_path: Path, series: Any) -> None:
+    write_seg(tmp_path / "seg.dcm", three(), find_source(series))
+    made = pydicom.dcmread(tmp_path / "seg.dcm")
+    del made.PerFrameFunctionalGroupsSequence
+    made.DimensionOrganizationType = "TILED_FULL"
+    made.save_as(tmp_path / "seg.dcm")
+    with pytest.raises(FormatError, match="got tiles of a slide"):
+        read_seg(tmp_path / "seg.dcm", series)

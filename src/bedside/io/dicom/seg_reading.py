@@ -78,6 +78,13 @@ def read_seg(
 def _read(path: Path, dataset: Any, reference: Image | None, threshold: float, volume: int | None) -> SegmentSet:
     notes = []
     check_frames(str(path), dataset, path.stat().st_size)
+    if not dataset.get("PerFrameFunctionalGroupsSequence"):
+        tiled = dataset.get("DimensionOrganizationType") == "TILED_FULL"
+        raise FormatError(
+            f"{path}: frames of the segmentation",
+            expected="a description of each",
+            got="tiles of a slide" if tiled else "none",
+        )
     if dataset.get("SegmentationType") == "FRACTIONAL":
         notes.append(f"fractional segmentation: voxels of at least {threshold:g} of the largest value count")
     pieces = list(_pieces(dataset, threshold))
