@@ -497,3 +497,19 @@ def test_a_film_in_a_code_of_films_has_a_remedy_that_works(tmp_path: Path, write
     dataset.save_as(path)
     with pytest.raises(FormatError, match=r"MPEG-4.*gdcmraw, then ffmpeg"):
         io.read_image(path)
+
+
+def test_files_of_many_frames_at_the_same_places_are_a_volume_each(tmp_path: Path, write_series: WriteSeries) -> None:
+    """Doses of several beams, or an enhanced file for each moment, which nothing but their number tells apart."""
+    for number in (2, 1):
+        (path,) = write_series(tmp_path, [(0.0, 0.0, 0.0)], series_uid="1.2.3", prefix=f"F{number}")
+        dataset = pydicom.dcmread(path)
+        samples = np.full((3, *SIZE), 100 * number, np.int16)
+        dataset.Modality, dataset.InstanceNumber = "RTDOSE", number
+        dataset.NumberOfFrames, dataset.GridFrameOffsetVector = 3, [0.0, 2.0, 4.0]
+        dataset.PixelData = samples.tobytes()
+        dataset.save_as(path)
+    with pytest.raises(ChoiceError, match=r"2 volumes \(0: .*InstanceNumber 1; 1: .*InstanceNumber 2\)"):
+        io.read_image(tmp_path)
+    for volume in (0, 1):
+        assert np.unique(io.read_image(tmp_path, volume=volume).array).tolist() == [100 * (volume + 1)]

@@ -79,7 +79,9 @@ def _of_imagej(file: Any) -> Steps:
     for axis, name in (("X", "XResolution"), ("Y", "YResolution")):
         per_unit = _ratio(file, name)
         yield axis, length(1 / per_unit, str(metadata.get(f"{axis.lower()}unit", unit))) if per_unit else None
-    yield "Z", length(metadata.get("spacing"), str(metadata.get("zunit", unit)))
+    # ImageJ leaves out a distance of 1 between slices, and takes it for 1 where it is left out.
+    depth = metadata.get("spacing", 1.0 if metadata.get("unit") else None)
+    yield "Z", length(depth, str(metadata.get("zunit", unit)))
 
 
 def _ratio(file: Any, name: str) -> float | None:

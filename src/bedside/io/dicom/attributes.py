@@ -41,6 +41,7 @@ VALUES = (
     "CardiacTriggerDelay",
     "TemporalPositionTimeOffset",
     "AcquisitionTime",
+    "InstanceNumber",
 )
 """Keywords whose value a volume has in common, the most telling first; dimensions of enhanced files come before."""
 
@@ -100,6 +101,9 @@ def volume_attributes(dataset: Any, index: int, count: int) -> dict[str, Hashabl
     grouped = not tags_of(dataset).isdisjoint(_group_tags())
     found: dict[str, Hashable] = dict(_dimensions(dataset, index)) if grouped else {}
     for name in (*VALUES, "ContentTime"):
+        # A file of many frames is a volume of its own; of a slice the number says nothing.
+        if name == "InstanceNumber" and count == 1:
+            continue
         if not grouped and tags_of(dataset).isdisjoint(_own_tags(name)):
             continue
         value = _plain(_value(dataset, index, count, name))

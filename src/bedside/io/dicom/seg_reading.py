@@ -308,7 +308,10 @@ def _pictures(
     targets = {p.frame: _target(dataset, p.frame) for p in pieces}
     if reference is None:
         if len(set(targets.values())) > 1:
-            raise FormatError(f"{path}: segments of several pictures", fix="give the image with --image and --volume")
+            raise FormatError(
+                f"{path}: segments of several pictures",
+                fix="give the image with --image and --volume (reference= and volume= in Python)",
+            )
         kept = pieces
     else:
         kept = _of_picture(path, pieces, targets, reference, volume)

@@ -156,7 +156,7 @@ def _frames_of(path: Path, image: Image, volumes: Sequence[Volume], volume: int 
     if fitting:
         raise FormatError(
             f"{path}: slice 0 has {len(fitting)} instances or frames at its place",
-            fix="choose with --volume, as for reading the image",
+            fix="choose with --volume, as for reading the image (volume= in Python)",
         )
     return _on_grid(path, image.geometry, [f for v in volumes for f in v.frames])
 
@@ -186,7 +186,7 @@ def _on_grid(path: Path, grid: Geometry, frames: Sequence[Frame]) -> tuple[Frame
         raise FormatError(f"{path}: slice {index}", expected="an instance of the series at its place", got="none")
     raise FormatError(
         f"{path}: slice {index} has {count} instances or frames at its place",
-        fix="choose with --volume, as for reading the image",
+        fix="choose with --volume, as for reading the image (volume= in Python)",
     )
 
 
