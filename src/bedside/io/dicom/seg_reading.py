@@ -310,7 +310,7 @@ def _pictures(
         if len(set(targets.values())) > 1:
             raise FormatError(
                 f"{path}: segments of several pictures",
-                fix="give the image with --image and --volume (reference= and volume= in Python)",
+                fix="give the image with --image (reference= in Python) and --volume (volume= in Python)",
             )
         kept = pieces
     else:
