@@ -85,8 +85,8 @@ _VECTORS = {
     "RRInterval": "RRIntervalVector",
     "TimeSlot": "TimeSlotVector",
 }
-_PRIVATE_B_VALUES = ((0x0019, 0x100C), (0x0043, 0x1039))
-"""Siemens and GE, from before the standard had a place for it; GE adds 1e9 to some."""
+_PRIVATE_B_VALUES = ((0x0019, 0x100C), (0x0043, 0x1039), (0x2001, 0x1003))
+"""Siemens, GE and Philips, from before the standard had a place for it; GE adds 1e9 to some."""
 _COMPONENTS = {
     **{"M": "MAGNITUDE", "P": "PHASE", "R": "REAL", "I": "IMAGINARY"},
     **{name: name for name in ("MAGNITUDE", "PHASE", "REAL", "IMAGINARY", "PHASE MAP", "VELOCITY")},
