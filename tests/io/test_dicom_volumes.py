@@ -513,3 +513,28 @@ def test_files_of_many_frames_at_the_same_places_are_a_volume_each(tmp_path: Pat
         io.read_image(tmp_path)
     for volume in (0, 1):
         assert np.unique(io.read_image(tmp_path, volume=volume).array).tolist() == [100 * (volume + 1)]
+
+
+def test_slices_of_two_frames_of_reference_are_two_volumes(tmp_path: Path, write_series: WriteSeries) -> None:
+    """Places of one say nothing of places of the other, even where they follow each other."""
+    frames = ["1.2.3"] * 5 + ["1.2.4"] * 5
+    write_series(tmp_path, positions(10), FrameOfReferenceUID=frames)
+    with pytest.raises(ChoiceError, match=r"2 volumes \(0: 5 axial .*FrameOfReferenceUID 1\.2\.3"):
+        io.read_image(tmp_path)
+    assert io.read_image(tmp_path, volume=1).array[:, 0, 0].tolist() == [500, 600, 700, 800, 900]
+
+
+def test_a_frame_of_reference_for_each_slice_says_nothing(tmp_path: Path, write_series: WriteSeries) -> None:
+    write_series(tmp_path, positions(10), FrameOfReferenceUID=[f"1.2.{i}" for i in range(10)])
+    assert io.read_image(tmp_path).shape[0] == 10
+
+
+def test_b_values_of_philips(tmp_path: Path, write_series: WriteSeries) -> None:
+    paths = write_series(tmp_path, positions(4) * 2)
+    for number, path in enumerate(paths):
+        dataset = pydicom.dcmread(path)
+        dataset.add_new(0x2001_0010, "LO", "Philips Imaging DD 001")
+        dataset.add_new(0x2001_1003, "FL", 800.0 * (number // 4))
+        dataset.InstanceNumber = None
+        dataset.save_as(path)
+    assert io.read_image(tmp_path, volume=1).array[:, 0, 0].tolist() == [400, 500, 600, 700]

@@ -41,6 +41,7 @@ VALUES = (
     "CardiacTriggerDelay",
     "TemporalPositionTimeOffset",
     "AcquisitionTime",
+    "FrameOfReferenceUID",
     "InstanceNumber",
 )
 """Keywords whose value a volume has in common, the most telling first; dimensions of enhanced files come before."""
@@ -55,7 +56,7 @@ TIMES = (
 )
 """Times that differ between the slices of one volume, too: only their order at one position tells volumes apart."""
 
-ONE_VOLUME = ("EchoTime", "ComplexImageComponent", "DiffusionBValue")
+ONE_VOLUME = ("EchoTime", "ComplexImageComponent", "DiffusionBValue", "FrameOfReferenceUID")
 """Of these a volume has one value, even where every position holds one slice."""
 
 _MACROS = {

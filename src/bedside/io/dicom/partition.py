@@ -364,7 +364,9 @@ def _of_one_kind(places: _Places, groups: Groups) -> Groups:
             classes: dict[Hashable, list[int]] = {}
             for index in group:
                 classes.setdefault(_nearly(places.value(index, name), classes), []).append(index)
-            if len(classes) > 1:
+            # Careless anonymisation gives each slice a frame of reference of its own.
+            careless = name == "FrameOfReferenceUID" and 2 * len(classes) > len(group)
+            if len(classes) > 1 and not careless:
                 refined += [((*label, (name, value)), part) for value, part in classes.items()]
             else:
                 refined.append((label, group))
