@@ -126,3 +126,39 @@ def test_frames_with_one_position_are_referred_to_by_number(tmp_path: Path) -> N
     for frame, z in zip(made.PerFrameFunctionalGroupsSequence, (1, 2), strict=True):
         place = frame.PlanePositionSequence[0].ImagePositionPatient
         np.testing.assert_allclose(place, image.geometry.index_to_world([0, 0, z]), atol=1e-6)
+
+
+@pytest.mark.parametrize("empty", [True, False])
+@pytest.mark.parametrize(
+    "keyword", ["SliceThickness", "ImageOrientationPatient", "PatientName", "SeriesNumber", "Modality"]
+)
+def test_what_a_source_may_lack(tmp_path: Path, keyword: str, empty: bool) -> None:
+    pytest.importorskip("highdicom", reason="the extra 'dicom' is not installed")
+    from bedside.io.dicom.seg_reading import read_seg
+    from bedside.io.dicom.seg_writing import write_seg
+
+    image = io.read_image(without(tmp_path / "ct", keyword, empty=empty))
+    mask = np.zeros(SHAPE, np.uint8)
+    mask[1:, 2:5, 3:7] = 1
+    write_seg(tmp_path / "seg.dcm", [Segment.of_mask(1, "a", mask)], find_source(image))
+    np.testing.assert_array_equal(read_seg(tmp_path / "seg.dcm", image).segments[0].mask(SHAPE), mask)
+
+
+@pytest.mark.parametrize("empty", [True, False])
+@pytest.mark.parametrize("keyword", ["StudyInstanceUID", "SOPClassUID", "FrameOfReferenceUID", "PixelSpacing"])
+def test_what_a_source_must_have_is_named(tmp_path: Path, keyword: str, empty: bool) -> None:
+    image = io.read_image(without(tmp_path / "ct", keyword, empty=empty))
+    with pytest.raises(FormatError, match=f"source images.*expected a {keyword}, got none"):
+        find_source(image)
+
+
+def without(folder: Path, keyword: str, *, empty: bool) -> Path:
+    """A series whose slices lack an element, or have it without a value."""
+    for path in write_series(folder, SHAPE):
+        dataset = pydicom.dcmread(path)
+        if empty:
+            dataset[keyword].value = None
+        else:
+            del dataset[keyword]
+        dataset.save_as(path)
+    return folder

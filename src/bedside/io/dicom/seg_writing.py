@@ -186,6 +186,11 @@ def _pattern(hd: Any, segments: list[Segment], source: Source, plane: int, facts
     if source.placed:
         step = spacing[2] if stack else float(header.get("SliceThickness") or 1.0)
         options["pixel_measures"] = hd.PixelMeasuresSequence((spacing[1], spacing[0]), step, step if stack else None)
+        # highdicom asks for these, be they given or not; a slice that says no direction lies axially.
+        if not header.get("SliceThickness"):
+            header.SliceThickness = step
+        if stack and "NumberOfFrames" not in instance and not header.get("ImageOrientationPatient"):
+            header.ImageOrientationPatient = [_short(v) for v in np.array(source.geometry.direction).T[:2].ravel()]
     elif "FrameOfReferenceUID" in header:
         del header.FrameOfReferenceUID
     if "NumberOfFrames" in instance:

@@ -34,6 +34,8 @@ BLANK = (
     "ReferringPhysicianName",
 )
 """What every object of a study names of the patient and the study, be it empty."""
+_NEEDED = ("StudyInstanceUID", "SeriesInstanceUID", "SOPClassUID")
+_ADD = "add it (dcmtk: dcmodify -i), or write .nii.gz instead"
 
 
 @dataclass(frozen=True)
@@ -117,13 +119,16 @@ def _find(image: Image, path: Path, uid: str, volume: int | None) -> Source:
     series = next((s for s in find_series(place) if s.uid == uid), None)
     if series is None:
         raise FormatError(f"{path}: source images", expected="the files that the image was read from", got="none")
+    if image.ndim == 3 and not image.geometry.spacing_known:
+        raise FormatError(f"{path}: source images with positions", expected="a PixelSpacing", got="none", fix=_ADD)
     frames = _frames_of(path, image, volumes_of(path, series.frames), volume)
     placed = frames[0].position is not None
     headers = _headers(path, frames)
     order = sorted(headers, key=lambda file: (int(headers[file].get("InstanceNumber") or 0), str(file)))
     first = headers[order[0]]
-    if not first.get("StudyInstanceUID"):
-        raise FormatError(f"{path}: source images", expected="a StudyInstanceUID", got="none", fix="add it")
+    for keyword in _NEEDED:
+        if not first.get(keyword):
+            raise FormatError(f"{path}: source images", expected=f"a {keyword}", got="none", fix=_ADD)
     if placed and not first.get("FrameOfReferenceUID"):
         raise FormatError(f"{path}: source images with positions", expected="a FrameOfReferenceUID", got="none")
     number = {file: index for index, file in enumerate(order)}
