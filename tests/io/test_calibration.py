@@ -34,6 +34,13 @@ def test_imagej(tmp_path: Path, sizes: tuple[float, ...], unit: str, flat: bool)
     np.testing.assert_allclose(geometry.spacing, np.array(sizes)[: geometry.ndim] * UNITS[unit], rtol=1e-3)
 
 
+def test_imagej_takes_a_distance_of_slices_that_is_missing_for_one(tmp_path: Path) -> None:
+    """As it leaves it out where it is one."""
+    metadata = {"axes": "ZYX", "unit": "mm"}
+    tifffile.imwrite(tmp_path / "i.tif", STACK, imagej=True, resolution=(2, 4), metadata=metadata)
+    assert io.read_image(tmp_path / "i.tif").geometry.spacing == (0.5, 0.25, 1.0)
+
+
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(sizes=SIZES, unit=st.sampled_from(["nm", "µm", "mm", "cm", None]))
 def test_ome(tmp_path: Path, sizes: tuple[float, ...], unit: str | None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,8 @@ import numpy as np
 import pydicom
 import pytest
 import SimpleITK as sitk  # noqa: N813
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate, generate_frames
@@ -17,6 +20,7 @@ from pydicom.sequence import Sequence as Items
 from pydicom.uid import JPEGLosslessSV1, RLELossless
 
 from bedside import io
+from bedside.core.errors import FormatError
 
 WriteSeries = Callable[..., list[Path]]
 ROWS, COLUMNS = 16, 24
@@ -68,7 +72,7 @@ def written(folder: Path, write: WriteSeries, array: NDArray[Any], bits: int, **
         dataset.PixelData = array.tobytes()
     for key, value in tags.items():
         setattr(dataset, key, value)
-        if key.startswith("PixelPadding"):
+        if key.startswith("PixelPadding") or key.endswith("TableDescriptor"):
             dataset[key].VR = "SS" if dataset.PixelRepresentation else "US"
     dataset.save_as(folder / "plain.dcm")
     return folder / "plain.dcm"
@@ -158,3 +162,89 @@ def test_padding_is_declared_in_the_samples_that_are_read(tmp_path: Path, write_
     ((low, high),) = io.read_image(plain).padding
     assert low < -4000 < high
     assert high - low < 0.01
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    stored=st.integers(1, 16),
+    allocated=st.sampled_from([8, 16, 32]),
+    signed=st.booleans(),
+    white=st.booleans(),
+    mixed=st.booleans(),
+    seed=st.integers(0, 9),
+)
+def test_bits_beyond_those_stored_are_no_part_of_a_sample(
+    tmp_path: Path,
+    write_series: WriteSeries,
+    stored: int,
+    allocated: int,
+    signed: bool,
+    white: bool,
+    mixed: bool,
+    seed: int,
+) -> None:
+    """Old files keep overlays there; GDCM is the second reader, and arithmetic."""
+    stored = min(stored, allocated)
+    raw = np.random.default_rng(seed).integers(0, 2**allocated, (2, ROWS, COLUMNS), dtype=np.uint64)
+    array = raw.astype(f"u{allocated // 8}").view(f"{'i' if signed else 'u'}{allocated // 8}")
+    folder = Path(tempfile.mkdtemp(dir=tmp_path))
+    positions = [(0.0, 0.0, 0.0), (0.0, 0.0, 2.0)]
+    bits = [stored, allocated if mixed else stored]
+    tags = {"BitsStored": bits, "HighBit": [b - 1 for b in bits], "PixelRepresentation": int(signed)}
+    photometric = "MONOCHROME1" if white else "MONOCHROME2"
+    write_series(folder, positions, pixels=array, PhotometricInterpretation=photometric, **tags)
+    values = raw.astype(object)
+    for place, used in enumerate(bits):
+        values[place] %= 2**used
+        if signed:
+            values[place] = np.where(values[place] >= 2 ** (used - 1), values[place] - 2**used, values[place])
+        if white:
+            values[place] = -1 - values[place] if signed else 2**used - 1 - values[place]
+    found = io.read_image(folder).array
+    np.testing.assert_array_equal(found, values.astype(np.int64))
+    if not white and allocated == 16:
+        for place, path in enumerate(sorted(folder.iterdir())):
+            theirs = sitk.GetArrayFromImage(sitk.ReadImage(str(path), imageIO="GDCMImageIO"))[0]
+            np.testing.assert_array_equal(found[place], theirs)
+
+
+def test_declared_padding_beyond_the_stored_bits_stays_padding(tmp_path: Path, write_series: WriteSeries) -> None:
+    array = samples(12, False)
+    array[0, :3] = 63_536
+    plain = written(tmp_path, write_series, array, 12, PixelPaddingValue=63_536)
+    image = io.read_image(plain)
+    np.testing.assert_array_equal(image.array, array)
+    assert image.padding == ((63_536, 63_536),)
+
+
+def test_a_slope_of_zero_is_none(tmp_path: Path, write_series: WriteSeries) -> None:
+    array = samples(12, False)
+    image = io.read_image(written(tmp_path, write_series, array, 12, RescaleSlope=0, RescaleIntercept=-1024))
+    np.testing.assert_array_equal(image.array, array.astype(np.int64) - 1024)
+    theirs = sitk.GetArrayFromImage(sitk.ReadImage(str(tmp_path / "plain.dcm")))
+    np.testing.assert_array_equal(image.array, theirs)
+
+
+@pytest.mark.parametrize("photometric", ["HSV", "YBR_PARTIAL_420", "YBR_PARTIAL_422"])
+def test_colours_that_nobody_turns_into_rgb_are_rejected_by_name(
+    tmp_path: Path, write_series: WriteSeries, photometric: str
+) -> None:
+    tags = {"SamplesPerPixel": 3, "PlanarConfiguration": 0, "PhotometricInterpretation": photometric}
+    colours = np.zeros((1, ROWS, COLUMNS, 3), np.uint8)
+    path = written(tmp_path, write_series, samples(8, False), 8, PixelData=colours.tobytes(), **tags)
+    with pytest.raises(FormatError, match=f"colours by {photometric}.*convert it to RGB first"):
+        io.read_image(path)
+
+
+@pytest.mark.parametrize("written_as", [8, 16])
+def test_palettes_of_bytes_that_say_sixteen_bits(tmp_path: Path, write_series: WriteSeries, written_as: int) -> None:
+    array = samples(8, False)
+    ramp = np.arange(256)
+    tags: dict[str, Any] = {"PhotometricInterpretation": "PALETTE COLOR"}
+    for colour, table in (("Red", ramp), ("Green", ramp[::-1]), ("Blue", 0 * ramp)):
+        tags[f"{colour}PaletteColorLookupTableDescriptor"] = [256, 0, 16]
+        tags[f"{colour}PaletteColorLookupTableData"] = (
+            (table * (257 if written_as == 16 else 1)).astype("<u2").tobytes()
+        )
+    image = io.read_image(written(tmp_path, write_series, array, 8, **tags))
+    np.testing.assert_array_equal(image.array, np.stack([array[0], 255 - array[0], 0 * array[0]], axis=-1))

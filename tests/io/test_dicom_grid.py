@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from bedside import io
 from bedside.core.errors import FormatError
 from bedside.io.dicom.grid import fit_grid
+
+WriteSeries = Callable[..., list[Path]]
 
 steps = st.floats(0.4, 12)
 counts = st.integers(3, 120)
@@ -28,7 +32,8 @@ def test_a_rounded_grid_is_a_grid(step: float, count: int, start: float, decimal
     grid = fit_grid(along, unit / 2)
     assert grid is not None
     assert grid.missing == []
-    assert abs(grid.step - step) <= 1.01 * unit / (count - 1) + 1e-9
+    # Both lie within half a unit of each position, so within a unit of each other at either end.
+    assert abs(grid.step - step) <= 2 * unit / (count - 1) + 1e-9
     assert np.abs(grid.start + grid.step * grid.index - along).max() <= unit / 2 + 0.005 * step + 1e-6
 
 
@@ -89,3 +94,41 @@ def test_what_digits_do_not_allow_is_rejected(tmp_path: Path, write_series: Any)
     write_series(tmp_path, positions)
     with pytest.raises(FormatError, match=r"irregular slices: expected 1\.250 mm"):
         io.read_image(tmp_path)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    degrees=st.floats(0.3, 30),
+    digits=st.integers(2, 5),
+    whole=st.booleans(),
+    count=st.integers(8, 30),
+)
+def test_a_tilt_is_seen_whatever_the_digits_of_other_axes(
+    tmp_path: Path, write_series: WriteSeries, degrees: float, digits: int, whole: bool, count: int
+) -> None:
+    """A CT begins at x = -250, written so; that says nothing of how y was rounded."""
+    step = 3.0 * np.tan(np.radians(degrees))
+    assume(step * (count - 1) > 0.25 * 0.25 + 10.0**-digits)
+    x: Any = -250 if whole else "-249.51172"
+    places = [(0.0, 0.0, 3.0 * i) for i in range(count)]
+    written = [[x, f"{step * i:.{digits}f}", f"{3 * i}"] for i in range(count)]
+    folder = Path(tempfile.mkdtemp(dir=tmp_path))
+    write_series(folder, places, ImagePositionPatient=written)
+    with pytest.raises(FormatError, match="gantry tilt"):
+        io.read_image(folder)
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(angle=st.floats(0, 90), digits=st.integers(0, 3), count=st.integers(4, 20))
+def test_rounding_aside_is_no_tilt(
+    tmp_path: Path, write_series: WriteSeries, angle: float, digits: int, count: int
+) -> None:
+    """Sagittal to coronal slices: the digits of both axes decide where they lie."""
+    turn = np.radians(angle)
+    along, normal = np.array([np.cos(turn), np.sin(turn), 0]), np.array([-np.sin(turn), np.cos(turn), 0])
+    places = [tuple(10 * along + 4.0 * i * normal) for i in range(count)]
+    written = [[f"{v:.{digits}f}" for v in place] for place in places]
+    folder = Path(tempfile.mkdtemp(dir=tmp_path))
+    orientation = [*np.round(along, 6), 0, 0, -1]
+    write_series(folder, places, orientation=orientation, ImagePositionPatient=written, SliceThickness=4.0)
+    assert io.read_image(folder).shape[0] == count

@@ -14,10 +14,13 @@ import SimpleITK as sitk  # noqa: N813
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydicom.dataset import Dataset
+from pydicom.encaps import encapsulate
 from pydicom.sequence import Sequence as Items
+from pydicom.uid import MPEG4HP41
 
 from bedside import io
 from bedside.core.errors import ChoiceError, FormatError
+from bedside.io.contents import contents
 
 WriteSeries = Callable[..., list[Path]]
 SIZE = (4, 5)
@@ -289,7 +292,7 @@ def test_frames_with_one_position_follow_by_their_signed_step(
 ) -> None:
     path = multiframe(tmp_path / "m.dcm", write_series, 6, SpacingBetweenSlices=step)
     image = io.read_image(path)
-    assert image.shape == (6, 4, 5)
+    assert image.shape == (6, *SIZE)
     np.testing.assert_allclose(image.geometry.spacing, (4.4, 4.4, abs(step)))
     # The first stored frame lies at the stated position, whichever way the others follow.
     first = 0 if step > 0 else 5
@@ -449,3 +452,89 @@ def test_each_frame_has_its_own_slope(tmp_path: Path, write_series: WriteSeries)
     frames = [{"z": -2.0 * k, "value": 100, "slope": slope} for k, slope in enumerate((3.0, 2.0, 1.0))]
     enhanced(tmp_path / "e.dcm", source, frames)
     np.testing.assert_allclose(io.read_image(tmp_path / "e.dcm").array[:, 0, 0], [100, 200, 300])
+
+
+def test_a_mosaic_is_rejected_by_name(tmp_path: Path, write_series: WriteSeries) -> None:
+    """Siemens wrote the slices of one moment side by side into one picture."""
+    kinds = ["ORIGINAL", "PRIMARY", "M", "ND", "MOSAIC"]
+    paths = write_series(tmp_path, [(0, 0, 0)] * 3, ImageType=[kinds] * 3, AcquisitionNumber=[1, 2, 3])
+    for path in paths:
+        dataset = pydicom.dcmread(path)
+        dataset.add_new(0x0019_0010, "LO", "SIEMENS MR HEADER")
+        dataset.add_new(0x0019_100A, "US", 12)
+        dataset.save_as(path)
+    for volume in (None, 1):
+        with pytest.raises(FormatError, match=r"a mosaic of 12 slices in one picture.*dcm2niix"):
+            io.read_image(tmp_path, volume=volume)
+    assert all("a mosaic of 12 slices" in str(content.problem) for content in contents(tmp_path))
+
+
+def test_a_slide_of_tiles_is_rejected_by_name(tmp_path: Path, write_series: WriteSeries) -> None:
+    (path,) = write_series(tmp_path, [(0, 0, 0)], Modality="SM", TotalPixelMatrixColumns=15, TotalPixelMatrixRows=4)
+    dataset = pydicom.dcmread(path)
+    dataset.NumberOfFrames, dataset.PixelData = 3, dataset.PixelData * 3
+    del dataset.ImagePositionPatient, dataset.ImageOrientationPatient
+    dataset.save_as(path)
+    with pytest.raises(FormatError, match=r"a slide in 3 tiles.*OME-TIFF"):
+        io.read_image(path)
+
+
+@pytest.mark.parametrize("step", [1e-4, 5e-4, 1e-3, 2e-3, 0.05])
+def test_slices_of_a_microscope_are_one_volume(tmp_path: Path, write_series: WriteSeries, step: float) -> None:
+    positions = [(0.0, 0.0, round(i * step, 6)) for i in range(6)]
+    write_series(tmp_path, positions, PixelSpacing=[[step, step]] * 6)
+    image = io.read_image(tmp_path)
+    assert image.shape == (6, *SIZE)
+    np.testing.assert_allclose(image.geometry.spacing, step, rtol=1e-6)
+
+
+def test_a_film_in_a_code_of_films_has_a_remedy_that_works(tmp_path: Path, write_series: WriteSeries) -> None:
+    (path,) = write_series(tmp_path, [(0, 0, 0)], SamplesPerPixel=3, PhotometricInterpretation="YBR_PARTIAL_420")
+    dataset = pydicom.dcmread(path)
+    dataset.file_meta.TransferSyntaxUID = MPEG4HP41
+    dataset.PixelData = encapsulate([b"\0" * 64])
+    dataset["PixelData"].is_undefined_length = True
+    dataset.save_as(path)
+    with pytest.raises(FormatError, match=r"MPEG-4.*gdcmraw, then ffmpeg"):
+        io.read_image(path)
+
+
+def test_files_of_many_frames_at_the_same_places_are_a_volume_each(tmp_path: Path, write_series: WriteSeries) -> None:
+    """Doses of several beams, or an enhanced file for each moment, which nothing but their number tells apart."""
+    for number in (2, 1):
+        (path,) = write_series(tmp_path, [(0.0, 0.0, 0.0)], series_uid="1.2.3", prefix=f"F{number}")
+        dataset = pydicom.dcmread(path)
+        samples = np.full((3, *SIZE), 100 * number, np.int16)
+        dataset.Modality, dataset.InstanceNumber = "RTDOSE", number
+        dataset.NumberOfFrames, dataset.GridFrameOffsetVector = 3, [0.0, 2.0, 4.0]
+        dataset.PixelData = samples.tobytes()
+        dataset.save_as(path)
+    with pytest.raises(ChoiceError, match=r"2 volumes \(0: .*InstanceNumber 1; 1: .*InstanceNumber 2\)"):
+        io.read_image(tmp_path)
+    for volume in (0, 1):
+        assert np.unique(io.read_image(tmp_path, volume=volume).array).tolist() == [100 * (volume + 1)]
+
+
+def test_slices_of_two_frames_of_reference_are_two_volumes(tmp_path: Path, write_series: WriteSeries) -> None:
+    """Places of one say nothing of places of the other, even where they follow each other."""
+    frames = ["1.2.3"] * 5 + ["1.2.4"] * 5
+    write_series(tmp_path, positions(10), FrameOfReferenceUID=frames)
+    with pytest.raises(ChoiceError, match=r"2 volumes \(0: 5 axial .*FrameOfReferenceUID 1\.2\.3"):
+        io.read_image(tmp_path)
+    assert io.read_image(tmp_path, volume=1).array[:, 0, 0].tolist() == [500, 600, 700, 800, 900]
+
+
+def test_a_frame_of_reference_for_each_slice_says_nothing(tmp_path: Path, write_series: WriteSeries) -> None:
+    write_series(tmp_path, positions(10), FrameOfReferenceUID=[f"1.2.{i}" for i in range(10)])
+    assert io.read_image(tmp_path).shape[0] == 10
+
+
+def test_b_values_of_philips(tmp_path: Path, write_series: WriteSeries) -> None:
+    paths = write_series(tmp_path, positions(4) * 2)
+    for number, path in enumerate(paths):
+        dataset = pydicom.dcmread(path)
+        dataset.add_new(0x2001_0010, "LO", "Philips Imaging DD 001")
+        dataset.add_new(0x2001_1003, "FL", 800.0 * (number // 4))
+        dataset.InstanceNumber = None
+        dataset.save_as(path)
+    assert io.read_image(tmp_path, volume=1).array[:, 0, 0].tolist() == [400, 500, 600, 700]

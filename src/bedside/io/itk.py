@@ -60,12 +60,14 @@ class Header:
         name: Of that file, with the suffix of the format.
         image_io: ITK's name of the reader.
         components: Samples of a voxel.
+        colour: Whether three or four components of a picture are its colours.
     """
 
     content: bytes
     name: str
     image_io: str
     components: int = 1
+    colour: bool = True
 
 
 def image_of_header(
@@ -93,7 +95,7 @@ def image_of_header(
         raise FormatError(f"{path}: samples of a voxel", expected=grid.components, got=components)
     if axes not in (2, 3, 4):
         raise FormatError(f"{path}", expected="2 to 4 axes", got=axes)
-    colour = axes == 2 and components in (3, 4)
+    colour = axes == 2 and components in (3, 4) and header.colour
     volume = component = None
     if axes == 4:
         volume = pick_volume(path, grid.size[3], options.volume, f"volumes (4D, shape {grid.size})")
@@ -184,15 +186,18 @@ def read_itk(path: Path, options: ReadOptions, image_io: str) -> Image:
 def _geometry(grid: _Grid, calibration: Calibration) -> Geometry:
     # The unit belongs to the axes of the world, along which the columns of the directions are measured.
     scale = np.asarray(calibration.scale[: len(grid.size)])
-    columns = grid.direction * np.asarray(grid.spacing) * scale[:, None]
-    spacing = np.linalg.norm(columns, axis=0)
-    if np.all(scale == 1):
-        columns, spacing = grid.direction * np.asarray(grid.spacing), np.asarray(grid.spacing)
+    # A negative spacing turns its axis round, as in ITK.
+    signed = np.asarray(grid.spacing)
+    direction, spacing = grid.direction * np.where(signed < 0, -1.0, 1.0) + 0.0, np.abs(signed)
+    if np.any(scale != 1):
+        columns = direction * spacing * scale[:, None]
+        spacing = np.linalg.norm(columns, axis=0)
+        direction = columns / spacing
     return Geometry(
         shape=tuple(grid.size[::-1]),
         spacing=tuple(float(s) for s in spacing),
         origin=tuple(float(v) for v in np.asarray(grid.origin) * scale),
-        direction=tuple(map(tuple, (columns / spacing if np.any(scale != 1) else grid.direction).tolist())),
+        direction=tuple(map(tuple, direction.tolist())),
         spacing_known=calibration.known,
     )
 

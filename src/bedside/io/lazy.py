@@ -23,16 +23,23 @@ class StoredLevel:
         array: A zarr array.
         chosen: Index on each of its axes that is none of space or colour; None on the others.
         colour: Its axis of colour, which comes last here; None where it has none.
+        spatial: Its axes of space in the order that they have here; None for the order in which it stores them.
     """
 
-    def __init__(self, array: Any, chosen: Sequence[int | None], colour: int | None = None) -> None:
+    def __init__(
+        self,
+        array: Any,
+        chosen: Sequence[int | None],
+        colour: int | None = None,
+        spatial: Sequence[int] | None = None,
+    ) -> None:
         self._array = array
         self._chosen = tuple(chosen)
         kept = [axis for axis, index in enumerate(self._chosen) if index is None]
-        self._kept = [axis for axis in kept if axis != colour]
+        self._kept = list(spatial) if spatial is not None else [axis for axis in kept if axis != colour]
         self._colour = colour
-        # Place of the colours in what is read.
-        self._place = kept.index(colour) if colour is not None else None
+        # Places in what is read of the axes as they come here.
+        self._places = [kept.index(axis) for axis in (*self._kept, *([] if colour is None else [colour]))]
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -53,11 +60,9 @@ class StoredLevel:
             full[axis] = part
         if self._colour is not None:
             full[self._colour] = slice(None)
-        read = np.asarray(self._array[tuple(full)])
-        if self._place is not None:
-            read = np.moveaxis(read, self._place, -1)
-            if len(key) > len(self._kept):
-                read = read[..., key[len(self._kept)]]
+        read = np.asarray(self._array[tuple(full)]).transpose(self._places)
+        if self._colour is not None and len(key) > len(self._kept):
+            read = read[..., key[len(self._kept)]]
         return read.astype(read.dtype.newbyteorder("="), copy=False)
 
 

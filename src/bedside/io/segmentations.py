@@ -158,7 +158,9 @@ def write_segments(
         note = f"'{overlap[0]}' and '{overlap[1]}' overlap, and the {_KEPT[policy]} has their voxels" if overlap else ""
         return (*notes, note) if note else notes
     if image is None:
-        raise InputError(f"{path}: {form}", expected="the DICOM image that it belongs to", fix="give --image")
+        raise InputError(
+            f"{path}: {form}", expected="the DICOM image that it belongs to", fix="give --image (image= in Python)"
+        )
     source = find_source(image, volume=volume)
     target = Path(path).resolve()
     if any(target == Path(i.filename).resolve() for i in source.instances if getattr(i, "filename", None)):

@@ -21,14 +21,16 @@ OUR_VOLUME = "Bedside volume"
 """Name of an image of ours that is a volume, however few slices it has."""
 
 
-def voxel_steps(file: Any) -> dict[str, float]:
+def voxel_steps(file: Any, number: int = 0) -> dict[str, float]:
     """Return millimetres between voxels by axis, "X", "Y" and "Z"; what the file does not state is left out.
 
     Args:
         file: An open file of tifffile's.
+        number: Of the image, where OME-XML describes several.
     """
+    if file.is_ome:
+        return {axis: step for axis, step in _of_ome(file, number) if step is not None}
     for states, read in (
-        ("is_ome", _of_ome),
         ("is_imagej", _of_imagej),
         ("is_lsm", _of_lsm),
         ("is_svs", _of_svs),
@@ -59,11 +61,12 @@ def ome_fields(image: Image) -> dict[str, Any]:
 Steps = Iterator[tuple[str, float | None]]
 
 
-def _of_ome(file: Any) -> Steps:
+def _of_ome(file: Any, number: int) -> Steps:
     root = ElementTree.fromstring(file.ome_metadata)
-    pixels = next((e for e in root.iter() if e.tag.rpartition("}")[2] == "Pixels"), None)
-    if pixels is None:
+    images = [e for e in root.iter() if e.tag.rpartition("}")[2] == "Pixels"]
+    if number >= len(images):
         return
+    pixels = images[number]
     for axis in "XYZ":
         # Micrometres where no unit is named, by the schema.
         unit = pixels.get(f"PhysicalSize{axis}Unit") or "um"
@@ -76,7 +79,9 @@ def _of_imagej(file: Any) -> Steps:
     for axis, name in (("X", "XResolution"), ("Y", "YResolution")):
         per_unit = _ratio(file, name)
         yield axis, length(1 / per_unit, str(metadata.get(f"{axis.lower()}unit", unit))) if per_unit else None
-    yield "Z", length(metadata.get("spacing"), str(metadata.get("zunit", unit)))
+    # ImageJ leaves out a distance of 1 between slices, and takes it for 1 where it is left out.
+    depth = metadata.get("spacing", 1.0 if metadata.get("unit") else None)
+    yield "Z", length(depth, str(metadata.get("zunit", unit)))
 
 
 def _ratio(file: Any, name: str) -> float | None:

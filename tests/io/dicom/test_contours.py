@@ -131,3 +131,15 @@ class TestContoursOfOthers:
 
     def test_rounded_coordinates(self) -> None:
         assert mask_of([self.rectangle(1, 1, 3, 3) + 0.004], (6, 6)).sum() == 9
+
+
+@settings(max_examples=100, deadline=None)
+@given(MASKS, st.integers(0, 20), st.booleans(), st.booleans(), st.booleans())
+def test_contours_that_are_given_twice_count_once(
+    mask: NDArray[np.uint8], turn: int, backward: bool, closed: bool, keyhole: bool
+) -> None:
+    """Wherever they begin, whichever way they run, and whether their first point comes again at the end."""
+    contours = contours_of(mask, keyhole=keyhole)
+    again = [np.roll(c, turn, axis=0)[:: -1 if backward else 1] for c in contours]
+    again = [np.concatenate([c, c[:1]]) if closed else c for c in again]
+    np.testing.assert_array_equal(mask_of([*contours, *again], (mask.shape[0], mask.shape[1])), mask)

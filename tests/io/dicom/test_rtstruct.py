@@ -196,6 +196,20 @@ class TestContoursOfOthers:
         path = structure_set(tmp_path / "rt.dcm", upright, [(4, square(0.6, 2.4)), (4, square(4.6, 7.4))])
         assert read_rtstruct(path, upright).segments[0].mask(SHAPE)[2].sum() == 4 + 9
 
+    def test_several_items_of_one_region_are_taken_together(self, tmp_path: Path, upright: Image) -> None:
+        path = structure_set(tmp_path / "rt.dcm", upright, [(4, square(0.6, 2.4)), (6, square(4.6, 7.4))])
+        made = pydicom.dcmread(path)
+        (whole,) = made.ROIContourSequence
+        parts = []
+        for contour in whole.ContourSequence:
+            part = Dataset()
+            part.ReferencedROINumber, part.ContourSequence = whole.ReferencedROINumber, [contour]
+            parts.append(part)
+        made.ROIContourSequence = parts
+        made.save_as(path)
+        mask = read_rtstruct(path, upright).segments[0].mask(SHAPE)
+        assert mask.sum(axis=(1, 2)).tolist()[2:4] == [4, 9]
+
     def test_gaps_between_slices_with_contours_stay(self, tmp_path: Path, upright: Image) -> None:
         path = structure_set(tmp_path / "rt.dcm", upright, [(0, square(1, 3)), (8, square(1, 3))])
         found = read_rtstruct(path, upright)
@@ -269,6 +283,27 @@ class TestReaders:
         assert done.returncode == 0, done.stdout + done.stderr
         got = io.read_mask(tmp_path / "out" / "part.mha")
         np.testing.assert_array_equal(got.array, mask)
+
+    @pytest.mark.parametrize("seed", range(3))
+    def test_what_plastimatch_writes_comes_back(self, tmp_path: Path, seed: int) -> None:
+        """From masks: contours along the border, holes as contours of their own."""
+        shape = (4, 12, 14)
+        write_series(tmp_path / "ct", shape, spacing=(0.8, 0.8, 2.0), origin=(-20, 10, 5))
+        image = io.read_image(tmp_path / "ct")
+        parts = np.random.default_rng(seed).random((2, *shape)) < (0.3, 0.5, 0.8)[seed]
+        # At the image's border plastimatch leaves corners out of its contours.
+        parts[..., [0, -1], :] = parts[..., [0, -1]] = False
+        (tmp_path / "masks").mkdir()
+        for name, mask in zip("ab", parts, strict=True):
+            io.write_mask(tmp_path / "masks" / f"{name}.nrrd", mask.astype(np.uint8), image.geometry)
+        command = ["convert", "--input-prefix", tmp_path / "masks", "--referenced-ct", tmp_path / "ct"]
+        command += ["--output-dicom", tmp_path / "theirs"]
+        done = subprocess.run([program("plastimatch"), *map(str, command)], capture_output=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+        (path,) = (tmp_path / "theirs").glob("rtss*.dcm")
+        found = {s.name: s.mask(shape) for s in read_rtstruct(path, image).segments}
+        for name, mask in zip("ab", parts, strict=True):
+            np.testing.assert_array_equal(found[name], mask)
 
     def test_dciodvfy(self, tmp_path: Path, series: Image) -> None:
         segments = [Segment.of_mask(1, "left kidney", shapes()), Segment.of_mask(2, "none", shapes() & False)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -190,8 +191,11 @@ def test_enhanced_multi_frame(tmp_path: Path, order: Any, echoes: int) -> None:
 
 def test_several_volumes_and_no_choice(tmp_path: Path) -> None:
     path = write_enhanced(tmp_path / "mr.dcm", SHAPE, echoes=2)
+    image = io.read_image(path, volume=1)
+    assert [plane.frame % 2 for plane in find_source(image).planes] == [1] * SHAPE[0]
+    nameless = replace(image, metadata={k: v for k, v in image.metadata.items() if k != "volume"})
     with pytest.raises(FormatError, match="slice 0 has 2 instances or frames at its place; choose with --volume"):
-        find_source(io.read_image(path, volume=1))
+        find_source(nameless)
 
 
 @pytest.mark.parametrize("seg_type", ["binary", "labelmap"])
@@ -419,3 +423,13 @@ def test_names_beyond_latin(tmp_path: Path, series: Any) -> None:
     segments = [Segment.of_mask(1, "肝臓 \\ печень", blobs(1))]
     write_seg(tmp_path / "seg.dcm", segments, find_source(series))
     assert read_seg(tmp_path / "seg.dcm", series).segments[0].name == "肝臓 / печень"
+
+
+def test_tiles_of_a_slide_are_named(tmp_path: Path, series: Any) -> None:
+    write_seg(tmp_path / "seg.dcm", three(), find_source(series))
+    made = pydicom.dcmread(tmp_path / "seg.dcm")
+    del made.PerFrameFunctionalGroupsSequence
+    made.DimensionOrganizationType = "TILED_FULL"
+    made.save_as(tmp_path / "seg.dcm")
+    with pytest.raises(FormatError, match="got tiles of a slide"):
+        read_seg(tmp_path / "seg.dcm", series)

@@ -41,6 +41,8 @@ VALUES = (
     "CardiacTriggerDelay",
     "TemporalPositionTimeOffset",
     "AcquisitionTime",
+    "FrameOfReferenceUID",
+    "InstanceNumber",
 )
 """Keywords whose value a volume has in common, the most telling first; dimensions of enhanced files come before."""
 
@@ -54,7 +56,7 @@ TIMES = (
 )
 """Times that differ between the slices of one volume, too: only their order at one position tells volumes apart."""
 
-ONE_VOLUME = ("EchoTime", "ComplexImageComponent", "DiffusionBValue")
+ONE_VOLUME = ("EchoTime", "ComplexImageComponent", "DiffusionBValue", "FrameOfReferenceUID")
 """Of these a volume has one value, even where every position holds one slice."""
 
 _MACROS = {
@@ -84,8 +86,8 @@ _VECTORS = {
     "RRInterval": "RRIntervalVector",
     "TimeSlot": "TimeSlotVector",
 }
-_PRIVATE_B_VALUES = ((0x0019, 0x100C), (0x0043, 0x1039))
-"""Siemens and GE, from before the standard had a place for it; GE adds 1e9 to some."""
+_PRIVATE_B_VALUES = ((0x0019, 0x100C), (0x0043, 0x1039), (0x2001, 0x1003))
+"""Siemens, GE and Philips, from before the standard had a place for it; GE adds 1e9 to some."""
 _COMPONENTS = {
     **{"M": "MAGNITUDE", "P": "PHASE", "R": "REAL", "I": "IMAGINARY"},
     **{name: name for name in ("MAGNITUDE", "PHASE", "REAL", "IMAGINARY", "PHASE MAP", "VELOCITY")},
@@ -100,6 +102,9 @@ def volume_attributes(dataset: Any, index: int, count: int) -> dict[str, Hashabl
     grouped = not tags_of(dataset).isdisjoint(_group_tags())
     found: dict[str, Hashable] = dict(_dimensions(dataset, index)) if grouped else {}
     for name in (*VALUES, "ContentTime"):
+        # A file of many frames is a volume of its own; of a slice the number says nothing.
+        if name == "InstanceNumber" and count == 1:
+            continue
         if not grouped and tags_of(dataset).isdisjoint(_own_tags(name)):
             continue
         value = _plain(_value(dataset, index, count, name))

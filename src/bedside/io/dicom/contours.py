@@ -195,7 +195,18 @@ def _straightened(points: Points) -> Points:
 
 def _unique(contours: Sequence[Points]) -> list[Points]:
     """Contours that are given twice once: the second would be a hole that takes the first away."""
-    return list({np.round(c, 3).tobytes(): c for c in contours}.values())
+    return list({_round_trip(c): c for c in contours}.values())
+
+
+def _round_trip(contour: Points) -> tuple[tuple[float, float], ...]:
+    """The points of a closed contour from the lowest on, the lower way round: the same wherever it begins."""
+    points = [(float(x), float(y)) for x, y in np.round(contour, 3) + 0.0]
+    if len(points) > 1 and points[0] == points[-1]:
+        points.pop()
+    lowest = min(points)
+    starts = [i for i, point in enumerate(points) if point == lowest]
+    ways = ((points, i) for i in starts), ((points[::-1], len(points) - 1 - i) for i in starts)
+    return min(tuple(way[i:] + way[:i]) for one in ways for way, i in one)
 
 
 def _area(points: Points) -> float:

@@ -23,7 +23,7 @@ class Storage:
         syntax: UID of the transfer syntax; "" where the file does not say.
         offset: First byte of the samples; -1 where they are compressed or have to be decoded by a library.
         bits: Bits that a sample takes in the file.
-        stored: Bits of them that are used.
+        stored: Bits of them that are used, the lowest; others may hold overlays, and are no part of the sample.
         signed: Whether samples are signed.
         inverted: Whether the smallest sample is white.
         problem: Why its samples cannot be read, where the header alone shows that; it then counts as one frame.

@@ -70,6 +70,7 @@ def read_header(path: Path) -> tuple[Any, Storage] | None:
                 return None
             try:
                 check_frames(str(path), dataset, path.stat().st_size)
+                _check_one_image(path, dataset)
             except FormatError as problem:
                 shape = (int(value_of(dataset, "Rows")), int(value_of(dataset, "Columns")))
                 return dataset, Storage(path, 1, shape, problem=problem)
@@ -77,6 +78,29 @@ def read_header(path: Path) -> tuple[Any, Storage] | None:
     # The library raises what it likes on what is no DICOM.
     except Exception:
         return None
+
+
+def _check_one_image(path: Path, dataset: Any) -> None:
+    """Frames must be slices or pictures, and not pieces of one picture or many slices in one.
+
+    Raises:
+        FormatError: A mosaic (Siemens), or a slide of tiles (PS3.3 A.32.8).
+    """
+    if "MOSAIC" in np.ravel(value_of(dataset, "ImageType") or ()):
+        count = first_number(getattr(dataset.get((0x0019, 0x100A)), "value", None))
+        raise FormatError(
+            f"{path}: a mosaic of {f'{count:.0f} ' if count else ''}slices in one picture",
+            expected="a slice or a volume",
+            fix="convert the series with dcm2niix first, and give the .nii.gz",
+        )
+    total = first_number(value_of(dataset, "TotalPixelMatrixColumns"))
+    frames = first_number(value_of(dataset, "NumberOfFrames")) or 1
+    if total and frames > 1 and total > int(value_of(dataset, "Columns")):
+        raise FormatError(
+            f"{path}: a slide in {frames:.0f} tiles",
+            expected="slices or pictures",
+            fix="convert it to OME-TIFF first (bfconvert of Bio-Formats)",
+        )
 
 
 def _storage(path: Path, dataset: Any, file: IO[bytes]) -> Storage:
@@ -90,12 +114,13 @@ def _storage(path: Path, dataset: Any, file: IO[bytes]) -> Storage:
         syntax in _PLAIN_SYNTAXES
         and int(value_of(dataset, "SamplesPerPixel") or 1) == 1
         and bits in (8, 16, 32)
-        and photometric in ("MONOCHROME1", "MONOCHROME2")
+        and photometric in ("MONOCHROME1", "MONOCHROME2", "")
         and not value_of(dataset, "ModalityLUTSequence")
     ):
         size = frames * shape[0] * shape[1] * bits // 8
         offset = _pixel_data(file, explicit=syntax == _PLAIN_SYNTAXES[1], size=size)
     stored = int(value_of(dataset, "BitsStored") or bits)
+    stored = stored if stored <= bits else bits
     signed = bool(value_of(dataset, "PixelRepresentation"))
     return Storage(path, frames, shape, syntax, offset, bits, stored, signed, inverted)
 
@@ -125,7 +150,8 @@ def _frame(dataset: Any, storage: Storage, index: int) -> Frame:
     measures = macro(dataset, index, "PixelMeasuresSequence")
     values = macro(dataset, index, "PixelValueTransformationSequence")
     position, digits, orientation = placement(dataset, index, count)
-    slope = first_number(value_of(values, "RescaleSlope"))
+    # A slope of 0 would leave nothing of the samples: who writes it means that there is none.
+    slope = first_number(value_of(values, "RescaleSlope")) or None
     if slope is None:
         slope = first_number(value_of(dataset, "DoseGridScaling"))
     number = first_number(value_of(dataset, "InstanceNumber"))

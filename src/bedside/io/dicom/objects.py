@@ -55,6 +55,8 @@ def read_object(
         raise InputError(f"{path}", expected="a DICOM SEG or RTSTRUCT object", got="something else")
     if reference is None:
         raise InputError(
-            f"{path}: contours have no grid of their own", expected="the image that they lie in", fix="give --image"
+            f"{path}: contours have no grid of their own",
+            expected="the image that they lie in",
+            fix="give --image (reference= in Python)",
         )
     return read_rtstruct(path, reference)

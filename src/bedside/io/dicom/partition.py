@@ -29,6 +29,8 @@ from bedside.io.dicom.stack import (
 
 PLACE_IN_PLANE = "place in the plane"
 ORDER = "InstanceNumber"
+FINE = 0.02
+"""Part of a pixel within which slices lie at the same place, where that is less than ``SAME_POSITION``."""
 _LISTED = 5
 _BY_STACK = ("StackID", "SliceThickness", "ImageType", "FlipAngle", "ConvolutionKernel")
 """Attributes by which stacks that follow each other along the normal are told apart."""
@@ -86,7 +88,7 @@ def volumes_of(path: Path, frames: Sequence[Frame]) -> list[Volume]:
     stacks = [v for v in found if v.is_stack or v.problem is not None]
     singles = [v for v in found if not (v.is_stack or v.problem is not None)]
     lost = sorted((f for f in frames if f.position is None), key=_natural_order)
-    return [*stacks, *singles, *(Volume((frame,)) for frame in lost)]
+    return [*stacks, *singles, *(Volume((frame,), problem=frame.storage.problem) for frame in lost)]
 
 
 def main_volume(volumes: Sequence[Volume]) -> Volume | None:
@@ -127,6 +129,9 @@ def _natural_order(frame: Frame) -> tuple[Any, ...]:
 def _volume(path: Path, frames: Sequence[Frame], name: str | FormatError) -> Volume:
     if isinstance(name, FormatError):
         return Volume(tuple(frames), problem=name)
+    problem = next((f.storage.problem for f in frames if f.storage.problem is not None), None)
+    if problem is not None:
+        return Volume(tuple(frames), name=name, problem=problem)
     try:
         ordered, geometry = stack_geometry(path, frames)
     except FormatError as error:
@@ -221,12 +226,14 @@ def _places(frames: list[Frame]) -> _Places:
     normal = normal_of(frames[0])
     where = np.array([along(f, normal) for f in frames])
     order = np.argsort(where, kind="stable")
-    tolerance = max(SAME_POSITION, rounding_of(frames, normal))
+    # Slices of a microscope lie closer than what is the same place in a patient.
+    same = min(SAME_POSITION, FINE * min(frames[0].pixel_spacing or (1.0, 1.0)))
+    tolerance = max(same, rounding_of(frames, normal))
     gaps = np.diff(where[order])
-    apart = gaps[gaps > SAME_POSITION]
+    apart = gaps[gaps > same]
     # Echoes may be written with different digits, but slices must not run together.
     if len(apart):
-        tolerance = min(tolerance, max(SAME_POSITION, float(np.median(apart)) / 4))
+        tolerance = min(tolerance, max(same, float(np.median(apart)) / 4))
     place = np.empty(len(frames), dtype=np.intp)
     place[order] = np.concatenate([[0], np.cumsum(gaps > tolerance)])
     return _Places(frames, place, _clusters_beside(frames, normal))
@@ -357,7 +364,9 @@ def _of_one_kind(places: _Places, groups: Groups) -> Groups:
             classes: dict[Hashable, list[int]] = {}
             for index in group:
                 classes.setdefault(_nearly(places.value(index, name), classes), []).append(index)
-            if len(classes) > 1:
+            # Careless anonymisation gives each slice a frame of reference of its own.
+            careless = name == "FrameOfReferenceUID" and 2 * len(classes) > len(group)
+            if len(classes) > 1 and not careless:
                 refined += [((*label, (name, value)), part) for value, part in classes.items()]
             else:
                 refined.append((label, group))

@@ -20,6 +20,9 @@ from bedside.io.dicom.headers import transfer_syntax
 from bedside.io.quiet import reason, silent_stderr
 from bedside.io.samples import native, rescale
 
+_COLOURS = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT")
+_FILMS = tuple(f"1.2.840.10008.1.2.4.{number}" for number in (*range(100, 109), "100.1"))
+"""MPEG-2, MPEG-4 and HEVC."""
 _READERS = 4
 """Threads that read files at a time."""
 
@@ -119,9 +122,36 @@ def _read_plain(frame: Frame, target: NDArray[Any], labels: bool) -> tuple[int, 
                 target[:] = samples.reshape(frame.shape)
     if not complete:
         raise FormatError(f"{frame.path}: samples cannot be decoded", got="fewer bytes than the header says")
+    keep_stored_bits(target, storage, frame.padding)
     if storage.inverted and not labels:
         target[:] = _invert(target, storage.signed, storage.stored)
     return int(target.min()), int(target.max())
+
+
+def keep_stored_bits(samples: NDArray[Any], storage: Storage, padding: tuple[float, float] | None = None) -> None:
+    """Clear, in place, the bits that are no part of a sample (PS3.5 8.1.1), and give signed ones their sign.
+
+    Old files keep overlays in these bits, and some leave those above a negative sample clear. Declared padding that
+    does not fit into the stored bits stays as it is.
+
+    Args:
+        samples: Integers of at least ``storage.bits`` bits, as they stand in the file.
+        storage: Which bits of them are used.
+        padding: Lowest and highest sample that is no measurement.
+    """
+    if storage.stored == storage.bits:
+        return
+    low = -(2 ** (storage.stored - 1)) if storage.signed else 0
+    beyond = padding is not None and not (low <= padding[0] and padding[1] < low + 2**storage.stored)
+    kept = (samples >= padding[0]) & (samples <= padding[1]) if padding is not None and beyond else None
+    values = samples[kept] if kept is not None else None
+    # Up to the end of the word and back: what is above falls off, and the sign comes down with the shift.
+    shift = 8 * samples.dtype.itemsize - storage.stored
+    bits = samples.view(f"{'i' if storage.signed else 'u'}{samples.dtype.itemsize}")
+    np.left_shift(bits, shift, out=bits)
+    np.right_shift(bits, shift, out=bits)
+    if kept is not None and values is not None:
+        samples[kept] = values
 
 
 def _rescale(stacked: NDArray[Any], frames: Sequence[Frame], limits: tuple[int, int] | None) -> NDArray[Any]:
@@ -148,13 +178,22 @@ def _decode(frame: Frame, labels: bool) -> NDArray[Any]:
     except Exception as error:
         raise FormatError(f"{frame.path}: samples cannot be decoded", got=reason(error)) from error
     dataset.file_meta.TransferSyntaxUID = transfer_syntax(dataset)
-    array = native(_stored(dataset, frame))
     photometric = str(dataset.get("PhotometricInterpretation", ""))
     colour = frame.colour
+    if photometric.startswith("YBR_PARTIAL") and dataset.file_meta.TransferSyntaxUID.is_compressed:
+        # What a JPEG holds has its full range, whatever an old header says.
+        dataset.PhotometricInterpretation = photometric = "YBR_FULL_422"
+    if colour and photometric not in _COLOURS:
+        raise FormatError(
+            f"{frame.path}: colours by {photometric or 'no photometric interpretation'}",
+            expected="RGB, YBR_FULL, YBR_FULL_422, or what the code turns into them",
+            fix="convert it to RGB first",
+        )
+    array = native(_stored(dataset, frame))
     if photometric == "PALETTE COLOR" and not labels:
         colour = True
         array = apply_color_lut(array, dataset)[..., :3]
-        array = (array >> 8).astype(np.uint8) if array.dtype == np.uint16 else array
+        array = _bytes_of_colours(array, dataset) if array.dtype == np.uint16 else array
     elif photometric == "MONOCHROME1" and not labels:
         array = _invert(array, bool(dataset.get("PixelRepresentation", 0)), int(dataset.get("BitsStored") or 8))
     if dataset.get("ModalityLUTSequence") and not labels:
@@ -182,8 +221,23 @@ def _stored(dataset: Any, frame: Frame) -> NDArray[Any]:
             raise FormatError(
                 f"{frame.path}: samples cannot be decoded",
                 got=f"{syntax.name}",
-                fix="convert it to an uncompressed transfer syntax, e.g. with dcmdjpeg or gdcmconv --raw",
+                fix=_remedy(syntax),
             ) from second
+
+
+def _remedy(syntax: Any) -> str:
+    """Return what to do with samples in a code that nothing here knows."""
+    if str(syntax) in _FILMS:
+        return "it is a film: take its pictures out (gdcmraw, then ffmpeg), and give these"
+    return "convert it to an uncompressed transfer syntax, e.g. with dcmdjpeg or gdcmconv --raw"
+
+
+def _bytes_of_colours(array: NDArray[Any], dataset: Any) -> NDArray[np.uint8]:
+    """Return colours of 16 bits as bytes; some tables hold bytes although they say 16 bits."""
+    names = (f"{colour}PaletteColorLookupTableData" for colour in ("Red", "Green", "Blue"))
+    tables = [np.frombuffer(dataset[name].value, "<u2") for name in names if isinstance(dataset.get(name), bytes)]
+    small = bool(tables) and max(int(table.max(initial=0)) for table in tables) <= np.iinfo(np.uint8).max
+    return array.astype(np.uint8) if small else (array >> 8).astype(np.uint8)
 
 
 def _invert(array: NDArray[Any], signed: bool, bits: int) -> NDArray[Any]:

@@ -77,7 +77,7 @@ def read_rtstruct(path: str | Path, reference: Image) -> SegmentSet:
 
 
 def _read(path: Path, dataset: Any, reference: Image) -> SegmentSet:
-    drawn = {int(item.ReferencedROINumber): item for item in dataset.get("ROIContourSequence") or ()}
+    drawn = _drawn(dataset)
     seen = {int(o.ReferencedROINumber): o for o in dataset.get("RTROIObservationsSequence") or ()}
     notes: list[str] = []
     segments = []
@@ -99,6 +99,18 @@ def _read(path: Path, dataset: Any, reference: Image) -> SegmentSet:
     if not segments:
         raise FormatError(f"{path}", expected="regions of interest", got="none")
     return SegmentSet(tuple(segments), reference.geometry, tuple(dict.fromkeys(notes)))
+
+
+def _drawn(dataset: Any) -> dict[int, Any]:
+    """What is drawn of each region, by its number; several items of one region hold its contours together."""
+    found: dict[int, Any] = {}
+    for item in dataset.get("ROIContourSequence") or ():
+        number = int(item.ReferencedROINumber)
+        if number not in found:
+            found[number] = item
+        elif item.get("ContourSequence"):
+            found[number].ContourSequence = [*(found[number].get("ContourSequence") or ()), *item.ContourSequence]
+    return found
 
 
 def _contours(path: Path, number: int, drawn: Any, geometry: Geometry, notes: list[str]) -> list[_Contour]:

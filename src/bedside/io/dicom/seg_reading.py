@@ -78,6 +78,13 @@ def read_seg(
 def _read(path: Path, dataset: Any, reference: Image | None, threshold: float, volume: int | None) -> SegmentSet:
     notes = []
     check_frames(str(path), dataset, path.stat().st_size)
+    if not dataset.get("PerFrameFunctionalGroupsSequence"):
+        tiled = dataset.get("DimensionOrganizationType") == "TILED_FULL"
+        raise FormatError(
+            f"{path}: frames of the segmentation",
+            expected="a description of each",
+            got="tiles of a slide" if tiled else "none",
+        )
     if dataset.get("SegmentationType") == "FRACTIONAL":
         notes.append(f"fractional segmentation: voxels of at least {threshold:g} of the largest value count")
     pieces = list(_pieces(dataset, threshold))
@@ -301,7 +308,10 @@ def _pictures(
     targets = {p.frame: _target(dataset, p.frame) for p in pieces}
     if reference is None:
         if len(set(targets.values())) > 1:
-            raise FormatError(f"{path}: segments of several pictures", fix="give the image with --image and --volume")
+            raise FormatError(
+                f"{path}: segments of several pictures",
+                fix="give the image with --image (reference= in Python) and --volume (volume= in Python)",
+            )
         kept = pieces
     else:
         kept = _of_picture(path, pieces, targets, reference, volume)
@@ -349,7 +359,7 @@ def _target(dataset: Any, frame: int) -> tuple[str, int | None] | None:
 def _flat(path: Path, found: SegmentSet, reference: Image, volume: int | None) -> SegmentSet:
     """Of segments with a place in the patient those of a slice that is read as a picture (a colour one)."""
     source = find_source(reference, volume=volume)
-    position = position_of(source.instances[0], source.planes[0].frame)
+    position = source.planes[0].position
     if position is None:
         raise FormatError(f"{path}: the segmentation has positions", expected="an image with positions", got="none")
     index = found.geometry.world_to_index(position)

@@ -186,11 +186,22 @@ def _pattern(hd: Any, segments: list[Segment], source: Source, plane: int, facts
     if source.placed:
         step = spacing[2] if stack else float(header.get("SliceThickness") or 1.0)
         options["pixel_measures"] = hd.PixelMeasuresSequence((spacing[1], spacing[0]), step, step if stack else None)
+        # highdicom asks for these, be they given or not; a slice that says no direction lies axially.
+        if not header.get("SliceThickness"):
+            header.SliceThickness = step
+        if stack and "NumberOfFrames" not in instance and not header.get("ImageOrientationPatient"):
+            header.ImageOrientationPatient = [_short(v) for v in np.array(source.geometry.direction).T[:2].ravel()]
     elif "FrameOfReferenceUID" in header:
         del header.FrameOfReferenceUID
     if "NumberOfFrames" in instance:
         header.NumberOfFrames = 1
-        if source.placed:
+        if source.placed and at.position is not None and position_of(instance, at.frame) is None:
+            # One position for all frames (nuclear medicine, old multi-frame files): each is a slice of its own.
+            del header.NumberOfFrames
+            header.ImagePositionPatient = [_short(v) for v in at.position]
+            header.ImageOrientationPatient = [_short(v) for v in np.array(source.geometry.direction).T[:2].ravel()]
+            header.PixelSpacing = [spacing[1], spacing[0]]
+        elif source.placed:
             header.PerFrameFunctionalGroupsSequence = [instance.PerFrameFunctionalGroupsSequence[at.frame]]
         else:
             # Film loops have no functional groups, and highdicom asks every multi-frame instance for them.
@@ -287,10 +298,9 @@ class _Filler:
                 image.ReferencedFrameNumber = at.frame + 1
         if derivations:
             made.DerivationImageSequence = derivations
-        place = position_of(header, at.frame) if self._source.placed else None
-        if place is not None:
+        if at.position is not None:
             position = Dataset()
-            position.ImagePositionPatient = [_short(float(v)) for v in place]
+            position.ImagePositionPatient = [_short(v) for v in at.position]
             made.PlanePositionSequence = [position]
         return made
 

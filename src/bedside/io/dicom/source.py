@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,8 +13,11 @@ from numpy.typing import NDArray
 from bedside.core.errors import FormatError, InputError
 from bedside.core.geometry import Geometry
 from bedside.core.image import Image
-from bedside.core.walking import files_below
+from bedside.io.dicom.frame import Frame
+from bedside.io.dicom.partition import Volume, main_volume, volumes_of
+from bedside.io.dicom.series import find_series
 from bedside.io.quiet import quiet
+from bedside.io.samples import pick_volume
 
 PLANE_TOLERANCE = 0.1
 """How far a slice may lie from its place on the image's grid, in voxels: positions are rounded."""
@@ -31,7 +34,8 @@ BLANK = (
     "ReferringPhysicianName",
 )
 """What every object of a study names of the patient and the study, be it empty."""
-_NO_SAMPLES = ("SEG", "RTSTRUCT", "PR", "KO", "SR", "REG", "RTPLAN")
+_NEEDED = ("StudyInstanceUID", "SeriesInstanceUID", "SOPClassUID")
+_ADD = "add it (dcmtk: dcmodify -i), or write .nii.gz instead"
 
 
 @dataclass(frozen=True)
@@ -41,10 +45,12 @@ class Plane:
     Attributes:
         instance: Index in ``Source.instances``.
         frame: Index in a multi-frame instance, from 0; 0 otherwise.
+        position: Centre of its first sample, LPS mm; None where it has no place in the patient.
     """
 
     instance: int
     frame: int
+    position: tuple[float, float, float] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,12 +84,13 @@ def find_source(image: Image, *, volume: int | None = None, loop: bool = False) 
 
     Args:
         image: Read from DICOM by ``read_image``.
-        volume: The volume or frame that was read, where the series holds several at the same place.
+        volume: The volume or frame that was read, numbered as for reading.
         loop: Take all frames of the film loop of which ``image`` is one, so that masks are (frame, y, x).
 
     Raises:
         InputError: The image does not come from DICOM files.
-        FormatError: Slices without an instance, several instances for a slice and no choice, or no study.
+        FormatError: Slices without an instance or without an identifier, several volumes that fit and no choice, or
+            no study.
     """
     uid = image.metadata.get("series_uid")
     if image.source is None or not uid:
@@ -94,7 +101,7 @@ def find_source(image: Image, *, volume: int | None = None, loop: bool = False) 
             fix="write .nii.gz instead, or segment the DICOM files themselves",
         )
     with quiet():
-        found = _find(Path(image.source), str(uid), image.geometry, 0 if loop else volume)
+        found = _find(image, Path(image.source), str(uid), 0 if loop else volume)
     return _whole_loop(found) if loop else found
 
 
@@ -107,25 +114,123 @@ def _whole_loop(source: Source) -> Source:
     return Source(source.instances[:1], tuple(Plane(0, i) for i in range(frames)), geometry, placed=False)
 
 
-def _find(path: Path, uid: str, geometry: Geometry, volume: int | None) -> Source:
+def _find(image: Image, path: Path, uid: str, volume: int | None) -> Source:
     place = path.parent if path.name.upper() == "DICOMDIR" else path
-    headers = list(_headers(place, uid))
-    if not headers:
+    series = next((s for s in find_series(place) if s.uid == uid), None)
+    if series is None:
         raise FormatError(f"{path}: source images", expected="the files that the image was read from", got="none")
-    if not headers[0].get("StudyInstanceUID"):
-        raise FormatError(f"{path}: source images", expected="a StudyInstanceUID", got="none", fix="add it")
-    slots = _slots(headers, geometry)
-    placed = bool(slots)
-    if not placed:
-        slots = {0: [Plane(i, f) for i, h in enumerate(headers) for f in range(_frames(h))]}
-    count = geometry.shape[0] if geometry.ndim == 3 else 1
-    planes = tuple(_choose(path, slots, index, volume) for index in range(count))
-    if placed and not headers[0].get("FrameOfReferenceUID"):
+    if image.ndim == 3 and not image.geometry.spacing_known:
+        raise FormatError(f"{path}: source images with positions", expected="a PixelSpacing", got="none", fix=_ADD)
+    frames = _frames_of(path, image, volumes_of(path, series.frames), volume)
+    placed = frames[0].position is not None
+    headers = _headers(path, frames)
+    order = sorted(headers, key=lambda file: (int(headers[file].get("InstanceNumber") or 0), str(file)))
+    first = headers[order[0]]
+    for keyword in _NEEDED:
+        if not first.get(keyword):
+            raise FormatError(f"{path}: source images", expected=f"a {keyword}", got="none", fix=_ADD)
+    if placed and not first.get("FrameOfReferenceUID"):
         raise FormatError(f"{path}: source images with positions", expected="a FrameOfReferenceUID", got="none")
-    used = sorted({p.instance for p in planes})
-    moved = {old: new for new, old in enumerate(used)}
-    instances = tuple(_completed(headers[i]) for i in used)
-    return Source(instances, tuple(Plane(moved[p.instance], p.frame) for p in planes), geometry, placed)
+    number = {file: index for index, file in enumerate(order)}
+    planes = tuple(Plane(number[f.path], f.index, _numbers(f.position)) for f in frames)
+    return Source(tuple(_completed(headers[file]) for file in order), planes, image.geometry, placed)
+
+
+def _numbers(position: NDArray[np.float64] | None) -> tuple[float, float, float] | None:
+    return None if position is None else (float(position[0]), float(position[1]), float(position[2]))
+
+
+def _frames_of(path: Path, image: Image, volumes: Sequence[Volume], volume: int | None) -> tuple[Frame, ...]:
+    """Return the frames of the volume that ``image`` holds, slice by slice.
+
+    Volumes are numbered as for reading. Without a number it is the one of the image's name (an echo, a phase), or the
+    only one that lies where the image does.
+    """
+    if volume is not None:
+        chosen = volumes[pick_volume(path, len(volumes), volume)]
+        return _on_grid(path, image.geometry, chosen.frames)
+    name = image.metadata.get("volume")
+    # What cannot be told apart cannot be referred to, and is told as for several volumes.
+    named = [v for v in volumes if v.problem is None and (name is None or v.name == name)]
+    fitting = [frames for v in named if (frames := _fitting(image.geometry, v.frames)) is not None]
+    main = main_volume(volumes)
+    if len(fitting) > 1 and main is not None and _fitting(image.geometry, main.frames) is not None:
+        return _on_grid(path, image.geometry, main.frames)
+    if len(fitting) == 1:
+        return fitting[0]
+    if fitting:
+        raise FormatError(
+            f"{path}: slice 0 has {len(fitting)} instances or frames at its place",
+            fix="choose with --volume, as for reading the image (volume= in Python)",
+        )
+    return _on_grid(path, image.geometry, [f for v in volumes for f in v.frames])
+
+
+def _fitting(grid: Geometry, frames: Sequence[Frame]) -> tuple[Frame, ...] | None:
+    """Return one frame for each slice of a grid, in its order; None where one lacks or a slice has several."""
+    slots = _slots(grid, frames)
+    count = grid.shape[0] if grid.ndim == 3 else 1
+    if any(len(slots.get(index, ())) != 1 for index in range(count)):
+        return None
+    return tuple(slots[index][0] for index in range(count))
+
+
+def _on_grid(path: Path, grid: Geometry, frames: Sequence[Frame]) -> tuple[Frame, ...]:
+    """Return one frame for each slice of a grid, in its order.
+
+    Raises:
+        FormatError: None, or several, at the place of a slice.
+    """
+    found = _fitting(grid, frames)
+    if found is not None:
+        return found
+    slots = _slots(grid, frames)
+    index = next(i for i in range(grid.shape[0] if grid.ndim == 3 else 1) if len(slots.get(i, ())) != 1)
+    count = len(slots.get(index, ()))
+    if count == 0:
+        raise FormatError(f"{path}: slice {index}", expected="an instance of the series at its place", got="none")
+    raise FormatError(
+        f"{path}: slice {index} has {count} instances or frames at its place",
+        fix="choose with --volume, as for reading the image (volume= in Python)",
+    )
+
+
+def _slots(grid: Geometry, frames: Sequence[Frame]) -> dict[int, list[Frame]]:
+    """Return frames by the slice of a grid at whose place they lie; a picture is slice 0."""
+    slots: dict[int, list[Frame]] = {}
+    for frame in frames:
+        if grid.ndim == 2:
+            if frame.shape == grid.shape:
+                slots.setdefault(0, []).append(frame)
+            continue
+        if frame.position is None or frame.shape != grid.shape[1:]:
+            continue
+        index = grid.world_to_index(frame.position)
+        slot = round(float(index[2]))
+        # Beside the normal ten times as much: a drift of a quarter of a pixel is within what the reader takes.
+        if np.abs(index - [0, 0, slot]).max() <= 0.5 and abs(index[2] - slot) <= PLANE_TOLERANCE:
+            slots.setdefault(slot, []).append(frame)
+    return slots
+
+
+def _headers(path: Path, frames: Sequence[Frame]) -> dict[Path, Any]:
+    """Return the headers of the files of frames, without samples.
+
+    Raises:
+        FormatError: Files without an identifier of their own, by which alone an object can refer to them.
+    """
+    from pydicom import dcmread
+
+    headers = {file: dcmread(file, stop_before_pixels=True, force=True) for file in {f.path for f in frames}}
+    uids = [str(header.get("SOPInstanceUID") or "") for header in headers.values()]
+    if "" in uids or len(set(uids)) < len(uids):
+        raise FormatError(
+            f"{path}: source images",
+            expected="a SOPInstanceUID of its own in each file",
+            got="none" if "" in uids else f"{len(set(uids))} for {len(uids)} files",
+            fix="write .nii.gz instead, or give them new ones (dcmtk: dcmodify -gin)",
+        )
+    return headers
 
 
 def position_of(header: Any, frame: int) -> NDArray[np.float64] | None:
@@ -141,70 +246,6 @@ def position_of(header: Any, frame: int) -> NDArray[np.float64] | None:
         macro = shared.PlanePositionSequence[0] if "PlanePositionSequence" in shared else header
     value = macro.get("ImagePositionPatient")
     return None if value is None or len(value) != 3 else np.array([float(v) for v in value])
-
-
-def _headers(place: Path, uid: str) -> Iterator[Any]:
-    seen = set()
-    found = []
-    for file in files_below(place):
-        header = _header(file)
-        if header is None or str(header.get("SeriesInstanceUID", "unknown")) != uid or "Rows" not in header:
-            continue
-        instance = str(header.get("SOPInstanceUID", ""))
-        if instance and instance not in seen and header.get("Modality") not in _NO_SAMPLES:
-            seen.add(instance)
-            found.append((int(header.get("InstanceNumber") or 0), str(file), header))
-    yield from (header for _, _, header in sorted(found, key=lambda item: item[:2]))
-
-
-def _header(file: Path) -> Any | None:
-    from pydicom import dcmread
-    from pydicom.errors import InvalidDicomError
-
-    try:
-        return dcmread(file, stop_before_pixels=True, force=file.suffix.lower() in (".dcm", ".dicom", ".ima"))
-    except (InvalidDicomError, OSError, ValueError, KeyError, EOFError):
-        return None
-
-
-def _slots(headers: Sequence[Any], geometry: Geometry) -> dict[int, list[Plane]]:
-    """Frames by the slice at whose place they lie; empty where no frame has a position."""
-    slots: dict[int, list[Plane]] = {}
-    placed = False
-    for i, header in enumerate(headers):
-        for frame in range(_frames(header)):
-            position = position_of(header, frame)
-            if position is None:
-                continue
-            placed = True
-            if geometry.ndim == 2:
-                slots.setdefault(0, []).append(Plane(i, frame))
-                continue
-            index = geometry.world_to_index(position)
-            slot = round(float(index[2]))
-            # Beside the normal ten times as much: a drift of a quarter of a pixel is within what the reader takes.
-            if np.abs(index - [0, 0, slot]).max() <= 0.5 and abs(index[2] - slot) <= PLANE_TOLERANCE:
-                slots.setdefault(slot, []).append(Plane(i, frame))
-    if placed and not slots:
-        slots[-1] = []
-    return slots
-
-
-def _choose(path: Path, slots: dict[int, list[Plane]], index: int, volume: int | None) -> Plane:
-    fitting = slots.get(index, [])
-    if not fitting:
-        raise FormatError(f"{path}: slice {index}", expected="an instance of the series at its place", got="none")
-    if volume is None and len(fitting) > 1:
-        raise FormatError(
-            f"{path}: slice {index} has {len(fitting)} instances or frames at its place",
-            fix="choose with --volume, as for reading the image",
-        )
-    if volume is not None and volume >= len(fitting):
-        # One of several volumes that lie at different places has its place to itself.
-        if len(fitting) == 1:
-            return fitting[0]
-        raise FormatError(f"{path}: volume {volume}", expected=f"0 to {len(fitting) - 1}", got=volume)
-    return fitting[volume or 0]
 
 
 def _frames(header: Any) -> int:

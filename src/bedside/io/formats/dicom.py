@@ -41,6 +41,8 @@ def _choose(path: Path, volumes: list[Volume], choice: int | None) -> tuple[Volu
     """Return the volume to read, and what is to be said of the others."""
     if choice is not None:
         return volumes[pick_volume(path, len(volumes), choice)], []
+    if volumes and all(v.problem is not None and v.frames[0].storage.problem is not None for v in volumes):
+        return volumes[0], []
     main = main_volume(volumes)
     if main is None:
         pictures = all(v.frames[0].position is None for v in volumes)

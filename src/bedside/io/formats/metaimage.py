@@ -27,6 +27,8 @@ _TYPES = {
     **dict(zip(_NAMES, ("u1", "i1", "u2", "i2", "u4", "i4", "u4", "i4"), strict=True)),
     **{"met_ulong_long": "u8", "met_long_long": "i8", "met_float": "f4", "met_double": "f8"},
 }
+_TYPES |= {f"{name}_array": code for name, code in _TYPES.items()}
+_TYPES["met_ascii_char"] = "i1"
 _MATRICES = ("transformmatrix", "rotation", "orientation")
 _NAMED = {
     **{"elementspacing": "ElementSpacing", "elementsize": "ElementSize"},

@@ -17,6 +17,7 @@ from bedside.core.geometry import DIRECTION_TOLERANCE, Geometry
 from bedside.core.image import Image
 from bedside.core.transforms import SCANNER, NiftiTransforms
 from bedside.io.bounds import bytes_of
+from bedside.io.nifti_header import open_nifti
 from bedside.io.packing import check_samples, open_unpacked, read_head
 from bedside.io.raster import on_black
 from bedside.io.registry import READERS, WRITERS, Reader, ReadOptions, Writer
@@ -90,10 +91,13 @@ def _opened(path: Path) -> Iterator[tuple[Any, Path]]:
         raise FormatError(f"{header}", expected="a header of NIfTI or Analyze", got="something else")
     if single:
         with open_unpacked(header) as stream:
-            yield kind.from_file_map({"image": FileHolder(fileobj=stream)}), header
+            yield open_nifti(header, kind, stream, stream), header
         return
     samples = path if header != path else _partner(path, ".img")
     with open_unpacked(header) as first, open_unpacked(samples) as second:
+        if kind in kinds:
+            yield open_nifti(header, kind, first, second), samples
+            return
         files = {"header": FileHolder(fileobj=first), "image": FileHolder(fileobj=second)}
         if issubclass(kind, nib.Spm99AnalyzeImage):
             # Where SPM keeps the orientation that Analyze has no place for.
@@ -127,6 +131,8 @@ def _partner(path: Path, suffix: str) -> Path:
 def _samples(path: Path, file: Any, options: ReadOptions) -> tuple[NDArray[Any], tuple[int, ...]]:
     """Return samples with axes (x, y) or (x, y, z), and their shape."""
     shape = tuple(int(n) for n in file.shape)
+    if len(shape) < 2:
+        raise FormatError(f"{path}", expected="2 or more axes", got=len(shape))
     if np.dtype(file.get_data_dtype()).fields and any(n != 1 for n in shape[2:]):
         raise FormatError(
             f"{path}: a volume of colours", expected="grey values, or one slice", fix="convert it to grey first"

@@ -28,6 +28,8 @@ from bedside.io.units import millimetres
 _ITK_NAME = "NrrdImageIO"
 _UNKNOWN = Calibration(known=False)
 _MOST_AXES = 16
+_FILM = 3
+"""Axes of a film of pictures, and of the space in which a picture may lie."""
 _TYPES = {
     **dict.fromkeys(("signed char", "int8", "int8_t"), "i1"),
     **dict.fromkeys(("uchar", "unsigned char", "uint8", "uint8_t"), "u1"),
@@ -48,8 +50,20 @@ _CODES: dict[str, Code] = {
     **dict.fromkeys(("gz", "gzip"), "gzip"),
     **dict.fromkeys(("bz2", "bzip2"), "bzip2"),
 }
-_ALONG_SPACE = ("domain", "space", "time", "none", "???")
-"""Kinds of axes along which samples lie; the others count the components of a sample."""
+_ALONG_SPACE = ("domain", "space", "none", "???")
+"""Kinds of axes along which samples lie; the others count the components of a sample, or moments."""
+_COLOURS = (
+    "rgb-color",
+    "rgba-color",
+    "3-color",
+    "4-color",
+    "vector",
+    "3-vector",
+    "4-vector",
+    "point",
+    "covariant-vector",
+)
+_DIRECTION = re.compile(r"none|\([^()]*\)", re.IGNORECASE)
 _PLACING = (
     *("space", "space dimension", "space directions", "space origin", "spacings"),
     *("axis mins", "axis maxs", "centers", "kinds"),
@@ -79,6 +93,9 @@ def _read_samples(path: Path, options: ReadOptions) -> tuple[Image, str]:
         raise FormatError(f"{path}: dimension", expected=f"1 to {_MOST_AXES}", got=fields.get("dimension", "none")[:40])
     sizes = sizes_of(str(path), fields.get("sizes", "").split(), axes)
     component = _component_axis(path, fields, axes)
+    if axes == 2 and component is None:
+        fields, sizes = _as_slice(fields, sizes)
+        axes = len(sizes)
     stored = _stored(path, fields, sizes[::-1], end, listed)
     stored.check()
     components = 1 if component is None else sizes[component]
@@ -89,8 +106,9 @@ def _read_samples(path: Path, options: ReadOptions) -> tuple[Image, str]:
         array = np.moveaxis(stored.read(), axes - 1 - component, -1)
         return np.ascontiguousarray(array if volume is None else array[volume])
 
-    header = Header(_plain_header(path, fields, sizes), "header.nhdr", _ITK_NAME, components)
-    calibration = _calibration(fields, axes - (component is not None))
+    content = _plain_header(path, fields, sizes, component)
+    header = Header(content, "header.nhdr", _ITK_NAME, components, _is_colour(fields, component))
+    calibration = _calibration(_of_space(fields, component), axes - (component is not None))
     return image_of_header(path, options, header, read, calibration), beginning[:end].decode("latin-1")
 
 
@@ -126,16 +144,44 @@ def _fields(path: Path, beginning: bytes) -> tuple[dict[str, str], int, list[str
 
 
 def _component_axis(path: Path, fields: dict[str, str], axes: int) -> int | None:
-    """Return the axis that counts components, in the order of the header; None where there is none."""
-    if "kinds" not in fields:
-        return None
-    kinds = fields["kinds"].lower().split()
+    """Return the axis that counts components or moments, in the order of the header; None where there is none.
+
+    It is named by its kind, or by having no direction in space where all others have one.
+    """
+    kinds = fields["kinds"].lower().split() if "kinds" in fields else ["???"] * axes
     if len(kinds) != axes:
         raise FormatError(f"{path}: kinds", expected=f"{axes} words", got=fields["kinds"][:80])
     found = [place for place, kind in enumerate(kinds) if kind not in _ALONG_SPACE]
+    if kinds[-1] == "time" and axes == _FILM:
+        # A film of pictures is read as a stack.
+        found.remove(axes - 1)
+    directions = [word.lower() for word in _DIRECTION.findall(fields.get("space directions", ""))]
+    if not found and len(directions) == axes:
+        found = [place for place, word in enumerate(directions) if word == "none"]
     if len(found) > 1:
-        raise FormatError(f"{path}: kinds", expected="one axis of components at most", got=fields["kinds"][:80])
+        raise FormatError(f"{path}: kinds", expected="one axis of components at most", got=" ".join(kinds)[:80])
     return found[0] if found else None
+
+
+def _as_slice(fields: dict[str, str], sizes: tuple[int, ...]) -> tuple[dict[str, str], tuple[int, ...]]:
+    """Return a picture with a place in a space of three axes as a volume of one slice; others as they are."""
+    words = _DIRECTION.findall(fields.get("space directions", ""))
+    vectors = [[_number(v) for v in word.strip("()").split(",")] for word in words]
+    if len(vectors) != len(sizes) or any(len(v) != _FILM or None in v for v in vectors):
+        return fields, sizes
+    across = np.cross(*np.array(vectors, dtype=np.float64))
+    length = float(np.linalg.norm(across))
+    if not (math.isfinite(length) and length > 0):
+        return fields, sizes
+    normal = ",".join(repr(float(v)) for v in across / length)
+    made = {name: value for name, value in fields.items() if name not in ("kinds", "centers")}
+    return {**made, "space directions": f"{' '.join(words)} ({normal})"}, (*sizes, 1)
+
+
+def _is_colour(fields: dict[str, str], component: int | None) -> bool:
+    """Return whether the components of a picture are its colours, and no moments or layers."""
+    kinds = fields.get("kinds", "").lower().split()
+    return component is None or not kinds or kinds[component] in _COLOURS
 
 
 def _stored(path: Path, fields: dict[str, str], shape: tuple[int, ...], end: int, listed: list[str]) -> Stored:
@@ -176,8 +222,12 @@ def _data_files(path: Path, name: str, listed: list[str], shape: tuple[int, ...]
     return (file_beside(path, name),)
 
 
-def _plain_header(path: Path, fields: dict[str, str], sizes: tuple[int, ...]) -> bytes:
+def _plain_header(path: Path, fields: dict[str, str], sizes: tuple[int, ...], component: int | None) -> bytes:
     """Return a header with size, type and place alone."""
+    if component is not None:
+        # The kinds of components are many, and ITK knows some of them.
+        kinds = ("vector" if axis == component else "domain" for axis in range(len(sizes)))
+        fields = {**fields, "kinds": " ".join(kinds)}
     lines = ["NRRD0005", "type: uchar", f"dimension: {len(sizes)}", f"sizes: {' '.join(map(str, sizes))}"]
     for name in _PLACING:
         value = fields.get(name, "")
@@ -188,6 +238,18 @@ def _plain_header(path: Path, fields: dict[str, str], sizes: tuple[int, ...]) ->
             raise FormatError(f"{path}: {name}", expected="numbers or words", got=value[:80])
         lines.append(f"{name}: {value}")
     return "\n".join([*lines, "encoding: raw", "data file: samples", ""]).encode("ascii")
+
+
+def _of_space(fields: dict[str, str], component: int | None) -> dict[str, str]:
+    """Return the fields with lengths and units without the axis that counts components."""
+    if component is None:
+        return fields
+    made = dict(fields)
+    for name, words in (("spacings", fields.get("spacings", "").split()), ("units", _quoted(fields.get("units", "")))):
+        if len(words) > component:
+            del words[component]
+            made[name] = " ".join(words if name == "spacings" else (f'"{word}"' for word in words))
+    return made
 
 
 def _calibration(fields: dict[str, str], axes: int) -> Calibration:

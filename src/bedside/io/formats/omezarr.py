@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from bedside.core.errors import FormatError
 from bedside.core.geometry import Geometry
 from bedside.core.image import Image
@@ -34,7 +36,8 @@ def _read(path: Path, options: ReadOptions) -> Image:
     zarr = need_zarr("OME-Zarr")
     group = _open(zarr, path)
     multiscale = _multiscale(path, group)
-    axes = [str(axis["name"]).lower() for axis in multiscale["axes"]]
+    described = _axes(path, multiscale)
+    axes = [str(axis["name"]).lower() for axis in described]
     levels = [group[str(dataset["path"])] for dataset in multiscale["datasets"]]
     shape = [int(n) for n in levels[0].shape]
     if len(axes) != len(shape):
@@ -55,12 +58,13 @@ def _read(path: Path, options: ReadOptions) -> Image:
     chosen: list[int | None] = [None] * len(axes)
     for axis, value in zip(others, choices[index], strict=True):
         chosen[axis] = value
-    array = image_array([StoredLevel(level, chosen, colour) for level in levels], 3 if depth else 2)
     spatial = [axes.index(name) for name in ("x", "y", "z") if name in axes]
-    steps = _steps(multiscale, spatial)
+    stored = [StoredLevel(level, chosen, colour, spatial[::-1]) for level in levels]
+    array = image_array(stored, 3 if depth else 2)
+    steps, origin = _place(path, multiscale, described, spatial)
     size = [shape[a] for a in spatial[::-1]]
     metadata = {"volume": names[index]} if others else {}
-    return Image(array, Geometry.create(size, steps), metadata=metadata)
+    return Image(array, Geometry.create(size, steps, origin), metadata=metadata)
 
 
 def _open(zarr: Any, path: Path) -> Any:
@@ -129,26 +133,56 @@ def _name(axes: Sequence[str], others: Sequence[int], choice: Sequence[int], gro
     return ", ".join(parts)
 
 
-def _steps(multiscale: Mapping[str, Any], spatial: Sequence[int]) -> list[float] | None:
-    """Return millimetres between samples of the finest level, (x, y[, z]); None where a scale or its unit is
-    missing.
+def _axes(path: Path, multiscale: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Return what is said of each axis; up to version 0.3 that are names, and before them there were five.
+
+    Raises:
+        FormatError: A version that has no axes here.
     """
-    dataset = multiscale["datasets"][0]
-    scale: list[float] | None = None
-    for source in (dataset, multiscale):
+    stated = multiscale.get("axes")
+    if stated is None and "coordinateSystems" in multiscale:
+        raise FormatError(f"{path}: OME-Zarr", expected="version 0.4 or 0.5", got="a later one, with coordinateSystems")
+    return [{"name": axis} if isinstance(axis, str) else axis for axis in (stated or "tczyx")]
+
+
+def _place(
+    path: Path, multiscale: Mapping[str, Any], axes: Sequence[Mapping[str, Any]], spatial: Sequence[int]
+) -> tuple[list[float] | None, list[float] | None]:
+    """Return millimetres between samples of the finest level, and where its first one lies, (x, y[, z]).
+
+    Both are None where a scale or its unit is missing.
+
+    Raises:
+        FormatError: Numbers kept elsewhere, or too few of them.
+    """
+    scale, origin, scaled = [1.0] * len(axes), [0.0] * len(axes), False
+    # Those of the level come first, and those of all levels are applied to what they give.
+    for source in (multiscale["datasets"][0], multiscale):
         for transform in source.get("coordinateTransformations", ()):
-            if transform.get("type") == "scale":
-                values = [float(v) for v in transform["scale"]]
-                scale = values if scale is None else [a * b for a, b in zip(scale, values, strict=True)]
-    if scale is None:
-        return None
-    found = []
-    for axis in spatial:
-        unit = millimetres(str(multiscale["axes"][axis].get("unit", "")))
-        if unit is None or not scale[axis] > 0:
-            return None
-        found.append(scale[axis] * unit)
-    return found
+            kind = str(transform.get("type"))
+            if kind == "identity":
+                continue
+            if kind not in ("scale", "translation") or len(np.ravel(transform.get(kind, ()))) != len(axes):
+                raise FormatError(
+                    f"{path}: coordinateTransformations",
+                    expected=f"scale or translation of {len(axes)} numbers",
+                    got=f"{kind} with {', '.join(sorted(map(str, set(transform) - {'type'}))) or 'nothing'}",
+                )
+            values = [float(v) for v in transform[kind]]
+            if kind == "scale":
+                scaled = True
+                scale = [a * b for a, b in zip(scale, values, strict=True)]
+                origin = [a * b for a, b in zip(origin, values, strict=True)]
+            else:
+                origin = [a + b for a, b in zip(origin, values, strict=True)]
+    units = [millimetres(str(axes[axis].get("unit", ""))) for axis in spatial]
+    if not scaled or any(unit is None or not scale[axis] > 0 for axis, unit in zip(spatial, units, strict=True)):
+        return None, None
+    known = [float(unit or 1.0) for unit in units]
+    return (
+        [scale[axis] * unit for axis, unit in zip(spatial, known, strict=True)],
+        [origin[axis] * unit for axis, unit in zip(spatial, known, strict=True)],
+    )
 
 
 READERS.register("omezarr")(Reader("OME-Zarr", (".zarr",), _read, folders=is_zarr))
