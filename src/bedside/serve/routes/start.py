@@ -41,6 +41,7 @@ async def state(service: ServiceOf) -> ServerState:
         formats=save_formats(),
         sample=True,
         upload_limit=UPLOAD_LIMIT,
+        pacs=None if service.pacs is None else service.pacs.address,
     )
 
 
