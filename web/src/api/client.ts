@@ -10,12 +10,16 @@ import type {
   ModelList,
   ObjectInfo,
   ObjectList,
+  PacsSeries,
+  PacsStudy,
   Patch,
   Policy,
   Problem,
   PromptList,
   ServerState,
+  StudyQuery,
   Suggestion,
+  TransferInfo,
   Worklist,
   WorkState,
 } from "./messages";
@@ -133,7 +137,19 @@ export const api = {
     const name = encoded ? decodeURIComponent(encoded) : (plain ?? "bedside");
     return { blob: await response.blob(), name, notes };
   },
-  exportPath: (id: number, format: string, what: "labels" | "objects", policy: Policy): string =>
-    `${image(id)}/export?${new URLSearchParams({ format, what, policy }).toString()}`,
+  exportPath: (id: number, format: string, what: "labels" | "objects", policy: Policy, stripped: boolean): string => {
+    const query = new URLSearchParams({ format, what, policy, ...(stripped ? { strip_phi: "true" } : {}) });
+    return `${image(id)}/export?${query.toString()}`;
+  },
   journalPath: (id: number): string => `${image(id)}/journal`,
+
+  // Whom one searches for is in bodies, because addresses are logged and kept.
+  pacsStudies: (query: StudyQuery) => ask<{ studies: PacsStudy[] }>("POST", "/api/pacs/studies", query),
+  pacsSeries: (study: string, identify: boolean) =>
+    ask<{ series: PacsSeries[] }>("POST", "/api/pacs/series", { study, identify }),
+  pacsFetch: ({ study, series, modality, number }: PacsSeries) =>
+    ask<TransferInfo>("POST", "/api/pacs/fetch", { study, series, modality, number }),
+  pacsStore: (id: number, format: string) => ask<TransferInfo>("POST", "/api/pacs/store", { image: id, format }),
+  transfer: (id: number) => ask<TransferInfo>("GET", `/api/pacs/transfers/${id}`),
+  cancelTransfer: (id: number) => ask<TransferInfo>("POST", `/api/pacs/transfers/${id}/cancel`),
 };

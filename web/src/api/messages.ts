@@ -103,6 +103,8 @@ export interface ServerState {
   formats: SaveFormat[];
   sample: boolean;
   upload_limit: number;
+  /** Address of the PACS; null where none is configured. */
+  pacs: string | null;
 }
 
 /** Half open, in array order ([z, ]y, x). */
@@ -259,6 +261,50 @@ export interface ImageInfo {
   current: number | null;
   objects: ObjectInfo[];
   seconds: Record<string, number>;
+}
+
+/** What studies are searched for by; an empty field stands for anything. */
+export interface StudyQuery {
+  patient_name: string;
+  patient_id: string;
+  accession: string;
+  /** YYYYMMDD, or a range of which one end may be missing. */
+  date: string;
+  modality: string;
+  identify: boolean;
+}
+
+export interface PacsStudy {
+  study: string;
+  modalities: string[];
+  description: string;
+  series: number | null;
+  instances: number | null;
+  date: string;
+  patient_name: string;
+  patient_id: string;
+}
+
+export interface PacsSeries {
+  study: string;
+  series: string;
+  modality: string;
+  number: string;
+  description: string;
+  instances: number | null;
+}
+
+/** Files on their way from or to the PACS. */
+export interface TransferInfo {
+  transfer: number;
+  kind: "fetch" | "store";
+  state: "running" | "done" | "stopped" | "failed";
+  done: number;
+  total: number | null;
+  /** Where what was fetched lies; null until it is there. */
+  path: string | null;
+  notes: string[];
+  problem: Problem | null;
 }
 
 export type SocketRequest =

@@ -19,11 +19,13 @@ import { boxOf, type Region } from "../masks/region";
 import { type AppStore, currentObject } from "../state/app";
 import type { NamedFile } from "../ui/files";
 import { toast } from "../ui/toast";
+import { PacsActions } from "./pacs";
 import { Timings } from "./timing";
 import { Workplace } from "./workplace";
 
 export class Actions {
   readonly timings = new Timings();
+  readonly pacs = new PacsActions(this);
   private place: Workplace | null = null;
   private requests = 0;
   private opening = 0;

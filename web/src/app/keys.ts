@@ -49,6 +49,7 @@ function alone(event: KeyboardEvent, store: AppStore, actions: Actions, views: V
   const key = event.key.length === 1 ? event.key.toUpperCase() : event.key;
   const state = store.get();
   if (key === "O") return (openOpenDialog(store, actions), true);
+  if (key === "H" && state.server?.pacs) return (actions.pacs.show(), true);
   if (key === "?") return (openHelp(store, actions), true);
   if (!state.image) return false;
   const tool = TOOLS.find((entry) => entry.key === key);

@@ -47,6 +47,7 @@ const KEYS: [string, [string, string][]][] = [
       ["V, C, I", "Masks, crosshair, smoothing"],
       [", .", "Previous and next image"],
       ["O, Ctrl S", "Open, save"],
+      ["H", "The hospital's PACS, where one is configured"],
     ],
   ],
 ];

@@ -13,6 +13,16 @@ export function statusBar(store: AppStore, actions: Actions): HTMLElement {
   const stop = h("button", { type: "button", class: "stop", title: "Stop the answer (Esc)" }, "Stop");
   stop.hidden = true;
   stop.addEventListener("click", () => actions.stop());
+  const moving = h("span", { class: "work busy", role: "status" });
+  const cancel = h("button", { type: "button", class: "stop", title: "Stop the transfer" }, "Cancel");
+  cancel.addEventListener("click", () => actions.pacs.cancel());
+  store.watch(["transfer"], () => {
+    const { transfer } = store.get();
+    moving.hidden = cancel.hidden = transfer === null;
+    if (!transfer) return;
+    const { done, total } = transfer.info;
+    moving.textContent = total === null ? transfer.what : `${transfer.what}: ${done} of ${total}`;
+  });
   const line = h("span", { class: "connection" });
   store.watch(["pointer", "cursor", "image", "painted"], () => {
     const place = actions.workplace;
@@ -51,7 +61,18 @@ export function statusBar(store: AppStore, actions: Actions): HTMLElement {
           : "No server";
     line.classList.toggle("bad", connection === "lost" || connection === "rejected");
   });
-  return h("footer", { class: "status" }, where, under, h("span", { class: "spacer" }), work, stop, line);
+  return h(
+    "footer",
+    { class: "status" },
+    where,
+    under,
+    h("span", { class: "spacer" }),
+    moving,
+    cancel,
+    work,
+    stop,
+    line,
+  );
 }
 
 /** Millimetres with the patient's letters instead of signs. */

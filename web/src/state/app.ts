@@ -8,6 +8,7 @@ import type {
   PromptInfo,
   SentPrompt,
   ServerState,
+  TransferInfo,
   Worklist,
 } from "../api/messages";
 import type { SocketStatus } from "../api/socket";
@@ -35,6 +36,12 @@ export interface PendingPrompt {
   object: number | null;
   prompt: SentPrompt | null;
   since: number;
+}
+
+/** Files on their way from or to the PACS, and what they are. */
+export interface Underway {
+  what: string;
+  info: TransferInfo;
 }
 
 export interface AppState {
@@ -73,6 +80,10 @@ export interface AppState {
   rendering: boolean;
   layout: Layout;
   theme: Theme;
+
+  transfer: Underway | null;
+  /** Whether the list of studies says who the patients are. */
+  identify: boolean;
 }
 
 export const INITIAL: AppState = {
@@ -106,6 +117,8 @@ export const INITIAL: AppState = {
   rendering: true,
   layout: "all",
   theme: "dark",
+  transfer: null,
+  identify: false,
 };
 
 export type AppStore = Store<AppState>;
@@ -115,7 +128,7 @@ export function currentObject(state: Readonly<AppState>): ObjectInfo | null {
 }
 
 /** Settings that outlive the page. */
-const KEPT = ["theme", "fill", "crosshair", "smooth", "brushSize", "box3d", "rendering"] as const;
+const KEPT = ["theme", "fill", "crosshair", "smooth", "brushSize", "box3d", "rendering", "identify"] as const;
 type Kept = Pick<AppState, (typeof KEPT)[number]>;
 
 export function loadSettings(): Partial<Kept> {
