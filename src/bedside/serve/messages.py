@@ -290,6 +290,26 @@ class Patch(Message):
     dtype: Literal["uint8", "uint16"]
 
 
+class Carried(Message):
+    """How far a mask was carried along.
+
+    Attributes:
+        axis: Across which the slices lie, in array order.
+        start: The slice that it began with.
+        first: The first slice that has a mask of it now.
+        last: The last one.
+        low: Why it stopped at the first.
+        high: Why it stopped at the last.
+    """
+
+    axis: int
+    start: int
+    first: int
+    last: int
+    low: Literal["end", "empty", "quality", "overlap"]
+    high: Literal["end", "empty", "quality", "overlap"]
+
+
 class Change(Message):
     """What a prompt, undo, redo, brush or a change of an object did.
 
@@ -308,6 +328,7 @@ class Change(Message):
         together: How many earlier prompts, superseded, were answered with this one.
         opened: Numbers of the objects that a segmentation became.
         notes: What to know of that segmentation.
+        carried: How far a mask was carried along; None for any other change.
     """
 
     image: int
@@ -322,6 +343,7 @@ class Change(Message):
     together: int = 0
     opened: list[int] = []
     notes: list[str] = []
+    carried: Carried | None = None
 
 
 class Superseded(Message):

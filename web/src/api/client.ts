@@ -16,6 +16,7 @@ import type {
   Policy,
   Problem,
   PromptList,
+  Proposals,
   ServerState,
   StudyQuery,
   Suggestion,
@@ -70,9 +71,10 @@ function isProblem(body: unknown): body is Problem {
   return typeof body === "object" && body !== null && "message" in body && "what" in body;
 }
 
-async function ask<T>(method: string, path: string, body?: object): Promise<T> {
+async function ask<T>(method: string, path: string, body?: object, signal?: AbortSignal): Promise<T> {
   const response = await send(path, {
     method,
+    signal,
     ...(body ? { body: JSON.stringify(body), headers: { "Content-Type": "application/json" } } : {}),
   });
   return (response.status === 204 ? undefined : await response.json()) as T;
@@ -124,6 +126,13 @@ export const api = {
   mask: (id: number, objectId: number) => ask<Patch>("GET", `${object(id, objectId)}/mask`),
   edit: (id: number, objectId: number, name: string, value: number | null, other: number | null) =>
     ask<Change>("POST", `${object(id, objectId)}/edit`, { name, value, other }),
+  propagate: (id: number, objectId: number, signal: AbortSignal) =>
+    ask<Change>("POST", `${object(id, objectId)}/propagate`, {}, signal),
+  propose: (id: number, objects: number[], threshold: number, signal: AbortSignal) =>
+    ask<Proposals>("POST", `${image(id)}/proposals`, { objects, threshold }, signal),
+  takeProposals: (id: number, proposals: number[], name: string) =>
+    ask<Change>("POST", `${image(id)}/proposals/take`, { proposals, name }),
+  removeObjects: (id: number, objects: number[]) => ask<Change>("POST", `${image(id)}/objects/remove`, { objects }),
   nextCandidate: (id: number, objectId: number) => ask<Change>("POST", `${object(id, objectId)}/next-candidate`),
   suggest: (id: number, objectId: number) => ask<Suggestion>("POST", `${object(id, objectId)}/suggest`),
 

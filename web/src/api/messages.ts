@@ -190,6 +190,29 @@ export interface Patch extends Box {
   dtype: "uint8" | "uint16";
 }
 
+/** How far a mask was carried along, and why it stopped there. */
+export interface Carried {
+  axis: number;
+  start: number;
+  first: number;
+  last: number;
+  low: "end" | "empty" | "quality" | "overlap";
+  high: "end" | "empty" | "quality" | "overlap";
+}
+
+/** An object like others, which is none of the image yet. */
+export interface Proposal {
+  proposal: number;
+  score: number;
+  voxels: number;
+  box: Box;
+}
+
+export interface Proposals {
+  proposals: Proposal[];
+  labels: LabelPatch;
+}
+
 export interface Change {
   image: number;
   version: number;
@@ -204,6 +227,7 @@ export interface Change {
   /** Objects that a segmentation became, and what to know of it. */
   opened: number[];
   notes: string[];
+  carried: Carried | null;
 }
 
 export interface ObjectList {
@@ -319,6 +343,7 @@ export type SocketReply =
   | { type: "busy"; request: string; object: number | null; ahead: number; limit: number | null }
   | { type: "answer"; request: string; change: Change }
   | { type: "changed"; change: Change }
+  | { type: "progress"; what: "find-like" | "propagate"; done: number; total: number | null }
   | { type: "superseded"; request: string }
   | { type: "cancelled"; request: string }
   | { type: "error"; request: string | null; problem: Problem };

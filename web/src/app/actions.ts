@@ -19,6 +19,7 @@ import { boxOf, type Region } from "../masks/region";
 import { type AppStore, currentObject } from "../state/app";
 import type { NamedFile } from "../ui/files";
 import { toast } from "../ui/toast";
+import { FindingActions } from "./finding";
 import { PacsActions } from "./pacs";
 import { Timings } from "./timing";
 import { Workplace } from "./workplace";
@@ -26,6 +27,7 @@ import { Workplace } from "./workplace";
 export class Actions {
   readonly timings = new Timings();
   readonly pacs = new PacsActions(this);
+  readonly finding = new FindingActions(this);
   private place: Workplace | null = null;
   private requests = 0;
   private opening = 0;
@@ -114,6 +116,7 @@ export class Actions {
 
   private async show(info: ImageInfo, still: () => boolean): Promise<void> {
     this.place?.close();
+    this.store.get().task?.stop();
     const place = new Workplace(info, this.store, this.timings, {
       reply: (reply) => this.take(place, reply),
       status: (status) => this.connection(place, status),
@@ -141,6 +144,9 @@ export class Actions {
       suggestion: null,
       shapedBox: null,
       hovered: null,
+      proposals: null,
+      carried: null,
+      taken: null,
       pointer: null,
       cursor: place.geometry.centre,
       window: { level: info.window.level, width: info.window.width },
@@ -215,7 +221,7 @@ export class Actions {
   }
 
   undo(): void {
-    this.walk("undo");
+    if (!this.finding.undo()) this.walk("undo");
   }
 
   redo(): void {
@@ -313,6 +319,9 @@ export class Actions {
         this.answered(reply.request);
         this.report(new ApiError(reply.problem, 400));
         break;
+      case "progress":
+        this.finding.progress(reply.what, reply.done, reply.total);
+        break;
       case "busy":
         break;
     }
@@ -320,6 +329,7 @@ export class Actions {
 
   /** Stop the answers under way; the server says of each that it ended, or answers where it was done already. */
   stop(): void {
+    this.store.get().task?.stop();
     this.place?.send({ type: "cancel", request: null });
   }
 
@@ -391,7 +401,8 @@ export class Actions {
     if (image) this.store.set({ image: { ...image, ...patch } });
   }
 
-  private change(ask: (image: number) => Promise<Change>): Promise<void> {
+  /** Asks for a change and takes it; what goes wrong is told. */
+  change(ask: (image: number) => Promise<Change>): Promise<void> {
     return this.try(async () => {
       const place = this.place;
       if (!place) return;

@@ -62,6 +62,15 @@ function alone(event: KeyboardEvent, store: AppStore, actions: Actions, views: V
     case "G":
       suggestOrAccept(store, actions);
       return true;
+    case "A":
+      void actions.finding.propagate();
+      return true;
+    case "K":
+      void actions.finding.find();
+      return true;
+    case "J":
+      actions.finding.step(event.shiftKey ? -1 : 1);
+      return state.proposals !== null;
     case "F":
       if (editRejection(state) === null) void openEditDialog(store, actions);
       return true;
@@ -104,14 +113,19 @@ function alone(event: KeyboardEvent, store: AppStore, actions: Actions, views: V
       return true;
     case "Delete":
     case "Backspace":
+      if (state.proposals) return (actions.finding.toggle(), true);
       return deleteLast(store, actions);
     case "Escape":
-      if (state.pending.length > 0 && !state.shapedBox && !state.suggestion) actions.stop();
+      if ((state.pending.length > 0 && !state.shapedBox && !state.suggestion) || state.task) actions.stop();
+      else if (state.proposals) actions.finding.discard();
       store.set({ shapedBox: null, suggestion: null });
       return true;
     case "Enter":
-      if (onButton || !state.shapedBox) return false;
-      sendShapedBox(store, actions);
+      if (onButton) return false;
+      if (state.proposals) void actions.finding.accept();
+      else if (state.carried) actions.finding.keep();
+      else if (state.shapedBox) sendShapedBox(store, actions);
+      else return false;
       return true;
   }
   if (/^[1-9]$/.test(key)) {

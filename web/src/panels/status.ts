@@ -3,7 +3,7 @@
 import type { Actions } from "../app/actions";
 import type { Vec3 } from "../image/geometry";
 import type { AppStore } from "../state/app";
-import { currentObject } from "../state/app";
+import { currentObject, type Task } from "../state/app";
 import { h } from "../ui/dom";
 
 export function statusBar(store: AppStore, actions: Actions): HTMLElement {
@@ -43,12 +43,14 @@ export function statusBar(store: AppStore, actions: Actions): HTMLElement {
     const unit = image.modality === "CT" ? " HU" : "";
     under.textContent = `Value ${Number(value.toPrecision(5))}${unit}${object ? `, ${object.name}` : ""}`;
   });
-  store.watch(["pending", "loading", "current", "objects"], () => {
+  store.watch(["pending", "loading", "current", "objects", "task"], () => {
     const state = store.get();
     const name = currentObject(state)?.name ?? "the object";
-    work.textContent = state.pending.length > 0 ? `${state.image?.model ?? "The model"} answers for ${name}` : "";
-    work.classList.toggle("busy", state.pending.length > 0);
-    stop.hidden = state.pending.length === 0;
+    const busy = state.pending.length > 0 || state.task !== null;
+    const answers = state.pending.length > 0 ? `${state.image?.model ?? "The model"} answers for ${name}` : "";
+    work.textContent = state.task ? taskText(state.task) : answers;
+    work.classList.toggle("busy", busy);
+    stop.hidden = !busy;
   });
   store.watch(["connection", "image"], () => {
     const { connection, image } = store.get();
@@ -73,6 +75,11 @@ export function statusBar(store: AppStore, actions: Actions): HTMLElement {
     stop,
     line,
   );
+}
+
+function taskText({ what, done, total }: Task): string {
+  if (what === "propagate") return done > 0 ? `Carried along ${done} ${done === 1 ? "slice" : "slices"}` : "Carrying";
+  return total === null ? "Looking for the like" : `Looking for the like: ${done} of ${total} places`;
 }
 
 /** Millimetres with the patient's letters instead of signs. */

@@ -5,7 +5,9 @@ import { type AppStore, currentObject } from "../state/app";
 import { sendBox } from "../tools/box_tool";
 import {
   candidatesRejection,
+  carryRejection,
   editRejection,
+  likeRejection,
   negativeRejection,
   rejection,
   suggestRejection,
@@ -16,6 +18,7 @@ import { deepBoxRejection } from "../tools/rejections";
 import { fill, h } from "../ui/dom";
 import { type IconName, icon } from "../ui/icons";
 import { openEditDialog } from "./edit_dialog";
+import { carriedBar, proposalBar } from "./findings";
 
 function railButton(name: IconName, label: string, key: string, onclick: () => void): HTMLButtonElement {
   return h(
@@ -41,9 +44,11 @@ export function toolRail(store: AppStore, actions: Actions): HTMLElement {
   const suggest = railButton("suggest", "Suggest", "G", () => suggestOrAccept(store, actions));
   const another = railButton("size", "Another", "T", () => void actions.nextCandidate());
   const edit = railButton("edit", "Edit", "F", () => void openEditDialog(store, actions));
+  const carry = railButton("carry", "Propagate", "A", () => void actions.finding.propagate());
+  const like = railButton("alike", "Find like", "K", () => void actions.finding.find());
   const undo = railButton("undo", "Undo", "Ctrl Z", () => actions.undo());
   const redo = railButton("redo", "Redo", "Ctrl Y", () => actions.redo());
-  store.watch(["tool", "image", "objects", "current"], () => {
+  store.watch(["tool", "image", "objects", "current", "taken", "version"], () => {
     const state = store.get();
     for (const { entry, button } of buttons) {
       reject(button, rejection(entry, state), `${entry.hint} (${entry.key})`);
@@ -53,7 +58,10 @@ export function toolRail(store: AppStore, actions: Actions): HTMLElement {
     reject(suggest, suggestRejection(state), "Show where a click would help most (G)");
     reject(another, candidatesRejection(state), "Another mask that the prompts may mean (T)");
     reject(edit, editRejection(state), "Fill, smooth, grow, shrink or combine the mask (F)");
-    reject(undo, object?.can_undo ? null : "Nothing to undo", "Undo (Ctrl+Z)");
+    reject(carry, carryRejection(state), "Carry the mask of one slice along the others (A)");
+    reject(like, likeRejection(state), "Find all that is like the objects that are shown (K)");
+    const taken = state.taken?.version === state.version;
+    reject(undo, object?.can_undo || taken ? null : "Nothing to undo", "Undo (Ctrl+Z)");
     reject(redo, object?.can_redo ? null : "Nothing to redo", "Redo (Ctrl+Shift+Z or Ctrl+Y)");
   });
   const group = (...children: HTMLElement[]): HTMLElement => h("div", { class: "tool-group" }, ...children);
@@ -64,7 +72,7 @@ export function toolRail(store: AppStore, actions: Actions): HTMLElement {
     group(...all.slice(0, 2)),
     group(...all.slice(2, 6)),
     group(...all.slice(6)),
-    group(suggest, another, edit),
+    group(suggest, another, edit, carry, like),
     group(undo, redo),
   );
 }
@@ -102,11 +110,16 @@ export function optionBar(store: AppStore, actions: Actions): HTMLElement {
       "fill",
       "objects",
       "current",
+      "proposals",
+      "carried",
+      "version",
     ],
     () => {
       const state = store.get();
       const entry = toolEntry(state.tool);
       if (!state.image) return fill(bar);
+      const findings = proposalBar(store, actions) ?? carriedBar(store, actions);
+      if (findings) return fill(bar, findings, h("span", { class: "spacer" }), ...displaySwitches(store));
       const reason = rejection(entry, state);
       fill(
         bar,

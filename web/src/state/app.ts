@@ -1,11 +1,13 @@
 /** All that the page knows, apart from the voxels. */
 
 import type {
+  Carried,
   ImageInfo,
   Item,
   ModelInfo,
   ObjectInfo,
   PromptInfo,
+  Proposal,
   SentPrompt,
   ServerState,
   TransferInfo,
@@ -42,6 +44,24 @@ export interface PendingPrompt {
 export interface Underway {
   what: string;
   info: TransferInfo;
+}
+
+/** A search or a propagation under way. */
+export interface Task {
+  what: "find-like" | "propagate";
+  done: number;
+  total: number | null;
+  stop: () => void;
+}
+
+/** Proposals that are looked at. */
+export interface Found {
+  all: Proposal[];
+  /** How alike one has to be to be shown. */
+  threshold: number;
+  dropped: number[];
+  /** The one in hand. */
+  at: number | null;
 }
 
 export interface AppState {
@@ -81,6 +101,12 @@ export interface AppState {
   layout: Layout;
   theme: Theme;
 
+  task: Task | null;
+  proposals: Found | null;
+  /** A mask that was carried along, until something else changes. */
+  carried: { object: number; version: number; info: Carried } | null;
+  /** Objects that proposals became, until something else changes. */
+  taken: { objects: number[]; version: number } | null;
   transfer: Underway | null;
   /** Whether the list of studies says who the patients are. */
   identify: boolean;
@@ -117,6 +143,10 @@ export const INITIAL: AppState = {
   rendering: true,
   layout: "all",
   theme: "dark",
+  task: null,
+  proposals: null,
+  carried: null,
+  taken: null,
   transfer: null,
   identify: false,
 };
