@@ -1,4 +1,4 @@
-"""What the network finds by itself: others of the kind, proposed and taken; a mask carried along; and all of it stopped."""
+"""What the network finds by itself: others of the kind, proposed and taken; a mask carried along; and both stopped."""
 
 from __future__ import annotations
 
@@ -164,6 +164,35 @@ def test_a_search_is_stopped(desk: Desk, cells: Path) -> None:
     desk.visit(f"#image={desk.image}").loaded()
     assert desk.state("version") == version
     desk.click("picture", (*PLACES[1], 0))
+    desk.clear()
+
+
+def test_an_answer_is_stopped(desk: Desk, cells: Path) -> None:
+    desk.open(cells)
+    desk.clear()
+    desk.tool("p")
+    desk.click("picture", (*PLACES[0], 0))
+    before, version, masks = prompts(desk), desk.state("version"), same_masks(desk)
+    # A click while the network is at something else waits for its turn, and Stop takes it back.
+    desk.page.evaluate("""() => {
+        const { store, actions } = bedside;
+        let asked = false;
+        store.watch(["task", "pending"], () => {
+            const state = store.get();
+            if (!asked && state.task?.done > 0) {
+                asked = true;
+                actions.prompt({ kind: "point", position: [100, 40], positive: true, frame: "index" });
+            } else if (state.pending.length > 0) document.querySelector(".status .stop:not([hidden])").click();
+        });
+    }""")
+    desk.page.keyboard.press("k")
+    desk.page.locator(".toast-info", has_text="Stopped. Nothing has changed").wait_for()
+    desk.wait("bedside.store.get().pending.length === 0 && bedside.store.get().task === null")
+    assert desk.page.locator(".status .stop").first.is_hidden()
+    assert prompts(desk) == before
+    assert desk.server.get(f"/api/images/{desk.image}/objects")["version"] == version
+    np.testing.assert_array_equal(same_masks(desk), masks)
+    desk.visit(f"#image={desk.image}").loaded()
     desk.clear()
 
 

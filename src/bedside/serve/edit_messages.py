@@ -17,6 +17,7 @@ class EditInfo(Message):
         title: What a menu calls it.
         help: What it does.
         combines: Whether it takes another object.
+        sliced: Whether it goes from slice to slice, of which a picture has none.
         unit: Of the number that it takes: "mm", "voxels" or "parts"; None where it takes none.
         default: Of that number.
         least: The smallest.
@@ -27,6 +28,7 @@ class EditInfo(Message):
     title: str
     help: str
     combines: bool
+    sliced: bool
     unit: str | None = None
     default: float | None = None
     least: float | None = None

@@ -71,33 +71,6 @@ class Tools(Message):
     quality: bool | None = None
 
 
-class ModelInfo(Message):
-    """A model of the registry.
-
-    Attributes:
-        available: Whether it can be chosen.
-        reason: Why not; None where it can.
-        loaded: Whether it answers without loading first.
-    """
-
-    name: str
-    family: str
-    summary: str
-    parameters: int
-    licence: str
-    available: bool
-    reason: str | None
-    loaded: bool
-    tools: Tools
-
-
-class ModelList(Message):
-    """All models, and the one that is used where none is chosen."""
-
-    default: str
-    models: list[ModelInfo]
-
-
 # Server and worklist
 
 
@@ -158,6 +131,13 @@ class SegmentationRequest(Message):
 
     path: Annotated[str, Field(min_length=1, max_length=4096)]
     prior: Annotated[str, Field(min_length=1, max_length=4096)] | None = None
+
+
+class SavedBeside(Message):
+    """Where the masks of an image were saved, and what to know of them."""
+
+    folder: str
+    notes: list[str]
 
 
 class ItemUpdate(Message):

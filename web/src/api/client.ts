@@ -17,6 +17,7 @@ import type {
   Problem,
   PromptList,
   Proposals,
+  SavedBeside,
   ServerState,
   StudyQuery,
   Suggestion,
@@ -98,6 +99,7 @@ export const api = {
   worklist: () => ask<Worklist>("GET", "/api/worklist"),
   openItem: (item: number) => ask<ImageInfo>("POST", `/api/worklist/${item}/open`),
   setItemState: (item: number, state: WorkState) => ask<Item>("PATCH", `/api/worklist/${item}`, { state }),
+  saveBeside: (item: number) => ask<SavedBeside>("POST", `/api/worklist/${item}/save`),
   removeItem: (item: number) => ask<void>("DELETE", `/api/worklist/${item}`),
 
   openPath: (path: string) => ask<ImageInfo>("POST", "/api/images", { path }),

@@ -31,6 +31,8 @@ export interface EditInfo {
   title: string;
   help: string;
   combines: boolean;
+  /** It goes from slice to slice, of which a picture has none. */
+  sliced: boolean;
   unit: string | null;
   default: number | null;
   least: number | null;
@@ -77,6 +79,12 @@ export interface Worklist {
   items: Item[];
   scanning: boolean;
   counts: Record<string, number>;
+}
+
+/** Where the masks of an image were saved, and what to know of them. */
+export interface SavedBeside {
+  folder: string;
+  notes: string[];
 }
 
 /** A format that masks are saved in; `format` is what the export is asked for. */

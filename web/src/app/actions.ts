@@ -193,6 +193,22 @@ export class Actions {
       );
   }
 
+  /** Marks an item as done, with its masks beside the image where that is wished; false where these could not be saved. */
+  async finish(item: number): Promise<boolean> {
+    let saved = true;
+    await this.try(async () => {
+      if (this.store.get().saveOnDone && this.store.get().objects.some(({ voxels }) => voxels > 0)) {
+        saved = false;
+        const { folder, notes } = await api.saveBeside(item);
+        saved = true;
+        for (const note of notes) toast("info", note);
+        toast("done", `Saved beside the image, in ${folder}`);
+      }
+    });
+    if (saved) await this.setItemState(item, "done");
+    return saved;
+  }
+
   setItemState(item: number, state: WorkState): Promise<void> {
     return this.try(async () => {
       await api.setItemState(item, state);
@@ -256,7 +272,11 @@ export class Actions {
 
   /** A classical tool on an object's mask. */
   edit(object: number, name: string, value: number | null, other: number | null): Promise<void> {
-    return this.change((id) => api.edit(id, object, name, value, other));
+    return this.change(async (id) => {
+      const change = await api.edit(id, object, name, value, other);
+      if (!change.patch) toast("info", "Nothing has changed: the tool found nothing to do.");
+      return change;
+    });
   }
 
   /** Another mask that the prompts may mean. */

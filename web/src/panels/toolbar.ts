@@ -17,6 +17,7 @@ import {
 import { deepBoxRejection } from "../tools/rejections";
 import { fill, h } from "../ui/dom";
 import { type IconName, icon } from "../ui/icons";
+import { roving } from "../ui/toolbar";
 import { openEditDialog } from "./edit_dialog";
 import { carriedBar, proposalBar } from "./findings";
 
@@ -66,15 +67,17 @@ export function toolRail(store: AppStore, actions: Actions): HTMLElement {
   });
   const group = (...children: HTMLElement[]): HTMLElement => h("div", { class: "tool-group" }, ...children);
   const all = buttons.map(({ button }) => button);
-  return h(
-    "nav",
-    { class: "rail", "aria-label": "Tools", "data-tour": "tools" },
+  const rail = h(
+    "div",
+    { class: "rail", role: "toolbar", "aria-orientation": "vertical", "aria-label": "Tools", "data-tour": "tools" },
     group(...all.slice(0, 2)),
     group(...all.slice(2, 6)),
     group(...all.slice(6)),
     group(suggest, another, edit, carry, like),
     group(undo, redo),
   );
+  roving(rail).refresh();
+  return rail;
 }
 
 export function chooseTool(store: AppStore, name: (typeof TOOLS)[number]["name"]): void {
@@ -95,6 +98,7 @@ export function suggestOrAccept(store: AppStore, actions: Actions): void {
 
 export function optionBar(store: AppStore, actions: Actions): HTMLElement {
   const bar = h("div", { class: "options", role: "toolbar", "aria-label": "Options of the tool" });
+  const rover = roving(bar);
   store.watch(
     [
       "tool",
@@ -119,7 +123,10 @@ export function optionBar(store: AppStore, actions: Actions): HTMLElement {
       const entry = toolEntry(state.tool);
       if (!state.image) return fill(bar);
       const findings = proposalBar(store, actions) ?? carriedBar(store, actions);
-      if (findings) return fill(bar, findings, h("span", { class: "spacer" }), ...displaySwitches(store));
+      if (findings) {
+        fill(bar, findings, h("span", { class: "spacer" }), ...displaySwitches(store));
+        return rover.refresh();
+      }
       const reason = rejection(entry, state);
       fill(
         bar,
@@ -145,6 +152,7 @@ export function optionBar(store: AppStore, actions: Actions): HTMLElement {
         h("span", { class: "spacer" }),
         ...displaySwitches(store),
       );
+      rover.refresh();
     },
   );
   return bar;

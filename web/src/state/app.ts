@@ -110,6 +110,8 @@ export interface AppState {
   transfer: Underway | null;
   /** Whether the list of studies says who the patients are. */
   identify: boolean;
+  /** Whether *Done* also saves the masks beside the image. */
+  saveOnDone: boolean;
 }
 
 export const INITIAL: AppState = {
@@ -149,6 +151,7 @@ export const INITIAL: AppState = {
   taken: null,
   transfer: null,
   identify: false,
+  saveOnDone: false,
 };
 
 export type AppStore = Store<AppState>;
@@ -158,7 +161,17 @@ export function currentObject(state: Readonly<AppState>): ObjectInfo | null {
 }
 
 /** Settings that outlive the page. */
-const KEPT = ["theme", "fill", "crosshair", "smooth", "brushSize", "box3d", "rendering", "identify"] as const;
+const KEPT = [
+  "theme",
+  "fill",
+  "crosshair",
+  "smooth",
+  "brushSize",
+  "box3d",
+  "rendering",
+  "identify",
+  "saveOnDone",
+] as const;
 type Kept = Pick<AppState, (typeof KEPT)[number]>;
 
 export function loadSettings(): Partial<Kept> {
