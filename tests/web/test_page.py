@@ -172,3 +172,36 @@ def test_arrows_go_through_a_row_of_buttons(desk: Desk, images: dict[str, Path])
     assert desk.page.evaluate(focused) == "Move"
     desk.page.keyboard.press("Enter")
     assert desk.state("tool") == "move"
+
+
+def test_the_views_are_arranged_in_three_ways(desk: Desk, images: dict[str, Path]) -> None:
+    desk.open(images["nifti"])
+    desk.page.evaluate("bedside.store.set({arrangement: 'grid', layout: 'all'})")
+
+    def boxes() -> dict[str, dict[str, float]]:
+        desk.settle()
+        names = ("axial", "sagittal", "coronal", "rendering")
+        return {n: b for n in names if (b := desk.page.locator(f".view-{n}").bounding_box()) is not None}
+
+    grid = boxes()
+    assert len({box["x"] for box in grid.values()}) == len({box["y"] for box in grid.values()}) == 2
+    desk.page.keyboard.press("u")
+    row = boxes()
+    assert set(row) == {"axial", "sagittal", "coronal"}
+    assert len({box["y"] for box in row.values()}) == 1
+    assert row["axial"]["height"] > 1.5 * grid["axial"]["height"]
+    desk.page.get_by_role("button", name="Arrange the views").click()
+    large = boxes()
+    assert large["axial"]["width"] > 2 * large["coronal"]["width"]
+    assert len({box["x"] for name, box in large.items() if name != "axial"}) == 1
+    # A click is where the pointer was in any of them, and the way is kept.
+    desk.clear()
+    desk.tool("p")
+    desk.go(CENTRE)
+    desk.click("coronal", CENTRE)
+    assert desk.labels()[CENTRE[::-1]] == desk.state("current")
+    desk.visit(f"#image={desk.image}").loaded()
+    assert desk.state("arrangement") == "main"
+    desk.page.keyboard.press("u")
+    assert boxes() == grid
+    desk.clear()

@@ -4,7 +4,7 @@ import { openEditDialog } from "../panels/edit_dialog";
 import { openHelp } from "../panels/help";
 import { openOpenDialog } from "../panels/open_dialog";
 import { openSaveDialog } from "../panels/save_dialog";
-import { chooseTool, sendShapedBox, suggestOrAccept } from "../panels/toolbar";
+import { arrangeNext, chooseTool, sendShapedBox, suggestOrAccept } from "../panels/toolbar";
 import { presets } from "../panels/window_menu";
 import type { AppStore } from "../state/app";
 import { candidatesRejection, editRejection, negativeRejection, TOOLS, toolEntry } from "../tools/catalogue";
@@ -88,6 +88,9 @@ function alone(event: KeyboardEvent, store: AppStore, actions: Actions, views: V
       return true;
     case "I":
       store.set({ smooth: !state.smooth });
+      return true;
+    case "U":
+      if (state.image.dimensions === 3) arrangeNext(store);
       return true;
     case "R":
       views.resetCameras();

@@ -47,6 +47,7 @@ const KEYS: [string, [string, string][]][] = [
       ["Arrows", "Move the crosshair"],
       ["Page Up, Page Down", "Slice"],
       ["R", "Fit to the view"],
+      ["U", "Views two by two, in a row, or one large"],
       ["V, C, I", "Masks, crosshair, smoothing"],
       [", .", "Previous and next image"],
       ["O, Ctrl S", "Open, save"],

@@ -1,7 +1,7 @@
 /** The rail of tools, and the line of options of the tool in hand. */
 
 import type { Actions } from "../app/actions";
-import { type AppStore, currentObject } from "../state/app";
+import { type AppStore, ARRANGEMENTS, type Arrangement, currentObject } from "../state/app";
 import { sendBox } from "../tools/box_tool";
 import {
   candidatesRejection,
@@ -117,6 +117,7 @@ export function optionBar(store: AppStore, actions: Actions): HTMLElement {
       "proposals",
       "carried",
       "version",
+      "arrangement",
     ],
     () => {
       const state = store.get();
@@ -281,6 +282,33 @@ export function sendShapedBox(store: AppStore, actions: Actions): void {
   sendBox({ place, actions }, shapedBox, positive, performance.now());
 }
 
+const ARRANGED: Record<Arrangement, [name: IconName, text: string]> = {
+  grid: ["grid", "two by two"],
+  row: ["columns", "three in a row"],
+  main: ["aside", "one large"],
+};
+
+/** The next arrangement of the views. */
+export function arrangeNext(store: AppStore): void {
+  const at = ARRANGEMENTS.indexOf(store.get().arrangement);
+  store.set({ arrangement: ARRANGEMENTS[(at + 1) % ARRANGEMENTS.length], layout: "all" });
+}
+
+function arrangementButton(store: AppStore): HTMLElement {
+  const [name, text] = ARRANGED[store.get().arrangement];
+  return h(
+    "button",
+    {
+      class: "icon-button",
+      "data-key": "arrangement",
+      "aria-label": `Arrange the views; now ${text}`,
+      title: `Arrange the views: two by two, three in a row, or one large (U); now ${text}`,
+      onclick: () => arrangeNext(store),
+    },
+    icon(name),
+  );
+}
+
 function displaySwitches(store: AppStore): HTMLElement[] {
   const state = store.get();
   const fillRange = h("input", {
@@ -332,7 +360,7 @@ function displaySwitches(store: AppStore): HTMLElement[] {
   );
   return [
     h("label", { class: "range", title: "Opacity of the masks" }, eye, fillRange),
-    ...(volume ? [cross] : []),
+    ...(volume ? [cross, arrangementButton(store)] : []),
     smooth,
   ];
 }

@@ -24,6 +24,9 @@ export type ToolName = "move" | "window" | "point" | "box" | "scribble" | "lasso
 export type Theme = "dark" | "light";
 /** All views together, or one alone. */
 export type Layout = "all" | PlaneName | "rendering";
+/** How all views of a volume lie: two by two, the planes in a row, or the axial one large with the others beside it. */
+export type Arrangement = "grid" | "row" | "main";
+export const ARRANGEMENTS: readonly Arrangement[] = ["grid", "row", "main"];
 
 /** Something that takes a while, told in the status bar and over the views. */
 export interface Loading {
@@ -99,6 +102,7 @@ export interface AppState {
   /** Whether the 3D view is drawn: without a graphics processor it costs what the model could use. */
   rendering: boolean;
   layout: Layout;
+  arrangement: Arrangement;
   theme: Theme;
 
   task: Task | null;
@@ -144,6 +148,7 @@ export const INITIAL: AppState = {
   smooth: true,
   rendering: true,
   layout: "all",
+  arrangement: "grid",
   theme: "dark",
   task: null,
   proposals: null,
@@ -171,6 +176,7 @@ const KEPT = [
   "rendering",
   "identify",
   "saveOnDone",
+  "arrangement",
 ] as const;
 type Kept = Pick<AppState, (typeof KEPT)[number]>;
 
@@ -181,7 +187,9 @@ export function loadSettings(): Partial<Kept> {
     const known = Object.entries(stored).filter(
       ([key, value]) => KEPT.some((kept) => kept === key) && typeof value === typeof INITIAL[key as keyof Kept],
     );
-    return Object.fromEntries(known) as Partial<Kept>;
+    const settings = Object.fromEntries(known) as Partial<Kept>;
+    if (settings.arrangement && !ARRANGEMENTS.includes(settings.arrangement)) delete settings.arrangement;
+    return settings;
   } catch {
     return {};
   }
