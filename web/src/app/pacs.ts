@@ -20,6 +20,9 @@ export class PacsActions {
   /** Opens the dialog; set by what owns it. */
   show: () => void = () => undefined;
 
+  /** Whether an end was asked for: the file that is on its way comes first. */
+  private stopping = false;
+
   constructor(private readonly actions: Actions) {}
 
   /** Fetches a series, or what is missing of it, and opens it; masks go onto the open image. False where it is not there. */
@@ -44,7 +47,9 @@ export class PacsActions {
 
   cancel(): void {
     const { transfer } = this.actions.store.get();
-    if (transfer) void api.cancelTransfer(transfer.info.transfer).catch((error: unknown) => this.actions.report(error));
+    if (!transfer) return;
+    this.stopping = true;
+    void api.cancelTransfer(transfer.info.transfer).catch((error: unknown) => this.actions.report(error));
   }
 
   /** Shows a transfer until it has ended; null where one is under way, or it could not begin. */
@@ -54,10 +59,11 @@ export class PacsActions {
       toast("info", "Files are on their way already: wait, or cancel.");
       return null;
     }
+    this.stopping = false;
     try {
       let info = await begin();
       while (info.state === "running") {
-        store.set({ transfer: { what, info } });
+        store.set({ transfer: { what: this.stopping ? "Stopping after the file on its way" : what, info } });
         await new Promise((resolve) => setTimeout(resolve, ASK_AGAIN_MS));
         info = await api.transfer(info.transfer);
       }
