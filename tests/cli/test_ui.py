@@ -204,6 +204,13 @@ def test_what_cannot_be_started_is_rejected_in_one_line(tmp_path: Path) -> None:
     assert "did you mean 'bedside-2d'" in rejected("--model", "bedside-2", **workspace)
     assert "for this machine" in rejected("--host", "0.0.0.0", **workspace)
     assert "--port" in rejected("--port", "70000", **workspace)
+    assert "address of the PACS" in rejected("--pacs", "ftp://elsewhere", **workspace)
+    credentials = tmp_path / "credentials.toml"
+    credentials.write_text('user = "ward"\npassword = "a-secret-of-tests"\n')
+    credentials.chmod(0o644)
+    found = rejected("--pacs", "https://pacs.example/dicom-web", "--credentials", credentials, **workspace)
+    assert "its owner alone may read" in found
+    assert "a-secret" not in found
     (tmp_path / "notes.txt").write_text("no database" * 1000)
     assert "expected a workspace" in rejected("--workspace", tmp_path / "notes.txt")
 

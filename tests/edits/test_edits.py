@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import SimpleITK as sitk  # noqa: N813
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy import ndimage
@@ -155,6 +155,7 @@ def test_two_masks_are_combined_as_sets_are(pair: tuple[NDArray[np.bool_], NDArr
 @given(mask=masks(), move=st.integers(0, 40))
 def test_what_is_done_does_not_depend_on_where_the_mask_lies(name: str, mask: NDArray[np.bool_], move: int) -> None:
     spec = EDITS.get(name)
+    assume(mask.ndim == 3 or not spec.sliced)
     room = 12  # More than any default number reaches, so that no border plays a part.
     held = np.pad(mask, room)
     far = np.pad(held, [(move, 0)] * mask.ndim)
@@ -171,8 +172,8 @@ def test_every_edit_has_words_and_takes_nothing_of_an_empty_mask(name: str) -> N
     assert spec.help.endswith(".")
     empty = np.zeros(SHAPE, np.bool_)
     assert not edit(name, empty, other=empty if spec.combines else None).any()
-    one_voxel = np.zeros((5, 5), np.bool_)
-    one_voxel[0, 4] = True
+    one_voxel = np.zeros((5, 5, 5) if spec.sliced else (5, 5), np.bool_)
+    one_voxel[..., 0, 4] = True
     edit(name, one_voxel, other=one_voxel if spec.combines else None)
 
 
@@ -262,6 +263,12 @@ def test_slices_are_copied_onward_across_the_largest_spacing(count: int, first: 
     expected[6 : last + 1] = mask[5]
     expected[first:4] = mask[4]
     np.testing.assert_array_equal(edit("copy-slice", mask, count), expected)
+
+
+@pytest.mark.parametrize("name", ["copy-slice", "interpolate"])
+def test_a_picture_has_no_slices_to_go_on_to(name: str) -> None:
+    with pytest.raises(InputError, match=f"edit '{name}': expected a volume or a film, got a picture"):
+        edit_mask(name, packed(np.ones((4, 4))), (4, 4), (1.0, 1.0))
 
 
 def test_an_image_is_asked_for_and_has_to_be_grey() -> None:

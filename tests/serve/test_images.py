@@ -301,6 +301,8 @@ def test_unknown_images_are_rejected_on_every_route(start: Start) -> None:
         "/api/images/{image}/prompts": {"prompt": {"kind": "point", "position": [1, 1]}},
         "/api/images/{image}/brush": {"box": {"start": [0, 0], "stop": [1, 1]}, "bits": ""},
         "/api/images/{image}/objects/{number}/edit": {"name": "grow"},
+        "/api/images/{image}/proposals/take": {"proposals": [1]},
+        "/api/images/{image}/objects/remove": {"objects": [1]},
     }
     asked = 0
     for path, methods in document["paths"].items():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -157,6 +158,9 @@ def test_a_slice_is_carried_along_over_rest(start: Start, volume: Path, tools: A
     place = f"/api/images/{image}/objects/1/propagate"
     change = server.ok("POST", place, {})
     assert change["objects"][0]["voxels"] == 600
+    carried = change["carried"]
+    assert [carried[k] for k in ("axis", "start", "first", "last")] == [0, 4, 2, 7]
+    assert "end" not in (carried["low"], carried["high"])
     server.ok("POST", f"/api/images/{image}/objects/1/undo")
     assert server.ok("GET", f"/api/images/{image}/objects")["objects"][0]["voxels"] == 100
     assert server.ok("POST", place, {"first": 3, "last": 4})["objects"][0]["voxels"] == 200
@@ -164,15 +168,21 @@ def test_a_slice_is_carried_along_over_rest(start: Start, volume: Path, tools: A
     server.rejected("POST", place, 422, {"start": "middle"})
 
 
-def test_others_of_the_kind_are_begun_over_rest(start: Start, tmp_path: Path) -> None:
+@pytest.fixture
+def many(tmp_path: Path) -> Path:
+    """Eight bright squares of 11 x 11 pixels in two rows."""
     array = np.full((60, 120), 20, dtype=np.uint8)
     for row in (10, 38):
         for column in (8, 36, 64, 92):
             array[row : row + 11, column : column + 11] = 200
     path = tmp_path / "many.png"
     write_image(path, Image(array, Geometry.create(array.shape)))
+    return path
+
+
+def test_others_of_the_kind_are_begun_over_rest(start: Start, many: Path) -> None:
     server = start()
-    image = server.open(path)["image"]
+    image = server.open(many)["image"]
     server.click(image, 12, 15)
     change = server.ok("POST", f"/api/images/{image}/find-like", {"objects": [1], "threshold": 0.2, "name": "square"})
     assert change["opened"] == list(range(2, 9))
@@ -181,3 +191,37 @@ def test_others_of_the_kind_are_begun_over_rest(start: Start, tmp_path: Path) ->
     assert change["current"] == 1
     assert server.ok("GET", f"/api/images/{image}/labels")
     assert "from 0 to 1" in server.rejected("POST", f"/api/images/{image}/find-like", 400, {"threshold": 3})["message"]
+
+
+def test_proposals_are_seen_before_some_are_taken(start: Start, many: Path, tools: Any) -> None:
+    server = start()
+    image = server.open(many)["image"]
+    place = f"/api/images/{image}"
+    server.click(image, 12, 15)
+    version = server.ok("GET", f"{place}/objects")["version"]
+    with server.listen(image) as connection:
+        found = server.ok("POST", f"{place}/proposals", {"threshold": 0.2})
+        told = json.loads(connection.recv(timeout=10))
+        assert (told["type"], told["what"], told["done"]) == ("progress", "find-like", 1)
+        assert told["total"] >= 7
+    proposals = found["proposals"]
+    assert [p["proposal"] for p in proposals] == list(range(1, 8))
+    assert [p["score"] for p in proposals] == sorted((p["score"] for p in proposals), reverse=True)
+    labels = tools.pasted(found["labels"], "labels", (60, 120))
+    for one in proposals:
+        where = tuple(slice(a, b) for a, b in zip(one["box"]["start"], one["box"]["stop"], strict=True))
+        assert (labels == one["proposal"]).sum() == (labels[where] == one["proposal"]).sum() == one["voxels"]
+    # Nothing has changed so far.
+    assert server.ok("GET", f"{place}/objects")["version"] == found["labels"]["version"] == version
+    change = server.ok("POST", f"{place}/proposals/take", {"proposals": [5, 2, 2], "name": "square"})
+    assert [o["name"] for o in change["objects"]] == ["object 1", "square 2", "square 3"]
+    for number, proposal in zip(change["opened"], (2, 5), strict=True):
+        np.testing.assert_array_equal(server.mask(image, number, (60, 120)), labels == proposal)
+    # The others are dropped with that, and what was taken goes again in one change.
+    assert "search again" in server.rejected("POST", f"{place}/proposals/take", 400, {"proposals": [1]})["message"]
+    gone = server.ok("POST", f"{place}/objects/remove", {"objects": change["opened"]})
+    assert [o["id"] for o in gone["objects"]] == [1]
+    assert gone["version"] == change["version"] + 1
+    assert set(np.unique(server.labels(image, (60, 120)))) == {0, 1}
+    server.rejected("POST", f"{place}/objects/remove", 404, {"objects": [1, 9]})
+    assert len(server.ok("GET", f"{place}/objects")["objects"]) == 1

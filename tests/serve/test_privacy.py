@@ -13,6 +13,7 @@ from typing import Any
 import pydicom
 import pytest
 
+from bedside.io.dicom.uid_map import UidMap
 from tests.support.dicom_sources import PLANTED, told, write_series
 
 Start = Callable[..., Any]
@@ -87,3 +88,34 @@ def export(server: Any, image: int, suffix: str, what: str) -> str:
     if what == "objects":
         names += zipfile.ZipFile(BytesIO(answer.content)).namelist()
     return " ".join(names)
+
+
+@pytest.mark.parametrize("form", ["dicom-seg", "rtstruct"])
+def test_what_is_saved_without_the_patient_tells_nothing(start: Start, tmp_path: Path, form: str) -> None:
+    for package in ("highdicom", "dicomanonymizer"):
+        pytest.importorskip(package, reason="the extras 'dicom' and 'pacs' are not installed")
+    folder = tmp_path / "study" / PLANTED["PatientID"]
+    write_series(folder, (4, 16, 20))
+    server = start()
+    image = server.open(folder)["image"]
+    server.click(image, 9, 7, 2)
+    query = {"format": form, "strip_phi": "true"}
+    answers = [server.get(f"/api/images/{image}/export", params=query) for _ in range(2)]
+    zipped = server.get(f"/api/images/{image}/export", params={**query, "what": "objects"})
+    assert [answer.status_code for answer in (*answers, zipped)] == [200, 200, 200]
+    for answer in answers:
+        assert told(answer.content) + told(answer.headers["content-disposition"]) == []
+    with zipfile.ZipFile(BytesIO(zipped.content)) as archive:
+        for name in archive.namelist():
+            assert told(name) + told(archive.read(name)) == []
+    # The same series has the same new UID every time, which the map leads back to.
+    series = {pydicom.dcmread(BytesIO(answer.content)).StudyInstanceUID for answer in answers}
+    kept = tmp_path / "state" / "w.sqlite.files" / "uid-map.json"
+    assert kept.stat().st_mode & 0o077 == 0
+    original = pydicom.dcmread(next(folder.glob("*"))).StudyInstanceUID
+    assert series == {UidMap.load(kept).uid(original)}
+    # What is saved as usual does tell.
+    plain = server.get(f"/api/images/{image}/export", params={"format": form})
+    assert PLANTED["PatientID"] in told(plain.content)
+    problem = server.client.get(f"/api/images/{image}/export", params={"format": "nii", "strip_phi": "true"})
+    assert problem.status_code == 400

@@ -373,6 +373,7 @@ ANSWERS = {
     **REQUESTS,
     "begin": ("POST", "/prompts", {"object": 2, "prompt": {"kind": "point", "position": [44, 28]}}),
     "like": ("POST", "/find-like", {"objects": [1]}),
+    "proposals": ("POST", "/proposals", {"objects": [1]}),
 }
 
 

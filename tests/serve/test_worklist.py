@@ -6,7 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from bedside import __version__
+from bedside.io import read_mask
 
 Start = Callable[..., Any]
 
@@ -183,3 +186,34 @@ def test_the_models_and_why_one_cannot_be_chosen(start: Start) -> None:
     unavailable = [m for m in found["models"] if not m["available"]]
     assert unavailable
     assert all(m["reason"] for m in unavailable)
+
+
+def test_masks_are_saved_beside_the_image(start: Start, picture: Path, volume: Path) -> None:
+    server = start(picture, volume)
+    first, second = (i["item"] for i in listed(server)["items"])
+    image = server.ok("POST", f"/api/worklist/{first}/open")["image"]
+    assert "at least one object" in server.rejected("POST", f"/api/worklist/{first}/save", 400)["message"]
+    server.click(image, 12, 8)
+    assert server.ok("POST", f"/api/worklist/{first}/save") == {"folder": str(picture.parent), "notes": []}
+    saved = picture.with_name("squares-labels.png")
+    np.testing.assert_array_equal(read_mask(saved).array, server.mask(image, 1, (40, 60)))
+    # The next time replaces it, and what somebody else wrote there stays.
+    server.click(image, 12, 8, positive=False)
+    server.ok("POST", f"/api/worklist/{first}/save")
+    assert read_mask(saved).array.sum() == server.mask(image, 1, (40, 60)).sum()
+    image = server.ok("POST", f"/api/worklist/{second}/open")["image"]
+    server.click(image, 12, 8, 4)
+    other = volume.with_name("cubes-labels.nii.gz")
+    other.write_bytes(b"mine")
+    assert "a file of another" in server.rejected("POST", f"/api/worklist/{second}/save", 400)["message"]
+    assert other.read_bytes() == b"mine"
+
+
+def test_nothing_is_saved_among_the_copies_of_the_server(start: Start, picture: Path) -> None:
+    server = start()
+    answer = server.client.post("/api/upload", files=[("files", (picture.name, picture.read_bytes()))]).json()
+    server.click(answer["image"], 12, 8)
+    assert (
+        "a copy that the server keeps"
+        in server.rejected("POST", f"/api/worklist/{answer['item']}/save", 400)["message"]
+    )

@@ -45,14 +45,15 @@ def missing() -> str | None:
 
 
 class Server:
-    """``bedside ui`` as a process."""
+    """``bedside ui`` as a process, with variables of its own."""
 
-    def __init__(self, folder: Path, *paths: Path) -> None:
+    def __init__(self, folder: Path, *paths: Path, **variables: str) -> None:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = int(free.getsockname()[1])
         self.folder = folder
         self.paths = paths
+        self.variables = variables
         self.url = f"http://127.0.0.1:{self.port}"
         self.client = httpx.Client(
             base_url=self.url, headers={"Authorization": f"Bearer {TOKEN}"}, timeout=PATIENCE, trust_env=False
@@ -68,7 +69,7 @@ class Server:
                 [*map(str, [*command, *workspace, *self.paths])],
                 stdout=log,
                 stderr=log,
-                env={**os.environ, "BEDSIDE_TOKEN": TOKEN},
+                env={**os.environ, "BEDSIDE_TOKEN": TOKEN, **self.variables},
             )
         until(self.answers, "the server to answer")
 
@@ -292,10 +293,10 @@ def serve(browser: Any, tmp_path: Path) -> Iterator[Callable[..., Server]]:
     """Starts servers of a test's own, with the paths it names."""
     running: list[Server] = []
 
-    def start(*paths: Path) -> Server:
+    def start(*paths: Path, **variables: str) -> Server:
         folder = tmp_path / f"server{len(running)}"
         folder.mkdir()
-        running.append(Server(folder, *paths))
+        running.append(Server(folder, *paths, **variables))
         return running[-1]
 
     yield start

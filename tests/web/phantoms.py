@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image as Picture
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
+from scipy import ndimage
 
 ORGANS = (
     # centre and radii as parts of the extent (x, y, z), HU
@@ -116,6 +117,22 @@ def colour_picture(side: int = 300) -> NDArray[np.uint8]:
     """A colour picture, uint8 (y, x, 3)."""
     grey = picture(side).astype(float)
     return np.stack([grey * 1.1 + 40, grey * 0.7 + 20, grey * 0.5 + 30], axis=-1).clip(0, 255).astype(np.uint8)
+
+
+def cells(shape: tuple[int, int] = (360, 520), seed: int = 2) -> tuple[NDArray[np.uint8], list[tuple[int, int]]]:
+    """Bright cells of several sizes on a dark ground, and their middles (x, y)."""
+    random = np.random.default_rng(seed)
+    y, x = np.mgrid[: shape[0], : shape[1]]
+    pixels = np.full(shape, 38.0)
+    middles = []
+    for row in range(45, shape[0] - 30, 68):
+        for column in range(45, shape[1] - 30, 72):
+            a, b = column + int(random.integers(-12, 13)), row + int(random.integers(-12, 13))
+            across, down = random.uniform(13, 21, 2)
+            pixels[((x - a) / across) ** 2 + ((y - b) / down) ** 2 < 1] = random.uniform(150, 200)
+            middles.append((a, b))
+    noisy = ndimage.gaussian_filter(pixels, 1.2) + random.normal(0, 0.5, shape)
+    return noisy.clip(0, 255).astype(np.uint8), middles
 
 
 def write_picture(path: Path, pixels: NDArray[np.uint8]) -> Path:

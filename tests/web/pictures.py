@@ -63,16 +63,24 @@ def scan(shape: tuple[int, int, int], seed: int) -> NDArray[np.int16]:
 
 
 def draw(browser: Any, scratch: Path, target: Path) -> None:
-    """The four states of the page, one picture each."""
+    """The states of the page, one picture each."""
     shape = (60, 160, 180)
     volume = phantoms.write_nifti(scratch / "scan.nii.gz", scan(shape, 3))
     colours = ndimage.gaussian_filter(phantoms.colour_picture(420), (4, 4, 0))
     picture = phantoms.write_picture(scratch / "slide.png", colours)
     cases = scratch / "cases"
     cases.mkdir()
+    plate, middles = phantoms.cells()
+    states = {
+        "empty": (),
+        "2d": (picture,),
+        "3d": (volume,),
+        "worklist": (cases,),
+        "proposals": (phantoms.write_picture(scratch / "cells.png", plate),),
+    }
     for number in range(1, 5):
         phantoms.write_nifti(cases / f"case{number:02d}.nii.gz", scan(shape, number))
-    for name, paths in (("empty", ()), ("2d", (picture,)), ("3d", (volume,)), ("worklist", (cases,))):
+    for name, paths in states.items():
         folder = scratch / name
         folder.mkdir()
         server = Server(folder, *paths)
@@ -101,6 +109,12 @@ def draw(browser: Any, scratch: Path, target: Path) -> None:
             desk.tool("p")
             desk.wait("bedside.store.get().worklist.items[1].state === 'in progress'")
             rendered(desk)
+        elif name == "proposals":
+            segment(desk, "cell", {"kind": "point", "position": list(middles[8]), "positive": True})
+            desk.page.keyboard.press("k")
+            desk.wait("bedside.store.get().proposals !== null && bedside.store.get().task === null")
+            desk.page.keyboard.press("j")
+            desk.page.keyboard.press("Delete")
         desk.page.mouse.move(900, 30)
         desk.settle()
         save(desk, target / f"ui-{name}.png")
@@ -108,7 +122,7 @@ def draw(browser: Any, scratch: Path, target: Path) -> None:
 
 
 def main() -> None:
-    """Draw all four."""
+    """Draw all."""
     reason = missing()
     if reason or len(sys.argv) != 2:
         raise SystemExit(reason or "name the folder: python -m tests.web.pictures docs/pictures")

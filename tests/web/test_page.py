@@ -133,3 +133,75 @@ def test_messages_have_the_fields_that_the_server_publishes(server: Server) -> N
             assert fields == set(schemas[name]["properties"]), name
             seen += 1
     assert seen >= 15
+
+
+def tabs_to_the_image(desk: Desk) -> int:
+    """How often Tab is pressed, from the beginning of the page, until a view has the focus."""
+    desk.page.evaluate("document.activeElement.blur()")
+    for count in range(1, 60):
+        desk.page.keyboard.press("Tab")
+        if desk.page.evaluate("document.activeElement.matches('.view canvas')"):
+            return count
+    raise AssertionError("the views are not reached")
+
+
+def test_the_image_is_few_keys_away(desk: Desk, images: dict[str, Path]) -> None:
+    desk.open(images["nifti"])
+    desk.visit(f"#image={desk.image}").loaded()
+    # The first stop leads there; without it a row of buttons is one stop.
+    desk.page.keyboard.press("Tab")
+    assert desk.page.evaluate("document.activeElement.textContent") == "Skip to the image"
+    assert violations(desk) == []
+    desk.page.keyboard.press("Enter")
+    assert desk.page.evaluate("document.activeElement.matches('.view-axial canvas')")
+    assert tabs_to_the_image(desk) <= 18
+
+
+def test_arrows_go_through_a_row_of_buttons(desk: Desk, images: dict[str, Path]) -> None:
+    desk.open(images["nifti"])
+    desk.tool("p")
+    focused = "document.activeElement.querySelector('.tool-label')?.textContent"
+    desk.page.locator(".tool", has_text="Point").focus()
+    for key, name in (("ArrowDown", "Box"), ("ArrowUp", "Point"), ("End", "Redo"), ("ArrowDown", "Move")):
+        desk.page.keyboard.press(key)
+        assert desk.page.evaluate(focused) == name
+    # Tab leaves the row, and comes back to where one was.
+    desk.page.keyboard.press("Tab")
+    assert not desk.page.evaluate("document.activeElement.matches('.tool')")
+    desk.page.keyboard.press("Shift+Tab")
+    assert desk.page.evaluate(focused) == "Move"
+    desk.page.keyboard.press("Enter")
+    assert desk.state("tool") == "move"
+
+
+def test_the_views_are_arranged_in_three_ways(desk: Desk, images: dict[str, Path]) -> None:
+    desk.open(images["nifti"])
+    desk.page.evaluate("bedside.store.set({arrangement: 'grid', layout: 'all'})")
+
+    def boxes() -> dict[str, dict[str, float]]:
+        desk.settle()
+        names = ("axial", "sagittal", "coronal", "rendering")
+        return {n: b for n in names if (b := desk.page.locator(f".view-{n}").bounding_box()) is not None}
+
+    grid = boxes()
+    assert len({box["x"] for box in grid.values()}) == len({box["y"] for box in grid.values()}) == 2
+    desk.page.keyboard.press("u")
+    row = boxes()
+    assert set(row) == {"axial", "sagittal", "coronal"}
+    assert len({box["y"] for box in row.values()}) == 1
+    assert row["axial"]["height"] > 1.5 * grid["axial"]["height"]
+    desk.page.get_by_role("button", name="Arrange the views").click()
+    large = boxes()
+    assert large["axial"]["width"] > 2 * large["coronal"]["width"]
+    assert len({box["x"] for name, box in large.items() if name != "axial"}) == 1
+    # A click is where the pointer was in any of them, and the way is kept.
+    desk.clear()
+    desk.tool("p")
+    desk.go(CENTRE)
+    desk.click("coronal", CENTRE)
+    assert desk.labels()[CENTRE[::-1]] == desk.state("current")
+    desk.visit(f"#image={desk.image}").loaded()
+    assert desk.state("arrangement") == "main"
+    desk.page.keyboard.press("u")
+    assert boxes() == grid
+    desk.clear()

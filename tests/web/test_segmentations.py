@@ -11,6 +11,7 @@ import pytest
 from bedside.core.geometry import Geometry
 from bedside.io import read_image, write_mask
 from bedside.io.segmentations import read_segments
+from tests.support.dicom_sources import told, write_series
 from tests.web.conftest import Desk
 from tests.web.test_tools import prompts, same_masks
 
@@ -103,6 +104,29 @@ def test_dicom_goes_out_and_comes_back(desk: Desk, images: dict[str, Path], tmp_
         desk.wait("bedside.store.get().objects.length === 1 && bedside.store.get().loading === null")
         assert desk.state("objects")[0]["name"] == "nodule"
         np.testing.assert_array_equal(same_masks(desk) != 0, painted)
+    desk.clear()
+
+
+def test_dicom_leaves_without_the_patient(desk: Desk, tmp_path: Path) -> None:
+    for package in ("highdicom", "dicomanonymizer"):
+        pytest.importorskip(package, reason="the extras 'dicom' and 'pacs' are not installed")
+    files = write_series(tmp_path / "study", (4, 16, 20))
+    assert told(files[0].read_bytes()) != []
+    desk.open(tmp_path / "study")
+    desk.tool("d")
+    desk.drag("axial", [(8, 8, 2), (12, 9, 2)])
+    painted = same_masks(desk)
+    desk.page.keyboard.press("Control+s")
+    # Only DICOM carries a patient.
+    assert desk.page.get_by_label("Without the patient").is_hidden()
+    desk.page.get_by_label("Format").select_option("dicom-seg")
+    desk.page.get_by_label("Without the patient").check()
+    with desk.page.expect_download() as download:
+        desk.page.get_by_role("button", name="Save masks").click()
+    download.value.save_as(tmp_path / "masks.dcm")
+    assert told((tmp_path / "masks.dcm").read_bytes()) + told(download.value.suggested_filename) == []
+    read = read_segments(tmp_path / "masks.dcm")
+    assert read.label_map().sum() == painted.sum()
     desk.clear()
 
 

@@ -238,3 +238,24 @@ def test_a_classical_tool_changes_the_mask_and_undo_takes_it_back(desk: Desk, im
     same_masks(desk)
     desk.press("Control+z")
     desk.wait(f"bedside.store.get().objects[0].voxels === {before}")
+
+
+def test_a_tool_that_can_do_nothing_says_why(desk: Desk, images: dict[str, Path]) -> None:
+    fresh(desk, images["png"])
+    desk.tool("d")
+    desk.drag("picture", [(40, 43, 0), (60, 50, 0)])
+    desk.page.keyboard.press("f")
+    dialog = desk.page.get_by_role("dialog")
+    # A picture has no next slice.
+    dialog.get_by_label("Tool", exact=True).select_option("copy-slice")
+    assert "A picture has one slice" in dialog.inner_text()
+    assert dialog.get_by_role("button", name="Apply").is_disabled()
+    # One that could, and finds nothing, changes nothing.
+    version = desk.state("version")
+    dialog.get_by_label("Tool", exact=True).select_option("keep-largest")
+    dialog.get_by_role("button", name="Apply").click()
+    desk.page.locator(".toast-info", has_text="Nothing has changed").wait_for()
+    assert [info["kind"] for info in prompts(desk)] == ["mask"]
+    assert same_masks(desk).any()
+    assert desk.state("version") <= version + 1
+    desk.clear()

@@ -10,6 +10,7 @@ import nibabel
 import numpy as np
 import pytest
 
+from bedside.io import read_mask
 from tests.web import phantoms
 from tests.web.conftest import Desk, Server
 from tests.web.test_tools import CENTRE, fresh, prompts, same_masks
@@ -206,8 +207,18 @@ def test_the_worklist_is_walked_and_marked(
     desk.page.keyboard.press(",")
     desk.wait("bedside.store.get().image.name === 'case0.nii.gz'")
     desk.loaded()
+    # As wished, the masks go beside the image with that, and where they cannot, it is not done.
+    desk.page.get_by_label("Save beside the image").check()
+    in_the_way = folder / "case0-labels.nii.gz"
+    in_the_way.write_bytes(b"mine")
+    desk.page.get_by_role("button", name="Done, next").click()
+    desk.page.locator("[role=alert] .toast", has_text="a file of another").wait_for()
+    assert desk.state("worklist")["items"][0]["state"] == "in progress"
+    in_the_way.unlink()
+    shown = desk.labels()
     desk.page.get_by_role("button", name="Done, next").click()
     desk.wait("bedside.store.get().image.name === 'case1.nii.gz'")
+    np.testing.assert_array_equal(read_mask(in_the_way).array, shown)
     desk.wait("bedside.store.get().worklist.items[0].state === 'done'")
     assert "1 of 3 done" in desk.page.get_by_label("Worklist", exact=True).inner_text()
 

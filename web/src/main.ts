@@ -41,7 +41,21 @@ store.watch(["image"], () => {
   rail.hidden = side.hidden = store.get().image === null;
 });
 
+const skip = h(
+  "button",
+  {
+    class: "skip",
+    onclick: () =>
+      [...document.querySelectorAll<HTMLElement>(".view canvas")].find((seen) => seen.clientWidth > 0)?.focus(),
+  },
+  "Skip to the image",
+);
+store.watch(["image"], () => {
+  skip.hidden = store.get().image === null;
+});
+
 document.body.append(
+  skip,
   topbar(store, actions),
   lostBanner(store),
   h(

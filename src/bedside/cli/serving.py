@@ -14,6 +14,7 @@ from bedside.core.errors import FormatError
 
 if TYPE_CHECKING:
     from bedside.serve.app import Clients
+    from bedside.serve.pacs import PacsConfig
     from bedside.serve.server import Address
     from bedside.serve.service import Service
 
@@ -53,6 +54,7 @@ def serve_until_stopped(
     *,
     limit: float,
     quiet: bool = False,
+    pacs: PacsConfig | None = None,
 ) -> None:
     """Serve until the process is told to stop, and end it.
 
@@ -66,6 +68,7 @@ def serve_until_stopped(
         begun: Called before the server runs.
         limit: Seconds that an answer may take; 0 for any.
         quiet: Whether nothing but ``told`` is printed to stdout.
+        pacs: The PACS that the page shows; None for none.
 
     Raises:
         InputError: The workspace is in use.
@@ -89,7 +92,7 @@ def serve_until_stopped(
         from bedside.serve.service import Service, ServiceConfig
         from bedside.session.workspace import Workspace
 
-        return Service(Workspace(kept), ServiceConfig(places, model, limit=limit or None))
+        return Service(Workspace(kept), ServiceConfig(places, model, limit=limit or None, pacs=pacs))
 
     begun()
     run(make, address, clients)

@@ -59,6 +59,7 @@ class Edit:
         looks: Whether it looks at the image, which has to be grey then.
         grows: How far in mm the mask may grow, by the number.
         grows_slices: How many voxels further it may grow, by the number.
+        sliced: Whether it goes from slice to slice, of which a picture has none.
         goes_on: Whether a mask at the image's border is taken to go on beyond it, so that this is no border of its own.
     """
 
@@ -71,6 +72,7 @@ class Edit:
     goes_on: bool = False
     looks: bool = False
     grows_slices: Callable[[float], int] = lambda _: 0
+    sliced: bool = False
 
     def check(self, name: str, value: float | None) -> float:
         """Return the number to work with.
@@ -126,7 +128,7 @@ def edit_mask(
 
     Raises:
         InputError: The edit is unknown, the number is out of range, another mask is missing or not asked for, or the
-            image is missing or in colour.
+            image is missing or in colour, or the edit goes from slice to slice of a picture.
 
     Example:
         >>> cube = PackedMask.of_patch(np.ones((1, 1)), Region((4, 4), (5, 5)))
@@ -141,6 +143,8 @@ def edit_mask(
     if edit.looks and (image is None or image.is_colour):
         got = "no image" if image is None else "a picture in colour"
         raise InputError(f"edit '{name}'", expected="a grey image to look at", got=got)
+    if edit.sliced and len(shape) == 2:
+        raise InputError(f"edit '{name}'", expected="a volume or a film", got="a picture, which has one slice")
     around = mask.region if other is None else mask.region.union(other.region)
     if around.is_empty:
         return mask

@@ -18,7 +18,7 @@ def interpolate(mask: Mask, spacing: tuple[float, ...], value: float) -> Mask:  
     Udupa, IEEE TMI 1990). Drawn slices stay as they are; of axes with equally many gaps that of the largest spacing is
     taken.
     """
-    if mask.ndim == 2 or not mask.any():
+    if not mask.any():
         return mask
     axis = max(range(3), key=lambda a: (_gaps(mask, a), spacing[a]))
     planes = np.moveaxis(mask, axis, 0).copy()
@@ -47,5 +47,5 @@ def _signed(plane: Mask, spacing: tuple[float, ...]) -> NDArray[np.float64]:
 
 
 EDITS.register("interpolate")(
-    Edit("Fill between slices", "Fill the empty slices between drawn ones by their shapes.", interpolate)
+    Edit("Fill between slices", "Fill the empty slices between drawn ones by their shapes.", interpolate, sliced=True)
 )

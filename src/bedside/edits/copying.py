@@ -13,9 +13,9 @@ def copy_slice(mask: Mask, spacing: tuple[float, ...], count: float) -> Mask:
     """Return the mask with its last drawn slice copied to the ``count`` slices after it.
 
     With a negative number the first slice is copied to those before it. Slices lie across the largest spacing; of equal
-    ones across the first axis. A picture has none.
+    ones across the first axis.
     """
-    if mask.ndim == 2 or not mask.any():
+    if not mask.any():
         return mask
     axis = int(np.argmax(spacing))
     planes = np.moveaxis(mask, axis, 0).copy()
@@ -34,5 +34,6 @@ EDITS.register("copy-slice")(
         copy_slice,
         Value("slices", 1, -MOST, MOST, whole=True),
         grows_slices=lambda count: abs(int(count)),
+        sliced=True,
     )
 )

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from bedside.serve.messages import Message
+from bedside.serve.messages import Box, LabelPatch, Message
 
 
 class EditInfo(Message):
@@ -17,6 +17,7 @@ class EditInfo(Message):
         title: What a menu calls it.
         help: What it does.
         combines: Whether it takes another object.
+        sliced: Whether it goes from slice to slice, of which a picture has none.
         unit: Of the number that it takes: "mm", "voxels" or "parts"; None where it takes none.
         default: Of that number.
         least: The smallest.
@@ -27,6 +28,7 @@ class EditInfo(Message):
     title: str
     help: str
     combines: bool
+    sliced: bool
     unit: str | None = None
     default: float | None = None
     least: float | None = None
@@ -71,6 +73,57 @@ class PropagateRequest(Message):
     last: int | None = None
     quality: float | None = None
     overlap: float | None = None
+
+
+class ProposalsRequest(Message):
+    """All others of the kind of a few objects to be found and shown; see ``Session.find_like``.
+
+    Attributes:
+        objects: Numbers of the objects to go by; by default all that have a voxel.
+        threshold: How alike the others have to be, 0 to 1.
+    """
+
+    objects: list[int] | None = None
+    threshold: float = 0.4
+
+
+class Proposal(Message):
+    """An object like others, which is none of the image yet.
+
+    Attributes:
+        proposal: Its number, from 1, the most alike first; its value in ``labels`` of ``Proposals``.
+        score: How alike it is, 0 to 1.
+    """
+
+    proposal: int
+    score: float
+    voxels: int
+    box: Box
+
+
+class Proposals(Message):
+    """What was found; ``labels`` says which is where, of the smallest box that holds all."""
+
+    proposals: list[Proposal]
+    labels: LabelPatch
+
+
+class TakeRequest(Message):
+    """Accept proposals; the others are dropped.
+
+    Attributes:
+        proposals: Numbers of those that are accepted; none drops all.
+        name: What the objects are called, with their labels behind it.
+    """
+
+    proposals: list[int]
+    name: Annotated[str, Field(min_length=1, max_length=100)] | None = None
+
+
+class RemoveRequest(Message):
+    """Delete objects in one change."""
+
+    objects: Annotated[list[int], Field(min_length=1)]
 
 
 class LikeRequest(Message):

@@ -16,7 +16,8 @@ from bedside.core.image import Image
 from bedside.core.prompts import Box, Point, Prompt
 from bedside.core.stopping import check_stop, not_counted
 from bedside.engines.protocol import MOST_CANDIDATES, Capabilities, Prediction, Segmenter
-from bedside.serve.messages import ModelInfo, Tools
+from bedside.serve.messages import Tools
+from bedside.serve.model_messages import ModelInfo
 from bedside.weights.models import model_card, model_cards
 from bedside.weights.store import find_weights
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from bedside.core.errors import (
+    ArchiveError,
     BackendError,
     BedsideError,
     DependencyError,
@@ -64,6 +65,7 @@ STATUSES = {
     413: "More bytes than the server takes",
     422: "A request of the wrong form",
     500: "The server failed at this; its output says why",
+    502: "The PACS cannot be reached, does not let us in, or fails",
     503: "A part of the server is missing: weights, a runtime, a package",
     504: "No answer within the time that the server allows",
     507: "The disk is full",
@@ -84,6 +86,7 @@ _STATUS: tuple[tuple[type[BedsideError], int], ...] = (
     (BackendError, 503),
     (DependencyError, 503),
     (StorageError, 507),
+    (ArchiveError, 502),
 )
 
 

@@ -7,7 +7,7 @@ import logging
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, Literal
 
 from bedside.core.errors import BedsideError, InputError, StoppedError
 from bedside.core.placed import PlacedPrompt
@@ -19,7 +19,7 @@ from bedside.serve.messages import Change, Superseded
 from bedside.serve.opened import OpenImage, Outcome
 from bedside.serve.opening import Opener
 from bedside.serve.requests import Content, settle, tell, was_stopped
-from bedside.serve.socket_messages import SocketBusy, SocketChanged
+from bedside.serve.socket_messages import SocketBusy, SocketChanged, SocketProgress
 from bedside.serve.worker import Job, Worker
 from bedside.session.workspace import ItemRecord, Workspace
 
@@ -313,6 +313,20 @@ class Hub:
     def forget(self, image: int, listener: Listener) -> None:
         """Tell ``listener`` nothing more."""
         self._listeners.get(image, set()).discard(listener)
+
+    def reporter(self, image: int, what: Literal["find-like", "propagate"]) -> Callable[[int, int | None], None]:
+        """Return what any thread may call with progress, to be told to all who listen."""
+        loop = asyncio.get_running_loop()
+
+        def tell(text: str) -> None:
+            for listener in self._listeners.get(image, set()):
+                listener.tell_text(text)
+
+        def report(done: int, total: int | None) -> None:
+            message = SocketProgress(what=what, done=done, total=total)
+            loop.call_soon_threadsafe(tell, message.model_dump_json())
+
+        return report
 
     def _publish(self, change: Change, origin: Origin | None) -> None:
         others = SocketChanged(change=change).model_dump_json() if self._listeners.get(change.image) else ""

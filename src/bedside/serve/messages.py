@@ -71,33 +71,6 @@ class Tools(Message):
     quality: bool | None = None
 
 
-class ModelInfo(Message):
-    """A model of the registry.
-
-    Attributes:
-        available: Whether it can be chosen.
-        reason: Why not; None where it can.
-        loaded: Whether it answers without loading first.
-    """
-
-    name: str
-    family: str
-    summary: str
-    parameters: int
-    licence: str
-    available: bool
-    reason: str | None
-    loaded: bool
-    tools: Tools
-
-
-class ModelList(Message):
-    """All models, and the one that is used where none is chosen."""
-
-    default: str
-    models: list[ModelInfo]
-
-
 # Server and worklist
 
 
@@ -158,6 +131,13 @@ class SegmentationRequest(Message):
 
     path: Annotated[str, Field(min_length=1, max_length=4096)]
     prior: Annotated[str, Field(min_length=1, max_length=4096)] | None = None
+
+
+class SavedBeside(Message):
+    """Where the masks of an image were saved, and what to know of them."""
+
+    folder: str
+    notes: list[str]
 
 
 class ItemUpdate(Message):
@@ -290,6 +270,26 @@ class Patch(Message):
     dtype: Literal["uint8", "uint16"]
 
 
+class Carried(Message):
+    """How far a mask was carried along.
+
+    Attributes:
+        axis: Across which the slices lie, in array order.
+        start: The slice that it began with.
+        first: The first slice that has a mask of it now.
+        last: The last one.
+        low: Why it stopped at the first.
+        high: Why it stopped at the last.
+    """
+
+    axis: int
+    start: int
+    first: int
+    last: int
+    low: Literal["end", "empty", "quality", "overlap"]
+    high: Literal["end", "empty", "quality", "overlap"]
+
+
 class Change(Message):
     """What a prompt, undo, redo, brush or a change of an object did.
 
@@ -308,6 +308,7 @@ class Change(Message):
         together: How many earlier prompts, superseded, were answered with this one.
         opened: Numbers of the objects that a segmentation became.
         notes: What to know of that segmentation.
+        carried: How far a mask was carried along; None for any other change.
     """
 
     image: int
@@ -322,6 +323,7 @@ class Change(Message):
     together: int = 0
     opened: list[int] = []
     notes: list[str] = []
+    carried: Carried | None = None
 
 
 class Superseded(Message):

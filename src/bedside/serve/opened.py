@@ -16,7 +16,7 @@ from bedside.core.placed import PlacedPrompt
 from bedside.core.prompts import Prompt
 from bedside.core.region import Region
 from bedside.core.stopping import take_change
-from bedside.serve.edit_messages import EditRequest, LikeRequest, PropagateRequest
+from bedside.serve.edit_messages import EditRequest
 from bedside.serve.engines import Engines, SharedModel
 from bedside.serve.errors import LockedError, NotFoundError, NotOfferedError
 from bedside.serve.facts import Facts
@@ -24,6 +24,7 @@ from bedside.serve.keeping import Keeper
 from bedside.serve.messages import BrushRequest, Change, ObjectCreate, ObjectUpdate, Patch, Suggestion, Superseded
 from bedside.serve.patches import crop as crop_mask
 from bedside.serve.patches import decode_bits, dtype_name, encode, encode_bits, paint_labels, whole_box
+from bedside.serve.proposing import Proposing
 from bedside.serve.snapshot import Snapshot, colour_of, take_snapshot
 from bedside.session.editing import (
     begin_object,
@@ -42,7 +43,6 @@ from bedside.session.editing import (
 from bedside.session.journal import Event, ObjectJournal
 from bedside.session.session import Session
 from bedside.session.workspace import ImageRecord, ObjectLook, Workspace
-from bedside.weights.defaults import IMAGES
 from bedside.weights.defaults import default_model as bundled_model
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ Outcome = Change | Superseded | Exception
 """What became of a request."""
 
 
-class OpenImage:
+class OpenImage(Proposing):
     """An image, its session, and what is seen of it.
 
     Its methods that change something are called by one thread at a time and write the change to the workspace before
@@ -274,22 +274,6 @@ class OpenImage:
         return self._changed(
             lambda: self._session.edit(request.name, request.value, other=request.other, object_id=number), number
         )
-
-    def propagate(self, number: int, request: PropagateRequest) -> Change:
-        """Carry an object's mask on one slice along the others."""
-        self._target(number)
-        asked = {**request.model_dump(), "segmenter": cast("Segmenter", SharedModel(self._engines, IMAGES))}
-        return self._changed(lambda: self._session.propagate(**asked, object_id=number).region, number)
-
-    def find_like(self, request: LikeRequest) -> Change:
-        """Begin an object for each other of the kind of a few."""
-        found = self._session.find_like(request.objects, threshold=request.threshold)
-        take_change()
-        first = self._workspace.last_object(self.id) + 1
-        opened = self._session.take_like(found, first=first, name=request.name)
-        change = self._changed(lambda: opened.region, None)
-        change.opened = list(opened.objects)
-        return change
 
     # Objects
 

@@ -12,7 +12,7 @@ from bedside.core.image import Image
 from bedside.core.pyramid import is_pyramid
 from bedside.io import read_image
 from bedside.io.isolated import read_uploaded
-from bedside.serve.cleaning import UNPACKED, UPLOADS
+from bedside.serve.cleaning import FETCHED, UNPACKED, UPLOADS
 from bedside.serve.engines import Engines
 from bedside.serve.facts import facts_of
 from bedside.serve.opened import OpenImage
@@ -78,9 +78,9 @@ class Opener:
         return image
 
     def _is_sent(self, path: Path) -> bool:
-        """Return whether a path is what a browser sent, or came out of a zip."""
-        kept = self._folder.parent.resolve()
-        return any(path.resolve().is_relative_to(kept / name) for name in (UPLOADS, UNPACKED, self._folder.name))
+        """Return whether a path is what a browser sent, came out of a zip, or from a PACS."""
+        kept, names = self._folder.parent.resolve(), (UPLOADS, UNPACKED, FETCHED, self._folder.name)
+        return any(path.resolve().is_relative_to(kept / name) for name in names)
 
 
 @contextmanager

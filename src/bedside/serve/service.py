@@ -12,14 +12,16 @@ from typing import Any
 
 from bedside.core.errors import BedsideError, ChoiceError
 from bedside.serve.arriving import Arrivals
-from bedside.serve.cleaning import UNPACKED, UPLOADS, remove_unneeded, remove_unpacked
+from bedside.serve.cleaning import FETCHED, UNPACKED, UPLOADS, remove_unneeded, remove_unpacked
 from bedside.serve.engines import Engines
 from bedside.serve.errors import NotFoundError
 from bedside.serve.hub import BUDGET, Hub
 from bedside.serve.messages import ImageInfo, Item
 from bedside.serve.opened import OpenImage
 from bedside.serve.opening import Opener
+from bedside.serve.pacs import Pacs, PacsConfig
 from bedside.serve.places import choices_at, find_images, is_archive, unpack
+from bedside.serve.saving import UID_MAP, KeptUids
 from bedside.serve.state import dicom_formats
 from bedside.serve.voxels import affine_of
 from bedside.serve.worker import Job, Worker
@@ -47,6 +49,7 @@ class ServiceConfig:
         prepare_after: Seconds before the next image is prepared; None for never.
         warm_up: Whether the model is loaded before anyone asks.
         limit: Seconds that an answer may take, without its waiting; None for any.
+        pacs: The PACS that the page shows; None for none.
     """
 
     paths: tuple[Path, ...] = ()
@@ -55,6 +58,7 @@ class ServiceConfig:
     prepare_after: float | None = PREPARE_AFTER
     warm_up: bool = True
     limit: float | None = TIME_LIMIT
+    pacs: PacsConfig | None = None
 
 
 class Service:
@@ -67,6 +71,8 @@ class Service:
 
     Attributes:
         arrivals: What clients send and nobody has accepted yet.
+        pacs: The PACS; None where none is configured.
+        uids: Old and new UIDs of what left without the patient.
         items: Numbers of the worklist's items, in order.
         first: The item to open at once.
         scanning: Whether a folder is still being looked through.
@@ -81,6 +87,9 @@ class Service:
         opener = Opener(workspace, self.engines, config.model, self.folder / UNPACKED)
         self.hub = Hub(workspace, opener, self.worker, config.budget, config.limit)
         self.arrivals = Arrivals(self.uploads)
+        self.uids = KeptUids(self.folder / UID_MAP)
+        unpacked = self.folder / UNPACKED
+        self.pacs = None if config.pacs is None else Pacs(config.pacs, self.folder / FETCHED, unpacked)
         self.items: list[int] = []
         self.first: int | None = None
         self.scanning = False
@@ -111,6 +120,8 @@ class Service:
         """
         for task in self._tasks:
             task.cancel()
+        if self.pacs is not None:
+            self.pacs.transfers.stop()
         self.hub.readers.shutdown(wait=False, cancel_futures=True)
         await asyncio.to_thread(self.worker.stop, patience)
         await asyncio.to_thread(remove_unpacked, self.folder)

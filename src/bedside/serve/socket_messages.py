@@ -84,6 +84,15 @@ class SocketChanged(Message):
     change: Change
 
 
+class SocketProgress(Message):
+    """Server: how far a search or a propagation of this image is, whoever asked for it; ``total`` where it is known."""
+
+    type: Literal["progress"] = "progress"
+    what: Literal["find-like", "propagate"]
+    done: int
+    total: int | None = None
+
+
 class SocketSuperseded(Message):
     """Server: a prompt was taken, and its answer comes with that to a newer one."""
 
@@ -106,4 +115,13 @@ class SocketError(Message):
     problem: Problem
 
 
-SocketReply = SocketHello | SocketBusy | SocketAnswer | SocketChanged | SocketSuperseded | SocketCancelled | SocketError
+SocketReply = (
+    SocketHello
+    | SocketBusy
+    | SocketAnswer
+    | SocketChanged
+    | SocketProgress
+    | SocketSuperseded
+    | SocketCancelled
+    | SocketError
+)

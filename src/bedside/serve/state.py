@@ -40,6 +40,7 @@ class ServerState(Message):
         writers: Formats that are saved, with their suffixes.
         formats: The same, one entry a suffix, for a choice.
         sample: Whether ``POST /api/sample`` has a picture to try things on.
+        pacs: Address of the PACS that is searched, fetched from and stored to; None where none is configured.
     """
 
     version: str
@@ -53,6 +54,7 @@ class ServerState(Message):
     formats: list[SaveFormat]
     sample: bool
     upload_limit: int
+    pacs: str | None = None
 
 
 DICOM_OBJECTS = {"dicom-seg": "DICOM SEG", "rtstruct": "RTSTRUCT"}

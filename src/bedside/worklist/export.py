@@ -135,6 +135,25 @@ def export(
     return outcome
 
 
+def write_beside(entry: Entry, suffix: str | None = None) -> tuple[str, ...]:
+    """Write the masks of one image, with the list of its labels, beside it, in place of those of the last time.
+
+    Args:
+        entry: The image with its masks.
+        suffix: Format of the masks; None for the usual one.
+
+    Returns:
+        What a user should know, a sentence each.
+
+    Raises:
+        InputError: A file is in the way that no export wrote, or that was changed since.
+        FormatError: The folder cannot be written to.
+    """
+    outcome = Outcome()
+    _beside(entry, Plan([entry.outline], "annotated", suffix), outcome)
+    return tuple(outcome.notes)
+
+
 def _beside(entry: Entry, plan: Plan, outcome: Outcome) -> None:
     """Write the masks of one image beside it."""
     record = f".{entry.outline.case}-labels.bedside.json"

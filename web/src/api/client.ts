@@ -10,12 +10,18 @@ import type {
   ModelList,
   ObjectInfo,
   ObjectList,
+  PacsSeries,
+  PacsStudy,
   Patch,
   Policy,
   Problem,
   PromptList,
+  Proposals,
+  SavedBeside,
   ServerState,
+  StudyQuery,
   Suggestion,
+  TransferInfo,
   Worklist,
   WorkState,
 } from "./messages";
@@ -66,9 +72,10 @@ function isProblem(body: unknown): body is Problem {
   return typeof body === "object" && body !== null && "message" in body && "what" in body;
 }
 
-async function ask<T>(method: string, path: string, body?: object): Promise<T> {
+async function ask<T>(method: string, path: string, body?: object, signal?: AbortSignal): Promise<T> {
   const response = await send(path, {
     method,
+    signal,
     ...(body ? { body: JSON.stringify(body), headers: { "Content-Type": "application/json" } } : {}),
   });
   return (response.status === 204 ? undefined : await response.json()) as T;
@@ -92,6 +99,7 @@ export const api = {
   worklist: () => ask<Worklist>("GET", "/api/worklist"),
   openItem: (item: number) => ask<ImageInfo>("POST", `/api/worklist/${item}/open`),
   setItemState: (item: number, state: WorkState) => ask<Item>("PATCH", `/api/worklist/${item}`, { state }),
+  saveBeside: (item: number) => ask<SavedBeside>("POST", `/api/worklist/${item}/save`),
   removeItem: (item: number) => ask<void>("DELETE", `/api/worklist/${item}`),
 
   openPath: (path: string) => ask<ImageInfo>("POST", "/api/images", { path }),
@@ -120,6 +128,13 @@ export const api = {
   mask: (id: number, objectId: number) => ask<Patch>("GET", `${object(id, objectId)}/mask`),
   edit: (id: number, objectId: number, name: string, value: number | null, other: number | null) =>
     ask<Change>("POST", `${object(id, objectId)}/edit`, { name, value, other }),
+  propagate: (id: number, objectId: number, signal: AbortSignal) =>
+    ask<Change>("POST", `${object(id, objectId)}/propagate`, {}, signal),
+  propose: (id: number, objects: number[], threshold: number, signal: AbortSignal) =>
+    ask<Proposals>("POST", `${image(id)}/proposals`, { objects, threshold }, signal),
+  takeProposals: (id: number, proposals: number[], name: string) =>
+    ask<Change>("POST", `${image(id)}/proposals/take`, { proposals, name }),
+  removeObjects: (id: number, objects: number[]) => ask<Change>("POST", `${image(id)}/objects/remove`, { objects }),
   nextCandidate: (id: number, objectId: number) => ask<Change>("POST", `${object(id, objectId)}/next-candidate`),
   suggest: (id: number, objectId: number) => ask<Suggestion>("POST", `${object(id, objectId)}/suggest`),
 
@@ -133,7 +148,19 @@ export const api = {
     const name = encoded ? decodeURIComponent(encoded) : (plain ?? "bedside");
     return { blob: await response.blob(), name, notes };
   },
-  exportPath: (id: number, format: string, what: "labels" | "objects", policy: Policy): string =>
-    `${image(id)}/export?${new URLSearchParams({ format, what, policy }).toString()}`,
+  exportPath: (id: number, format: string, what: "labels" | "objects", policy: Policy, stripped: boolean): string => {
+    const query = new URLSearchParams({ format, what, policy, ...(stripped ? { strip_phi: "true" } : {}) });
+    return `${image(id)}/export?${query.toString()}`;
+  },
   journalPath: (id: number): string => `${image(id)}/journal`,
+
+  // Whom one searches for is in bodies, because addresses are logged and kept.
+  pacsStudies: (query: StudyQuery) => ask<{ studies: PacsStudy[] }>("POST", "/api/pacs/studies", query),
+  pacsSeries: (study: string, identify: boolean) =>
+    ask<{ series: PacsSeries[] }>("POST", "/api/pacs/series", { study, identify }),
+  pacsFetch: ({ study, series, modality, number }: PacsSeries) =>
+    ask<TransferInfo>("POST", "/api/pacs/fetch", { study, series, modality, number }),
+  pacsStore: (id: number, format: string) => ask<TransferInfo>("POST", "/api/pacs/store", { image: id, format }),
+  transfer: (id: number) => ask<TransferInfo>("GET", `/api/pacs/transfers/${id}`),
+  cancelTransfer: (id: number) => ask<TransferInfo>("POST", `/api/pacs/transfers/${id}/cancel`),
 };

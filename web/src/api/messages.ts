@@ -31,6 +31,8 @@ export interface EditInfo {
   title: string;
   help: string;
   combines: boolean;
+  /** It goes from slice to slice, of which a picture has none. */
+  sliced: boolean;
   unit: string | null;
   default: number | null;
   least: number | null;
@@ -79,6 +81,12 @@ export interface Worklist {
   counts: Record<string, number>;
 }
 
+/** Where the masks of an image were saved, and what to know of them. */
+export interface SavedBeside {
+  folder: string;
+  notes: string[];
+}
+
 /** A format that masks are saved in; `format` is what the export is asked for. */
 export interface SaveFormat {
   format: string;
@@ -103,6 +111,8 @@ export interface ServerState {
   formats: SaveFormat[];
   sample: boolean;
   upload_limit: number;
+  /** Address of the PACS; null where none is configured. */
+  pacs: string | null;
 }
 
 /** Half open, in array order ([z, ]y, x). */
@@ -188,6 +198,29 @@ export interface Patch extends Box {
   dtype: "uint8" | "uint16";
 }
 
+/** How far a mask was carried along, and why it stopped there. */
+export interface Carried {
+  axis: number;
+  start: number;
+  first: number;
+  last: number;
+  low: "end" | "empty" | "quality" | "overlap";
+  high: "end" | "empty" | "quality" | "overlap";
+}
+
+/** An object like others, which is none of the image yet. */
+export interface Proposal {
+  proposal: number;
+  score: number;
+  voxels: number;
+  box: Box;
+}
+
+export interface Proposals {
+  proposals: Proposal[];
+  labels: LabelPatch;
+}
+
 export interface Change {
   image: number;
   version: number;
@@ -202,6 +235,7 @@ export interface Change {
   /** Objects that a segmentation became, and what to know of it. */
   opened: number[];
   notes: string[];
+  carried: Carried | null;
 }
 
 export interface ObjectList {
@@ -261,6 +295,50 @@ export interface ImageInfo {
   seconds: Record<string, number>;
 }
 
+/** What studies are searched for by; an empty field stands for anything. */
+export interface StudyQuery {
+  patient_name: string;
+  patient_id: string;
+  accession: string;
+  /** YYYYMMDD, or a range of which one end may be missing. */
+  date: string;
+  modality: string;
+  identify: boolean;
+}
+
+export interface PacsStudy {
+  study: string;
+  modalities: string[];
+  description: string;
+  series: number | null;
+  instances: number | null;
+  date: string;
+  patient_name: string;
+  patient_id: string;
+}
+
+export interface PacsSeries {
+  study: string;
+  series: string;
+  modality: string;
+  number: string;
+  description: string;
+  instances: number | null;
+}
+
+/** Files on their way from or to the PACS. */
+export interface TransferInfo {
+  transfer: number;
+  kind: "fetch" | "store";
+  state: "running" | "done" | "stopped" | "failed";
+  done: number;
+  total: number | null;
+  /** Where what was fetched lies; null until it is there. */
+  path: string | null;
+  notes: string[];
+  problem: Problem | null;
+}
+
 export type SocketRequest =
   | { type: "prompt"; request: string; object: number | null; prompt: SentPrompt; predict: boolean }
   | { type: "brush"; request: string; object: number | null; box: Box; bits: string }
@@ -273,6 +351,7 @@ export type SocketReply =
   | { type: "busy"; request: string; object: number | null; ahead: number; limit: number | null }
   | { type: "answer"; request: string; change: Change }
   | { type: "changed"; change: Change }
+  | { type: "progress"; what: "find-like" | "propagate"; done: number; total: number | null }
   | { type: "superseded"; request: string }
   | { type: "cancelled"; request: string }
   | { type: "error"; request: string | null; problem: Problem };

@@ -19,11 +19,15 @@ import { boxOf, type Region } from "../masks/region";
 import { type AppStore, currentObject } from "../state/app";
 import type { NamedFile } from "../ui/files";
 import { toast } from "../ui/toast";
+import { FindingActions } from "./finding";
+import { PacsActions } from "./pacs";
 import { Timings } from "./timing";
 import { Workplace } from "./workplace";
 
 export class Actions {
   readonly timings = new Timings();
+  readonly pacs = new PacsActions(this);
+  readonly finding = new FindingActions(this);
   private place: Workplace | null = null;
   private requests = 0;
   private opening = 0;
@@ -112,6 +116,7 @@ export class Actions {
 
   private async show(info: ImageInfo, still: () => boolean): Promise<void> {
     this.place?.close();
+    this.store.get().task?.stop();
     const place = new Workplace(info, this.store, this.timings, {
       reply: (reply) => this.take(place, reply),
       status: (status) => this.connection(place, status),
@@ -139,6 +144,9 @@ export class Actions {
       suggestion: null,
       shapedBox: null,
       hovered: null,
+      proposals: null,
+      carried: null,
+      taken: null,
       pointer: null,
       cursor: place.geometry.centre,
       window: { level: info.window.level, width: info.window.width },
@@ -185,6 +193,22 @@ export class Actions {
       );
   }
 
+  /** Marks an item as done, with its masks beside the image where that is wished; false where these could not be saved. */
+  async finish(item: number): Promise<boolean> {
+    let saved = true;
+    await this.try(async () => {
+      if (this.store.get().saveOnDone && this.store.get().objects.some(({ voxels }) => voxels > 0)) {
+        saved = false;
+        const { folder, notes } = await api.saveBeside(item);
+        saved = true;
+        for (const note of notes) toast("info", note);
+        toast("done", `Saved beside the image, in ${folder}`);
+      }
+    });
+    if (saved) await this.setItemState(item, "done");
+    return saved;
+  }
+
   setItemState(item: number, state: WorkState): Promise<void> {
     return this.try(async () => {
       await api.setItemState(item, state);
@@ -213,7 +237,7 @@ export class Actions {
   }
 
   undo(): void {
-    this.walk("undo");
+    if (!this.finding.undo()) this.walk("undo");
   }
 
   redo(): void {
@@ -248,7 +272,11 @@ export class Actions {
 
   /** A classical tool on an object's mask. */
   edit(object: number, name: string, value: number | null, other: number | null): Promise<void> {
-    return this.change((id) => api.edit(id, object, name, value, other));
+    return this.change(async (id) => {
+      const change = await api.edit(id, object, name, value, other);
+      if (!change.patch) toast("info", "Nothing has changed: the tool found nothing to do.");
+      return change;
+    });
   }
 
   /** Another mask that the prompts may mean. */
@@ -311,6 +339,9 @@ export class Actions {
         this.answered(reply.request);
         this.report(new ApiError(reply.problem, 400));
         break;
+      case "progress":
+        this.finding.progress(reply.what, reply.done, reply.total);
+        break;
       case "busy":
         break;
     }
@@ -318,6 +349,7 @@ export class Actions {
 
   /** Stop the answers under way; the server says of each that it ended, or answers where it was done already. */
   stop(): void {
+    this.store.get().task?.stop();
     this.place?.send({ type: "cancel", request: null });
   }
 
@@ -389,7 +421,8 @@ export class Actions {
     if (image) this.store.set({ image: { ...image, ...patch } });
   }
 
-  private change(ask: (image: number) => Promise<Change>): Promise<void> {
+  /** Asks for a change and takes it; what goes wrong is told. */
+  change(ask: (image: number) => Promise<Change>): Promise<void> {
     return this.try(async () => {
       const place = this.place;
       if (!place) return;

@@ -4,7 +4,7 @@ import { openEditDialog } from "../panels/edit_dialog";
 import { openHelp } from "../panels/help";
 import { openOpenDialog } from "../panels/open_dialog";
 import { openSaveDialog } from "../panels/save_dialog";
-import { chooseTool, sendShapedBox, suggestOrAccept } from "../panels/toolbar";
+import { arrangeNext, chooseTool, sendShapedBox, suggestOrAccept } from "../panels/toolbar";
 import { presets } from "../panels/window_menu";
 import type { AppStore } from "../state/app";
 import { candidatesRejection, editRejection, negativeRejection, TOOLS, toolEntry } from "../tools/catalogue";
@@ -49,6 +49,7 @@ function alone(event: KeyboardEvent, store: AppStore, actions: Actions, views: V
   const key = event.key.length === 1 ? event.key.toUpperCase() : event.key;
   const state = store.get();
   if (key === "O") return (openOpenDialog(store, actions), true);
+  if (key === "H" && state.server?.pacs) return (actions.pacs.show(), true);
   if (key === "?") return (openHelp(store, actions), true);
   if (!state.image) return false;
   const tool = TOOLS.find((entry) => entry.key === key);
@@ -61,6 +62,15 @@ function alone(event: KeyboardEvent, store: AppStore, actions: Actions, views: V
     case "G":
       suggestOrAccept(store, actions);
       return true;
+    case "A":
+      void actions.finding.propagate();
+      return true;
+    case "K":
+      void actions.finding.find();
+      return true;
+    case "J":
+      actions.finding.step(event.shiftKey ? -1 : 1);
+      return state.proposals !== null;
     case "F":
       if (editRejection(state) === null) void openEditDialog(store, actions);
       return true;
@@ -78,6 +88,9 @@ function alone(event: KeyboardEvent, store: AppStore, actions: Actions, views: V
       return true;
     case "I":
       store.set({ smooth: !state.smooth });
+      return true;
+    case "U":
+      if (state.image.dimensions === 3) arrangeNext(store);
       return true;
     case "R":
       views.resetCameras();
@@ -103,14 +116,19 @@ function alone(event: KeyboardEvent, store: AppStore, actions: Actions, views: V
       return true;
     case "Delete":
     case "Backspace":
+      if (state.proposals) return (actions.finding.toggle(), true);
       return deleteLast(store, actions);
     case "Escape":
-      if (state.pending.length > 0 && !state.shapedBox && !state.suggestion) actions.stop();
+      if ((state.pending.length > 0 && !state.shapedBox && !state.suggestion) || state.task) actions.stop();
+      else if (state.proposals) actions.finding.discard();
       store.set({ shapedBox: null, suggestion: null });
       return true;
     case "Enter":
-      if (onButton || !state.shapedBox) return false;
-      sendShapedBox(store, actions);
+      if (onButton) return false;
+      if (state.proposals) void actions.finding.accept();
+      else if (state.carried) actions.finding.keep();
+      else if (state.shapedBox) sendShapedBox(store, actions);
+      else return false;
       return true;
   }
   if (/^[1-9]$/.test(key)) {

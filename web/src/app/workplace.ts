@@ -22,6 +22,8 @@ export class Workplace {
   readonly geometry: Geometry;
   readonly labels: LabelVolume;
   voxels: Voxels | null = null;
+  /** Which proposal is where, while some are looked at. */
+  proposals: LabelVolume | null = null;
   private readonly masks = new Map<number, ObjectMask>();
   private readonly socket: ImageSocket;
   private readonly aborter = new AbortController();

@@ -3,7 +3,11 @@
 import type { Vec3 } from "../image/geometry";
 import { eachRow, type Region, regionCount } from "./region";
 
+let made = 0;
+
 export class LabelVolume {
+  /** Tells volumes apart, whose versions begin anew. */
+  readonly serial = ++made;
   /** Numbers of objects, x fastest. */
   data: Uint8Array | Uint16Array;
   readonly whole: Region;

@@ -33,12 +33,15 @@ export async function openEditDialog(store: AppStore, actions: Actions): Promise
     { "aria-label": "The other object" },
     ...others.map((entry) => h("option", { value: entry.id }, entry.name)),
   );
-  const help = h("p", { class: "muted" });
+  const help = h("p", { class: "muted", role: "status" });
+  const send = h("button", { class: "button primary", type: "submit" }, "Apply");
   const chosen = (): EditInfo | undefined => tools.find((entry) => entry.name === tool.value);
   const show = (): void => {
     const entry = chosen();
     if (!entry) return;
-    help.textContent = entry.help;
+    const flat = entry.sliced && store.get().image?.dimensions === 2;
+    help.textContent = flat ? `${entry.help} A picture has one slice: this needs a volume or a film.` : entry.help;
+    send.disabled = flat;
     amount.hidden = entry.unit === null;
     other.hidden = !entry.combines;
     value.value = String(entry.default ?? "");
@@ -63,7 +66,7 @@ export async function openEditDialog(store: AppStore, actions: Actions): Promise
     help,
     amount,
     other,
-    h("div", { class: "dialog-actions" }, h("button", { class: "button primary", type: "submit" }, "Apply")),
+    h("div", { class: "dialog-actions" }, send),
   );
   form.addEventListener("submit", (event) => {
     event.preventDefault();

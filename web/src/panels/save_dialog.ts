@@ -28,6 +28,22 @@ export function openSaveDialog(store: AppStore, actions: Actions): void {
     ),
   );
   const note = h("small", {});
+  const strip = h("input", { type: "checkbox", id: "save-strip" });
+  const stripped = h(
+    "label",
+    { class: "choice", for: "save-strip" },
+    strip,
+    h(
+      "span",
+      {},
+      "Without the patient",
+      h(
+        "small",
+        {},
+        "For what leaves the hospital: no name, number or day, and new UIDs (DICOM PS3.15, basic profile)",
+      ),
+    ),
+  );
   const choice = (value: "labels" | "objects", label: string, text: HTMLElement): HTMLElement =>
     h("label", { class: "choice" }, h("input", { type: "radio", name: "what", value }), h("span", {}, label, text));
   const form = h(
@@ -41,6 +57,7 @@ export function openSaveDialog(store: AppStore, actions: Actions): void {
       choice("objects", "One file per object", h("small", {}, "A zip of masks")),
     ),
     h("label", { class: "field", for: "save-format" }, "Format", format),
+    stripped,
     offered.every(possible)
       ? null
       : h(
@@ -55,6 +72,7 @@ export function openSaveDialog(store: AppStore, actions: Actions): void {
   const explain = (): void => {
     const entry = offered.find((one) => one.format === format.value);
     const parted = image.policy === "overlap" && !entry?.overlaps;
+    stripped.hidden = !entry?.dicom;
     together.disabled = parted;
     if (parted) apart.checked = true;
     const numbers = objects.map(({ label }) => label).sort((a, b) => a - b);
@@ -85,7 +103,9 @@ export function openSaveDialog(store: AppStore, actions: Actions): void {
     const chosen =
       form.querySelector<HTMLInputElement>('input[name="what"]:checked')?.value === "objects" ? "objects" : "labels";
     dialog.close();
-    void actions.save(api.exportPath(image.image, format.value, chosen, store.get().image?.policy ?? "keep"));
+    const policy = store.get().image?.policy ?? "keep";
+    const without = !stripped.hidden && strip.checked;
+    void actions.save(api.exportPath(image.image, format.value, chosen, policy, without));
   });
   journal.addEventListener("click", () => {
     dialog.close();

@@ -3,7 +3,7 @@
 import type { Actions } from "../app/actions";
 import type { Vec3 } from "../image/geometry";
 import type { AppStore } from "../state/app";
-import { currentObject } from "../state/app";
+import { currentObject, type Task } from "../state/app";
 import { h } from "../ui/dom";
 
 export function statusBar(store: AppStore, actions: Actions): HTMLElement {
@@ -13,6 +13,16 @@ export function statusBar(store: AppStore, actions: Actions): HTMLElement {
   const stop = h("button", { type: "button", class: "stop", title: "Stop the answer (Esc)" }, "Stop");
   stop.hidden = true;
   stop.addEventListener("click", () => actions.stop());
+  const moving = h("span", { class: "work busy", role: "status" });
+  const cancel = h("button", { type: "button", class: "stop", title: "Stop the transfer" }, "Cancel");
+  cancel.addEventListener("click", () => actions.pacs.cancel());
+  store.watch(["transfer"], () => {
+    const { transfer } = store.get();
+    moving.hidden = cancel.hidden = transfer === null;
+    if (!transfer) return;
+    const { done, total } = transfer.info;
+    moving.textContent = total === null ? transfer.what : `${transfer.what}: ${done} of ${total}`;
+  });
   const line = h("span", { class: "connection" });
   store.watch(["pointer", "cursor", "image", "painted"], () => {
     const place = actions.workplace;
@@ -33,12 +43,14 @@ export function statusBar(store: AppStore, actions: Actions): HTMLElement {
     const unit = image.modality === "CT" ? " HU" : "";
     under.textContent = `Value ${Number(value.toPrecision(5))}${unit}${object ? `, ${object.name}` : ""}`;
   });
-  store.watch(["pending", "loading", "current", "objects"], () => {
+  store.watch(["pending", "loading", "current", "objects", "task"], () => {
     const state = store.get();
     const name = currentObject(state)?.name ?? "the object";
-    work.textContent = state.pending.length > 0 ? `${state.image?.model ?? "The model"} answers for ${name}` : "";
-    work.classList.toggle("busy", state.pending.length > 0);
-    stop.hidden = state.pending.length === 0;
+    const busy = state.pending.length > 0 || state.task !== null;
+    const answers = state.pending.length > 0 ? `${state.image?.model ?? "The model"} answers for ${name}` : "";
+    work.textContent = state.task ? taskText(state.task) : answers;
+    work.classList.toggle("busy", busy);
+    stop.hidden = !busy;
   });
   store.watch(["connection", "image"], () => {
     const { connection, image } = store.get();
@@ -51,7 +63,23 @@ export function statusBar(store: AppStore, actions: Actions): HTMLElement {
           : "No server";
     line.classList.toggle("bad", connection === "lost" || connection === "rejected");
   });
-  return h("footer", { class: "status" }, where, under, h("span", { class: "spacer" }), work, stop, line);
+  return h(
+    "footer",
+    { class: "status" },
+    where,
+    under,
+    h("span", { class: "spacer" }),
+    moving,
+    cancel,
+    work,
+    stop,
+    line,
+  );
+}
+
+function taskText({ what, done, total }: Task): string {
+  if (what === "propagate") return done > 0 ? `Carried along ${done} ${done === 1 ? "slice" : "slices"}` : "Carrying";
+  return total === null ? "Looking for the like" : `Looking for the like: ${done} of ${total} places`;
 }
 
 /** Millimetres with the patient's letters instead of signs. */

@@ -1,11 +1,13 @@
 /** The rail of tools, and the line of options of the tool in hand. */
 
 import type { Actions } from "../app/actions";
-import { type AppStore, currentObject } from "../state/app";
+import { type AppStore, ARRANGEMENTS, type Arrangement, currentObject } from "../state/app";
 import { sendBox } from "../tools/box_tool";
 import {
   candidatesRejection,
+  carryRejection,
   editRejection,
+  likeRejection,
   negativeRejection,
   rejection,
   suggestRejection,
@@ -15,7 +17,9 @@ import {
 import { deepBoxRejection } from "../tools/rejections";
 import { fill, h } from "../ui/dom";
 import { type IconName, icon } from "../ui/icons";
+import { roving } from "../ui/toolbar";
 import { openEditDialog } from "./edit_dialog";
+import { carriedBar, proposalBar } from "./findings";
 
 function railButton(name: IconName, label: string, key: string, onclick: () => void): HTMLButtonElement {
   return h(
@@ -41,9 +45,11 @@ export function toolRail(store: AppStore, actions: Actions): HTMLElement {
   const suggest = railButton("suggest", "Suggest", "G", () => suggestOrAccept(store, actions));
   const another = railButton("size", "Another", "T", () => void actions.nextCandidate());
   const edit = railButton("edit", "Edit", "F", () => void openEditDialog(store, actions));
+  const carry = railButton("carry", "Propagate", "A", () => void actions.finding.propagate());
+  const like = railButton("alike", "Find like", "K", () => void actions.finding.find());
   const undo = railButton("undo", "Undo", "Ctrl Z", () => actions.undo());
   const redo = railButton("redo", "Redo", "Ctrl Y", () => actions.redo());
-  store.watch(["tool", "image", "objects", "current"], () => {
+  store.watch(["tool", "image", "objects", "current", "taken", "version"], () => {
     const state = store.get();
     for (const { entry, button } of buttons) {
       reject(button, rejection(entry, state), `${entry.hint} (${entry.key})`);
@@ -53,20 +59,25 @@ export function toolRail(store: AppStore, actions: Actions): HTMLElement {
     reject(suggest, suggestRejection(state), "Show where a click would help most (G)");
     reject(another, candidatesRejection(state), "Another mask that the prompts may mean (T)");
     reject(edit, editRejection(state), "Fill, smooth, grow, shrink or combine the mask (F)");
-    reject(undo, object?.can_undo ? null : "Nothing to undo", "Undo (Ctrl+Z)");
+    reject(carry, carryRejection(state), "Carry the mask of one slice along the others (A)");
+    reject(like, likeRejection(state), "Find all that is like the objects that are shown (K)");
+    const taken = state.taken?.version === state.version;
+    reject(undo, object?.can_undo || taken ? null : "Nothing to undo", "Undo (Ctrl+Z)");
     reject(redo, object?.can_redo ? null : "Nothing to redo", "Redo (Ctrl+Shift+Z or Ctrl+Y)");
   });
   const group = (...children: HTMLElement[]): HTMLElement => h("div", { class: "tool-group" }, ...children);
   const all = buttons.map(({ button }) => button);
-  return h(
-    "nav",
-    { class: "rail", "aria-label": "Tools", "data-tour": "tools" },
+  const rail = h(
+    "div",
+    { class: "rail", role: "toolbar", "aria-orientation": "vertical", "aria-label": "Tools", "data-tour": "tools" },
     group(...all.slice(0, 2)),
     group(...all.slice(2, 6)),
     group(...all.slice(6)),
-    group(suggest, another, edit),
+    group(suggest, another, edit, carry, like),
     group(undo, redo),
   );
+  roving(rail).refresh();
+  return rail;
 }
 
 export function chooseTool(store: AppStore, name: (typeof TOOLS)[number]["name"]): void {
@@ -87,6 +98,7 @@ export function suggestOrAccept(store: AppStore, actions: Actions): void {
 
 export function optionBar(store: AppStore, actions: Actions): HTMLElement {
   const bar = h("div", { class: "options", role: "toolbar", "aria-label": "Options of the tool" });
+  const rover = roving(bar);
   store.watch(
     [
       "tool",
@@ -102,11 +114,20 @@ export function optionBar(store: AppStore, actions: Actions): HTMLElement {
       "fill",
       "objects",
       "current",
+      "proposals",
+      "carried",
+      "version",
+      "arrangement",
     ],
     () => {
       const state = store.get();
       const entry = toolEntry(state.tool);
       if (!state.image) return fill(bar);
+      const findings = proposalBar(store, actions) ?? carriedBar(store, actions);
+      if (findings) {
+        fill(bar, findings, h("span", { class: "spacer" }), ...displaySwitches(store));
+        return rover.refresh();
+      }
       const reason = rejection(entry, state);
       fill(
         bar,
@@ -132,6 +153,7 @@ export function optionBar(store: AppStore, actions: Actions): HTMLElement {
         h("span", { class: "spacer" }),
         ...displaySwitches(store),
       );
+      rover.refresh();
     },
   );
   return bar;
@@ -260,6 +282,33 @@ export function sendShapedBox(store: AppStore, actions: Actions): void {
   sendBox({ place, actions }, shapedBox, positive, performance.now());
 }
 
+const ARRANGED: Record<Arrangement, [name: IconName, text: string]> = {
+  grid: ["grid", "two by two"],
+  row: ["columns", "three in a row"],
+  main: ["aside", "one large"],
+};
+
+/** The next arrangement of the views. */
+export function arrangeNext(store: AppStore): void {
+  const at = ARRANGEMENTS.indexOf(store.get().arrangement);
+  store.set({ arrangement: ARRANGEMENTS[(at + 1) % ARRANGEMENTS.length], layout: "all" });
+}
+
+function arrangementButton(store: AppStore): HTMLElement {
+  const [name, text] = ARRANGED[store.get().arrangement];
+  return h(
+    "button",
+    {
+      class: "icon-button",
+      "data-key": "arrangement",
+      "aria-label": `Arrange the views; now ${text}`,
+      title: `Arrange the views: two by two, three in a row, or one large (U); now ${text}`,
+      onclick: () => arrangeNext(store),
+    },
+    icon(name),
+  );
+}
+
 function displaySwitches(store: AppStore): HTMLElement[] {
   const state = store.get();
   const fillRange = h("input", {
@@ -311,7 +360,7 @@ function displaySwitches(store: AppStore): HTMLElement[] {
   );
   return [
     h("label", { class: "range", title: "Opacity of the masks" }, eye, fillRange),
-    ...(volume ? [cross] : []),
+    ...(volume ? [cross, arrangementButton(store)] : []),
     smooth,
   ];
 }

@@ -8,6 +8,7 @@ import { icon } from "../ui/icons";
 import { openHelp } from "./help";
 import { openModelDialog } from "./model_dialog";
 import { openOpenDialog } from "./open_dialog";
+import { pacsDialog } from "./pacs_dialog";
 import { openSaveDialog } from "./save_dialog";
 import { windowMenu } from "./window_menu";
 
@@ -32,6 +33,17 @@ export function topbar(store: AppStore, actions: Actions): HTMLElement {
   const theme = h("button", {
     class: "icon-button",
     onclick: () => store.set({ theme: store.get().theme === "dark" ? "light" : "dark" }),
+  });
+  const openPacs = pacsDialog(store, actions);
+  const pacs = h(
+    "button",
+    { class: "button", title: "Search the PACS (H)", "aria-keyshortcuts": "H", onclick: openPacs },
+    icon("archive"),
+    "PACS",
+  );
+  actions.pacs.show = openPacs;
+  store.watch(["server"], () => {
+    pacs.hidden = !store.get().server?.pacs;
   });
   const windows = windowMenu(store);
   store.watch(["image"], () => {
@@ -65,6 +77,7 @@ export function topbar(store: AppStore, actions: Actions): HTMLElement {
       icon("open"),
       "Open",
     ),
+    pacs,
     about,
     h("div", { class: "spacer" }),
     windows,

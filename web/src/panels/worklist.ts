@@ -5,13 +5,30 @@ import type { Actions } from "../app/actions";
 import type { AppStore } from "../state/app";
 import { fill, h } from "../ui/dom";
 import { icon } from "../ui/icons";
+import { roving } from "../ui/toolbar";
 
 const STATES: Record<WorkState, string> = { new: "New", "in progress": "In progress", done: "Done" };
 
 export function worklistPanel(store: AppStore, actions: Actions): HTMLElement {
   const list = h("ol", { class: "work-list" });
+  const rover = roving(list);
   const summary = h("p", { class: "work-summary" });
   const done = h("button", { class: "button small", "data-key": "done" });
+  const save = h("input", { type: "checkbox", id: "save-on-done" });
+  const saving = h(
+    "label",
+    {
+      class: "save-on-done",
+      for: save.id,
+      title: "Writes CASE-labels and a list of labels beside the image, as `bedside export`",
+    },
+    save,
+    "Save beside the image",
+  );
+  save.addEventListener("change", () => store.set({ saveOnDone: save.checked }));
+  store.watch(["saveOnDone"], () => {
+    save.checked = store.get().saveOnDone;
+  });
   const step = (direction: 1 | -1): HTMLElement => {
     const title = direction > 0 ? "Next image (.)" : "Previous image (,)";
     return h(
@@ -26,6 +43,7 @@ export function worklistPanel(store: AppStore, actions: Actions): HTMLElement {
     h("div", { class: "panel-head" }, h("h2", {}, "Worklist"), h("div", { class: "row" }, step(-1), step(1))),
     summary,
     list,
+    saving,
     done,
   );
   done.addEventListener("click", () => void toggleDone(store, actions));
@@ -46,8 +64,9 @@ export function worklistPanel(store: AppStore, actions: Actions): HTMLElement {
       list,
       items.map((item) => row(actions, item, item.item === image?.item)),
     );
+    rover.refresh();
     const current = items.find((item) => item.item === image?.item);
-    done.hidden = !current;
+    done.hidden = saving.hidden = !current;
     fill(done, icon("check"), current?.state === "done" ? "Reopen" : "Done, next");
     done.classList.toggle("primary", current?.state !== "done");
   });
@@ -66,7 +85,7 @@ async function toggleDone(store: AppStore, actions: Actions): Promise<void> {
   const item = worklist.items[position];
   if (!item) return;
   if (item.state === "done") return actions.setItemState(item.item, "in progress");
-  await actions.setItemState(item.item, "done");
+  if (!(await actions.finish(item.item))) return;
   const rest = [...worklist.items.slice(position + 1), ...worklist.items.slice(0, position)];
   const next = rest.find((other) => other.state !== "done");
   if (next) await actions.openItem(next.item);

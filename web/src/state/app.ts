@@ -1,13 +1,16 @@
 /** All that the page knows, apart from the voxels. */
 
 import type {
+  Carried,
   ImageInfo,
   Item,
   ModelInfo,
   ObjectInfo,
   PromptInfo,
+  Proposal,
   SentPrompt,
   ServerState,
+  TransferInfo,
   Worklist,
 } from "../api/messages";
 import type { SocketStatus } from "../api/socket";
@@ -21,6 +24,9 @@ export type ToolName = "move" | "window" | "point" | "box" | "scribble" | "lasso
 export type Theme = "dark" | "light";
 /** All views together, or one alone. */
 export type Layout = "all" | PlaneName | "rendering";
+/** How all views of a volume lie: two by two, the planes in a row, or the axial one large with the others beside it. */
+export type Arrangement = "grid" | "row" | "main";
+export const ARRANGEMENTS: readonly Arrangement[] = ["grid", "row", "main"];
 
 /** Something that takes a while, told in the status bar and over the views. */
 export interface Loading {
@@ -35,6 +41,30 @@ export interface PendingPrompt {
   object: number | null;
   prompt: SentPrompt | null;
   since: number;
+}
+
+/** Files on their way from or to the PACS, and what they are. */
+export interface Underway {
+  what: string;
+  info: TransferInfo;
+}
+
+/** A search or a propagation under way. */
+export interface Task {
+  what: "find-like" | "propagate";
+  done: number;
+  total: number | null;
+  stop: () => void;
+}
+
+/** Proposals that are looked at. */
+export interface Found {
+  all: Proposal[];
+  /** How alike one has to be to be shown. */
+  threshold: number;
+  dropped: number[];
+  /** The one in hand. */
+  at: number | null;
 }
 
 export interface AppState {
@@ -72,7 +102,20 @@ export interface AppState {
   /** Whether the 3D view is drawn: without a graphics processor it costs what the model could use. */
   rendering: boolean;
   layout: Layout;
+  arrangement: Arrangement;
   theme: Theme;
+
+  task: Task | null;
+  proposals: Found | null;
+  /** A mask that was carried along, until something else changes. */
+  carried: { object: number; version: number; info: Carried } | null;
+  /** Objects that proposals became, until something else changes. */
+  taken: { objects: number[]; version: number } | null;
+  transfer: Underway | null;
+  /** Whether the list of studies says who the patients are. */
+  identify: boolean;
+  /** Whether *Done* also saves the masks beside the image. */
+  saveOnDone: boolean;
 }
 
 export const INITIAL: AppState = {
@@ -105,7 +148,15 @@ export const INITIAL: AppState = {
   smooth: true,
   rendering: true,
   layout: "all",
+  arrangement: "grid",
   theme: "dark",
+  task: null,
+  proposals: null,
+  carried: null,
+  taken: null,
+  transfer: null,
+  identify: false,
+  saveOnDone: false,
 };
 
 export type AppStore = Store<AppState>;
@@ -115,7 +166,18 @@ export function currentObject(state: Readonly<AppState>): ObjectInfo | null {
 }
 
 /** Settings that outlive the page. */
-const KEPT = ["theme", "fill", "crosshair", "smooth", "brushSize", "box3d", "rendering"] as const;
+const KEPT = [
+  "theme",
+  "fill",
+  "crosshair",
+  "smooth",
+  "brushSize",
+  "box3d",
+  "rendering",
+  "identify",
+  "saveOnDone",
+  "arrangement",
+] as const;
 type Kept = Pick<AppState, (typeof KEPT)[number]>;
 
 export function loadSettings(): Partial<Kept> {
@@ -125,7 +187,9 @@ export function loadSettings(): Partial<Kept> {
     const known = Object.entries(stored).filter(
       ([key, value]) => KEPT.some((kept) => kept === key) && typeof value === typeof INITIAL[key as keyof Kept],
     );
-    return Object.fromEntries(known) as Partial<Kept>;
+    const settings = Object.fromEntries(known) as Partial<Kept>;
+    if (settings.arrangement && !ARRANGEMENTS.includes(settings.arrangement)) delete settings.arrangement;
+    return settings;
   } catch {
     return {};
   }

@@ -157,6 +157,21 @@ export function editRejection(state: Readonly<AppState>): string | null {
   return currentObject(state)?.voxels ? null : "Needs a first mask";
 }
 
+/** Why nothing can be found that is like what is there; null where something can. */
+export function likeRejection(state: Readonly<AppState>): string | null {
+  const { image, objects } = state;
+  if (!image) return "Open an image first";
+  if (image.model_problem !== null) return `${image.model} cannot answer: ${remedy(image.model_problem)}`;
+  return objects.some(({ visible, voxels }) => visible && voxels > 0) ? null : "Needs a mask that is shown";
+}
+
+/** Why a mask cannot be carried along; null where it can. */
+export function carryRejection(state: Readonly<AppState>): string | null {
+  if (!state.image) return "Open an image first";
+  if (state.image.dimensions !== 3) return "A picture has no slices to carry a mask along";
+  return currentObject(state)?.voxels ? null : "Needs a mask on a slice";
+}
+
 /** What to do, which errors say after their last semicolon. */
 export function remedy(reason: string): string {
   return reason.split("; ").at(-1) ?? reason;

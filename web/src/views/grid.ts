@@ -3,7 +3,7 @@
 import type { Actions } from "../app/actions";
 import type { Workplace } from "../app/workplace";
 import type { PlaneName } from "../image/planes";
-import type { AppStore } from "../state/app";
+import { type AppStore, ARRANGEMENTS } from "../state/app";
 import { h } from "../ui/dom";
 import { PlaneView } from "./plane_view";
 import { RenderingView } from "./rendering";
@@ -36,7 +36,7 @@ export class Views {
       this.rendering.element,
       picture.element,
     );
-    store.watch(["image", "layout", "painted"], () => this.arrange());
+    store.watch(["image", "layout", "arrangement", "painted"], () => this.arrange());
   }
 
   resetCameras(): void {
@@ -48,14 +48,17 @@ export class Views {
   }
 
   private arrange(): void {
-    const { image, layout } = this.store.get();
+    const { image, layout, arrangement } = this.store.get();
     const place = this.actions.workplace;
     this.element.hidden = !image;
     const flat = image?.dimensions === 2;
     for (const [name, view] of Object.entries(this.planes))
       view.element.hidden = flat ? name !== "picture" : name === "picture" || (layout !== "all" && layout !== name);
-    this.rendering.element.hidden = flat || (layout !== "all" && layout !== "rendering");
-    this.element.classList.toggle("single", flat || layout !== "all");
+    const together = !flat && layout === "all";
+    this.rendering.element.hidden = together ? arrangement === "row" : flat || layout !== "rendering";
+    this.element.classList.toggle("single", !together);
+    for (const name of ARRANGEMENTS)
+      this.element.classList.toggle(`arranged-${name}`, together && arrangement === name);
     if (place === this.shown) return;
     this.shown = place;
     for (const [name, view] of Object.entries(this.planes)) view.show(flat === (name === "picture") ? place : null);

@@ -5,6 +5,9 @@ import type { Workplace } from "../app/workplace";
 import type { Plane } from "../image/planes";
 import { type Cut, contours, cutSize, imagePixels, labelledRectangle, labelPixels } from "../image/slice";
 import { colourer, type DisplayWindow } from "../image/window";
+import type { LabelVolume } from "../masks/labels";
+import type { Found } from "../state/app";
+import { shown } from "../state/proposals";
 import type { Projection } from "./camera";
 
 /**
@@ -20,6 +23,7 @@ export interface Look {
   fill: number;
   masksShown: boolean;
   smooth: boolean;
+  proposals: Found | null;
 }
 
 export function rgb(colour: string): [number, number, number] {
@@ -30,8 +34,8 @@ export function rgb(colour: string): [number, number, number] {
 /** Pixels of the last cut, kept so that what did not change is not cut again. */
 export class SlicePainter {
   private readonly image = new Sheet();
-  private readonly fill = new Sheet();
-  private borders: { key: string; paths: Map<number, Path2D> } = { key: "", paths: new Map() };
+  private readonly objects = new Layer();
+  private readonly proposals = new Layer();
 
   paint(
     context: CanvasRenderingContext2D,
@@ -50,45 +54,75 @@ export class SlicePainter {
       imagePixels(voxels, plane, cut, slice, colourer(voxels.samples, look.window)),
     );
     this.image.draw(context, projection, cut, look.smooth);
-    if (look.masksShown) this.paintObjects(context, place, plane, slice, projection, cut, where, look);
+    const on = { context, plane, slice, projection, cut, where };
+    if (look.masksShown) this.objects.paint(on, place.labels, look.objects, look.current, look.fill);
+    if (look.proposals && place.proposals)
+      this.proposals.paint(on, place.proposals, coloursOf(look.proposals), look.proposals.at, look.fill);
   }
+}
 
-  private paintObjects(
-    context: CanvasRenderingContext2D,
-    place: Workplace,
-    plane: Plane,
-    slice: number,
-    projection: Projection,
-    cut: Cut,
-    where: string,
-    look: Look,
-  ): void {
-    const { labels } = place;
-    const key = `${where},${labels.version},${look.objects.map((o) => `${o.id}${o.colour}`).join()}`;
+const PROPOSED = "#22d3ee";
+const DROPPED = "#9ca3af";
+
+/** What is seen of proposals: those that the slider lets through, grey where they were dropped. */
+function coloursOf(found: Found): Coloured[] {
+  return shown(found).map(({ proposal }) => ({
+    id: proposal,
+    colour: found.dropped.includes(proposal) ? DROPPED : PROPOSED,
+    faint: found.dropped.includes(proposal),
+  }));
+}
+
+/** A number in a label volume, and how it is drawn. */
+interface Coloured {
+  id: number;
+  colour: string;
+  /** Its border alone. */
+  faint?: boolean;
+}
+
+/** Where a layer is painted. */
+interface Surface {
+  context: CanvasRenderingContext2D;
+  plane: Plane;
+  slice: number;
+  projection: Projection;
+  cut: Cut;
+  where: string;
+}
+
+/** Masks over the picture: filled, with their borders. */
+class Layer {
+  private readonly fill = new Sheet();
+  private borders: { key: string; paths: Map<number, Path2D> } = { key: "", paths: new Map() };
+
+  paint(on: Surface, labels: LabelVolume, drawn: Coloured[], current: number | null, fill: number): void {
+    const { context, plane, slice, projection, cut, where } = on;
+    const key = `${where},${labels.serial},${labels.version},${drawn.map((o) => `${o.id}${o.colour}`).join()}`;
     if (key !== this.borders.key) {
       const pixels = labelPixels(labels, plane, cut, slice);
       const [width, height] = cutSize(cut);
       this.borders = { key, paths: bordersOf(pixels, width, height) };
-      if (this.borders.paths.size > 0) this.fill.update(key, cut, () => fillPixels(pixels, look.objects));
+      if (this.borders.paths.size > 0) this.fill.update(key, cut, () => fillPixels(pixels, drawn));
     }
     if (this.borders.paths.size === 0) return;
     context.save();
-    context.globalAlpha = look.fill;
+    context.globalAlpha = fill;
     this.fill.draw(context, projection, cut, false);
     context.restore();
-    this.strokeBorders(context, projection, cut, look);
+    this.strokeBorders(on, drawn, current);
   }
 
-  private strokeBorders(context: CanvasRenderingContext2D, projection: Projection, cut: Cut, look: Look): void {
+  private strokeBorders({ context, projection, cut }: Surface, drawn: Coloured[], current: number | null): void {
     const [x, y] = projection.toScreen(cut.u0 - 0.5, cut.v0 - 0.5);
     const scale = new DOMMatrix([projection.scaleU * cut.step, 0, 0, projection.scaleV * cut.step, x, y]);
-    for (const object of look.objects) {
+    for (const object of drawn) {
       const path = this.borders.paths.get(object.id);
       if (!path) continue;
       const placed = new Path2D();
       placed.addPath(path, scale);
       context.strokeStyle = object.colour;
-      context.lineWidth = object.id === look.current ? 2 : 1;
+      context.lineWidth = object.id === current ? 2 : 1;
       context.stroke(placed);
     }
   }
@@ -113,16 +147,17 @@ function bordersOf(pixels: Uint16Array, width: number, height: number): Map<numb
   return paths;
 }
 
-function fillPixels(pixels: Uint16Array, objects: ObjectInfo[]): Uint32Array<ArrayBuffer> {
+function fillPixels(pixels: Uint16Array, objects: Coloured[]): Uint32Array<ArrayBuffer> {
   const table = new Uint32Array(objects.reduce((largest, object) => Math.max(largest, object.id), 0) + 1);
   for (const object of objects) {
+    if (object.faint) continue;
     const [red, green, blue] = rgb(object.colour);
     table[object.id] = ((255 << 24) | (blue << 16) | (green << 8) | red) >>> 0;
   }
   const result = new Uint32Array(pixels.length);
   for (let i = 0; i < pixels.length; i++) {
     const label = pixels[i];
-    if (label !== 0) result[i] = table[label];
+    if (label < table.length) result[i] = table[label];
   }
   return result;
 }

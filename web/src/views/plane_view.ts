@@ -6,6 +6,7 @@ import { indexToPlane, type Plane, type PlaneName, planeLetters, planeOf, planeT
 import { type AppStore, currentObject } from "../state/app";
 import { rejection, toolEntry } from "../tools/catalogue";
 import { PointTool } from "../tools/prompt_tools";
+import { ProposalTool } from "../tools/proposal_tool";
 import type { Pointer, Stage, Tool } from "../tools/tool";
 import { MoveTool, WindowTool } from "../tools/view_tools";
 import { h } from "../ui/dom";
@@ -40,6 +41,7 @@ export class PlaneView {
   private readonly painter = new SlicePainter();
   private readonly right = new WindowTool();
   private readonly middle = new MoveTool();
+  private readonly proposing = new ProposalTool();
   private place: Workplace | null = null;
   private plane: Plane | null = null;
   private camera: Camera = { u: 0, v: 0, zoom: 1 };
@@ -95,6 +97,7 @@ export class PlaneView {
         "shapedBox",
         "theme",
         "image",
+        "proposals",
       ],
       // In a frame already: waiting for the next would show the answer later.
       () => this.draw(),
@@ -205,7 +208,7 @@ export class PlaneView {
     this.painter.paint(context, stage.place, stage.plane, stage.slice, stage.projection, state);
     if (state.crosshair && stage.place.geometry.ndim === 3) this.drawCrosshair(context, stage);
     this.drawMarks(context, stage);
-    toolEntry(state.tool).tool.draw?.(stage, context, this.pointer);
+    if (!state.proposals) toolEntry(state.tool).tool.draw?.(stage, context, this.pointer);
   }
 
   private drawCrosshair(context: CanvasRenderingContext2D, stage: Stage): void {
@@ -350,6 +353,7 @@ export class PlaneView {
     if (button === 2) return this.right;
     if (button !== 0) return null;
     const state = this.store.get();
+    if (state.proposals) return this.proposing;
     const entry = toolEntry(state.tool);
     const reason = rejection(entry, state);
     if (reason === null) return entry.tool;
@@ -365,7 +369,8 @@ export class PlaneView {
     for (const passed of events.length > 0 ? events : [event])
       this.active?.move?.(stage, this.pointerOf(passed, stage));
     this.pointer = this.pointerOf(event, stage);
-    const { tool } = toolEntry(this.store.get().tool);
+    const state = this.store.get();
+    const tool: Tool = state.proposals ? this.proposing : toolEntry(state.tool).tool;
     if (!this.active) tool.hover?.(stage, this.pointer);
     this.canvas.style.cursor = this.active?.cursor ?? tool.cursor;
     const inside = stage.place.geometry.contains(this.pointer.index);
@@ -442,11 +447,15 @@ export class PlaneView {
       const { u, v } = this.onPlane();
       this.actions.goTo(planeToIndex(plane, place.geometry, u + move[0] * far, v + move[1] * far, this.slice));
     } else if (event.key === "PageUp" || event.key === "PageDown") this.scroll(event.key === "PageUp" ? -far : far);
-    else if (event.key === "Enter" && this.store.get().tool === "point" && !this.store.get().suggestion)
-      this.pointAtCursor();
+    else if (event.key === "Enter" && this.entersPoint()) this.pointAtCursor();
     else return;
     event.preventDefault();
     event.stopPropagation();
+  }
+
+  private entersPoint(): boolean {
+    const { tool, suggestion, proposals, carried } = this.store.get();
+    return tool === "point" && !suggestion && !proposals && !carried;
   }
 
   private pointAtCursor(): void {

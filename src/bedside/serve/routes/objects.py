@@ -7,7 +7,15 @@ from fastapi import APIRouter
 from fastapi.responses import StreamingResponse
 
 from bedside.core.region import Region
-from bedside.serve.edit_messages import EditRequest, LikeRequest, PropagateRequest
+from bedside.serve.edit_messages import (
+    EditRequest,
+    LikeRequest,
+    PropagateRequest,
+    Proposals,
+    ProposalsRequest,
+    RemoveRequest,
+    TakeRequest,
+)
 from bedside.serve.messages import (
     BrushRequest,
     Cancelled,
@@ -139,7 +147,10 @@ async def edit(service: ServiceOf, image: int, number: int, request: EditRequest
 @router.post("/objects/{number}/propagate")
 async def propagate(service: ServiceOf, image: int, number: int, request: PropagateRequest) -> Change:
     """Carry an object's mask on one slice along the slices, or frames, on both sides; undo takes all of it back."""
-    change: Change = await service.hub.change(image, lambda opened: opened.propagate(number, request), asks=True)
+    report = service.hub.reporter(image, "propagate")
+    change: Change = await service.hub.change(
+        image, lambda opened: opened.propagate(number, request, report), asks=True
+    )
     return change
 
 
@@ -149,7 +160,34 @@ async def find_like(service: ServiceOf, image: int, request: LikeRequest) -> Cha
 
     They share no voxel with each other, nor with an object that was there. What is wrong is deleted as any object.
     """
-    change: Change = await service.hub.change(image, lambda opened: opened.find_like(request), asks=True)
+    report = service.hub.reporter(image, "find-like")
+    change: Change = await service.hub.change(image, lambda opened: opened.find_like(request, report), asks=True)
+    return change
+
+
+@router.post("/proposals")
+async def propose(service: ServiceOf, image: int, request: ProposalsRequest) -> Proposals:
+    """Find all others of the kind of a few objects, and change nothing: ``proposals/take`` begins those accepted.
+
+    They share no voxel with each other, nor with an object that was there. They are kept while the image is in memory,
+    until the next search.
+    """
+    report = service.hub.reporter(image, "find-like")
+    found: Proposals = await service.hub.change(image, lambda opened: opened.propose(request, report), asks=True)
+    return found
+
+
+@router.post("/proposals/take")
+async def take_proposals(service: ServiceOf, image: int, request: TakeRequest) -> Change:
+    """Begin an object for each proposal that is accepted; ``opened`` says which they are."""
+    change: Change = await service.hub.change(image, lambda opened: opened.take_proposals(request))
+    return change
+
+
+@router.post("/objects/remove")
+async def remove_objects(service: ServiceOf, image: int, request: RemoveRequest) -> Change:
+    """Delete several objects in one change, as those that a search has begun."""
+    change: Change = await service.hub.change(image, lambda opened: opened.remove_objects(request.objects))
     return change
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 from fastapi import APIRouter, Request
@@ -49,7 +50,9 @@ async def open_segmentation(service: ServiceOf, image: int, request: Request) ->
         if asked.prior is not None:
             found = await service.hub.call(_carried, path, opened, absolute(asked.prior))
         else:
-            found = await service.hub.call(_read, path, opened, volume)
+            # What came from a PACS lies there, and is trusted no more than what a browser sends.
+            sent = path.resolve().is_relative_to(service.folder.resolve())
+            found = await service.hub.call(partial(_read, path, opened, volume, sent=sent))
         what = str(path)
     change: Change = await service.hub.change(image, lambda opened: opened.take(found, what))
     return change

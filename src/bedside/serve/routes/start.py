@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from fastapi import APIRouter, Query, Response
 
 from bedside import __version__
 from bedside.edits import EDITS, Edit
 from bedside.io import readers, writers
+from bedside.serve.beside import save_beside
 from bedside.serve.edit_messages import EditInfo, EditList
 from bedside.serve.errors import NotFoundError
 from bedside.serve.facts import CT_WINDOWS
-from bedside.serve.messages import ImageInfo, Item, ItemUpdate, ModelList, Worklist
+from bedside.serve.messages import ImageInfo, Item, ItemUpdate, SavedBeside, Worklist
+from bedside.serve.model_messages import ModelList
 from bedside.serve.routes.common import PROBLEMS, ServiceOf
 from bedside.serve.security import UPLOAD_LIMIT
 from bedside.serve.service import image_info, item_info
@@ -41,6 +45,7 @@ async def state(service: ServiceOf) -> ServerState:
         formats=save_formats(),
         sample=True,
         upload_limit=UPLOAD_LIMIT,
+        pacs=None if service.pacs is None else service.pacs.address,
     )
 
 
@@ -57,7 +62,7 @@ async def edits() -> EditList:
 
 
 def _edit_info(name: str, edit: Edit) -> EditInfo:
-    told = EditInfo(name=name, title=edit.title, help=edit.help, combines=edit.combines)
+    told = EditInfo(name=name, title=edit.title, help=edit.help, combines=edit.combines, sliced=edit.sliced)
     if edit.value is not None:
         told.unit, told.default = edit.value.unit, edit.value.default
         told.least, told.most = edit.value.least, edit.value.most
@@ -87,6 +92,18 @@ async def next_item(service: ServiceOf, after: int | None = Query(None)) -> Item
 async def open_item(service: ServiceOf, item: int) -> ImageInfo:
     """Open the image of an item."""
     return image_info(service, await service.open(service.item(item)))
+
+
+@router.post("/worklist/{item:int}/save")
+async def save(service: ServiceOf, item: int) -> SavedBeside:
+    """Write the masks of an image, and the list of its labels, beside it, as ``bedside export`` does.
+
+    The files of the last time are replaced; any other file in their place is left alone, and said.
+    """
+    record = service.item(item)
+    opened = await service.hub.open_item(record)
+    folder, notes = await service.hub.call(save_beside, service.workspace, opened, Path(record.path), service.folder)
+    return SavedBeside(folder=str(folder), notes=list(notes))
 
 
 @router.patch("/worklist/{item:int}")
