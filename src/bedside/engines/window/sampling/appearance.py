@@ -1,6 +1,6 @@
 """What the appearance of images and of volumes is changed by, many windows at once.
 
-Functions take the rows that they change, so that what is rarely done costs little.
+Functions take the rows that they change, so that what is rarely done costs little, and read nothing back from a device.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ RANKED = 4096
 """About as many cells as ranks are taken from."""
 REACH = 8
 """Cells within which the distance between those is measured."""
+SMOOTH_MODES = {2: "bicubic", 3: "trilinear"}
+"""Interpolation of smooth fields by the number of axes."""
 
 
 def quantiles(image: Tensor, ranks: Tensor, counted: Tensor | None = None) -> Tensor:
@@ -99,6 +101,20 @@ def normalise(image: Tensor, inside: Tensor) -> Tensor:
     deviation = (centred.square().sum(dim=axes, keepdim=True) / count).sqrt()
     least = torch.maximum(deviation, MINIMUM_DEVIATION * (high - low)).clamp(min=1e-6)
     return torch.where(within, centred / least, 0.0)
+
+
+def smooth_field(knots: Tensor, grid: int) -> Tensor:
+    """Return values at evenly spaced knots, the outermost at the border, interpolated on a grid.
+
+    Args:
+        knots: float32 (rows, channels, *knots).
+        grid: Cells along each side.
+
+    Returns:
+        float32 (rows, channels, *grid).
+    """
+    axes = knots.ndim - 2
+    return F.interpolate(knots, (grid,) * axes, mode=SMOOTH_MODES[axes], align_corners=True)
 
 
 def apply_curve(image: Tensor, knots: Tensor) -> Tensor:

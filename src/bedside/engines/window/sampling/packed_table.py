@@ -12,6 +12,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+Arrays = dict[str, NDArray[Any]]
+"""A table as it is drawn: arrays by name."""
+Table = Mapping[str, Tensor]
+"""A table on the device of the training."""
 ALIGNMENT = 8
 """Bytes; no number is longer."""
 
