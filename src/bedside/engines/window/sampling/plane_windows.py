@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -50,8 +52,7 @@ def draw_warp(centre: tuple[float, float], sides: tuple[float, float], generator
 
 def grid_positions(warp: Warp, grid: int) -> Tensor:
     """Return pixel edge coordinates (grid, grid, 2), last axis (y, x), of the centres of the grid's cells."""
-    axis = (torch.arange(grid, dtype=torch.float32) + 0.5) / grid - 0.5
-    y, x = torch.meshgrid(axis, axis, indexing="ij")
+    y, x = unit_grid(grid, 2)
     if warp.displacement is not None:
         field = F.interpolate(
             torch.from_numpy(warp.displacement)[None], (grid, grid), mode="bicubic", align_corners=True
@@ -62,7 +63,32 @@ def grid_positions(warp: Warp, grid: int) -> Tensor:
     cos, sin = float(np.cos(warp.angle)), float(np.sin(warp.angle))
     # Rotation comes before the unequal sides, so that pixels of unequal spacing stay a rotation of the body.
     turned_y, turned_x = cos * y - sin * x, sin * y + cos * x
-    return torch.stack([warp.centre[0] + turned_y * warp.sides[0], warp.centre[1] + turned_x * warp.sides[1]], dim=-1)
+    places = [warp.centre[0] + turned_y * warp.sides[0], warp.centre[1] + turned_x * warp.sides[1]]
+    # Coordinates lie apart in memory, so that each is computed with at once.
+    return torch.stack(places).permute(1, 2, 0)
+
+
+@lru_cache(maxsize=16)
+def unit_grid(grid: int, axes: int) -> Tensor:
+    """Return the centres of a grid's cells in parts of its side, -0.5 to 0.5: (axes, *grid), not to be changed."""
+    axis = (torch.arange(grid, dtype=torch.float32) + 0.5) / grid - 0.5
+    return torch.stack(torch.meshgrid(*[axis] * axes, indexing="ij"))
+
+
+def sampling_grid(positions: Tensor, start: Tensor, step: Tensor, shape: Sequence[int]) -> Tensor:
+    """Return positions as ``grid_sample`` takes them.
+
+    Args:
+        positions: (*grid, axes) edge coordinates in array order.
+        start: (axes,), where a block begins.
+        step: (axes,), voxels that a cell of the block holds along each axis.
+        shape: Cells of the block along each axis.
+
+    Returns:
+        (1, *grid, axes), -1 to 1 from one border of the block to the other, the last axis of the array first.
+    """
+    scale = 2 / (step * torch.tensor(shape, dtype=torch.float32))
+    return (positions * scale - (start * scale + 1)).flip(-1)[None]
 
 
 def sample_plane(plane: NDArray[Any], positions: Tensor, cell: float, *, zeros: bool = False) -> Tensor:
@@ -87,9 +113,7 @@ def sample_plane(plane: NDArray[Any], positions: Tensor, cell: float, *, zeros: 
     step = max(1, int(cell))
     if step > 1:
         block = F.avg_pool2d(block[None], step, ceil_mode=True, count_include_pad=False)[0]
-    local = (positions - low) / step
-    shape = torch.tensor(block.shape[1:], dtype=torch.float32)
-    normalised = (local / shape * 2 - 1).flip(-1)[None]
+    normalised = sampling_grid(positions, low, torch.full((2,), float(step)), block.shape[1:])
     mode = "zeros" if zeros else "border"
     return F.grid_sample(block[None], normalised, mode="bilinear", padding_mode=mode, align_corners=False)[0]
 

@@ -12,6 +12,8 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
+from bedside.engines.window.sampling.plane_windows import sampling_grid, unit_grid
+
 AXES = 3
 ORDERS = tuple(permutations(range(AXES)))
 FLAT_CHANCE = 0.15
@@ -83,15 +85,16 @@ def rotation(generator: np.random.Generator, largest: float) -> NDArray[np.float
 
 def grid_positions(warp: VolumeWarp, grid: int) -> Tensor:
     """Return voxel edge coordinates (grid, grid, grid, 3), last axis (z, y, x), of the centres of the grid's cells."""
-    axis = (torch.arange(grid, dtype=torch.float32) + 0.5) / grid - 0.5
-    unit = torch.stack(torch.meshgrid(axis, axis, axis, indexing="ij"), dim=-1)
+    unit = unit_grid(grid, AXES)
     if warp.displacement is not None:
         field = F.interpolate(
             torch.from_numpy(warp.displacement)[None], (grid,) * AXES, mode="trilinear", align_corners=True
         )
-        unit = unit + field[0].permute(1, 2, 3, 0)
+        unit = unit + field[0]
     matrix = torch.tensor(warp.matrix, dtype=torch.float32)
-    return unit @ matrix.T + torch.tensor(warp.centre, dtype=torch.float32)
+    places = torch.addmm(torch.tensor(warp.centre, dtype=torch.float32)[:, None], matrix, unit.flatten(1))
+    # Coordinates lie apart in memory, so that each is computed with at once.
+    return places.view(AXES, *(grid,) * AXES).permute(1, 2, 3, 0)
 
 
 def bounding_slices(positions: Tensor, shape: tuple[int, ...], margin: float) -> tuple[slice, ...]:
@@ -122,8 +125,8 @@ def sample_volume(
     step = tuple(max(1, min(int(c), n)) for c, n in zip(cells, block.shape, strict=True))
     if max(step) > 1:
         values = F.avg_pool3d(values, step, ceil_mode=True, count_include_pad=False)
-    local = (positions - torch.tensor(start, dtype=torch.float32)) / torch.tensor(step, dtype=torch.float32)
-    normalised = (local / torch.tensor(values.shape[2:], dtype=torch.float32) * 2 - 1).flip(-1)[None]
+    begin, length = (torch.tensor(v, dtype=torch.float32) for v in (start, step))
+    normalised = sampling_grid(positions, begin, length, values.shape[2:])
     mode = "zeros" if zeros else "border"
     return F.grid_sample(values, normalised, mode="bilinear", padding_mode=mode, align_corners=False)[0, 0]
 
