@@ -1,10 +1,9 @@
-"""Samples a second of training: made in batches on the device, beside one by one in the loader's workers.
+"""Samples a second of training: drawn by the loader's workers, finished as batches where the network is trained.
 
-Drawing is what one worker does: records for the device, or whole samples. Applying is what the training process does
-before the network answers: samples made of records, or samples sent to the device. A round answers and clicks once,
-without gradient. Steps are those of the recipe, with its rounds, by the trainer and its workers. Both ways run in turn
-on the same machine. ``--model bedside-3d`` measures volumes, on both sides without the shapes that are put into images,
-which the device does not make there.
+Drawing is what one worker does: windows and first prompts, one sample after the other. Finishing is what the training
+process does before the network predicts: appearance, noise and normalisation of a whole batch. A round predicts and
+clicks once, without gradient. Steps are those of the recipe, with its rounds, by the trainer and its workers.
+``--model bedside-3d`` measures volumes.
 """
 
 from __future__ import annotations
@@ -19,18 +18,16 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
 from rich.console import Console
 from rich.table import Table
-from torch import Tensor
 
 from bedside.data.store import Store
 from bedside.engines.window.encodings import card_encoding
-from bedside.engines.window.sampling.device.packed_table import PackedTable
+from bedside.engines.window.sampling.packed_table import PackedTable
 from bedside.engines.window.training.rounds import Batch, assemble_input, play_rounds
-from bedside.engines.window.training.task import ENGINES, SAMPLERS
-from bedside.train.clicks import CellNoise, Randomness
+from bedside.engines.window.training.task import WindowTask, make_sampler
+from bedside.train.clicks import CellNoise
 from bedside.train.config import TrainingConfig
 from bedside.train.devices import DEVICES, resolve_device
 from bedside.train.packing import open_store
@@ -38,21 +35,21 @@ from bedside.train.recipes import load_recipe
 from bedside.train.trainer import Trainer
 from bedside.weights.models import model_card
 
-MODELS: dict[str, dict[str, float]] = {"bedside-2d": {}, "bedside-3d": {"sampling.inserted_share": 0.0}}
-"""Settings other than those of the recipe, on both sides."""
+MODELS = ("bedside-2d", "bedside-3d")
 GRIDS = {2: [64, 128], 3: [32, 64]}
 """By the network's dimensions: those of both stages of the recipe."""
-BATCHES = {2: 64, 3: 16}
+BATCHES = {2: 16, 3: 4}
+"""By the network's dimensions: those of the recipe."""
 ENDLESS = 10**6
 """Steps, so that no validation and no checkpoint falls into the time that is measured."""
 WARMUP, PROFILED = 3, 20
 """Steps."""
-PARTS = ("drawing", "applying", "both in one process", "a round", "whole steps")
+PARTS = ("drawing", "finishing", "both in one process", "a round", "whole steps")
 
 
 @dataclass(frozen=True)
 class Figures:
-    """Of one way to make samples on one grid.
+    """Of samples on one grid.
 
     Attributes:
         rates: Samples a second of each of ``PARTS``.
@@ -77,65 +74,39 @@ class Measurement:
     device: torch.device
     seconds: float
 
-    def engine(self, config: TrainingConfig) -> Figures:
-        """Samples are made on the device."""
-        engine = ENGINES[_dimensions(config)](self.store, config.sampling, config.seed, self.device)
+    def figures(self, config: TrainingConfig) -> Figures:
+        """Return what is measured with the settings of a run."""
+        sampler = make_sampler(self.store, config)
         turns = itertools.count()
 
         def draw() -> PackedTable:
-            return PackedTable.pack(engine.records.draw(_numbers(next(turns), config.batch)))
+            turn = next(turns)
+            return PackedTable.pack(sampler.draw(range(turn * config.batch, (turn + 1) * config.batch)))
 
         drawn = draw()
         if self.device.type == "cuda":
             drawn = drawn.pin_memory()
 
-        def apply() -> Batch:
-            return engine.make(drawn.to(self.device, non_blocking=True).unpack())
+        def finish() -> Batch:
+            return sampler.finish(drawn.to(self.device, non_blocking=True).unpack())
 
-        return self._figures(config, draw, apply, lambda batch: CellNoise(batch["key"], 1))
-
-    def sampler(self, config: TrainingConfig) -> Figures:
-        """Samples are made one by one, on the CPU."""
-        sampler = SAMPLERS[_dimensions(config)](self.store, config.sampling, config.seed)
-        turns = itertools.count()
-
-        def draw() -> dict[str, Tensor]:
-            samples = [vars(sampler.sample(int(n))) for n in _numbers(next(turns), config.batch)]
-            return {name: torch.from_numpy(np.stack([s[name] for s in samples])) for name in samples[0]}
-
-        drawn = draw()
-        if self.device.type == "cuda":
-            drawn = {name: values.pin_memory() for name, values in drawn.items()}
-
-        def apply() -> Batch:
-            return {name: values.to(self.device, non_blocking=True) for name, values in drawn.items()}
-
-        generator = torch.Generator().manual_seed(1)
-        return self._figures(config, draw, apply, lambda _: generator)
-
-    def _figures(
-        self,
-        config: TrainingConfig,
-        draw: Callable[[], object],
-        apply: Callable[[], Batch],
-        randomness: Callable[[Batch], Randomness],
-    ) -> Figures:
-        batch = apply()
+        batch = finish()
         with tempfile.TemporaryDirectory() as folder:
             trainer = Trainer(config, self.store, Path(folder), self.device, report=lambda _: None)
-            encoding = card_encoding(model_card(config.model))
+            task, encoding = trainer.task, card_encoding(model_card(config.model))
+            assert isinstance(task, WindowTask)
             inputs = assemble_input(batch, encoding)
 
             def play() -> None:
-                play_rounds(trainer.average, inputs, batch, 1, config.precision, randomness(batch), encoding)
+                noise = CellNoise(batch["key"], 1)
+                play_rounds(trainer.average, inputs, batch, 1, task.precision.rounds, noise, encoding)
 
-            calls: list[Callable[[], object]] = [draw, apply, play]
-            drawing, applying, playing = (self._rate(call, config.batch) for call in calls)
-            rates = [drawing, applying, 1 / (1 / drawing + 1 / applying), playing]
+            calls: list[Callable[[], object]] = [draw, finish, play]
             with closing(trainer.steps()) as steps:
-                rates.append(self._rate(lambda: next(steps), config.batch, WARMUP))
+                whole = self._rate(lambda: next(steps), config.batch, WARMUP)
                 waiting = waiting_share(steps) if self.device.type == "cuda" else None
-        return Figures(tuple(rates), waiting)
+            drawing, finishing, playing = (self._rate(call, config.batch) for call in calls)
+        return Figures((drawing, finishing, 1 / (1 / drawing + 1 / finishing), playing, whole), waiting)
 
     def _rate(self, call: Callable[[], object], samples: int, warmup: int = 1) -> float:
         for _ in range(warmup):
@@ -155,10 +126,6 @@ class Measurement:
 
 def _dimensions(config: TrainingConfig) -> int:
     return model_card(config.model).dimensions
-
-
-def _numbers(turn: int, batch: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
-    return np.arange(turn * batch, (turn + 1) * batch)
 
 
 def waiting_share(steps: Iterator[int]) -> float:
@@ -182,20 +149,18 @@ def idle_share(spans: Sequence[tuple[float, float]]) -> float:
     return 1 - busy / (until - ordered[0][0])
 
 
-def print_table(config: TrainingConfig, device: torch.device, both: Sequence[Figures]) -> None:
+def print_table(config: TrainingConfig, device: torch.device, figures: Figures) -> None:
     """Of one grid."""
     cells = " x ".join([str(config.sampling.grid)] * _dimensions(config))
-    machine = f"{config.workers} workers, {os.cpu_count()} cores, {_device_name(device)}"
-    title = f"{config.model}, {cells}, batches of {config.batch}, {machine}"
-    table = Table(title=title, title_justify="left")
-    for name in ("samples a second", "one by one", "on the device", "ratio"):
-        table.add_column(name, justify="left" if name == "samples a second" else "right")
-    for name, plain, engine in zip(PARTS, both[0].rates, both[1].rates, strict=True):
-        # One way applies by sending alone, which compares with nothing.
-        ratio = "" if name == "applying" else f"{engine / plain:.2f}"
-        table.add_row(name, f"{plain:,.1f}", f"{engine:,.1f}", ratio)
-    if both[0].waiting is not None:
-        table.add_row("time the device waits", *(f"{100 * (f.waiting or 0):.0f} %" for f in both), "")
+    threads = f"{torch.get_num_threads()} threads of {os.cpu_count()} cores"
+    machine = f"{config.workers} workers, {threads}, {_device_name(device)}"
+    table = Table(title=f"{config.model}, {cells}, batches of {config.batch}, {machine}", title_justify="left")
+    table.add_column("part")
+    table.add_column("samples a second", justify="right")
+    for name, rate in zip(PARTS, figures.rates, strict=True):
+        table.add_row(name, f"{rate:,.1f}")
+    if figures.waiting is not None:
+        table.add_row("time the device waits", f"{100 * figures.waiting:.0f} %")
     Console().print(table)
 
 
@@ -216,7 +181,10 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=1, help="processes that draw")
     parser.add_argument("--seconds", type=float, default=10.0, help="for each figure")
     parser.add_argument("--device", choices=DEVICES, default="auto")
+    parser.add_argument("--threads", type=int, help="of the training process; as torch chooses by default")
     given = parser.parse_args()
+    if given.threads:
+        torch.set_num_threads(given.threads)
     device = resolve_device(given.device)
     with tempfile.TemporaryDirectory() as folder:
         store = open_store(given.data, given.store or Path(folder) / "store", print, keep=False)
@@ -225,12 +193,10 @@ def main() -> None:
     assert isinstance(recipe, TrainingConfig)
     dimensions = _dimensions(recipe)
     settings = {"steps": ENDLESS, "validate_every": ENDLESS, "coarse_share": 0.0, "held_out": []}
-    settings |= {"batch": given.batch or BATCHES[dimensions], "workers": given.workers} | MODELS[given.model]
+    settings |= {"batch": given.batch or BATCHES[dimensions], "workers": given.workers}
     for grid in given.grids or GRIDS[dimensions]:
-        plain = recipe.with_overrides(settings | {"sampling.grid": grid})
-        on_device = plain.with_overrides({"sampling.on_device": True})
-        both = [measurement.sampler(plain), measurement.engine(on_device)]
-        print_table(plain, device, both)
+        config = recipe.with_overrides(settings | {"sampling.grid": grid})
+        print_table(config, device, measurement.figures(config))
 
 
 if __name__ == "__main__":

@@ -1,14 +1,17 @@
 from __future__ import annotations
 
 import json
+import mmap
 import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from bedside.core.errors import FormatError
-from bedside.data.store import FORMAT_VERSION, Item, ItemInfo, Store, write_store
+from bedside.data.store import ALIGNMENT, FORMAT_VERSION, Item, ItemInfo, Store, write_store
 
 
 def item(number: int, shape: tuple[int, ...] = (20, 30), dtype: str = "uint8") -> Item:
@@ -46,7 +49,7 @@ def test_arrays_that_are_not_contiguous(tmp_path: Path) -> None:
 def test_parts_hold_whole_items_in_order(tmp_path: Path) -> None:
     whole = write_store(tmp_path / "whole", ITEMS)
     each = write_store(tmp_path / "each", ITEMS, part_bytes=1)
-    some = write_store(tmp_path / "some", ITEMS, part_bytes=2500)
+    some = write_store(tmp_path / "some", ITEMS, part_bytes=12_000)
     assert [len(paths) for paths in (whole, each)] == [1, len(ITEMS)]
     assert 1 < len(some) < len(ITEMS)
     assert [p.name for p in each] == [f"part-{n:03d}.npz" for n in range(len(ITEMS))]
@@ -98,5 +101,61 @@ def test_damaged_parts_are_rejected(tmp_path: Path, kind: str) -> None:
     else:
         changed = content[:200] + bytes(b ^ 0xFF for b in content[200:220]) + content[220:]
         path.write_bytes({"empty": b"", "short": content[:300], "changed": changed}[kind])
+    with pytest.raises(FormatError, match="expected a part of a training store"):
+        Store(tmp_path)
+
+
+def test_arrays_are_mapped_and_lie_where_a_processor_likes_them(tmp_path: Path) -> None:
+    (path,) = write_store(tmp_path, ITEMS)
+    before = path.read_bytes()
+    for read in Store(tmp_path).items:
+        for array in (read.image, read.maps, read.objects):
+            base = array
+            while isinstance(base.base, np.ndarray):
+                base = base.base
+            assert isinstance(base.base, mmap.mmap)
+            assert array.ctypes.data % ALIGNMENT == 0 or not array.size
+        # What is changed in memory stays there.
+        read.image[:] = 0
+    assert path.read_bytes() == before
+
+
+def test_parts_of_earlier_versions_are_read(tmp_path: Path) -> None:
+    (path,) = write_store(tmp_path, ITEMS)
+    with zipfile.ZipFile(path) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    for read, written in zip(Store(tmp_path).items, ITEMS, strict=True):
+        assert read.info == written.info
+        for name in ("image", "maps", "objects"):
+            np.testing.assert_array_equal(getattr(read, name), getattr(written, name))
+
+
+@given(
+    shape=st.lists(st.integers(0, 5), min_size=2, max_size=4).map(tuple),
+    kind=st.sampled_from(["uint8", "int16", "float32"]),
+)
+def test_numpy_alone_opens_a_part(tmp_path_factory: pytest.TempPathFactory, shape: tuple[int, ...], kind: str) -> None:
+    image = np.arange(np.prod(shape)).reshape(shape).astype(kind)
+    (path,) = write_store(
+        tmp_path_factory.mktemp("part"), [Item(ITEMS[0].info, image, ITEMS[0].maps, ITEMS[0].objects)]
+    )
+    with np.load(path) as part:
+        np.testing.assert_array_equal(part["0/image"], image)
+        assert part["0/image"].dtype == kind
+    np.testing.assert_array_equal(Store(path.parent).items[0].image, image)
+
+
+@pytest.mark.parametrize("place", ["header", "values"])
+def test_a_changed_byte_is_noticed(tmp_path: Path, place: str) -> None:
+    (path,) = write_store(tmp_path, ITEMS)
+    with zipfile.ZipFile(path) as archive:
+        member = archive.getinfo("1/image.npy")
+    content = bytearray(path.read_bytes())
+    at = {"header": 60, "values": member.file_size - 5}[place]
+    content[member.header_offset + 62 + at] ^= 1
+    path.write_bytes(content)
     with pytest.raises(FormatError, match="expected a part of a training store"):
         Store(tmp_path)

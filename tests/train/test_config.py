@@ -93,3 +93,12 @@ def test_rejections_are_one_line_with_the_setting(change: dict[str, Any], messag
 def test_a_recipe_without_a_model_is_rejected(data: Any) -> None:
     with pytest.raises(InputError):
         TrainingConfig.from_dict(data)
+
+
+def test_a_retired_setting_is_read_and_does_nothing() -> None:
+    plain = TrainingConfig("m").to_dict()
+    assert "on_device" not in plain["sampling"]
+    plain["sampling"]["on_device"] = True
+    assert TrainingConfig.from_dict(plain) == TrainingConfig("m")
+    with pytest.raises(InputError, match="unknown training setting"):
+        TrainingConfig.from_dict({"model": "m", "on_device": True})

@@ -169,10 +169,9 @@ class TestResume:
 
 class TestStep:
     @staticmethod
-    def batch(made: Trainer, size: int, first: int = 0) -> dict[str, Tensor]:
-        dataset = made.task.dataset(made.task.stages()[0])
-        samples = [dataset[n] for n in range(first, first + size)]
-        return {k: torch.from_numpy(np.stack([s[k] for s in samples])) for k in samples[0]}
+    def batch(made: Trainer, size: int, first: int = 0) -> Any:
+        dataset: Any = made.task.dataset(made.task.stages()[0])
+        return dataset.__getitems__(range(first, first + size))
 
     @staticmethod
     def stage(batch: int, accumulate: int = 1) -> Stage:
@@ -306,10 +305,10 @@ class TestPrivacy:
     def test_an_error_in_a_worker_is_one_clear_line(
         self, config: TrainingConfig, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        def fail(self: SampleDataset, index: int) -> dict[str, Any]:
+        def fail(self: SampleDataset, indices: list[int]) -> dict[str, Any]:
             raise InputError("training store", expected="objects large enough to sample", got="20 misses")
 
-        monkeypatch.setattr(SampleDataset, "__getitem__", fail)
+        monkeypatch.setattr(SampleDataset, "__getitems__", fail)
         for workers in (0, 1):
             with pytest.raises(InputError) as caught:
                 trainer(dataclasses.replace(config, workers=workers), store, tmp_path).run()
@@ -321,12 +320,12 @@ class TestPrivacy:
     def test_a_worker_that_dies_is_one_line_and_the_work_is_kept(
         self, config: TrainingConfig, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, end: str
     ) -> None:
-        def die(self: SampleDataset, index: int) -> dict[str, Any]:
+        def die(self: SampleDataset, indices: list[int]) -> dict[str, Any]:
             if end == "killed":
                 os.kill(os.getpid(), signal.SIGKILL)
             os._exit(1)
 
-        monkeypatch.setattr(SampleDataset, "__getitem__", die)
+        monkeypatch.setattr(SampleDataset, "__getitems__", die)
         with pytest.raises(WorkerError, match="goes on from the checkpoint") as caught:
             trainer(dataclasses.replace(config, workers=1), store, tmp_path).run()
         assert "\n" not in str(caught.value)

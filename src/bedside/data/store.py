@@ -2,12 +2,17 @@
 
 A store is a folder of ``part-NNN.npz`` files. A part holds whole items; each item has an image, one or more maps of
 objects, and a table with one row an object, so that training never scans a map to find what is in it.
+
+Arrays are not compressed, so that they are mapped into memory and a store may be larger than that: what is read of an
+image is what a window shows. Compressed parts, as earlier versions wrote them, are read whole.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import math
+import struct
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator
@@ -27,6 +32,11 @@ MAP_KINDS = ("label", "part", "instance", "superpixel", "supervoxel")
 superpixel or one supervoxel."""
 OBJECT_COLUMNS = ("map", "value", "size")
 """First columns of the object table; the start and stop of the bounding region follow, in array order."""
+ALIGNMENT = 64
+"""Bytes; the first value of each array lies at a multiple of it."""
+LOCAL_HEADER, NAME_LENGTH = 30, 26
+"""Bytes before a member's name in a zip, and where the lengths of its name and of what follows are (PKWARE APPNOTE,
+4.3.7)."""
 
 
 @dataclass(frozen=True)
@@ -72,8 +82,8 @@ class Item:
         return self.maps.ndim - 1
 
 
-def write_store(folder: Path, items: Iterable[Item], part_bytes: int = 48_000_000) -> list[Path]:
-    """Write items into parts of about ``part_bytes`` compressed; once all are, they replace the store in ``folder``.
+def write_store(folder: Path, items: Iterable[Item], part_bytes: int = 256_000_000) -> list[Path]:
+    """Write items into parts of about ``part_bytes``; once all are, they replace the store in ``folder``.
 
     Returns:
         The paths of the parts.
@@ -95,11 +105,10 @@ def write_store(folder: Path, items: Iterable[Item], part_bytes: int = 48_000_00
 def _write_part(path: Path, item: Item | None, rest: Iterator[Item], part_bytes: int) -> Item | None:
     """Fill one part, starting with ``item``; returns the item that no longer fits."""
     infos: list[dict[str, Any]] = []
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=6) as archive:
+    with zipfile.ZipFile(path, "w") as archive:
         while item is not None:
             for field in ("image", "maps", "objects"):
-                with archive.open(f"{len(infos)}/{field}.npy", "w", force_zip64=True) as file:
-                    np.lib.format.write_array(file, np.ascontiguousarray(getattr(item, field)), allow_pickle=False)
+                _write_array(archive, f"{len(infos)}/{field}.npy", np.ascontiguousarray(getattr(item, field)))
             infos.append(asdict(item.info))
             item = next(rest, None)
             if archive.fp is not None and archive.fp.tell() >= part_bytes:
@@ -111,8 +120,20 @@ def _write_part(path: Path, item: Item | None, rest: Iterator[Item], part_bytes:
     return item
 
 
+def _write_array(archive: zipfile.ZipFile, name: str, array: NDArray[Any]) -> None:
+    """Write an array in NumPy's format 1.0, its header filled up with spaces to ``ALIGNMENT``."""
+    with archive.open(name, "w", force_zip64=True) as file:
+        assert archive.fp is not None
+        magic = np.lib.format.magic(1, 0)
+        text = repr(np.lib.format.header_data_from_array_1_0(array)).encode("latin1")
+        begin = archive.fp.tell() + len(magic) + 2
+        text += b" " * (-(begin + len(text) + 1) % ALIGNMENT) + b"\n"
+        file.write(magic + struct.pack("<H", len(text)) + text)
+        file.write(array.tobytes())
+
+
 class Store:
-    """All items of a packed store, in memory.
+    """All items of a packed store, mapped into memory where they are not compressed.
 
     Args:
         folder: Folder written by ``write_store``.
@@ -130,15 +151,24 @@ class Store:
         self.items: list[Item] = []
         digest = hashlib.sha256()
         for path in paths:
-            digest.update(path.read_bytes())
-            self.items.extend(_read_part(path))
+            content = _mapped(path)
+            digest.update(content.data)
+            self.items.extend(_read_part(path, content))
         self.sha256 = digest.hexdigest()
 
 
-def _read_part(path: Path) -> Iterator[Item]:
+def _mapped(path: Path) -> NDArray[np.uint8]:
+    """Return a file's bytes, read when they are asked for; what is written to them stays in memory."""
+    if not path.stat().st_size:
+        # Nothing cannot be mapped.
+        return np.zeros(0, dtype=np.uint8)
+    return np.asarray(np.memmap(path, dtype=np.uint8, mode="c"))
+
+
+def _read_part(path: Path, content: NDArray[np.uint8]) -> Iterator[Item]:
     try:
-        yield from _read_archive(path)
-    except (zipfile.BadZipFile, zlib.error, KeyError, TypeError, ValueError, EOFError) as error:
+        yield from _read_archive(path, content)
+    except (zipfile.BadZipFile, zlib.error, struct.error, KeyError, TypeError, ValueError, EOFError) as error:
         if isinstance(error, FormatError):
             raise
         raise FormatError(
@@ -146,7 +176,7 @@ def _read_part(path: Path) -> Iterator[Item]:
         ) from error
 
 
-def _read_archive(path: Path) -> Iterator[Item]:
+def _read_archive(path: Path, content: NDArray[np.uint8]) -> Iterator[Item]:
     with zipfile.ZipFile(path) as archive:
         header = json.loads(archive.read("header.json"))
         if header.get("format") != "bedside-store" or header.get("version") != FORMAT_VERSION:
@@ -154,11 +184,30 @@ def _read_archive(path: Path) -> Iterator[Item]:
                 str(path), expected=f"a training store of version {FORMAT_VERSION}", got=header.get("version")
             )
         for number, fields in enumerate(header["items"]):
-            arrays = {}
-            for field in ("image", "maps", "objects"):
-                with archive.open(f"{number}/{field}.npy") as file:
-                    arrays[field] = np.lib.format.read_array(file, allow_pickle=False)
+            fields_read = ("image", "maps", "objects")
+            arrays = {field: _read_array(archive, f"{number}/{field}.npy", content) for field in fields_read}
             spacing = fields.pop("spacing")
             kinds = tuple(fields.pop("map_kinds"))
             info = ItemInfo(**fields, spacing=tuple(spacing) if spacing else None, map_kinds=kinds)
             yield Item(info, **arrays)
+
+
+def _read_array(archive: zipfile.ZipFile, name: str, content: NDArray[np.uint8]) -> NDArray[Any]:
+    """Return an array of a part: a view of its bytes ``content``, or a copy where it is compressed."""
+    member = archive.getinfo(name)
+    with archive.open(member) as file:
+        if member.compress_type != zipfile.ZIP_STORED:
+            compressed: NDArray[Any] = np.lib.format.read_array(file, allow_pickle=False)
+            return compressed
+        if np.lib.format.read_magic(file) != (1, 0):
+            raise ValueError(f"{name} is not in NumPy's format 1.0")
+        shape, fortran, dtype = np.lib.format.read_array_header_1_0(file)
+        header = file.tell()
+    lengths = content[member.header_offset + NAME_LENGTH :][:4].tobytes()
+    begin = member.header_offset + LOCAL_HEADER + sum(struct.unpack("<HH", lengths))
+    whole = content[begin : begin + member.file_size]
+    if fortran or dtype.hasobject or header + math.prod(shape) * dtype.itemsize != len(whole):
+        raise ValueError(f"{name} does not hold what its header says")
+    if zlib.crc32(whole.data) != member.CRC:
+        raise zipfile.BadZipFile(f"bad checksum of {name}")
+    return whole[header:].view(dtype).reshape(shape)

@@ -15,8 +15,11 @@ from bedside.train.sampling import SamplingConfig
 from bedside.train.task_table import task_module, task_name
 
 WINDOW = "window"
-FIXED_SAMPLING = ("sampling.grid", "sampling.on_device")
+FIXED_SAMPLING = ("sampling.grid",)
 """Settings of the samples that hold for a whole run."""
+RETIRED = ("sampling.on_device",)
+"""Settings that chose between two ways to make the same samples, of which one is left: recipes, cards and checkpoints
+that have them are read, and the values do nothing."""
 WINDOW_SETTINGS = (
     "architecture",
     "coarse_share",
@@ -48,10 +51,10 @@ class TrainingConfig:
         coarse_share: First share of the steps, which see samples of half the grid and twice as many at a time. Like
             all of ``WINDOW_SETTINGS``, of the task "window" alone.
         fine_every: Every so many steps after the coarse ones one sees samples of twice the grid, a quarter as many, so
-            that the network serves both; 0 for none. Of images that are not made on the device.
+            that the network serves both; 0 for none. Of images only.
         late_share: Last share of the steps, for which ``late`` holds.
         late: Settings of ``sampling``, by dotted name, and ``round_probabilities`` that replace the others then; None
-            for none. Of samples that are not made on the device.
+            for none.
         gradient_clip: Largest norm of the gradient, 0 for any.
         ema_decay: Decay of the moving average of the weights, which is what is kept in the end; 0 keeps the last ones.
         round_probabilities: Probability of 0, 1, 2, ... correction rounds without gradient before the one with it.
@@ -127,8 +130,6 @@ class TrainingConfig:
         chances = self.round_probabilities
         sound = bool(chances) and min(chances) >= 0 and abs(sum(chances) - 1) <= 1e-6
         _check(self, "round_probabilities", sound, "probabilities that add up to 1")
-        if self.fine_every and self.sampling.on_device:
-            raise InputError("fine_every", expected="0 for samples that are made on the device", got=self.fine_every)
         _check(self, "late_share", 0 <= self.late_share <= 1 - self.coarse_share, "from 0, the coarse steps left out")
         self._check_late()
         changes = self.architecture
@@ -142,8 +143,7 @@ class TrainingConfig:
         _check(self, "late", bool(late) == (self.late_share > 0), "settings for a late_share above 0, and none for 0")
         for name in late or ():
             free = name == "round_probabilities" or (name.startswith("sampling.") and name not in FIXED_SAMPLING)
-            _check(self, "late", free, "settings of sampling but its grid and place, and round_probabilities")
-        _check(self, "late", not (late and self.sampling.on_device), "none for samples that are made on the device")
+            _check(self, "late", free, "settings of sampling but its grid, and round_probabilities")
         self.late_config()
 
     def late_config(self) -> TrainingConfig:
@@ -252,6 +252,7 @@ def _build(kind: Any, values: Any, prefix: str) -> Any:
             f"training setting {prefix.rstrip('.')}".rstrip(), expected="names with values", got=repr(values)
         )
     hints = typing.get_type_hints(kind)
+    values = {name: value for name, value in values.items() if f"{prefix}{name}" not in RETIRED}
     unknown = [name for name in values if name not in hints]
     if unknown:
         raise InputError("unknown training setting", expected=_names(kind), got=f"{prefix}{unknown[0]}")

@@ -29,12 +29,10 @@ class SamplingConfig:
             window's border; more than 1 cuts objects off.
         augment: Whether to change geometry and appearance.
         extruded_share: Of volumes only: share that continues an image along a third axis.
-        synthetic_share: Share of random shapes with random textures; of images not on the device.
+        synthetic_share: Share of random shapes with random textures.
         inserted_share: Share whose object is a shape drawn into an image: a branching tree, a group of blobs, a shell.
         anisotropy: Of volumes only: how often they are stretched along one axis or shown in thick slices, in parts of
             the usual chances; 0 for never, 5 at most.
-        on_device: Whether samples are made in batches on the training's device, see
-            ``engines.window.sampling.device``. Their distribution is the same, the samples are others.
     """
 
     grid: int = 128
@@ -53,7 +51,6 @@ class SamplingConfig:
     synthetic_share: float = 0.0
     inserted_share: float = 0.0
     anisotropy: float = 1.0
-    on_device: bool = False
 
     def __post_init__(self) -> None:
         if self.grid < 32 or self.grid % 32:
@@ -64,8 +61,6 @@ class SamplingConfig:
         # Asked this way round because no comparison holds for NaN.
         if not (all(share >= 0 for share in shares) and sum(starts) <= 1 and sum(sources) <= 1):
             raise InputError("sampling shares", expected="shares from 0 that add up to at most 1", got=shares)
-        if self.on_device and (self.tile_share or self.mistake_share):
-            raise InputError("sampling.on_device", expected="tile_share and mistake_share 0", got=shares)
         for name, most in (("jitter", 2.0), ("anisotropy", 5.0)):
             if not 0 <= (value := getattr(self, name)) <= most:
                 raise InputError(f"sampling.{name}", expected=f"from 0 to {most:g}", got=value)

@@ -123,8 +123,6 @@ def test_the_painted_encoding_is_what_it_was() -> None:
     area = np.zeros((9, 9), np.float32)
     area[2:5] = 1
     assert np.array_equal(encoding.paint([], (9, 9), area)[0], area)
-    coverage = torch.rand((2, 4, 5, 5))
-    assert torch.equal(encoding.encode_coverage(coverage), coverage)
 
 
 def test_a_card_must_list_the_channels_of_its_encoding() -> None:
@@ -136,8 +134,3 @@ def test_a_card_must_list_the_channels_of_its_encoding() -> None:
         card_encoding(replace(card, channels=("depth", *card.channels)))
     with pytest.raises(InputError, match="unknown encoding: expected one of painted, got 'pained'; did you mean"):
         card_encoding(replace(card, encoding="pained"))
-
-
-def test_an_encoding_that_knows_no_coverage_says_what_to_do() -> None:
-    with pytest.raises(InputError, match=r"set sampling\.on_device to false"):
-        Nearness().encode_coverage(torch.zeros((1, 4, 8, 8)))

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from bedside.engines.window.sampling.extrusion import LARGEST_SCALE, Profile, draw_profile, extrude
-from bedside.engines.window.sampling.volume_augmentation import grid_positions, plain_warp
+from bedside.engines.window.sampling.volume_windows import grid_positions, plain_warp
 
 GRID = 32
 STRAIGHT = np.zeros(9, dtype=np.float32)

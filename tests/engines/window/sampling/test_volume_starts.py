@@ -207,3 +207,10 @@ class TestDegraded:
             mask = degrade_volume(truth, np.random.default_rng(seed))
             assert mask[:, :, : 8 - 6 - LARGEST_SHIFT].all()
             assert not mask[:, :, 8 + 6 + LARGEST_SHIFT :].any()
+
+
+def test_smooth_noise_stays_in_its_range() -> None:
+    noise = volume_starts.smooth_noise(24, 5, np.random.default_rng(0))
+    assert noise.shape == (24, 24, 24)
+    assert float(noise.abs().max()) <= 1
+    assert float(noise.diff(dim=0).abs().max()) < 0.5

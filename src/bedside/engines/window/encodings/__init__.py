@@ -80,28 +80,6 @@ class PromptEncoding(ABC):
             A new tensor of the same shape.
         """
 
-    def encode_coverage(self, coverage: Tensor) -> Tensor:
-        """Encode what prompts cover of each cell, for samplers that make batches on a device.
-
-        Only these samplers and the teacher of slices need it.
-
-        Args:
-            coverage: float32 (batch, 4, *grid), see ``imaging.paint.CHANNELS``.
-
-        Returns:
-            float32 (batch, channels - 1, *grid), as ``paint`` gives it.
-
-        Raises:
-            InputError: The encoding cannot be made of coverage.
-        """
-        del coverage
-        raise InputError(
-            f"encoding {type(self).__name__}",
-            expected="one that encodes what prompts cover",
-            got="one that paints prompts alone",
-            fix="set sampling.on_device to false",
-        )
-
     def arrange(self, previous: Array, painted: Array, axis: int = 0) -> list[Array]:
         """Return the parts of all channels in their order, to be concatenated along ``axis``.
 

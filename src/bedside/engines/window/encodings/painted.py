@@ -37,9 +37,5 @@ class PaintedEncoding(PromptEncoding):
         """See ``PromptEncoding``."""
         return channel.maximum(click_values(squared) * active)
 
-    def encode_coverage(self, coverage: Tensor) -> Tensor:
-        """See ``PromptEncoding``."""
-        return coverage
-
 
 ENCODINGS.register(DEFAULT)(PaintedEncoding())

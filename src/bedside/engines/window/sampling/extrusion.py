@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from bedside.engines.window.sampling.augmentation import sample_plane
+from bedside.engines.window.sampling.plane_windows import sample_plane
 
 LARGEST_SCALE = 2.5
 """At a body's ends the slice has shrunk to this part before the body is over."""
@@ -91,5 +91,5 @@ def extrude(
     inside = ((flat >= 0) & (flat <= size)).all(dim=-1).reshape(height.shape)
     cell = float((unit[1, 0, 0] - unit[0, 0, 0]).norm()) * float(np.sqrt(extent[0] * extent[1]))
     image = sample_plane(plane, flat, cell).reshape(height.shape)
-    truth = sample_plane(mask.astype(np.float32), flat, cell, zeros=True).reshape(height.shape) * body
+    truth = sample_plane(mask, flat, cell, zeros=True).reshape(height.shape) * body
     return image, truth, inside.numpy()

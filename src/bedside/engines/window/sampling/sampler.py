@@ -1,88 +1,56 @@
-"""Training samples: a window around an object, its mask, and the prompts that start the interaction."""
+"""Training samples: a window around an object, its mask, and the prompts that start the interaction.
+
+A sample is made in two steps. ``Sampler.draw`` draws windows and first prompts on the CPU, one after the other, in the
+loader's workers: it reads the part of an image that a window shows, and its prompts are those of ``simulate``, as in
+evaluation. ``Sampler.finish`` changes appearance and normalises, a whole batch at once, where the network is trained.
+"""
 
 from __future__ import annotations
 
 import copy
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, replace
-from typing import Any, Self
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Self
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from bedside.core.errors import InputError
-from bedside.core.prompts import Box
-from bedside.core.region import mask_region
-from bedside.data.store import MAP_KINDS, Item, Store
 from bedside.engines.window.encodings import DEFAULT, ENCODINGS, PromptEncoding
-from bedside.engines.window.sampling.augmentation import (
-    Warp,
-    augment_intensity,
-    draw_warp,
-    grid_positions,
-    inside_plane,
-    sample_plane,
-)
-from bedside.engines.window.sampling.gatherings import UNION_CHANCE, gather_parts
-from bedside.engines.window.sampling.insertion import insert_shape
-from bedside.engines.window.sampling.starts import draw_start, warped_box
-from bedside.engines.window.sampling.synthetic import synthetic_window
-from bedside.imaging.intensity import normalise_window
-from bedside.simulate.scribbles import lasso_region
+from bedside.engines.window.sampling.appearance import normalise
+from bedside.engines.window.sampling.packed_table import Arrays, Table
+from bedside.train.hashing import Draws
 from bedside.train.sampling import MAXIMUM_TRIES, SamplingConfig
 
-MINIMUM_CELLS = 12
-"""Cells of the grid an object must cover to be worth a sample."""
-TILED_PIXELS = 400
-"""Pixels that an object must have for tiles of its box to show anything but blur."""
-FEW_CASES = 4
-"""Sets of fewer cases are drawn less often, by the root of their number."""
-COLOURS = 3
-"""Channels of a sample's image."""
+KEY_SALT, APPEARANCE_SALT = 2, 3
+"""Of streams of random numbers."""
 
 
 @dataclass(frozen=True, eq=False)
-class Sample:
-    """One training sample on the grid.
+class Drawn:
+    """What is drawn of one sample, on the grid.
 
     Attributes:
-        image: float32 (3, grid, grid), of volumes (1, grid, grid, grid), normalised.
-        previous: float32 (grid, grid[, grid]), mask to start from, often zero.
-        prompts: float32 (channels, grid, grid[, grid]), as ``encodings.PromptEncoding.paint`` gives them.
-        truth: uint8 (grid, grid[, grid]).
-        inside: bool (grid, grid[, grid]), False outside the image.
+        image: float32 (channels, *grid), any range.
+        colour: bool (), whether the channels differ.
+        previous: float32 (*grid), mask to start from, often zero.
+        prompts: float32 (channels, *grid), as ``encodings.PromptEncoding.paint`` gives them.
+        truth: uint8 (*grid), the object.
+        inside: bool (*grid), False outside the image.
     """
 
     image: NDArray[np.float32]
+    colour: np.bool_
     previous: NDArray[np.float32]
     prompts: NDArray[np.float32]
     truth: NDArray[np.uint8]
     inside: NDArray[np.bool_]
 
 
-@dataclass(frozen=True, eq=False)
-class Drawn:
-    """What was drawn of an image, on the grid.
-
-    Attributes:
-        mode: How the sample starts.
-        image: (1 or 3, grid, grid).
-        truth: 0/1 (grid, grid).
-        inside: (grid, grid).
-        box: Around the whole object where the window shows only some of it; None where it is that of the truth.
-        others: Other objects, 0/1 (grid, grid), where any are known.
-    """
-
-    mode: str
-    image: Tensor
-    truth: NDArray[np.uint8]
-    inside: NDArray[np.bool_]
-    box: Box | None = None
-    others: NDArray[np.uint8] | None = None
-
-
-class NumberedSampler(ABC):
+class Sampler(ABC):
     """Samples by number: ``index`` and the seed alone decide, whoever draws them and in whatever order.
 
     So a run resumes where it stopped, and any number of workers gives the same stream.
@@ -104,212 +72,57 @@ class NumberedSampler(ABC):
         other._config = replace(self._config, grid=grid)
         return other
 
-    def sample(self, index: int) -> Sample:
-        """Return the sample with number ``index``."""
-        generator = np.random.default_rng((self._seed, index))
+    def draw(self, numbers: Sequence[int]) -> Arrays:
+        """Return what ``finish`` makes samples of.
+
+        Returns:
+            The fields of ``Drawn``, stacked; key: int64 (batch,), for random numbers of cells; and how the appearance
+            changes, see ``plane_appearance`` and ``volume_appearance``.
+
+        Raises:
+            InputError: No object of the store is large enough.
+        """
+        drawn = [self._draw_sample(number) for number in numbers]
+        table: Arrays = {f.name: np.stack([getattr(d, f.name) for d in drawn]) for f in fields(Drawn)}
+        places = np.asarray(numbers, dtype=np.int64)
+        # Shifted, because keys are 0 or more.
+        table["key"] = (Draws(self._seed, places, KEY_SALT).bits()[:, 0] >> np.uint64(1)).astype(np.int64)
+        if self._config.augment:
+            table |= self._draw_appearance(table["colour"], Draws(self._seed, places, APPEARANCE_SALT))
+        return table
+
+    @torch.no_grad()
+    def finish(self, table: Table) -> dict[str, Tensor]:
+        """Return the samples of a table of ``draw``, on the device that it is on; nothing is read back from there.
+
+        Returns:
+            image: float32 (batch, channels, *grid), normalised; previous, prompts, truth and inside as in ``Drawn``;
+            key: int64 (batch,), for further random numbers.
+        """
+        image = self._change(table["image"], table) if self._config.augment else table["image"]
+        kept = ("previous", "prompts", "truth", "inside", "key")
+        return {"image": normalise(image, table["inside"]), **{name: table[name] for name in kept}}
+
+    def make(self, numbers: Sequence[int], device: torch.device) -> dict[str, Tensor]:
+        """Return the samples with ``numbers`` at once, see ``finish``."""
+        return self.finish({name: torch.from_numpy(values).to(device) for name, values in self.draw(numbers).items()})
+
+    def _draw_sample(self, number: int) -> Drawn:
+        generator = np.random.default_rng((self._seed, number))
         for _ in range(MAXIMUM_TRIES):
-            sample = self._try(generator)
-            if sample is not None:
-                return sample
+            drawn = self._try(generator)
+            if drawn is not None:
+                return drawn
         raise InputError("training store", expected="objects large enough to sample", got=f"{MAXIMUM_TRIES} misses")
 
     @abstractmethod
-    def _try(self, generator: np.random.Generator) -> Sample | None:
-        """Return a sample, or None where what was drawn is of no use."""
+    def _try(self, generator: np.random.Generator) -> Drawn | None:
+        """Return what was drawn of a sample, or None where it is of no use."""
 
+    @abstractmethod
+    def _draw_appearance(self, colour: NDArray[np.bool_], draws: Draws) -> Arrays:
+        """Return how the appearance of samples changes; ``colour`` (batch,) says whose channels differ."""
 
-class Sampler(NumberedSampler):
-    """Draws samples of images and slices from a store, each dataset as often as any other but those of a few cases."""
-
-    def __init__(self, store: Store, config: SamplingConfig, seed: int, encoding: PromptEncoding | None = None) -> None:
-        super().__init__(config, seed, encoding)
-        self._pools: dict[str, dict[str, list[Item]]] = {"image": {}, "superpixel": {}}
-        for item in store.items:
-            if len(item.objects) and item.info.variant in self._pools:
-                self._pools[item.info.variant].setdefault(item.info.set_name, []).append(item)
-        if not self._pools["image"]:
-            raise InputError("training store", expected="at least one object", got="none")
-        self._chances = {variant: _set_chances(pool) for variant, pool in self._pools.items()}
-
-    def _try(self, generator: np.random.Generator) -> Sample | None:
-        config = self._config
-        drawn = self._draw(generator)
-        if drawn is None or int(drawn.truth.sum()) < MINIMUM_CELLS:
-            return None
-        mode, image, truth, inside = drawn.mode, drawn.image, drawn.truth, drawn.inside
-        colour = image.shape[0] == COLOURS
-        image = image if colour else image.expand(COLOURS, -1, -1)
-        if config.augment:
-            image = augment_intensity(image, generator, colour=colour)
-        normalised = normalise_window(image.numpy(), inside)
-        previous, prompts = draw_start(truth, mode, generator, box=drawn.box, others=drawn.others)
-        area = None
-        if mode == "box" and generator.random() < 0.1:
-            # A lasso takes the place of the box: an area and not an outline.
-            area = lasso_region(truth, generator, generator.uniform(0.03, 0.2)).astype(np.float32)
-            prompts = [prompt for prompt in prompts if not isinstance(prompt, Box)]
-        painted = self._encoding.paint(prompts, truth.shape, area)
-        return Sample(normalised, previous, painted, truth, inside)
-
-    def _draw(self, generator: np.random.Generator) -> Drawn | None:
-        config = self._config
-        source = generator.random()
-        superpixel = source < config.superpixel_share and bool(self._pools["superpixel"])
-        source -= config.superpixel_share
-        inserted = 0 <= source < config.inserted_share
-        if 0 <= source - config.inserted_share < config.synthetic_share:
-            return _draw_synthetic(config, generator)
-        variant = "superpixel" if superpixel else "image"
-        number = int(np.searchsorted(self._chances[variant], generator.random(), side="right"))
-        items = self._pools[variant][sorted(self._pools[variant])[number]]
-        item = items[generator.integers(len(items))]
-        drawn = _draw_object(item, generator)
-        if drawn is None:
-            return None
-        plane, mask, spacing, others = drawn
-        region = mask_region(mask)
-        if region.is_empty:
-            return None
-        mode = _draw_mode(config, generator)
-        if mode == "tile" and int(mask.sum()) < TILED_PIXELS:
-            mode = "box"
-        centre, sides = _draw_window(mask, region.start, region.stop, spacing, mode, config, generator)
-        warp = draw_warp(centre, sides, generator) if config.augment else draw_plain(centre, sides)
-        positions = grid_positions(warp, config.grid)
-        cell = float(np.sqrt(sides[0] * sides[1])) / config.grid
-        truth_values = sample_plane(mask.astype(np.float32), positions, cell, zeros=True)[0].numpy()
-        truth = (truth_values > 0.5).astype(np.uint8)
-        image = sample_plane(plane, positions, cell)
-        inside = inside_plane(positions, plane.shape)
-        if inserted:
-            image, truth = insert_shape(image, {"tile": "close", "mistake": "box"}.get(mode, mode), generator)
-            truth *= inside
-        box = None
-        if mode == "tile":
-            # The box of a shape that reaches beyond the window covers all of it.
-            everywhere = Box((0.0, 0.0), (float(config.grid),) * 2)
-            box = everywhere if inserted else warped_box(mask, warp, config.grid)
-        neighbours = None
-        if mode == "mistake" and others is not None and not inserted:
-            neighbours = (sample_plane(others.astype(np.float32), positions, cell, zeros=True)[0] > 0.5).numpy()
-        return Drawn(mode, image, truth, inside, box, neighbours)
-
-
-def _set_chances(pool: dict[str, list[Item]]) -> NDArray[np.float64]:
-    """Return cumulated chances of the sets in the order of their names: equal, but less for sets of a few cases."""
-    weights = [np.sqrt(min(len(pool[name]), FEW_CASES) / FEW_CASES) for name in sorted(pool)]
-    cumulated = np.cumsum(weights) / np.sum(weights) if weights else np.zeros(0)
-    # Rounding must not leave a gap below 1.
-    cumulated[-1:] = 1.0
-    return np.asarray(cumulated, dtype=np.float64)
-
-
-def _draw_mode(config: SamplingConfig, generator: np.random.Generator) -> str:
-    """Return how a sample starts."""
-    kind = generator.random()
-    for mode in ("wide", "close", "tile", "mistake"):
-        if kind < (share := getattr(config, f"{mode}_share")):
-            return mode
-        kind -= share
-    return "box"
-
-
-def _draw_synthetic(config: SamplingConfig, generator: np.random.Generator) -> Drawn | None:
-    """Return random shapes, half of them in colour."""
-    mode = _draw_mode(config, generator)
-    mode = "box" if mode == "tile" else mode
-    channels = COLOURS if generator.random() < 0.5 else 1
-    made = synthetic_window((channels, config.grid, config.grid), generator)
-    return None if made is None else Drawn(mode, *made, np.ones((config.grid,) * 2, dtype=np.bool_))
-
-
-def draw_plain(centre: tuple[float, float], sides: tuple[float, float]) -> Warp:
-    """Return the window as it is, without augmentation."""
-    return Warp(centre, sides, 0.0, (False, False), None)
-
-
-def _draw_object(
-    item: Item, generator: np.random.Generator
-) -> tuple[NDArray[Any], NDArray[np.bool_], tuple[float, float], NDArray[np.bool_] | None] | None:
-    """Return an image plane (y, x[, 3]), the mask of an object in it, the plane's spacing (y, x), and other objects."""
-    present = np.unique(item.objects[:, 0])
-    rows = item.objects[item.objects[:, 0] == present[generator.integers(len(present))]]
-    row = rows[generator.integers(len(rows))]
-    number, value = int(row[0]), int(row[1])
-    assert item.info.map_kinds[number] in MAP_KINDS
-    if item.axes == 2:
-        spacing = item.info.spacing or (1.0, 1.0)
-        return item.image, *_draw_parts(item, item.maps, number, value, (spacing[0], spacing[1]), generator)
-    spacing3 = item.info.spacing or (1.0, 1.0, 1.0)
-    axis = _draw_axis(item.image.shape, spacing3, generator)
-    if axis is None:
-        return None
-    index = int(generator.integers(row[3 + axis], row[3 + 3 + axis]))
-    maps = np.take(item.maps, index, axis=axis + 1)
-    plane = np.take(item.image, index, axis=axis)
-    kept = [s for a, s in enumerate(spacing3) if a != axis]
-    return plane, *_draw_parts(item, maps, number, value, (kept[0], kept[1]), generator)
-
-
-def _draw_parts(
-    item: Item,
-    maps: NDArray[np.uint16],
-    number: int,
-    value: int,
-    spacing: tuple[float, float],
-    generator: np.random.Generator,
-) -> tuple[NDArray[np.bool_], tuple[float, float], NDArray[np.bool_] | None]:
-    """Return the object of a map's value, now and then with others of its kind; the spacing; the objects not in it."""
-    kind = item.info.map_kinds[number]
-    chance = UNION_CHANCE.get(kind, 0.0)
-    values, label = maps[number], None
-    if kind == "part":
-        places = values == value
-        label = maps[0] == maps[0][places][0] if places.any() else None
-    mask = gather_parts(values, value, label, chance, generator)
-    known = kind != "superpixel"
-    return mask, spacing, (maps[0] > 0) & ~mask if known else None
-
-
-def _draw_axis(shape: tuple[int, ...], spacing: tuple[float, ...], generator: np.random.Generator) -> int | None:
-    """Return an axis to cut across whose planes are neither a few pixels wide nor stretched beyond use."""
-    candidates = []
-    for axis in range(3):
-        others = [a for a in range(3) if a != axis]
-        stretch = max(spacing[a] for a in others) / min(spacing[a] for a in others)
-        if min(shape[a] for a in others) >= 16 and stretch <= 6:
-            candidates.append(axis)
-    return int(candidates[generator.integers(len(candidates))]) if candidates else None
-
-
-def _draw_window(
-    mask: NDArray[np.bool_],
-    start: tuple[int, ...],
-    stop: tuple[int, ...],
-    spacing: tuple[float, float],
-    mode: str,
-    config: SamplingConfig,
-    generator: np.random.Generator,
-) -> tuple[tuple[float, float], tuple[float, float]]:
-    """Return centre and sides in pixels (y, x) of a window that is square in millimetres."""
-    extent = max((b - a) * s for a, b, s in zip(start, stop, spacing, strict=True))
-    extent = max(extent, 8.0 * min(spacing))
-    if mode in ("close", "tile"):
-        zoom = generator.uniform(*(config.close_zoom if mode == "close" else config.tile_zoom))
-        # Tiles cover a box whether or not there is much of the object in them.
-        anywhere = mode == "tile" and generator.random() < 0.5
-        pixels = np.argwhere(mask)
-        middle = pixels[generator.integers(len(pixels))] + 0.5
-        if anywhere:
-            middle = generator.uniform(start, stop)
-    else:
-        low, high = config.wide_zoom if mode == "wide" else config.box_zoom
-        zoom = np.exp(generator.uniform(np.log(low), np.log(high)))
-        middle = np.array([(a + b) / 2 for a, b in zip(start, stop, strict=True)])
-    # Beyond the image there is nothing to see: the window stays within twice the image's size.
-    limit = 2.0 * max(n * s for n, s in zip(mask.shape, spacing, strict=True))
-    side = min(extent * zoom, limit)
-    slack = 0.5 * max(side - extent, 0.2 * extent)
-    shift = generator.uniform(-config.jitter, config.jitter, size=2) * slack
-    centre = middle + shift / np.array(spacing)
-    return (float(centre[0]), float(centre[1])), (side / spacing[0], side / spacing[1])
+    @abstractmethod
+    def _change(self, image: Tensor, table: Table) -> Tensor:
+        """Return windows (batch, channels, *grid) with their appearance changed."""

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from bedside.engines.window.sampling.volume_augmentation import blur
+from bedside.engines.window.sampling.appearance import blur
 from bedside.simulate.components import label_components
 
 LARGEST_SHARE = 0.35
@@ -56,7 +56,7 @@ def synthetic_window(shape: tuple[int, ...], generator: np.random.Generator) -> 
     texture = _texture(labels, count + 1, generator)
     image = torch.from_numpy(np.moveaxis(means[labels], -1, 0) + texture)
     sigma = generator.uniform(0.4, 1.0)
-    return torch.stack([blur(channel, sigma) for channel in image]), truth.astype(np.uint8)
+    return _blur(image, sigma), truth.astype(np.uint8)
 
 
 def random_regions(grid: int, axes: int, generator: np.random.Generator) -> NDArray[np.int64]:
@@ -93,7 +93,12 @@ def random_tube(grid: int, axes: int, generator: np.random.Generator) -> NDArray
 def _texture(labels: NDArray[np.int64], count: int, generator: np.random.Generator) -> NDArray[np.float32]:
     noise = torch.from_numpy(generator.standard_normal(labels.shape, dtype=np.float32))
     if generator.random() < 0.5:
-        noise = noise + 3 * blur(noise, 1.2)
+        noise = noise + 3 * _blur(noise[None], 1.2)[0]
     strength = generator.uniform(0.0, 0.12, size=count).astype(np.float32)
     texture: NDArray[np.float32] = strength[labels] * noise.numpy()
     return texture
+
+
+def _blur(image: Tensor, sigma: float) -> Tensor:
+    """Return (channels, *grid) after a Gaussian of ``sigma`` cells along each axis."""
+    return blur(image[None], torch.tensor([sigma], dtype=torch.float32), "replicate", max(1, round(2 * sigma)))[0]

@@ -13,11 +13,13 @@ from bedside.data.store import Item, Store
 from bedside.engines.window.encodings import PromptEncoding
 from bedside.engines.window.sampling.extrusion import draw_profile, extrude
 from bedside.engines.window.sampling.insertion import insert_shape
-from bedside.engines.window.sampling.sampler import NumberedSampler, Sample
+from bedside.engines.window.sampling.packed_table import Arrays, Table
+from bedside.engines.window.sampling.sampler import Drawn, Sampler
 from bedside.engines.window.sampling.synthetic import synthetic_window
-from bedside.engines.window.sampling.volume_augmentation import (
+from bedside.engines.window.sampling.volume_appearance import change_volumes, draw_volume_appearance
+from bedside.engines.window.sampling.volume_starts import draw_start
+from bedside.engines.window.sampling.volume_windows import (
     VolumeWarp,
-    augment_volume,
     bounding_slices,
     draw_volume_warp,
     grid_positions,
@@ -25,23 +27,20 @@ from bedside.engines.window.sampling.volume_augmentation import (
     plain_warp,
     sample_volume,
 )
-from bedside.engines.window.sampling.volume_starts import draw_start
-from bedside.imaging.intensity import normalise_window
+from bedside.train.hashing import Draws
 from bedside.train.sampling import SamplingConfig
 
 MINIMUM_CELLS = 20
 """Cells of the grid an object must cover to be worth a sample."""
 
-Drawn = tuple[Tensor, NDArray[np.uint8], NDArray[np.bool_]]
+Seen = tuple[Tensor, NDArray[np.uint8], NDArray[np.bool_]]
 """Image, truth and inside, each (grid, grid, grid)."""
 ItemsBySet = dict[str, list[Item]]
 """Items by the name of their set."""
 
 
-class VolumeSampler(NumberedSampler):
+class VolumeSampler(Sampler):
     """Draws samples of volumes from a store, each dataset as often as any other.
-
-    Sample ``index`` depends on the seed and the index alone, as in ``sampling.Sampler``.
 
     Args:
         store: With at least one volume that has an object.
@@ -62,22 +61,27 @@ class VolumeSampler(NumberedSampler):
         if not self._pools["image"]:
             raise InputError("training store", expected="at least one volume with an object", got="none")
 
-    def _try(self, generator: np.random.Generator) -> Sample | None:
+    def _try(self, generator: np.random.Generator) -> Drawn | None:
         config = self._config
         kind = generator.random()
         mode = (
             "wide" if kind < config.wide_share else "close" if kind < config.wide_share + config.close_share else "box"
         )
-        drawn = self._draw(mode, generator)
-        if drawn is None or int(drawn[1].sum()) < MINIMUM_CELLS:
+        seen = self._draw(mode, generator)
+        if seen is None or int(seen[1].sum()) < MINIMUM_CELLS:
             return None
-        image, truth, inside = drawn
-        if config.augment:
-            image = augment_volume(image, generator, config.anisotropy)
+        image, truth, inside = seen
         previous, painted = draw_start(truth, mode, generator, self._encoding)
-        return Sample(normalise_window(image[None].numpy(), inside), previous, painted, truth, inside)
+        return Drawn(image[None].numpy(), np.bool_(False), previous, painted, truth, inside)
 
-    def _draw(self, mode: str, generator: np.random.Generator) -> Drawn | None:
+    def _draw_appearance(self, colour: NDArray[np.bool_], draws: Draws) -> Arrays:
+        del colour
+        return draw_volume_appearance(draws, self._config.anisotropy)
+
+    def _change(self, image: Tensor, table: Table) -> Tensor:
+        return change_volumes(image, table)
+
+    def _draw(self, mode: str, generator: np.random.Generator) -> Seen | None:
         config = self._config
         source = generator.random()
         if source < config.synthetic_share:
@@ -94,14 +98,14 @@ class VolumeSampler(NumberedSampler):
             pick_item(self._pools["supervoxel" if supervoxel else "image"], generator), mode, config, generator
         )
 
-    def _insert(self, mode: str, generator: np.random.Generator) -> Drawn:
+    def _insert(self, mode: str, generator: np.random.Generator) -> Seen:
         """Return a shape in a window of a volume."""
         image, _, inside = draw_volume(pick_item(self._pools["image"], generator), "box", self._config, generator)
         image, truth = insert_shape(image[None], mode, generator)
         return image[0], truth * inside, inside
 
 
-def draw_volume(item: Item, mode: str, config: SamplingConfig, generator: np.random.Generator) -> Drawn:
+def draw_volume(item: Item, mode: str, config: SamplingConfig, generator: np.random.Generator) -> Seen:
     """Return a window around an object of a volume."""
     number, value, start, stop = _draw_object(item, generator)
     spacing = np.array(item.info.spacing or (1.0,) * 3)
@@ -120,7 +124,7 @@ def draw_volume(item: Item, mode: str, config: SamplingConfig, generator: np.ran
     return window_of(item, number, value, warp, config.grid)
 
 
-def window_of(item: Item, number: int, value: int, warp: VolumeWarp, grid: int) -> Drawn:
+def window_of(item: Item, number: int, value: int, warp: VolumeWarp, grid: int) -> Seen:
     """Return image, truth and inside of one window of a volume."""
     positions = grid_positions(warp, grid)
     cells = warp.cells(grid)
@@ -131,7 +135,7 @@ def window_of(item: Item, number: int, value: int, warp: VolumeWarp, grid: int) 
     return image, (truth > 0.5).numpy().astype(np.uint8), inside_volume(positions, item.image.shape)
 
 
-def draw_extruded(item: Item, mode: str, config: SamplingConfig, generator: np.random.Generator) -> Drawn:
+def draw_extruded(item: Item, mode: str, config: SamplingConfig, generator: np.random.Generator) -> Seen:
     """Return a window around an object of an image that is continued along a third axis."""
     number, value, start, stop = _draw_object(item, generator)
     plane = item.image if item.image.ndim == 2 else item.image @ generator.dirichlet((1.0, 1.0, 1.0))

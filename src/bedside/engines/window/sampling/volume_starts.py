@@ -8,10 +8,10 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
+from torch import Tensor
 
 from bedside.core.prompts import Box, Point, Prompt, Scribble
 from bedside.engines.window.encodings import DEFAULT, ENCODINGS, PromptEncoding
-from bedside.engines.window.sampling.volume_augmentation import smooth_noise
 from bedside.simulate.boxes import jittered_box, tight_box
 from bedside.simulate.clicks import first_click
 from bedside.simulate.scribbles import lasso_region, simulate_scribble
@@ -148,6 +148,12 @@ def degrade_volume(truth: NDArray[np.uint8], generator: np.random.Generator) -> 
     begin = LARGEST_SHIFT - shift
     part = tuple(slice(int(b), int(b) + n) for b, n in zip(begin, truth.shape, strict=True))
     return padded[part].astype(np.float32)
+
+
+def smooth_noise(grid: int, knots: int, generator: np.random.Generator) -> Tensor:
+    """Return a smooth random field (grid, grid, grid), uniform from -1 to 1 at ``knots`` cubed places."""
+    coarse = torch.tensor(generator.uniform(-1, 1, size=(1, 1, knots, knots, knots)), dtype=torch.float32)
+    return F.interpolate(coarse, (grid,) * 3, mode="trilinear", align_corners=True)[0, 0]
 
 
 def _lift(position: tuple[float, ...], axis: int, value: float) -> tuple[float, ...]:

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bedside.engines.window.encodings import card_encoding
-from bedside.engines.window.sampling.device.appearance import normalise
+from bedside.engines.window.sampling.appearance import normalise
 from bedside.engines.window.training.rounds import Batch
 from bedside.imaging.paint import CHANNELS
 from bedside.train.checkpoint import load_weights
@@ -82,11 +82,11 @@ class SliceTeacher:
         index = (shown * (1 + chance)).argmax(dim=1)
         inside = take_slices(batch["inside"], axis, index)
         image = normalise(take_slices(batch["image"][:, 0], axis, index)[:, None], inside)
-        # The previous mask and the prompts, of which there is the box alone.
+        # The prompts are painted as for the teacher's encoding: there is the box alone, and no previous mask.
         covered = torch.zeros((len(image), len(CHANNELS), *inside.shape[1:]), device=image.device)
         covered[:, CHANNELS.index("box or lasso, positive")] = boxes(take_slices(truth, axis, index))
         previous = torch.zeros_like(covered[:, :1])
-        given = self._encoding.arrange(previous, self._encoding.encode_coverage(covered), axis=1)
+        given = self._encoding.arrange(previous, covered, axis=1)
         inputs = torch.cat([image.expand(-1, COLOURS, -1, -1), *given], dim=1)
         return SliceAnswers(axis, index, self._probability(inputs), inside.float())
 

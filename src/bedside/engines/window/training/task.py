@@ -15,17 +15,14 @@ from bedside.core.errors import InputError
 from bedside.data.store import Store
 from bedside.engines.window.blocks.pretrained_unet import PretrainedUNet
 from bedside.engines.window.encodings import card_encoding
-from bedside.engines.window.sampling.device.engine import Engine
-from bedside.engines.window.sampling.device.packed_table import PackedTable
-from bedside.engines.window.sampling.device.plane_engine import PlaneEngine
-from bedside.engines.window.sampling.device.records import Records
-from bedside.engines.window.sampling.device.volume_engine import VolumeEngine
+from bedside.engines.window.sampling.packed_table import PackedTable
+from bedside.engines.window.sampling.plane_sampler import PlaneSampler
 from bedside.engines.window.sampling.sampler import Sampler
 from bedside.engines.window.sampling.volume_sampler import VolumeSampler
 from bedside.engines.window.training.rounds import assemble_input, play_rounds
 from bedside.engines.window.training.slice_teacher import SliceTeacher, slice_loss
 from bedside.train.checkpoint import load_weights
-from bedside.train.clicks import CellNoise, Randomness
+from bedside.train.clicks import CellNoise
 from bedside.train.config import TrainingConfig
 from bedside.train.losses import segmentation_loss
 from bedside.train.memory import largest_micro_batch
@@ -39,42 +36,31 @@ from bedside.weights.models import build_model, model_card
 VALIDATION_ROUNDS = 4
 MEASURED = {2: 8, 3: 2}
 """Samples by which the faster precision is found, by the network's dimensions."""
-RECORDS = "records"
-"""Field of the batches that are made on the device."""
+TABLE = "table"
+"""Field of a batch that holds what ``Sampler.finish`` makes samples of."""
 Options = None
 
-AnySampler = Sampler | VolumeSampler
-SAMPLERS: dict[int, type[Sampler] | type[VolumeSampler]] = {2: Sampler, 3: VolumeSampler}
-"""By the network's dimensions."""
-ENGINES: dict[int, type[PlaneEngine] | type[VolumeEngine]] = {2: PlaneEngine, 3: VolumeEngine}
+SAMPLERS: dict[int, type[PlaneSampler] | type[VolumeSampler]] = {2: PlaneSampler, 3: VolumeSampler}
 """By the network's dimensions."""
 
 
-class SampleDataset(Dataset[dict[str, Any]]):
-    """Samples by number, as arrays; those of a stage's fine steps have twice its grid."""
+class SampleDataset(Dataset[dict[str, PackedTable]]):
+    """Drawn samples by number, those of a batch at once; those of a stage's fine steps have twice its grid."""
 
-    def __init__(self, sampler: AnySampler, stage: Stage) -> None:
+    def __init__(self, sampler: Sampler, stage: Stage) -> None:
         self._stage = stage
         self._sampler = sampler.on_grid(stage.grid)
         self._fine_sampler = sampler.on_grid(2 * stage.grid)
 
-    def __getitem__(self, index: int) -> dict[str, Any]:
-        fine = self._stage.is_fine(self._stage.step_of(index))
-        return vars((self._fine_sampler if fine else self._sampler).sample(index))
-
-
-class RecordDataset(Dataset[dict[str, PackedTable]]):
-    """Records of samples by number, those of a batch at once."""
-
-    def __init__(self, records: Records[Any]) -> None:
-        self._records = records
-
     def __getitems__(self, indices: Sequence[int]) -> dict[str, PackedTable]:
-        return {RECORDS: PackedTable.pack(self._records.draw(np.array(indices)))}
+        """Return the batch of samples ``indices``, which are of one step."""
+        fine = self._stage.is_fine(self._stage.step_of(indices[0]))
+        sampler = self._fine_sampler if fine else self._sampler
+        return {TABLE: PackedTable.pack(sampler.draw(indices))}
 
 
 def keep(batch: dict[str, PackedTable]) -> dict[str, PackedTable]:
-    """Return a batch as it is: ``RecordDataset`` gives whole ones."""
+    """Return a batch as it is: ``SampleDataset`` gives whole ones."""
     return batch
 
 
@@ -87,8 +73,7 @@ class WindowTask(Task):
         device: Where to train.
 
     Raises:
-        InputError: The store has no object to train on, the model is of another kind, or what is asked for cannot be
-            made on the device.
+        InputError: The store has no object to train on, or the model is of another kind.
         WeightsError: A teacher is asked for and has no weights.
     """
 
@@ -109,12 +94,12 @@ class WindowTask(Task):
         self._precision = chosen_precision(config)
         kept, held = divide_store(store, config.held_out)
         self._teacher = _slice_teacher(config, device)
-        self._train_sampler, self._engine = _training_source(kept, config, device)
-        self._late_sampler = _training_source(kept, config.late_config(), device)[0] if config.late else None
+        self._sampler = make_sampler(kept, config)
+        self._late_sampler = make_sampler(kept, config.late_config()) if config.late else self._sampler
+        self._stage_sampler = self._sampler
         self._rounds = config.round_probabilities
         self._validation_sampler = _validation_sampler(held, config)
-        if self._engine is not None:
-            self.collate = keep
+        self.collate = keep
 
     def build(self) -> nn.Module:
         """Return the network of the model."""
@@ -125,20 +110,15 @@ class WindowTask(Task):
         return plan_stages(self._config)
 
     def dataset(self, stage: Stage) -> Dataset[dict[str, Any]]:
-        """Return samples on the stage's grid, or their records."""
-        if self._engine is not None:
-            return RecordDataset(self._engine.records.on_grid(stage.grid))
-        sampler = self._late_sampler if stage.name == LATE and self._late_sampler else self._train_sampler
-        assert sampler is not None
-        return SampleDataset(sampler, stage)
+        """Return samples on the stage's grid."""
+        return SampleDataset(self._late_sampler if stage.name == LATE else self._sampler, stage)
 
     def begin(self, stage: Stage, network: nn.Module) -> None:
         """Take the settings of a stage, and a batch that fits its grid."""
         del network
         late = self._config.late_config() if stage.name == LATE else self._config
         self._rounds = late.round_probabilities
-        if self._engine is not None:
-            self._engine = self._engine.on_grid(stage.grid)
+        self._stage_sampler = self._late_sampler if stage.name == LATE else self._sampler
         cells = (self._config.sampling.grid // stage.grid) ** model_card(self._config.model).dimensions
         self._part = min(stage.batch, self.micro_batch * cells)
 
@@ -199,7 +179,8 @@ class WindowTask(Task):
         config = self._config
         probabilities = torch.tensor(self._rounds)
         rounds = int(torch.multinomial(probabilities, 1, generator=generator))
-        batch, randomness = self._make(batch, generator)
+        batch = self._stage_sampler.finish(cast(PackedTable, batch[TABLE]).unpack())
+        randomness = CellNoise(batch["key"], int(torch.randint(2**62, (1,), generator=generator)))
         encoding = self._encoding
         inputs = assemble_input(batch, encoding)
         # Of a fine step's samples fewer fit.
@@ -215,19 +196,12 @@ class WindowTask(Task):
                 logits = network(inputs[part])[:, 0].float()
             samples_share = len(logits) / len(inputs)
             cells_share = inside[part].sum() / cells
-            # Read back, it would keep the device waiting.
-            bce_weight = config.bce_weight * (float(cells_share) if self._engine is None else cells_share)
+            # Not read back, which would keep the device waiting.
+            bce_weight = config.bce_weight * cells_share
             loss = segmentation_loss(logits, truth[part], inside[part], config.dice_weight * samples_share, bce_weight)
             if answers is not None:
                 loss = loss + config.slice_teacher_weight * slice_loss(logits, answers, part)
             yield loss
-
-    def _make(self, batch: Batch, generator: torch.Generator) -> tuple[Batch, Randomness]:
-        """Return the samples of a batch, which may be records, and the source of their clicks."""
-        if self._engine is None:
-            return batch, generator
-        made = self._engine.make(cast(PackedTable, batch[RECORDS]).unpack())
-        return made, CellNoise(made["key"], int(torch.randint(2**62, (1,), generator=generator)))
 
     @torch.no_grad()
     def validate(self, network: nn.Module) -> dict[str, float]:
@@ -239,8 +213,7 @@ class WindowTask(Task):
         scores: list[list[float]] = [[] for _ in range(VALIDATION_ROUNDS)]
         for first in range(0, config.validation_samples, config.batch):
             numbers = range(first, min(first + config.batch, config.validation_samples))
-            samples = [vars(self._validation_sampler.sample(n)) for n in numbers]
-            batch = {k: torch.from_numpy(np.stack([s[k] for s in samples])).to(self._device) for k in samples[0]}
+            batch = self._validation_sampler.make(numbers, self._device)
             inputs, rounds = assemble_input(batch, self._encoding), VALIDATION_ROUNDS
             precision = self.precision.rounds
             _, answers = play_rounds(network, inputs, batch, rounds, precision, generator, self._encoding)
@@ -262,15 +235,14 @@ def chosen_precision(config: TrainingConfig) -> PrecisionChoice | None:
     return PrecisionChoice(config.precision, rounds)
 
 
-def _training_source(
-    store: Store, config: TrainingConfig, device: torch.device
-) -> tuple[AnySampler | None, Engine[Any] | None]:
-    """Return what makes training samples: a sampler or an engine."""
+def make_sampler(store: Store, config: TrainingConfig) -> Sampler:
+    """Return what draws the samples of a run.
+
+    Raises:
+        InputError: The store has no object to train on.
+    """
     card = model_card(config.model)
-    encoding = card_encoding(card)
-    if not config.sampling.on_device:
-        return SAMPLERS[card.dimensions](store, config.sampling, config.seed, encoding), None
-    return None, ENGINES[card.dimensions](store, config.sampling, config.seed, device, encoding)
+    return SAMPLERS[card.dimensions](store, config.sampling, config.seed, card_encoding(card))
 
 
 def _slice_teacher(config: TrainingConfig, device: torch.device) -> SliceTeacher | None:
@@ -281,7 +253,7 @@ def _slice_teacher(config: TrainingConfig, device: torch.device) -> SliceTeacher
     return SliceTeacher.installed(device, config.precision)
 
 
-def _validation_sampler(store: Store, config: TrainingConfig) -> AnySampler | None:
+def _validation_sampler(store: Store, config: TrainingConfig) -> Sampler | None:
     card = model_card(config.model)
     plain = SamplingConfig(
         grid=config.sampling.grid, superpixel_share=0.0, wide_share=0.3, close_share=0.0, augment=False

@@ -35,17 +35,3 @@ def slice_matrices(grid: int, thickest: int, device: torch.device) -> Tensor:
         fine = F.interpolate(thick, thick.shape[2] * thickness, mode="linear", align_corners=False)
         changed.append(fine[:, 0, :grid].T)
     return torch.stack(changed)
-
-
-@lru_cache(maxsize=8)
-def knot_matrices(grid: int, fewest: int, most: int, device: torch.device) -> Tensor:
-    """Return (most - fewest + 1, grid, most): lines of cells interpolated between evenly spaced knots.
-
-    The outermost knots lie in the outermost cells; where there are fewer than ``most`` the others count for nothing.
-    """
-    rows = []
-    for knots in range(fewest, most + 1):
-        identity = torch.eye(knots, device=device)[:, None]
-        line = F.interpolate(identity, grid, mode="linear", align_corners=True)[:, 0].T
-        rows.append(F.pad(line, [0, most - knots]))
-    return torch.stack(rows)

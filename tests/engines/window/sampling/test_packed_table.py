@@ -1,13 +1,9 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 import torch
 
-from bedside.data.store import Store
-from bedside.engines.window.sampling.device.packed_table import ALIGNMENT, PackedTable
-from bedside.engines.window.sampling.device.plane_engine import PlaneEngine
-from bedside.train.sampling import SamplingConfig
+from bedside.engines.window.sampling.packed_table import ALIGNMENT, PackedTable
 
 
 def test_arrays_come_out_as_they_went_in() -> None:
@@ -25,11 +21,3 @@ def test_arrays_come_out_as_they_went_in() -> None:
     for name, values in table.items():
         assert out[name].numpy().dtype == values.dtype
         np.testing.assert_array_equal(out[name].numpy(), values)
-
-
-@pytest.mark.parametrize("count", [1, 7])
-def test_records_are_packed_whole(store: Store, count: int) -> None:
-    engine = PlaneEngine(store, SamplingConfig(grid=32), 0, torch.device("cpu"))
-    drawn = engine.records.draw(np.arange(count))
-    for name, values in PackedTable.pack(drawn).unpack().items():
-        np.testing.assert_array_equal(values.numpy(), drawn[name])

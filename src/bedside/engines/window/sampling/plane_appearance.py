@@ -1,17 +1,15 @@
-"""Random appearance of windows of images; the distributions are those of ``augmentation.augment_intensity``."""
+"""Random appearance of windows of images: contrast, colours, inversion, shading, blur, coarseness, noise."""
 
 from __future__ import annotations
-
-from collections.abc import Mapping
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from bedside.engines.window.sampling.device import appearance
-from bedside.engines.window.sampling.device.records import Arrays
-from bedside.engines.window.sampling.device.windows import smooth_field
+from bedside.engines.window.sampling import appearance
+from bedside.engines.window.sampling.appearance import smooth_field
+from bedside.engines.window.sampling.packed_table import Arrays, Table
 from bedside.train.hashing import Draws
 
 LARGEST_BLUR = 1.6
@@ -96,7 +94,7 @@ def _draw_colours(
     return rows, mixing, kept
 
 
-def change_planes(image: Tensor, table: Mapping[str, Tensor]) -> Tensor:
+def change_planes(image: Tensor, table: Table) -> Tensor:
     """Return windows with their appearance changed.
 
     Args:

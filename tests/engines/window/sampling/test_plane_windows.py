@@ -9,9 +9,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bedside.engines.window.sampling.augmentation import (
+from bedside.engines.window.sampling.plane_windows import (
     Warp,
-    augment_intensity,
     draw_warp,
     grid_positions,
     inside_plane,
@@ -104,26 +103,3 @@ def test_warps_keep_centre_and_area(seed: int) -> None:
     if warp.displacement is None:
         middle = grid_positions(warp, 8).mean(dim=(0, 1))
         torch.testing.assert_close(middle, torch.tensor([10.0, 20.0]), atol=1e-3, rtol=0)
-
-
-@given(seed=st.integers(0, 2000), colour=st.booleans())
-def test_appearance(seed: int, colour: bool) -> None:
-    generator = np.random.default_rng(seed)
-    base = torch.from_numpy(generator.normal(300, 80, (3 if colour else 1, 32, 32)).astype(np.float32))
-    image = base if colour else base.expand(3, -1, -1)
-    before = image.clone()
-    result = augment_intensity(image, np.random.default_rng(seed), colour=colour)
-    assert torch.equal(image, before)
-    assert result.shape == (3, 32, 32)
-    assert bool(result.isfinite().all())
-    assert -2 < float(result.min()) <= float(result.max()) < 3
-    torch.testing.assert_close(result, augment_intensity(image, np.random.default_rng(seed), colour=colour))
-    if not colour:
-        torch.testing.assert_close(result[0], result[1])
-        torch.testing.assert_close(result[0], result[2])
-
-
-def test_a_flat_image_stays_finite() -> None:
-    for seed in range(30):
-        result = augment_intensity(torch.full((3, 32, 32), 7.0), np.random.default_rng(seed), colour=True)
-        assert bool(result.isfinite().all())

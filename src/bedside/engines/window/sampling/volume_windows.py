@@ -1,7 +1,4 @@
-"""Augmentation of training windows of volumes: parameters are drawn first and applied second.
-
-The counterpart of ``augmentation`` for three axes.
-"""
+"""Windows of volumes: where a window lies is drawn first, and its cells are read second."""
 
 from __future__ import annotations
 
@@ -15,10 +12,12 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
+from bedside.engines.window.sampling.plane_windows import sampling_grid, unit_grid
+
 AXES = 3
 ORDERS = tuple(permutations(range(AXES)))
-FLAT_CHANCE, THICK_CHANCE = 0.15, 0.2
-"""Of windows that are stretched along one axis by itself, and that are shown in thick slices."""
+FLAT_CHANCE = 0.15
+"""Of windows that are stretched along one axis by itself."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,15 +85,16 @@ def rotation(generator: np.random.Generator, largest: float) -> NDArray[np.float
 
 def grid_positions(warp: VolumeWarp, grid: int) -> Tensor:
     """Return voxel edge coordinates (grid, grid, grid, 3), last axis (z, y, x), of the centres of the grid's cells."""
-    axis = (torch.arange(grid, dtype=torch.float32) + 0.5) / grid - 0.5
-    unit = torch.stack(torch.meshgrid(axis, axis, axis, indexing="ij"), dim=-1)
+    unit = unit_grid(grid, AXES)
     if warp.displacement is not None:
         field = F.interpolate(
             torch.from_numpy(warp.displacement)[None], (grid,) * AXES, mode="trilinear", align_corners=True
         )
-        unit = unit + field[0].permute(1, 2, 3, 0)
+        unit = unit + field[0]
     matrix = torch.tensor(warp.matrix, dtype=torch.float32)
-    return unit @ matrix.T + torch.tensor(warp.centre, dtype=torch.float32)
+    places = torch.addmm(torch.tensor(warp.centre, dtype=torch.float32)[:, None], matrix, unit.flatten(1))
+    # Coordinates lie apart in memory, so that each is computed with at once.
+    return places.view(AXES, *(grid,) * AXES).permute(1, 2, 3, 0)
 
 
 def bounding_slices(positions: Tensor, shape: tuple[int, ...], margin: float) -> tuple[slice, ...]:
@@ -125,8 +125,8 @@ def sample_volume(
     step = tuple(max(1, min(int(c), n)) for c, n in zip(cells, block.shape, strict=True))
     if max(step) > 1:
         values = F.avg_pool3d(values, step, ceil_mode=True, count_include_pad=False)
-    local = (positions - torch.tensor(start, dtype=torch.float32)) / torch.tensor(step, dtype=torch.float32)
-    normalised = (local / torch.tensor(values.shape[2:], dtype=torch.float32) * 2 - 1).flip(-1)[None]
+    begin, length = (torch.tensor(v, dtype=torch.float32) for v in (start, step))
+    normalised = sampling_grid(positions, begin, length, values.shape[2:])
     mode = "zeros" if zeros else "border"
     return F.grid_sample(values, normalised, mode="bilinear", padding_mode=mode, align_corners=False)[0, 0]
 
@@ -136,88 +136,3 @@ def inside_volume(positions: Tensor, shape: tuple[int, ...]) -> NDArray[np.bool_
     size = torch.tensor(shape, dtype=torch.float32)
     inside: NDArray[np.bool_] = ((positions >= 0) & (positions <= size)).all(dim=-1).numpy()
     return inside
-
-
-def augment_volume(image: Tensor, generator: np.random.Generator, anisotropy: float = 1.0) -> Tensor:
-    """Change the appearance of a window at random: contrast, inversion, bias field, blur, thick slices, noise.
-
-    Args:
-        image: float32 (grid, grid, grid), any range.
-        generator: Source of randomness.
-        anisotropy: How often slices are thick, in parts of ``THICK_CHANCE``.
-
-    Returns:
-        float32 of the same shape, roughly 0 to 1.
-    """
-    low_rank, high_rank = (0.005, 0.995)
-    if generator.random() < 0.15:
-        low_rank, high_rank = generator.uniform(0.0, 0.2), generator.uniform(0.8, 1.0)
-    low, high = torch.quantile(image.reshape(-1)[::7], torch.tensor([low_rank, high_rank], dtype=torch.float32))
-    image = ((image - low) / (high - low).clamp(min=1e-6)).clamp(0, 1)
-    if generator.random() < 0.2:
-        image = 1 - image
-    if generator.random() < 0.5:
-        image = image ** float(np.exp(generator.uniform(-0.6, 0.6)))
-    if generator.random() < 0.08:
-        image = _random_curve(image, generator)
-    if generator.random() < 0.2:
-        image = image * (1 + 0.4 * smooth_noise(image.shape[0], 4, generator))
-    if generator.random() < THICK_CHANCE * anisotropy:
-        image = coarsen_axis(image, int(generator.integers(AXES)), int(generator.integers(2, 7)))
-    elif generator.random() < 0.2:
-        image = blur(image, generator.uniform(0.4, 1.3))
-    if generator.random() < 0.25:
-        image = _add_noise(image, generator)
-    return image
-
-
-def smooth_noise(grid: int, knots: int, generator: np.random.Generator) -> Tensor:
-    """Return a smooth random field (grid, grid, grid), uniform from -1 to 1 at ``knots`` cubed places."""
-    coarse = torch.tensor(generator.uniform(-1, 1, size=(1, 1, knots, knots, knots)), dtype=torch.float32)
-    return F.interpolate(coarse, (grid,) * AXES, mode="trilinear", align_corners=True)[0, 0]
-
-
-def coarsen_axis(image: Tensor, axis: int, factor: int) -> Tensor:
-    """Return the image as thick slices across ``axis`` show it: averaged over ``factor`` cells, then interpolated."""
-    kernel = [1] * AXES
-    kernel[axis] = factor
-    coarse = F.avg_pool3d(image[None, None], kernel, ceil_mode=True, count_include_pad=False)
-    shape = list(image.shape)
-    shape[axis] = coarse.shape[2 + axis] * factor
-    fine = F.interpolate(coarse, shape, mode="trilinear", align_corners=False)[0, 0]
-    return fine.narrow(axis, 0, image.shape[axis])
-
-
-def blur(image: Tensor, sigma: float) -> Tensor:
-    """Return the image (y, x) or (z, y, x) after a Gaussian of ``sigma`` cells along each axis."""
-    radius = max(1, round(2 * sigma))
-    taps = torch.exp(-0.5 * (torch.arange(-radius, radius + 1) / sigma) ** 2)
-    taps = taps / taps.sum()
-    axes = image.ndim
-    convolve = F.conv2d if axes == 2 else F.conv3d
-    values = F.pad(image[None, None], (radius,) * (2 * axes), mode="replicate")
-    for axis in range(axes):
-        shape = [1] * axes
-        shape[axis] = -1
-        values = convolve(values, taps.view(1, 1, *shape))
-    return values[0, 0]
-
-
-def _random_curve(image: Tensor, generator: np.random.Generator) -> Tensor:
-    """Return a random piecewise linear curve, not always rising: tissue contrasts of a sequence never seen."""
-    knots = torch.tensor(generator.uniform(0, 1, size=6), dtype=torch.float32)
-    position = image.clamp(0, 1) * 4.999
-    index = position.long()
-    share = position - index
-    return knots[index] * (1 - share) + knots[index + 1] * share
-
-
-def _add_noise(image: Tensor, generator: np.random.Generator) -> Tensor:
-    noise = torch.from_numpy(generator.standard_normal(tuple(image.shape), dtype=np.float32))
-    if generator.random() < 0.3:
-        noise = 2 * blur(noise, 0.8)
-    strength = float(generator.uniform(0.0, 0.12))
-    if generator.random() < 0.4:
-        # Speckle: noise in proportion to the signal, as in ultrasound.
-        return image * (1 + 2 * strength * noise)
-    return image + strength * noise

@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from bedside.core.prompts import Box, Point, Prompt
-from bedside.engines.window.sampling.augmentation import Warp
 from bedside.engines.window.sampling.gatherings import mistaken_part
+from bedside.engines.window.sampling.plane_windows import Warp
 from bedside.simulate.boxes import jittered_box, tight_box
 from bedside.simulate.clicks import first_click
 from bedside.simulate.scribbles import simulate_scribble

@@ -1,24 +1,21 @@
-"""Random appearance of windows of volumes.
-
-The distributions are those of ``window.sampling.volume_augmentation.augment_volume``.
-"""
+"""Random appearance of windows of volumes: contrast, inversion, bias field, blur, thick slices, noise."""
 
 from __future__ import annotations
-
-from collections.abc import Mapping
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from bedside.engines.window.sampling.device import appearance
-from bedside.engines.window.sampling.device.plane_appearance import FIELD_KNOTS, NOISE
-from bedside.engines.window.sampling.device.records import Arrays
-from bedside.engines.window.sampling.device.separable import along_axes, slice_matrices
-from bedside.engines.window.sampling.device.windows import smooth_field
-from bedside.engines.window.sampling.volume_augmentation import AXES, THICK_CHANCE
+from bedside.engines.window.sampling import appearance
+from bedside.engines.window.sampling.appearance import smooth_field
+from bedside.engines.window.sampling.packed_table import Arrays, Table
+from bedside.engines.window.sampling.plane_appearance import FIELD_KNOTS, NOISE
+from bedside.engines.window.sampling.separable import along_axes, slice_matrices
+from bedside.engines.window.sampling.volume_windows import AXES
 from bedside.train.hashing import Draws
 
+THICK_CHANCE = 0.2
+"""Of windows that are shown in thick slices."""
 LARGEST_BLUR = 1.3
 THICKEST = 6
 """Cells that a slice is thick at most."""
@@ -77,7 +74,7 @@ def draw_volume_appearance(draws: Draws, anisotropy: float = 1.0) -> Arrays:
     }
 
 
-def change_volumes(image: Tensor, table: Mapping[str, Tensor]) -> Tensor:
+def change_volumes(image: Tensor, table: Table) -> Tensor:
     """Return windows with their appearance changed.
 
     Args:

@@ -1,6 +1,6 @@
 """What the appearance of images and of volumes is changed by, many windows at once.
 
-Functions take the rows that they change, so that what is rarely done costs little.
+Functions take the rows that they change, so that what is rarely done costs little, and read nothing back from a device.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ RANKED = 4096
 """About as many cells as ranks are taken from."""
 REACH = 8
 """Cells within which the distance between those is measured."""
+SMOOTH_MODES = {2: "bicubic", 3: "trilinear"}
+"""Interpolation of smooth fields by the number of axes."""
 
 
 def quantiles(image: Tensor, ranks: Tensor, counted: Tensor | None = None) -> Tensor:
@@ -43,12 +45,20 @@ def quantiles(image: Tensor, ranks: Tensor, counted: Tensor | None = None) -> Te
         known = counted.flatten(1)[:, index]
         values = values.masked_fill(~known, torch.inf)
         number = known.sum(dim=1, keepdim=True).clamp(min=1)
-    ordered = values.sort(dim=1).values
+    ordered = _sorted(values)
     place = ranks * (number - 1)
     below = place.long()
     above = torch.minimum(below + 1, number - 1)
     share = place - below
     return ordered.gather(1, below) * (1 - share) + ordered.gather(1, above) * share
+
+
+def _sorted(values: Tensor) -> Tensor:
+    """Return rows in rising order."""
+    if values.device.type == "cpu":
+        # NumPy's sort takes a fifth of the time of torch's.
+        return torch.from_numpy(np.sort(values.numpy(), axis=1))
+    return values.sort(dim=1).values
 
 
 @lru_cache(maxsize=32)
@@ -99,6 +109,20 @@ def normalise(image: Tensor, inside: Tensor) -> Tensor:
     deviation = (centred.square().sum(dim=axes, keepdim=True) / count).sqrt()
     least = torch.maximum(deviation, MINIMUM_DEVIATION * (high - low)).clamp(min=1e-6)
     return torch.where(within, centred / least, 0.0)
+
+
+def smooth_field(knots: Tensor, grid: int) -> Tensor:
+    """Return values at evenly spaced knots, the outermost at the border, interpolated on a grid.
+
+    Args:
+        knots: float32 (rows, channels, *knots).
+        grid: Cells along each side.
+
+    Returns:
+        float32 (rows, channels, *grid).
+    """
+    axes = knots.ndim - 2
+    return F.interpolate(knots, (grid,) * axes, mode=SMOOTH_MODES[axes], align_corners=True)
 
 
 def apply_curve(image: Tensor, knots: Tensor) -> Tensor:

@@ -8,19 +8,15 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from bedside.engines.window.sampling.volume_augmentation import (
+from bedside.engines.window.sampling.volume_windows import (
     VolumeWarp,
-    augment_volume,
-    blur,
     bounding_slices,
-    coarsen_axis,
     draw_volume_warp,
     grid_positions,
     inside_volume,
     plain_warp,
     rotation,
     sample_volume,
-    smooth_noise,
 )
 from bedside.imaging.window import Window
 
@@ -181,68 +177,3 @@ class TestWarp:
 
     def test_cells_are_lengths_along_the_volume(self) -> None:
         assert plain_warp((0.0, 0.0, 0.0), (32.0, 64.0, 16.0)).cells(32) == pytest.approx((1.0, 2.0, 0.5))
-
-
-class TestAppearance:
-    @settings(max_examples=40, deadline=None)
-    @given(seed=st.integers(0, 100_000), low=st.floats(-2000, 2000), width=st.floats(0, 5000))
-    def test_any_range_becomes_a_finite_window(self, seed: int, low: float, width: float) -> None:
-        image = torch.from_numpy(smooth_volume(0, (16, 16, 16)) * width + low)
-        before = image.clone()
-        out = augment_volume(image, np.random.default_rng(seed))
-        assert out.shape == image.shape
-        assert out.dtype == torch.float32
-        assert bool(out.isfinite().all())
-        assert float(out.abs().max()) < 4
-        assert torch.equal(image, before)
-        assert torch.equal(out, augment_volume(image, np.random.default_rng(seed)))
-
-    def test_slices_are_thick_as_often_as_asked(self) -> None:
-        noise = torch.rand((16, 16, 16), generator=torch.Generator().manual_seed(0))
-
-        def uneven(anisotropy: float) -> float:
-            """Share of windows that are smoother along one axis than along the others."""
-            found = 0
-            for seed in range(80):
-                out = augment_volume(noise, np.random.default_rng(seed), anisotropy)
-                rough = [float(out.diff(dim=axis).abs().mean()) for axis in range(3)]
-                found += min(rough) < 0.8 * max(rough)
-            return found / 80
-
-        assert uneven(0.0) == 0
-        assert uneven(1.0) == pytest.approx(0.2, abs=0.12)
-        assert uneven(5.0) > 0.9
-
-    def test_contrast_is_inverted_now_and_then(self) -> None:
-        image = torch.from_numpy(smooth_volume(0, (16, 16, 16)))
-        correlations = [
-            float(np.corrcoef(augment_volume(image, np.random.default_rng(n)).ravel(), image.ravel())[0, 1])
-            for n in range(100)
-        ]
-        assert 8 < sum(c < -0.3 for c in correlations) < 40
-        assert sum(c > 0.3 for c in correlations) > 50
-
-    @pytest.mark.parametrize("axis", [0, 1, 2])
-    def test_thick_slices_are_thick_along_one_axis_and_stay_in_place(self, axis: int) -> None:
-        image = torch.rand((20, 21, 22), generator=torch.Generator().manual_seed(0))
-        coarse = coarsen_axis(image, axis, 4)
-        assert coarse.shape == image.shape
-        rough = [float(coarse.diff(dim=a).abs().mean()) for a in range(3)]
-        assert rough.index(min(rough)) == axis
-        ramp = torch.arange(20.0)[:, None, None].expand(20, 4, 4)
-        moved = coarsen_axis(ramp.contiguous(), 0, 4)
-        torch.testing.assert_close(moved[2:-2], ramp[2:-2], atol=1e-4, rtol=0)
-
-    def test_blurring_is_a_gaussian(self) -> None:
-        image = torch.zeros(21, 21, 21)
-        image[10, 10, 10] = 1
-        expected = ndimage.gaussian_filter(image.numpy(), 1.2, truncate=2 / 1.2)
-        np.testing.assert_allclose(blur(image, 1.2).numpy(), expected, atol=1e-5)
-        constant = torch.full((9, 9, 9), 3.0)
-        torch.testing.assert_close(blur(constant, 1.3), constant)
-
-    def test_smooth_noise_stays_in_its_range(self) -> None:
-        noise = smooth_noise(24, 5, np.random.default_rng(0))
-        assert noise.shape == (24, 24, 24)
-        assert float(noise.abs().max()) <= 1
-        assert float(noise.diff(dim=0).abs().max()) < 0.5

