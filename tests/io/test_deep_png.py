@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import PIL.Image
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -78,3 +79,21 @@ def test_grey_is_laid_on_black(tmp_path: Path) -> None:
     array[0, :, 1], array[1, :, 1], array[2, :, 1] = 0, 32_768, 65_535
     found = io.read_image(written(tmp_path / "a.png", array, GREY_AND_OPACITY, [0], [])).array
     assert found[:, 0].tolist() == [0, round(60_000 * 32_768 / 65_535), 60_000]
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4])
+def test_few_bits_of_grey_are_the_values_that_are_stored(tmp_path: Path, bits: int) -> None:
+    """A label map of few labels, as tools that save space write it."""
+    values = np.random.default_rng(bits).integers(0, 2**bits, (9, 21), dtype=np.uint8)
+    planes = np.unpackbits(values[..., None], axis=-1)[..., 8 - bits :].reshape(9, -1)
+    rows = np.packbits(planes, axis=-1)
+    path = tmp_path / "labels.png"
+    head = struct.pack(">IIBBBBB", 21, 9, bits, GREY, 0, 0, 0)
+    stored = zlib.compress(b"".join(b"\0" + row.tobytes() for row in rows))
+    content = b"\x89PNG\r\n\x1a\n"
+    for kind, data in ((b"IHDR", head), (b"IDAT", stored), (b"IEND", b"")):
+        content += struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+    path.write_bytes(content)
+    assert np.array_equal(io.read_mask(path).array, values)
+    # A picture of black and white is shown as such.
+    assert np.array_equal(io.read_image(path).array, values * (255 if bits == 1 else 1))

@@ -32,6 +32,7 @@ from bedside.serve.listeners import BACKLOG, Listener
 from bedside.serve.patches import Layer, crop, decode_bits, encode, encode_bits, paint_labels, whole_box
 from bedside.serve.server import DEFAULT_PORT, listen, new_token
 from bedside.serve.worker import Job, Worker, take_group
+from bedside.worklist.outlines import BESIDE
 
 SHAPE = (4, 5, 6)
 MASKS = hnp.arrays(np.uint8, SHAPE, elements=st.integers(0, 1))
@@ -149,6 +150,13 @@ def test_a_zip_that_lies_about_its_size_is_stopped(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr(places, "MEMBERS", 0)
     with pytest.raises(TooLargeError, match="at most 0 files"):
         places.unpack(path, tmp_path / "unpacked")
+
+
+def test_masks_that_were_saved_beside_an_image_are_not_on_the_worklist(tmp_path: Path) -> None:
+    for name in ("scan.png", "scan-labels.png", "other-labels.png"):
+        (tmp_path / name).write_bytes(b"")
+    (tmp_path / f".scan-labels{BESIDE}").write_text("{}")
+    assert [place.name for place in places.find_images(tmp_path)] == ["other-labels.png", "scan.png"]
 
 
 def test_a_folder_that_cannot_be_listed_holds_nothing(tmp_path: Path) -> None:

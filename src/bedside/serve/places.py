@@ -19,6 +19,7 @@ from bedside.io.bounds import check_declared, free_disk
 from bedside.io.quiet import reason
 from bedside.serve.errors import TooLargeError
 from bedside.serve.security import UPLOAD_LIMIT
+from bedside.worklist.outlines import BESIDE
 
 log = logging.getLogger("bedside.serve")
 
@@ -89,7 +90,11 @@ def _walk(root: Path, folder: Path, left: list[int]) -> Iterator[Place]:
     if left[0] < 0:
         log.warning("%s: only the first %d files and folders were looked at", root, MOST)
         return
-    files = [p for p in entries if not p.name.startswith(".") and p.is_file()]
+    # Masks that were saved beside an image are no images to be worked on; each has a record of its own.
+    masks = tuple(
+        p.name.removeprefix(".").removesuffix(BESIDE) + "." for p in entries if p.name.endswith(f"-labels{BESIDE}")
+    )
+    files = [p for p in entries if not p.name.startswith((".", *masks)) and p.is_file()]
     suspects = [path for path in files if not _suffix_known(path)]
     yield from (Place(path, str(path.relative_to(root))) for path in files if path not in suspects)
     # The slices of a series lie together: where one file is DICOM the whole folder is asked for its series.

@@ -18,7 +18,7 @@ from bedside.session.workspace import Workspace
 from bedside.worklist.entries import Entry, LeftOutError, open_entry
 from bedside.worklist.layouts import LAYOUTS, Plan
 from bedside.worklist.measures import COLUMNS, rows_of
-from bedside.worklist.outlines import Outline
+from bedside.worklist.outlines import BESIDE, Outline
 from bedside.worklist.pieces import write_json
 from bedside.worklist.targets import check_targets
 
@@ -156,7 +156,7 @@ def write_beside(entry: Entry, suffix: str | None = None) -> tuple[str, ...]:
 
 def _beside(entry: Entry, plan: Plan, outcome: Outcome) -> None:
     """Write the masks of one image beside it."""
-    record = f".{entry.outline.case}-labels.bedside.json"
+    record = f".{entry.outline.case}-labels{BESIDE}"
     try:
         with replacing(entry.outline.path.parent, record) as replaced:
             building = LAYOUTS.get("beside").begin(replaced.made, plan)

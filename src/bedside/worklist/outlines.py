@@ -17,6 +17,9 @@ UNNAMED = re.compile(r"object \d+")
 KIND = "object"
 """The class of objects without a name of their own."""
 
+BESIDE = ".bedside.json"
+"""What the name of the record of masks beside their image ends in, behind the masks' name; it begins with a dot."""
+
 
 @dataclass(frozen=True, eq=False)
 class Outline:

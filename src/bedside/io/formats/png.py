@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -25,6 +26,8 @@ _COLOUR_BIT = 2
 _OPACITY_BIT = 4
 _ORIENTATION, _ORIENTATIONS = 274, 8
 """EXIF's tag, and its highest value."""
+_STRETCHED = {2: 85, 4: 17}
+"""What Pillow multiplies grey samples of so many bits with."""
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _NEEDED = (b"IHDR", b"IDAT", b"IEND")
 _SIGNIFICANT_BITS = b"sBIT"
@@ -41,7 +44,11 @@ def _read(path: Path, options: ReadOptions) -> Image:
         header = file.read(_HEADER_BYTES)
     if len(header) == _HEADER_BYTES and header[24] == 16 and header[25] & (_COLOUR_BIT | _OPACITY_BIT):
         return _read_deep(path, options, grey=not header[25] & _COLOUR_BIT, opacity=bool(header[25] & _OPACITY_BIT))
-    return read_picture(path, options)
+    image = read_picture(path, options)
+    if len(header) == _HEADER_BYTES and header[25] == 0 and (step := _STRETCHED.get(header[24])):
+        # Pillow stretches few bits over eight, which would turn the label 1 into 85.
+        return replace(image, array=image.array // np.uint8(step))
+    return image
 
 
 def _read_deep(path: Path, options: ReadOptions, *, grey: bool, opacity: bool) -> Image:
