@@ -8,7 +8,7 @@ import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import unquote, urlencode
 
 import numpy as np
 import pydicom
@@ -338,6 +338,11 @@ def test_what_was_drawn_on_a_prior_is_carried_over(start: Start, tmp_path: Path)
     assert any("the prior was moved by 1" in note for note in answer.json()["notes"])
     mask = server.mask(image, answer.json()["opened"][0], now.shape)
     assert 2 * np.sum((mask > 0) & (lesion > 0)) / (mask.sum() + lesion.sum()) > 0.85
+    sent = [("files", ("drawn.nii.gz", (tmp_path / "drawn.nii.gz").read_bytes()))]
+    address = f"/api/images/{image}/segmentation?{urlencode({'prior': asked['prior']})}"
+    uploaded = server.client.post(address, files=sent)
+    assert uploaded.status_code == 200, uploaded.text
+    assert np.array_equal(server.mask(image, uploaded.json()["opened"][0], now.shape), mask)
     missing = {**asked, "prior": str(tmp_path / "nowhere.nii.gz")}
     rejected = server.client.post(f"/api/images/{image}/segmentation", json=missing)
     assert rejected.status_code == 400

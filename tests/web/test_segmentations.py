@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from bedside.core.geometry import Geometry
-from bedside.io import read_image, write_mask
+from bedside.io import read_image, write_image, write_mask
 from bedside.io.segmentations import read_segments
 from tests.support.dicom_sources import told, write_series
+from tests.support.moved_patient import Patient, grid_around, motion_of, picture
 from tests.web.conftest import Desk
 from tests.web.test_tools import prompts, same_masks
 
@@ -154,3 +155,22 @@ def test_dicom_is_said_to_be_for_images_from_dicom(desk: Desk, images: dict[str,
     assert "this one is not from DICOM files" in dialog.inner_text()
     desk.page.keyboard.press("Escape")
     desk.clear()
+
+
+def test_masks_of_an_earlier_visit_are_carried_over(desk: Desk, tmp_path: Path) -> None:
+    patient, motion = Patient.draw(3, 3), motion_of(3, 6, 12, 3)
+    now, lesion = picture(patient, grid_around((30, 44, 44), (3.0, 3.0, 4.0)), np.eye(4), 1)
+    before, drawn = picture(patient, grid_around((44, 44, 44), (2.8, 2.8, 2.8)), motion, 2)
+    write_image(tmp_path / "now.nii.gz", now)
+    write_image(tmp_path / "before.nii.gz", before)
+    write_mask(tmp_path / "drawn.nii.gz", drawn, before.geometry)
+    desk.open(tmp_path / "now.nii.gz")
+    desk.clear()
+    desk.page.get_by_role("button", name="From file").click()
+    desk.page.get_by_label("Path of the image that it was drawn on").fill(str(tmp_path / "before.nii.gz"))
+    desk.page.get_by_label("Path on this machine").last.fill(str(tmp_path / "drawn.nii.gz"))
+    desk.answered(lambda: desk.page.keyboard.press("Enter"))
+    desk.wait("bedside.store.get().objects.length === 1 && bedside.store.get().loading === null")
+    desk.page.get_by_text("the prior was moved by 1").wait_for()
+    shown = same_masks(desk) > 0
+    assert 2 * np.sum(shown & (lesion > 0)) / (shown.sum() + lesion.sum()) > 0.85

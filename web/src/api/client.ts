@@ -113,8 +113,10 @@ export const api = {
   picture: (id: number, signal: AbortSignal) => send(`${image(id)}/picture.png`, { signal }),
   labels: (id: number) => ask<LabelPatch>("GET", `${image(id)}/labels`),
 
-  openSegmentation: (id: number, path: string) => ask<Change>("POST", `${image(id)}/segmentation`, { path }),
-  uploadSegmentation: (id: number, files: NamedFile[]) => post<Change>(`${image(id)}/segmentation`, files),
+  openSegmentation: (id: number, path: string, prior?: string) =>
+    ask<Change>("POST", `${image(id)}/segmentation`, { path, prior }),
+  uploadSegmentation: (id: number, files: NamedFile[], prior?: string) =>
+    post<Change>(`${image(id)}/segmentation${prior ? `?${new URLSearchParams({ prior })}` : ""}`, files),
 
   objects: (id: number) => ask<ObjectList>("GET", `${image(id)}/objects`),
   addObject: (id: number) => ask<Change>("POST", `${image(id)}/objects`, {}),

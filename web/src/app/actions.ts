@@ -71,17 +71,22 @@ export class Actions {
     return this.open(() => api.upload(files), `Opening ${what}`);
   }
 
-  /** Puts a segmentation made elsewhere onto the image, by its path or as files, and goes to its first object. */
-  openSegmentation(source: string | NamedFile[]): Promise<void> {
+  /**
+   * Puts a segmentation made elsewhere onto the image, by its path or as files, and goes to its first object. One that
+   * was drawn on a prior, an image at another path, is carried over.
+   */
+  openSegmentation(source: string | NamedFile[], prior?: string): Promise<void> {
     const what = typeof source === "string" ? (source.split("/").pop() ?? source) : source[0].path;
     return this.try(async () => {
       const place = this.place;
       if (!place) return;
-      this.store.set({ loading: { what: `Opening ${what}`, fraction: null } });
+      this.store.set({
+        loading: { what: prior ? `Registering and opening ${what}` : `Opening ${what}`, fraction: null },
+      });
       try {
         const change = await (typeof source === "string"
-          ? api.openSegmentation(place.id, source)
-          : api.uploadSegmentation(place.id, source));
+          ? api.openSegmentation(place.id, source, prior)
+          : api.uploadSegmentation(place.id, source, prior));
         if (place !== this.place) return;
         await place.apply(change, null);
         await place.fetchPrompts();

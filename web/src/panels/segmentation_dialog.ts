@@ -8,11 +8,22 @@ import { icon } from "../ui/icons";
 import { filePicker, pathRow } from "./sources";
 
 export function openSegmentationDialog(store: AppStore, actions: Actions): void {
-  const { image } = store.get();
+  const { image, worklist } = store.get();
   if (!image) return;
+  const prior = h("input", {
+    type: "text",
+    class: "path",
+    placeholder: "/path/to/earlier-scan.nii.gz",
+    "aria-label": "Path of the image that it was drawn on",
+    list: "prior-images",
+    spellcheck: "false",
+    autocomplete: "off",
+  });
+  const others = worklist.items.filter((item) => item.item !== image.item).map((item) => item.path);
   const take = (source: Parameters<Actions["openSegmentation"]>[0]): void => {
+    const path = prior.value.trim().replace(/^["']|["']$/g, "");
     dialog.close();
-    void actions.openSegmentation(source);
+    void actions.openSegmentation(source, path || undefined);
   };
   const file = filePicker(false, take);
   const dialog: HTMLDialogElement = openDialog(
@@ -28,6 +39,13 @@ export function openSegmentationDialog(store: AppStore, actions: Actions): void 
         h("button", { class: "button", onclick: () => file.click() }, icon("open"), "Choose a file"),
         file,
       ),
+    ),
+    h(
+      "label",
+      { class: "prior" },
+      h("span", {}, "Drawn on another image of the patient, as last year's? It is registered to this one:"),
+      prior,
+      h("datalist", { id: "prior-images" }, ...others.map((path) => h("option", { value: path }))),
     ),
     h(
       "p",

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
+from typing import Annotated
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Query, Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
 from starlette.datastructures import UploadFile
@@ -28,48 +29,48 @@ router = APIRouter(prefix="/api/images/{image}", tags=["objects"], responses=PRO
 
 
 @router.post("/segmentation", openapi_extra=upload_body(SegmentationRequest))
-async def open_segmentation(service: ServiceOf, image: int, request: Request) -> Change:
+async def open_segmentation(
+    service: ServiceOf, image: int, request: Request, prior: Annotated[str | None, Query(max_length=4096)] = None
+) -> Change:
     """Open a segmentation onto an image: every label becomes an object that prompts and brush correct.
 
     It is a label map (NIfTI, NRRD, MetaImage, PNG, ...), a DICOM SEG or an RTSTRUCT, named by its path on this machine
     or sent. Objects have its names, colours and numbers; ``opened`` of the answer says which they are. A list of labels
     (JSON, or a file of ITK-SNAP or 3D Slicer) names and colours the objects that there are, and begins the others.
-    What was drawn on a ``prior`` of the patient is carried over by rigid registration; ``notes`` say how far it moved.
+    What was drawn on a ``prior`` of the patient, an image at a path on this machine, is carried over by rigid
+    registration; ``notes`` say how far it moved. Beside files the prior is named in the address.
     """
     opened = await service.hub.get(image)
     volume = service.item(opened.item).volume
     if request.headers.get("content-type", "").startswith("multipart/form-data"):
         async with sent_files(request) as files:
-            what, found = await service.hub.call(_received, files, opened, volume, service.folder / UNPACKED)
+            other = None if prior is None else absolute(prior)
+            what, found = await service.hub.call(_received, files, opened, volume, service.folder / UNPACKED, other)
     else:
         try:
             asked = SegmentationRequest.model_validate_json(await request.body())
         except ValidationError as error:
             raise RequestValidationError(error.errors()) from error
         path = absolute(asked.path)
-        if asked.prior is not None:
-            found = await service.hub.call(_carried, path, opened, absolute(asked.prior))
-        else:
-            # What came from a PACS lies there, and is trusted no more than what a browser sends.
-            sent = path.resolve().is_relative_to(service.folder.resolve())
-            found = await service.hub.call(partial(_read, path, opened, volume, sent=sent))
+        # What came from a PACS lies there, and is trusted no more than what a browser sends.
+        sent = path.resolve().is_relative_to(service.folder.resolve())
+        other = None if asked.prior is None else absolute(asked.prior)
+        found = await service.hub.call(partial(_read, path, opened, volume, other, sent=sent))
         what = str(path)
     change: Change = await service.hub.change(image, lambda opened: opened.take(found, what))
     return change
 
 
 def _read(
-    path: Path, opened: OpenImage, volume: int | None, *, sent: bool = False
+    path: Path, opened: OpenImage, volume: int | None, prior: Path | None, *, sent: bool = False
 ) -> SegmentSet | tuple[LabelEntry, ...]:
+    if prior is not None:
+        return read_of_prior(path, opened.image, read_image(prior), sent=sent)
     return read_file(path, opened.image, volume=volume, sent=sent)
 
 
-def _carried(path: Path, opened: OpenImage, prior: Path) -> SegmentSet:
-    return read_of_prior(path, opened.image, read_image(prior))
-
-
 def _received(
-    files: list[UploadFile], opened: OpenImage, volume: int | None, folder: Path
+    files: list[UploadFile], opened: OpenImage, volume: int | None, folder: Path, prior: Path | None
 ) -> tuple[str, SegmentSet | tuple[LabelEntry, ...]]:
     """Read what was sent, of which no copy is kept: the objects are in the workspace."""
     with scratch_folder(folder) as scratch:
@@ -77,7 +78,7 @@ def _received(
         path = sent_file(scratch)
         name = path.name if path.is_file() else "upload"
         try:
-            return name, _read(path, opened, volume, sent=True)
+            return name, _read(path, opened, volume, prior, sent=True)
         except (FormatError, InputError) as error:
             # Where it lay for a moment tells nobody anything.
             told = [t and t.replace(f"{path}", name) for t in (error.what, error.expected, error.got, error.fix)]
