@@ -30,6 +30,7 @@ from bedside.engines.window.parts import Part, PartAnswer, divide_parts, territo
 from bedside.engines.window.policy import WindowPolicy
 from bedside.engines.window.refine import refinement_windows, thickness
 from bedside.imaging.intensity import normalise_window
+from bedside.imaging.kept import KeptShapes, keeping
 from bedside.imaging.window import Window
 from bedside.runtime.backend import Graph
 
@@ -80,6 +81,7 @@ class WindowSegmenter:
         self._fine = fine
         self._grid = (grid,) * dimensions
         self._image: Image | None = None
+        self._shapes = KeptShapes()
 
     def set_image(self, image: Image) -> None:
         """Take an image of the network's dimensions.
@@ -90,6 +92,7 @@ class WindowSegmenter:
         if image.ndim != len(self._grid):
             raise InputError(f"image for '{self.name}'", expected=f"{len(self._grid)} axes", got=image.ndim)
         self._image = image
+        self._shapes = KeptShapes()
 
     def predict(
         self, prompts: Sequence[Prompt], previous: NDArray[np.uint8] | None = None, fresh: int = 1
@@ -130,7 +133,8 @@ class WindowSegmenter:
 
     def _predict_whole(self, placed: Sequence[Prompt], previous: NDArray[np.uint8] | None, fresh: int) -> Prediction:
         """Predict what all prompts mean together."""
-        prediction = self._draw(placed, previous, fresh)
+        with keeping(self._shapes):
+            prediction = self._draw(placed, previous, fresh)
         if previous is None:
             return prediction
         before = previous[prediction.region.slices]
@@ -224,7 +228,7 @@ class WindowSegmenter:
         if colours.shape[0] == 1 and len(self._grid) == 2:
             colours = np.repeat(colours, 3, axis=0)
         mask = before.sample(window) if before is not None else np.zeros((1, *window.grid), dtype=np.float32)
-        on_grid = [window.to_grid(p) for p in prompts]
+        on_grid = window.all_to_grid(prompts)
         painted = self.encoding.paint(on_grid, window.grid)
         stacked = np.concatenate([colours, *self.encoding.arrange(mask, painted)])[None]
         clock.seconds["window"] += time.perf_counter() - began
