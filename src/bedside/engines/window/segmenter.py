@@ -6,6 +6,7 @@ covers are read, and of the mask only those are written.
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
@@ -13,7 +14,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from bedside.core.errors import InputError
+from bedside.core.errors import BackendError, InputError
 from bedside.core.image import Image
 from bedside.core.prompts import Box, InitialMask, Lasso, Point, Prompt, cut_off
 from bedside.core.region import Region, mask_region
@@ -38,6 +39,8 @@ SAME = 0.8
 """Overlap (intersection over union) from which two candidates are the same."""
 LARGEST_SHARE = 0.85
 """Of the usual window's side, above which a window around new clicks would show little more than that."""
+
+log = logging.getLogger("bedside.engines")
 
 
 class WindowSegmenter:
@@ -164,7 +167,11 @@ class WindowSegmenter:
         policy = self.policy if evidence.extent is not None else self.policy.after_search()
         if self._asks_finer(answer):
             window = replace(answer.window, grid=tuple(2 * n for n in self._grid))
-            answer, policy = self._ask(window, placed, before, clock), policy.after_fine()
+            try:
+                answer, policy = self._ask(window, placed, before, clock), policy.after_fine()
+            except (BackendError, MemoryError) as error:
+                log.warning("bedside: warning: objects are looked at on the usual grid, not the fine one: %s", error)
+                self._fine = None
         return self._paste(answer, placed, previous, clock, policy)
 
     def _closer_window(
