@@ -24,7 +24,7 @@ def image(dimensions: int) -> Image:
 
 
 def forgetful(dimensions: int) -> WindowSegmenter:
-    """A segmenter that paints every prompt anew at each pass."""
+    """A segmenter that paints every prompt again at each pass."""
 
     class Forgetful(WindowSegmenter):
         def set_image(self, image: Image) -> None:

@@ -77,7 +77,7 @@ class Stop:
             raise TimeLimitError.after(self.limit)
 
     def again(self) -> Stop:
-        """Return what may end the same work when it is begun anew."""
+        """Return what may end the same work when it is begun again."""
         made = Stop(self.limit, self._clock)
         made.told = self.told
         return made

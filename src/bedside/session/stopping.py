@@ -23,7 +23,7 @@ class Stopping:
     def progress(self) -> tuple[int, int] | None:
         """Predictions made and predictions in all of the call under way, seen from another thread.
 
-        A prompt that is removed, or put back, is followed by those after it, each predicted anew; None where no such
+        A prompt that is removed, or put back, is followed by those after it, each predicted again; None where no such
         call is under way.
         """
         stop = self._under_way
