@@ -1,7 +1,7 @@
 """Reads damaged files of every format for some minutes, and tells what of it went wrong; ``make fuzz MINUTES=10``.
 
-Readers come from the registry. Files that went wrong are kept in ``fuzz-findings/``, which git leaves out: they may
-break other software, too.
+Readers come from the registry, and with them those of SEG and RTSTRUCT, whose files are read on their image. Files that
+went wrong are kept in ``fuzz-findings/``, which git leaves out: they may break other software, too.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from bedside.io.challenge import read_case
 from bedside.io.contents import contents
 from research.fuzz.children import Ending, Result, read_all
 from research.fuzz.mutations import damage
+from research.fuzz.objects import OBJECTS, make_object_seeds, read_object
 from research.fuzz.seeds import Seed, make_seeds
 
 FINDINGS = Path("fuzz-findings")
@@ -69,12 +70,12 @@ def fuzz(readers: Sequence[str], minutes: float, number: int, report: Callable[[
     """Read damaged files of readers in turn until the time is over; return whether all went well.
 
     Args:
-        readers: Names; none for all of the registry.
+        readers: Names; none for all.
         minutes: How long.
         number: Where chance begins.
         report: Called with what was found so far, every minute and at the end.
     """
-    seeds = make_seeds()
+    seeds = {**make_seeds(), **make_object_seeds()}
     chosen = list(readers) or sorted(seeds)
     tallies = {name: Tally() for name in chosen}
     everything = [content for name in sorted(seeds) for seed in seeds[name] for content in seed.files.values()]
@@ -111,7 +112,8 @@ def _one_turn(
         for file, content in files.items():
             (place / file).parent.mkdir(parents=True, exist_ok=True)
             (place / file).write_bytes(content)
-        jobs.append(partial(read, place / seed.entry, random.randrange(30)))
+        reading = read_object if name in OBJECTS else read
+        jobs.append(partial(reading, place / seed.entry, random.randrange(30)))
         places.append(place)
         sizes.append(sum(map(len, files.values())))
     for place, size, result in zip(places, sizes, read_all(jobs), strict=True):
@@ -162,7 +164,7 @@ def _total(tallies: dict[str, Tally]) -> Tally:
 def main() -> None:
     """Fuzz the readers that the command line names, all by default."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("reader", nargs="*", help="names of the registry; none for all")
+    parser.add_argument("reader", nargs="*", help="names of the registry, dicom-seg, rtstruct; none for all")
     parser.add_argument("--minutes", type=float, default=10.0)
     parser.add_argument("--seed", type=int, default=0, help="where chance begins")
     given = parser.parse_args()

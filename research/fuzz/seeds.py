@@ -258,9 +258,15 @@ def _dicom(frames: int, syntax: str) -> Make:
     return make
 
 
-def _series(folder: Path) -> str:
+def write_series(folder: Path) -> None:
+    """Write a series of four slices, whose every UID is the same each time."""
+    folder.mkdir(exist_ok=True)
     for number, plane in enumerate(_STEPS[:4], start=1):
         _dataset(plane, number).save_as(folder / f"{number}.dcm", enforce_file_format=True)
+
+
+def _series(folder: Path) -> str:
+    write_series(folder)
     return ""
 
 

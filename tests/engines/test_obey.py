@@ -220,3 +220,28 @@ def test_a_mask_that_the_network_knows_again_is_left_to_it() -> None:
     assert keep(near, GIVEN, Point((205.0, 102.0))) is near
     empty = np.zeros((40, 60), np.uint8)
     assert keep_given(near, empty, REGION, (GIVEN, Point((205.0, 102.0))), 1) is near
+
+
+@pytest.mark.parametrize("dimensions", [2, 3])
+@given(data=st.data())
+def test_prompts_together_are_prompts_one_after_the_other(dimensions: int, data: Any) -> None:
+    shape = (9, 8, 7)[:dimensions]
+    place = st.tuples(*[st.floats(-4, 12)] * dimensions)
+    clicks = st.builds(Point, place, st.booleans())
+    strokes = st.builds(Scribble, st.lists(place, min_size=1, max_size=3).map(tuple), st.booleans())
+    prompts = data.draw(st.lists(st.one_of(clicks, clicks, clicks, strokes), min_size=1, max_size=9))
+    noise = np.random.default_rng(data.draw(st.integers(0, 99)))
+    logits = noise.normal(0, 2, shape).astype(np.float32)
+    one_by_one = logits.copy()
+    for prompt in prompts:
+        one_by_one = bend_logits(one_by_one, [prompt])
+    before = logits.copy()
+    np.testing.assert_array_equal(bend_logits(logits, prompts), one_by_one)
+    np.testing.assert_array_equal(logits, before)
+    region = Region((2,) * dimensions, tuple(2 + n for n in shape))
+    mask = noise.integers(0, 2, shape).astype(np.uint8)
+    stamped = mask.copy()
+    for prompt in prompts:
+        stamp_prompts(stamped, region, [prompt])
+    stamp_prompts(mask, region, prompts)
+    np.testing.assert_array_equal(mask, stamped)

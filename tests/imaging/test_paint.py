@@ -47,6 +47,18 @@ def test_a_click_anywhere_equals_its_formula_on_the_whole_grid(position: tuple[f
     np.testing.assert_allclose(painted, click_values(distance**2), atol=1e-4)
 
 
+@given(positions=st.lists(st.tuples(*[st.floats(-8, 30)] * 3), min_size=1, max_size=9), axes=st.integers(2, 3))
+def test_many_clicks_equal_their_formula_on_the_whole_grid(positions: list[tuple[float, ...]], axes: int) -> None:
+    grid = (20, 24, 9)[:axes]
+    painted = paint_prompts([Point(p[:axes], positive=n % 3 > 0) for n, p in enumerate(positions)], grid)
+    for channel, of in ((2, True), (3, False)):
+        distances = [
+            np.linalg.norm(coordinates(grid) - p[:axes], axis=-1) for n, p in enumerate(positions) if (n % 3 > 0) == of
+        ]
+        wanted = click_values(np.min(distances, axis=0) ** 2) if distances else np.zeros(grid)
+        np.testing.assert_allclose(painted[channel], wanted, atol=1e-4)
+
+
 def test_each_kind_and_sign_has_its_channel() -> None:
     grid = (20, 24)
     square = ((5.0, 5.0), (15.0, 5.0), (15.0, 15.0), (5.0, 15.0))

@@ -248,3 +248,18 @@ def test_palettes_of_bytes_that_say_sixteen_bits(tmp_path: Path, write_series: W
         )
     image = io.read_image(written(tmp_path, write_series, array, 8, **tags))
     np.testing.assert_array_equal(image.array, np.stack([array[0], 255 - array[0], 0 * array[0]], axis=-1))
+
+
+def test_damaged_rle_is_left_to_the_decoder_that_rejects_it(
+    tmp_path: Path, write_series: WriteSeries, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Dataset] = []
+    monkeypatch.setattr("bedside.io.dicom.codestreams.decode_by_itk", asked.append)
+    packed = compressed(written(tmp_path, write_series, samples(16, False, 1), 16), RLELossless)
+    made = pydicom.dcmread(packed)
+    (frame,) = generate_frames(made.PixelData, number_of_frames=1)
+    made.PixelData = encapsulate([frame[: len(frame) // 2]])
+    made.save_as(packed)
+    with pytest.raises(FormatError, match="samples cannot be decoded"):
+        io.read_image(packed)
+    assert not asked

@@ -94,3 +94,13 @@ def test_channels_and_times_need_a_choice(tmp_path: Path) -> None:
     with pytest.raises(FormatError, match=r"2 images.*--volume 0 to 1"):
         io.read_image(tmp_path / "s.tif")
     np.testing.assert_array_equal(io.read_image(tmp_path / "s.tif", volume=1).array, VOLUME + 1)
+
+
+def test_a_strip_of_more_bytes_than_the_file_has_is_rejected_before_it_is_asked_for(tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, GREY, compression="zlib")
+    with tifffile.TiffFile(path, mode="r+b") as opened:
+        count = opened.pages.first.tags["StripByteCounts"]
+        count.overwrite(path.stat().st_size + 1)
+    with pytest.raises(FormatError, match="bytes of a tile or strip: expected at most the file's"):
+        io.read_image(path)

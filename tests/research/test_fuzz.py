@@ -14,12 +14,14 @@ import numpy as np
 import pytest
 
 from bedside.core.errors import BedsideError, FormatError
+from bedside.io.dicom.objects import kind_of
 from bedside.io.registry import READERS, Reader
 from research.fuzz import __main__ as harness
 from research.fuzz import seeds as seeds_module
 from research.fuzz.__main__ import Tally, fuzz, table
 from research.fuzz.children import Result, read_all
 from research.fuzz.mutations import damage
+from research.fuzz.objects import OBJECTS, make_object_seeds, read_object
 from research.fuzz.seeds import Seed, make_seeds
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
@@ -107,6 +109,18 @@ def test_seeds_are_valid(tmp_path: Path, seeds: dict[str, list[Seed]], reader: s
         assert any(_reads(tmp_path / str(number) / seed.entry, choice) for choice in (1, 3, 4, 9)), seed.entry
 
 
+@pytest.mark.parametrize("form", OBJECTS)
+def test_seeds_of_objects_are_valid(tmp_path: Path, form: str) -> None:
+    made = make_object_seeds()[form]
+    assert len(made) >= 4
+    for number, seed in enumerate(made):
+        path = tmp_path / f"{number}.dcm"
+        path.write_bytes(seed.files[seed.entry])
+        assert kind_of(path) == form
+        # The grid's map, and more where there are segments.
+        assert read_object(path, 5) > 2 * 4 * 20 * 18
+
+
 def _reads(path: Path, choice: int) -> bool:
     try:
         return harness.read(path, choice) > 0
@@ -169,7 +183,7 @@ def test_damage_is_done_behind_checksums_and_compression(seeds: dict[str, list[S
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("reader", sorted(name for name, _ in READERS.items()))
+@pytest.mark.parametrize("reader", [*sorted(name for name, _ in READERS.items()), *OBJECTS])
 def test_a_hundred_damaged_files_of_each_reader_are_read_or_rejected(reader: str, tmp_path: Path) -> None:
     # In a process of its own: the threads of this one would be missing in what it forks.
     root = Path(__file__).parents[2]

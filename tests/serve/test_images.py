@@ -149,6 +149,41 @@ def test_uploads_that_are_no_image_are_rejected(start: Start, picture: Path) -> 
     assert "twice" in server.client.post("/api/upload", files=same).json()["message"]
 
 
+def uploads(server: Any) -> list[Path]:
+    return sorted(p for p in (server.service.folder / "uploads").rglob("*") if p.is_file())
+
+
+def test_nothing_is_kept_of_an_upload_that_cannot_be_opened(start: Start, picture: Path, volume: Path) -> None:
+    server = start()
+    content = picture.read_bytes()
+    for files in (
+        [("files", ("a.txt", b"text"))],
+        [("files", ("broken.nii.gz", b"no gzip at all"))],
+        [("files", (name, content)) for name in ("a.png", "b.png")],
+    ):
+        assert server.client.post("/api/upload", files=files).status_code == 400
+        assert uploads(server) == []
+    assert server.ok("GET", "/api/worklist")["items"] == []
+    # What is there already stays, whoever sends it again among what cannot be opened.
+    found = server.client.post("/api/upload", files=[("files", ("a.png", content))]).json()
+    kept = uploads(server)
+    assert [p.read_bytes() for p in kept] == [content]
+    server.client.post("/api/upload", files=[("files", ("a.nii", b"no image"))])
+    assert uploads(server) == kept
+    assert server.ok("GET", f"/api/images/{found['image']}")["name"] == "a.png"
+
+
+def test_an_upload_of_several_volumes_is_kept_to_choose_from(start: Start, tmp_path: Path) -> None:
+    nib.save(nib.Nifti1Image(np.zeros((5, 6, 7, 2), np.int16), np.eye(4)), tmp_path / "two.nii.gz")
+    server = start()
+    files = [("files", ("two.nii.gz", (tmp_path / "two.nii.gz").read_bytes()))]
+    assert server.client.post("/api/upload", files=files).json()["kind"] == "ChoiceError"
+    assert len(uploads(server)) == 1
+    items = server.ok("GET", "/api/worklist")["items"]
+    assert len(items) == 2
+    assert server.ok("POST", f"/api/worklist/{items[1]['item']}/open")["shape"] == [7, 6, 5]
+
+
 def test_a_header_and_its_samples_are_one_image(start: Start, volume: Path, tmp_path: Path) -> None:
     import SimpleITK as sitk  # noqa: N813
 

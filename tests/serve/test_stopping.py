@@ -468,3 +468,23 @@ def test_a_client_that_goes_in_the_only_pass_leaves_nothing(
     until(lambda: not server.service.hub.images[0].pending)
     assert server.ok("GET", f"/api/images/{image}/objects")["objects"] == []
     assert kept(server, image) == []
+
+
+def test_whoever_takes_a_prompt_away_hears_how_far_it_is(
+    start: Start, picture: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bedside.serve.requests.EVERY", 0.0)
+    server = start()
+    image = server.open(picture)["image"]
+    with server.listen(image) as connection:
+        for number in range(4):
+            click(connection, str(number), 12, 6 + number)
+            take(connection, "answer")
+        send(connection, type="remove", request="gone", prompt=1)
+        heard = []
+        while (message := json.loads(connection.recv(timeout=20)))["type"] != "answer":
+            heard.append(message)
+    assert [m for m in heard if m["type"] == "predictions"] == [
+        {"type": "predictions", "request": "gone", "done": done, "of": 3} for done in range(3)
+    ]
+    assert message["request"] == "gone"

@@ -150,7 +150,7 @@ def prompt_event(**prompt: Any) -> dict[str, Any]:
     [
         ([], "JSON object"),
         (document(format="other"), "'bedside-journal'"),
-        (document(version=2), "newer Bedside"),
+        (document(version=3), "newer Bedside"),
         (document(objects={}), "journal objects"),
         (document(objects=[3]), "object 1"),
         (document(objects=[{"events": []}, {"id": 1, "events": []}]), "1 twice"),

@@ -211,3 +211,27 @@ def test_every_answer_is_ended_or_taken_and_never_both() -> None:
             taken = False
         asking.join()
         assert told == [not taken]
+
+
+def test_how_far_a_removal_is_can_be_seen(session: Session) -> None:
+    for place in range(5):
+        session.add(Point((12.0, 6.0 + place)))
+    seen: list[tuple[int, int] | None] = []
+    in_passes(session, lambda number: seen.append(session.progress) if number % 3 == 0 else None)
+    assert session.progress is None
+    session.add(Point((12, 12)))
+    # One prediction is no progress to speak of.
+    assert seen == [None]
+    seen.clear()
+    first = session.current.prompts[0].id  # type: ignore[union-attr]
+    session.remove_prompt(first)
+    assert seen == [(n, 5) for n in range(5)]
+    assert session.progress is None
+    seen.clear()
+    session.undo()
+    assert seen == []  # All of it is remembered.
+    passes = in_passes(session, lambda _: session.cancel())
+    with pytest.raises(StoppedError):
+        session.remove_prompt(session.current.prompts[1].id)  # type: ignore[union-attr]
+    assert passes == [1]
+    assert len(session.current.prompts) == 6  # type: ignore[union-attr]

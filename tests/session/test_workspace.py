@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import multiprocessing
 import os
 import signal
@@ -316,3 +317,25 @@ def test_where_the_workspace_lies(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
     monkeypatch.delenv("BEDSIDE_WORKSPACE")
     monkeypatch.delenv("XDG_STATE_HOME")
     assert default_workspace() == Path.home() / ".local" / "state" / "bedside" / "bedside.workspace.sqlite"
+
+
+def test_strokes_are_kept_as_what_they_change(workspace: Workspace) -> None:
+    stamp = ImageStamp.of(Image.from_array(np.zeros((40, 40), dtype=np.uint8)))
+    image = workspace.found(workspace.item("/data/large.png"), stamp).id
+    masks = []
+    for n in range(5):
+        array = np.random.default_rng(0).integers(0, 2, (40, 40)).astype(np.uint8)
+        array[0, : n + 1] = 1 - array[0, : n + 1]
+        masks.append(Prompted(n + 1, InitialMask(array)))
+    for n, event in enumerate(masks):
+        before = tuple(masks[:n])
+        workspace.record(image, ObjectRow(1, "a", None, ObjectLook(), (event,), before=before))
+        if n == 2:
+            # What was taken back is changed by none of those that follow.
+            workspace.withdraw(image, 1, begun=False)
+            again = Prompted(9, masks[3].prompt)
+            workspace.record(image, ObjectRow(1, "a", None, ObjectLook(), (again,), before=before))
+            masks[2] = again
+    assert workspace.journal(image)[0].objects[0].events == tuple(masks)
+    bodies = [json.loads(body) for (body,) in workspace._connection.execute("SELECT body FROM event ORDER BY seq")]
+    assert [b["prompt"].get("since") for b in bodies if "prompt" in b] == [None, 1, 2, 2, 9, 4]

@@ -65,6 +65,15 @@ class InitialMask:
         result.flags.writeable = False
         return result
 
+    def differing(self, other: InitialMask) -> InitialMask:
+        """Return the voxels in which this mask and ``other``, of the same shape, differ; by them either becomes the
+        other.
+        """
+        made = InitialMask.__new__(InitialMask)
+        object.__setattr__(made, "shape", self.shape)
+        object.__setattr__(made, "packed", self.packed.differing(other.packed))
+        return made
+
     def __eq__(self, other: object) -> bool:
         return isinstance(other, InitialMask) and (self.shape, self.packed) == (other.shape, other.packed)
 

@@ -69,6 +69,13 @@ class PackedMask:
             result[self.region.shift([-a for a in within.start]).slices] = own
         return result
 
+    def differing(self, other: PackedMask) -> PackedMask:
+        """Return the voxels that are in this mask or in ``other`` but not in both."""
+        union = self.region.union(other.region)
+        if union.is_empty:
+            return PackedMask.empty(len(union.start))
+        return PackedMask.of_patch(self.patch(union) ^ other.patch(union), union)
+
     def changed(self, other: PackedMask) -> Region:
         """Return the smallest region outside which this mask and ``other`` are equal."""
         union = self.region.union(other.region)

@@ -7,7 +7,7 @@ the centre of the first voxel at 0; in the frame ``world`` they are millimetres 
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal, get_args
 
@@ -32,6 +32,7 @@ __all__ = [
     "Scribble",
     "given_coordinates",
     "left_out",
+    "moved_points",
     "place_prompt",
     "prompt_from_dict",
 ]
@@ -72,12 +73,22 @@ def _numbers(values: object, what: str) -> Coordinates:
 def _polyline(points: object, what: str, at_least: int) -> tuple[Coordinates, ...]:
     if isinstance(points, str | bytes) or not isinstance(points, Iterable):
         raise PromptError(what, expected="a list of points", got=repr(points)[:80])
-    result = tuple(_coordinates(p, what) for p in points)
+    result = tuple(_numbers(p, what) for p in points)
+    if not _are_coordinates(result):
+        # One by one, for the message.
+        result = tuple(_coordinates(p, what) for p in result)
     if len(result) < at_least:
         raise PromptError(what, expected=f"at least {at_least} points", got=len(result))
     if len({len(p) for p in result}) != 1:
         raise PromptError(what, expected="points of equal dimension")
     return result
+
+
+def _are_coordinates(points: tuple[Coordinates, ...]) -> bool:
+    """Return whether points have 2 or 3 coordinates, all of them as many, which are finite and not too far."""
+    if len({len(p) for p in points}) != 1 or len(points[0]) not in (2, 3):
+        return False
+    return bool((np.abs(np.array(points)) <= FARTHEST).all())
 
 
 def _check_frame(frame: str) -> None:
@@ -384,6 +395,27 @@ def place_prompt(prompt: Prompt, geometry: Geometry) -> Prompt:
     if axis is not None:
         raise outside_error(prompt.kind, prompt.frame, given_coordinates(prompt), axis, geometry)
     return placed
+
+
+def moved_points(points: Sequence[Point], positions: NDArray[np.float64]) -> list[Point]:
+    """Return clicks at other positions, checked all at once: one by one takes most of the time of a long session.
+
+    Args:
+        points: The clicks.
+        positions: float64 (n, 2 or 3), the new position of each, in the frame that it has.
+
+    Raises:
+        PromptError: A position is not finite or too far away.
+    """
+    places = tuple(map(tuple, positions.tolist()))
+    if places and not _are_coordinates(places):
+        return [replace(point, position=place) for point, place in zip(points, places, strict=True)]
+    moved = []
+    for point, place in zip(points, places, strict=True):
+        made = Point.__new__(Point)
+        made.__dict__.update(point.__dict__, position=place)
+        moved.append(made)
+    return moved
 
 
 def cut_off(box: Box, geometry: Geometry) -> Box:

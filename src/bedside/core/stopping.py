@@ -33,12 +33,16 @@ class Stop:
         limit: As it was given.
         asked: Whether somebody asked for the end in time.
         taken: Whether the change was taken, so that nobody ends the work any more.
+        progress: Steps that are done and steps in all, of work that says so; None of other work.
+        told: Called with these two at each step, in the thread that works; None for nobody.
     """
 
     def __init__(self, limit: float | None = None, clock: Callable[[], float] = time.monotonic) -> None:
         self.limit = limit
         self.asked = False
         self.taken = False
+        self.progress: tuple[int, int] | None = None
+        self.told: Callable[[int, int], None] | None = None
         self._clock = clock
         self._until: float | None = None
 
@@ -71,6 +75,18 @@ class Stop:
             raise StoppedError
         if self.limit is not None and self._until is not None and self._clock() > self._until:
             raise TimeLimitError.after(self.limit)
+
+    def again(self) -> Stop:
+        """Return what may end the same work when it is begun again."""
+        made = Stop(self.limit, self._clock)
+        made.told = self.told
+        return made
+
+    def tell(self, done: int, of: int) -> None:
+        """Take how far the work is."""
+        self.progress = done, of
+        if self.told is not None:
+            self.told(done, of)
 
     def begin(self) -> None:
         """Count the limit from now on, unless it is counted already."""
@@ -133,6 +149,17 @@ def check_stop() -> None:
     """
     for stop in _STOPS.get():
         stop.check()
+
+
+def report_progress(done: int, of: int) -> None:
+    """Say how far this thread's work is, to whoever may end it; called before each step of work that takes many.
+
+    Args:
+        done: Steps that are done.
+        of: Steps in all, known from the first on.
+    """
+    for stop in _STOPS.get():
+        stop.tell(done, of)
 
 
 def take_change() -> None:

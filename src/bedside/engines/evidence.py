@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bedside.core.prompts import Box, InitialMask, Lasso, Prompt
+from bedside.core.prompts import Box, InitialMask, Lasso, Point, Prompt
 from bedside.core.region import mask_region
 
 Bounds = tuple[NDArray[np.float64], NDArray[np.float64]]
@@ -46,7 +46,13 @@ def gather_evidence(prompts: Sequence[Prompt], previous: NDArray[Any] | None) ->
     """Return bounds of prompts in the frame ``index`` and of a previous mask."""
     extents: list[Bounds] = []
     marks: list[Bounds] = []
+    clicks = [p.position[::-1] for p in prompts if isinstance(p, Point)]
+    if clicks:
+        places = np.array(clicks)
+        marks.append((places.min(axis=0), places.max(axis=0) + 1.0))
     for prompt in prompts:
+        if isinstance(prompt, Point):
+            continue
         if isinstance(prompt, InitialMask):
             region = mask_region(prompt.mask)
             if not region.is_empty:

@@ -12,7 +12,8 @@ from bedside.engines.protocol import Segmenter
 from bedside.engines.sam.policy import SlicePolicy
 from bedside.engines.uncertainty import Calibration
 from bedside.engines.window.policy import WindowPolicy
-from bedside.runtime.backend import Device, Graph, Precision, choose_backend
+from bedside.runtime.backend import Backend, Device, Graph, Precision, choose_backend, usable_backends
+from bedside.runtime.falling_back import load_by, load_by_first
 from bedside.weights.card import file_sha256
 from bedside.weights.models import model_card
 from bedside.weights.store import WeightsFiles, find_weights
@@ -58,19 +59,20 @@ def load_segmenter(
     card = model_card(name)
     files = weights or find_weights(name)
     check_weights(files)
-    backend = choose_backend(runtime, chosen_device)
-    request = EngineRequest(
-        card,
-        files,
-        backend,
-        chosen_device,
-        chosen_precision,
-        window=policy or window,
-        slices=slices,
-        calibration=calibration or read_calibration(files),
-    )
-    segmenter, graph = load_engine(request)
-    return LoadedSegmenter(segmenter, graph, request)
+    curve = calibration or read_calibration(files)
+
+    def load(backend: Backend) -> LoadedSegmenter:
+        request = EngineRequest(
+            *(card, files, backend, chosen_device, chosen_precision),
+            window=policy or window,
+            slices=slices,
+            calibration=curve,
+        )
+        return LoadedSegmenter(*load_engine(request), request)
+
+    if runtime != "auto" or chosen_precision not in ("auto", "fp32"):
+        return load_by(choose_backend(runtime, chosen_device), load)
+    return load_by_first(usable_backends(chosen_device), load, chosen_device)
 
 
 def wanted_precision(precision: str) -> str:

@@ -9,7 +9,7 @@ was given overrules all that came before it: a network that cannot draw it chang
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +17,7 @@ from scipy import ndimage
 
 from bedside.core.prompts import Box, InitialMask, Lasso, Point, Prompt, Scribble
 from bedside.core.region import Region
-from bedside.imaging.paint import CLICK_RADIUS, click_values, paint_prompts
+from bedside.imaging.paint import CLICK_RADIUS, click_values, covered
 from bedside.imaging.window import Window
 
 MARGIN = 1.0
@@ -52,29 +52,72 @@ def bend_logits(
         float32 of the same shape; the array itself where the network obeyed already.
     """
     bent = logits
-    for prompt in prompts:
-        sign = 1.0 if prompt.positive else -1.0
-        if isinstance(prompt, Point):
-            bent = _bend_at(bent, prompt, sign, radius)
+    for clicks, prompt in _runs(prompts):
+        if clicks:
+            bent = _bend_at(bent, clicks, radius)
+        if prompt is None:
             continue
-        covered = paint_prompts([prompt], logits.shape).max(axis=0) >= COVERED
-        missing = covered & (sign * bent < MARGIN)
+        sign = 1.0 if prompt.positive else -1.0
+        block, values = _covered(prompt, logits.shape)
+        missing = (values >= COVERED) & (sign * bent[block] < MARGIN)
         if missing.any():
-            bent = np.where(missing, np.float32(sign * MARGIN), bent)
+            bent = logits.copy() if bent is logits else bent
+            bent[block][missing] = sign * MARGIN
     return bent
 
 
-def _bend_at(logits: NDArray[np.float32], click: Point, sign: float, radius: float) -> NDArray[np.float32]:
-    position = np.array(click.position[::-1])
-    cell = tuple(int(c) for c in np.floor(position + 0.5))
-    if any(not 0 <= c < n for c, n in zip(cell, logits.shape, strict=True)):
-        return logits
-    lacking = MARGIN - sign * float(logits[cell])
-    if lacking <= 0:
-        return logits
-    offsets = [np.arange(n, dtype=np.float32) - np.float32(c) for n, c in zip(logits.shape, cell, strict=True)]
-    squared = sum(np.square(axis) for axis in np.ix_(*offsets))
-    return np.asarray(logits + np.float32(sign * lacking) * click_values(squared, radius), dtype=np.float32)
+def _covered(prompt: Prompt, shape: Sequence[int]) -> tuple[tuple[slice, ...], NDArray[np.float32]]:
+    assert isinstance(prompt, Box | Lasso | Scribble)
+    return covered(prompt, shape)
+
+
+def _runs(prompts: Sequence[Prompt]) -> Iterator[tuple[list[Point], Prompt | None]]:
+    """Yield prompts in their order: clicks that follow one another together, with the other prompt that ends them."""
+    clicks: list[Point] = []
+    for prompt in prompts:
+        if isinstance(prompt, Point):
+            clicks.append(prompt)
+        else:
+            yield clicks, prompt
+            clicks = []
+    yield clicks, None
+
+
+def _cells(clicks: Sequence[Point], shape: Sequence[int]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Return the cells (n, axes) in array order that those of some clicks lie in which lie in a grid, and their signs.
+
+    Args:
+        clicks: In the grid's coordinates.
+        shape: Cells along each axis.
+    """
+    cells = np.floor(np.array([c.position[::-1] for c in clicks]) + 0.5).astype(np.int64)
+    held = ((cells >= 0) & (cells < np.array(shape))).all(axis=1)
+    return cells[held], np.array([c.positive for c in clicks])[held]
+
+
+def _bend_at(logits: NDArray[np.float32], clicks: Sequence[Point], radius: float) -> NDArray[np.float32]:
+    cells, positive = _cells(clicks, logits.shape)
+    signs = np.where(positive, 1.0, -1.0)
+    near, bent, first = int(np.ceil(radius)), logits, 0
+    while True:
+        # Each bends what those before it left, so that the rest is looked at again after each.
+        lacking = MARGIN - signs[first:] * bent[tuple(cells[first:].T)].astype(np.float64)
+        disobeyed = np.flatnonzero(lacking > 0)
+        if not len(disobeyed):
+            return bent
+        if bent is logits:
+            bent = logits.copy()
+        number = first + int(disobeyed[0])
+        block = tuple(
+            slice(max(0, c - near), min(n, c + near + 1)) for c, n in zip(cells[number], logits.shape, strict=True)
+        )
+        offsets = [
+            np.arange(s.start, s.stop, dtype=np.float32) - np.float32(c)
+            for s, c in zip(block, cells[number], strict=True)
+        ]
+        squared = sum(np.square(axis) for axis in np.ix_(*offsets))
+        bent[block] += np.float32(signs[number] * lacking[disobeyed[0]]) * click_values(squared, radius)
+        first = number + 1
 
 
 def stamp_prompts(mask: NDArray[np.uint8], region: Region, prompts: Sequence[Prompt]) -> None:
@@ -86,18 +129,18 @@ def stamp_prompts(mask: NDArray[np.uint8], region: Region, prompts: Sequence[Pro
         prompts: In the image's frame ``index``, oldest first, see ``prompts_in_force``.
     """
     window = Window(tuple(map(float, region.start)), tuple(map(float, region.stop)), region.shape)
-    for prompt in prompts:
-        local = window.to_grid(prompt)
-        if isinstance(local, Point):
-            voxel = tuple(int(np.floor(c + 0.5)) for c in local.position[::-1])
-            if all(0 <= v < n for v, n in zip(voxel, mask.shape, strict=True)):
-                mask[voxel] = prompt.positive
+    for clicks, local in _runs(window.all_to_grid(prompts)):
+        if clicks:
+            voxels, positive = _cells(clicks, mask.shape)
+            # Of several clicks on one voxel the last one holds.
+            mask[tuple(voxels.T)] = positive
+        if local is None:
             continue
         block = _block(local, mask.shape)
         if not block.is_empty:
             held = Window(tuple(map(float, block.start)), tuple(map(float, block.stop)), block.shape)
-            painted = paint_prompts([held.to_grid(local)], block.shape).max(axis=0)
-            mask[block.slices][painted >= COVERED] = prompt.positive
+            inner, values = _covered(held.all_to_grid([local])[0], block.shape)
+            mask[block.slices][inner][values >= COVERED] = local.positive
 
 
 def keep_given(

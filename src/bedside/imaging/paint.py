@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from bedside.core.prompts import Box, InitialMask, Lasso, Point, Prompt, Scribble
+from bedside.imaging.kept import kept
 
 CHANNELS = (
     "box or lasso, positive",
@@ -67,27 +68,75 @@ def paint_prompts(prompts: Sequence[Prompt], grid: Sequence[int]) -> NDArray[np.
         float32 (4, *grid), see ``CHANNELS``.
     """
     channels = np.zeros((len(CHANNELS), *grid), dtype=np.float32)
+    for offset, positive in enumerate((True, False)):
+        clicks = [p.position[::-1] for p in prompts if isinstance(p, Point) and p.positive == positive]
+        if clicks:
+            paint_clicks(channels[2 + offset], np.array(clicks))
     for prompt in prompts:
-        if isinstance(prompt, InitialMask):
-            continue
-        offset = 0 if prompt.positive else 1
-        if isinstance(prompt, Box):
-            _paint_box(channels[offset], prompt)
-        elif isinstance(prompt, Lasso):
-            _paint_lasso(channels[offset], prompt)
-        elif isinstance(prompt, Point):
-            paint_click(channels[2 + offset], prompt.position[::-1])
-        else:
-            _paint_scribble(channels[2 + offset], prompt)
+        if not isinstance(prompt, InitialMask | Point):
+            channel = channels[(2 if isinstance(prompt, Scribble) else 0) + (0 if prompt.positive else 1)]
+            block, values = covered(prompt, channel.shape)
+            np.maximum(channel[block], values, out=channel[block])
     return channels
 
 
-def paint_click(channel: NDArray[np.float32], position: Sequence[float]) -> None:
-    """Paint a click at ``position`` (array order, centre of the first cell at 0) into ``channel``, in place."""
-    block = _block(channel.shape, np.asarray(position) - CLICK_RADIUS - 1, np.asarray(position) + CLICK_RADIUS + 1)
-    squared = _squared_distances(block, position)
-    target = channel[block]
-    np.maximum(target, click_values(squared), out=target)
+def covered(prompt: Box | Lasso | Scribble, grid: Sequence[int]) -> tuple[tuple[slice, ...], NDArray[np.float32]]:
+    """Return a block of cells outside which a prompt covers nothing, and what it covers of each cell of it.
+
+    Args:
+        prompt: In the grid's own coordinates.
+        grid: Cells along each axis, array order.
+
+    Returns:
+        The block, and float32 of its shape, 0 to 1, not to be changed.
+    """
+    if isinstance(prompt, Box):
+        return _cover(prompt, tuple(grid))
+    return kept(prompt, tuple(grid), lambda: _cover(prompt, tuple(grid)), lambda found: found[1].nbytes)
+
+
+def _cover(prompt: Box | Lasso | Scribble, grid: tuple[int, ...]) -> tuple[tuple[slice, ...], NDArray[np.float32]]:
+    reach = 2.0 + (max(prompt.thickness, 1.0) / 2 if isinstance(prompt, Scribble) else 0.0)
+    vertices = prompt.vertices()[:, ::-1]
+    block = _block(grid, vertices.min(axis=0) - reach, vertices.max(axis=0) + reach)
+    if any(side.start >= side.stop for side in block):
+        return tuple(slice(0, 0) for _ in grid), np.zeros((0,) * len(grid), dtype=np.float32)
+    channel = np.zeros(grid, dtype=np.float32)
+    if isinstance(prompt, Box):
+        _paint_box(channel, prompt)
+    elif isinstance(prompt, Lasso):
+        _paint_lasso(channel, prompt)
+    else:
+        _paint_scribble(channel, prompt)
+    return block, channel[block].copy()
+
+
+def paint_clicks(channel: NDArray[np.float32], positions: NDArray[np.float64]) -> None:
+    """Paint clicks into a channel, in place, all at once: their number hardly tells in the time.
+
+    Args:
+        channel: float32 of the grid's shape.
+        positions: float64 (n, axes) in array order, centre of the first cell at 0.
+    """
+    near = CLICK_RADIUS + 1
+    shape = np.array(channel.shape)
+    first, last = np.ceil(positions - near), np.floor(positions + near)
+    seen = ((last >= 0) & (first < shape)).all(axis=1)
+    steps = np.arange(int(2 * near) + 1)
+    for start in range(0, int(seen.sum()), CHUNK):
+        chunk = np.flatnonzero(seen)[start : start + CHUNK]
+        place = np.zeros((len(chunk), *(1,) * channel.ndim), dtype=np.int64)
+        squared = np.zeros(place.shape, dtype=np.float32)
+        held = np.ones(place.shape, dtype=np.bool_)
+        for axis, size in enumerate(channel.shape):
+            column = (len(chunk), *(-1 if a == axis else 1 for a in range(channel.ndim)))
+            cells = first[chunk, axis].astype(np.int64)[:, None] + steps
+            inside = (cells >= 0) & (cells < size) & (cells <= last[chunk, axis][:, None])
+            offsets = cells.astype(np.float32) - positions[chunk, axis].astype(np.float32)[:, None]
+            place = place * size + np.where(inside, cells, 0).reshape(column)
+            squared = squared + (offsets**2).reshape(column)
+            held = held & inside.reshape(column)
+        np.maximum.at(channel.reshape(-1), place[held], click_values(squared)[held])
 
 
 def _block(shape: Sequence[int], low: NDArray[Any], high: NDArray[Any]) -> tuple[slice, ...]:
@@ -96,14 +145,6 @@ def _block(shape: Sequence[int], low: NDArray[Any], high: NDArray[Any]) -> tuple
         slice(min(max(0, int(np.ceil(a))), n), max(0, min(n, int(np.floor(b)) + 1)))
         for a, b, n in zip(low, high, shape, strict=True)
     )
-
-
-def _squared_distances(block: tuple[slice, ...], position: Sequence[float]) -> NDArray[np.float32]:
-    axes = [np.arange(s.start, s.stop, dtype=np.float32) - np.float32(c) for s, c in zip(block, position, strict=True)]
-    total = np.zeros((1,) * len(axes), dtype=np.float32)
-    for axis, offsets in enumerate(axes):
-        total = total + offsets.reshape([-1 if a == axis else 1 for a in range(len(axes))]) ** 2
-    return total
 
 
 def _paint_box(channel: NDArray[np.float32], box: Box) -> None:

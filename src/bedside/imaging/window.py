@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bedside.core.no_data import Ranges, absent
-from bedside.core.prompts import Box, InitialMask, Lasso, Point, Prompt, Scribble
+from bedside.core.prompts import Box, InitialMask, Lasso, Point, Prompt, Scribble, moved_points
 from bedside.core.region import Region
+from bedside.imaging.kept import kept
 from bedside.imaging.resample import (
     VoxelTaps,
     apply_weights,
@@ -26,6 +27,9 @@ ABSENT_SHARE = 1e-5
 
 VOXELS_PER_CELL = {2: 4, 3: 2}
 """Voxels along each axis that a cell of a coarse window is made of at least, by the number of axes."""
+
+VERTEX_BYTES = 250
+"""About what a vertex of a stroke takes, with its numbers."""
 
 
 @dataclass(frozen=True)
@@ -142,19 +146,32 @@ class Window:
     def to_grid(self, prompt: Prompt) -> Prompt:
         """Return a prompt in the image's ``index`` frame, in the coordinates of the grid's cells."""
         start, scale = np.array(self.start[::-1]), np.array(self.scale[::-1])
-
-        def point(p: Sequence[float]) -> tuple[float, ...]:
-            return tuple((np.asarray(p) + 0.5 - start) / scale - 0.5)
-
         if isinstance(prompt, Point):
-            return replace(prompt, position=point(prompt.position))
+            return moved_points([prompt], self._on_grid([prompt.position]))[0]
         if isinstance(prompt, Box):
             low, high = (np.asarray(prompt.low) - start) / scale, (np.asarray(prompt.high) - start) / scale
             return replace(prompt, low=tuple(low), high=tuple(high))
         if isinstance(prompt, Scribble):
             thickness = max(prompt.thickness / float(scale.mean()), 1.0)
-            return replace(prompt, points=tuple(point(p) for p in prompt.points), thickness=thickness)
+            return replace(prompt, points=self._on_grid(prompt.points).tolist(), thickness=thickness)
         if isinstance(prompt, Lasso):
-            return replace(prompt, points=tuple(point(p) for p in prompt.points))
+            return replace(prompt, points=self._on_grid(prompt.points).tolist())
         assert isinstance(prompt, InitialMask)
         return prompt
+
+    def all_to_grid(self, prompts: Sequence[Prompt]) -> list[Prompt]:
+        """Return prompts as ``to_grid`` gives them; clicks, of which there may be hundreds, are moved all at once."""
+        clicks = [p for p in prompts if isinstance(p, Point)]
+        moved = iter(moved_points(clicks, self._on_grid([p.position for p in clicks])) if clicks else ())
+        return [next(moved) if isinstance(p, Point) else self._kept_on_grid(p) for p in prompts]
+
+    def _kept_on_grid(self, prompt: Prompt) -> Prompt:
+        if not isinstance(prompt, Scribble | Lasso):
+            return self.to_grid(prompt)
+        taken = VERTEX_BYTES * len(prompt.points)
+        return kept(prompt, self, lambda: self.to_grid(prompt), lambda _: taken)
+
+    def _on_grid(self, positions: Sequence[Sequence[float]]) -> NDArray[np.float64]:
+        """Return continuous voxel coordinates (n, axes) in those of the grid's cells, (x, y[, z]) order."""
+        start, scale = np.array(self.start[::-1]), np.array(self.scale[::-1])
+        return np.asarray((np.array(positions) + 0.5 - start) / scale - 0.5)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from bedside.core.errors import DependencyError
 from bedside.core.pyramid import Pyramid
+from bedside.io.packed_blocks import check_packed
 
 AT_ONCE = 2**28
 """Bytes up to which an image is read at once."""
@@ -60,6 +61,7 @@ class StoredLevel:
             full[axis] = part
         if self._colour is not None:
             full[self._colour] = slice(None)
+        check_packed(self._array, full)
         read = np.asarray(self._array[tuple(full)]).transpose(self._places)
         if self._colour is not None and len(key) > len(self._kept):
             read = read[..., key[len(self._kept)]]

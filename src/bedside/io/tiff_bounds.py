@@ -173,6 +173,10 @@ def _check_one(what: str, values: Mapping[int, NDArray[np.uint64]], size: int) -
         # What is decoded are whole tiles.
         check_declared(f"{what}: a tile", row * down * deep, size, "loose" if code == "raw" else code)
     lengths = lengths[:parts]
+    if (lengths > size).any():
+        # The library asks for as many bytes as are declared.
+        got = f"{int(lengths.max()):,}"
+        raise FormatError(f"{what}: bytes of a tile or strip", expected=f"at most the file's {size:,}", got=got)
     left = np.clip(size - places[:parts].astype(float), 0, None)
     if lengths.size == left.size:
         left = np.minimum(left, lengths.astype(float))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Literal, Protocol, runtime_checkable
 
 from numpy.typing import NDArray
@@ -81,24 +81,35 @@ def choose_backend(name: str = "auto", device: Device = "auto") -> Backend:
                 f"runtime '{name}' on device '{device}'", expected="a supported device", got="none found"
             )
         return backend
+    return next(usable_backends(device))
+
+
+def usable_backends(device: Device = "auto") -> Iterator[Backend]:
+    """Yield the installed runtimes that support a device, the one to be preferred first.
+
+    Raises:
+        DependencyError: No runtime is installed.
+        BackendError: None of those that are supports the device.
+    """
     order = sorted(backends.names(), key=lambda n: PREFERENCE.index(n) if n in PREFERENCE else len(PREFERENCE))
-    installed = []
+    installed, found = [], False
     for backend in map(backends.get, order):
         # Asked one by one: most often the first will do.
         if backend.version() is None:
             continue
-        if backend.supports(device):
-            return backend
         installed.append(backend.name)
+        if backend.supports(device):
+            found = True
+            yield backend
     if not installed:
         raise DependencyError("no runtime is installed", fix="install one with: pip install openvino")
-    names = ", ".join(installed)
-    raise BackendError(
-        f"device '{device}'",
-        expected=f"a runtime that supports it (installed: {names})",
-        got="none",
-        fix="use --device cpu",
-    )
+    if not found:
+        raise BackendError(
+            f"device '{device}'",
+            expected=f"a runtime that supports it (installed: {', '.join(installed)})",
+            got="none",
+            fix="use --device cpu",
+        )
 
 
 def thread_limit() -> int | None:

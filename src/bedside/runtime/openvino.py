@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
+import logging
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,10 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bedside.core.errors import BackendError
-from bedside.core.paths import cache_folder
 from bedside.runtime.backend import Device, Precision, Shape, backends
+from bedside.runtime.openvino_cache import compiled_folder, seal
 from bedside.runtime.openvino_core import shared_core
 from bedside.weights.store import WeightsFiles
+
+MEMORY = "close other programs if the memory is short"
+
+log = logging.getLogger("bedside.runtime")
 
 
 class OpenVinoGraph:
@@ -30,7 +35,10 @@ class OpenVinoGraph:
 
     def run(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
         """Return outputs by name for inputs by name; float32 both."""
-        self._request.infer(dict(inputs), share_inputs=True)
+        try:
+            self._request.infer(dict(inputs), share_inputs=True)
+        except RuntimeError as error:
+            raise BackendError("OpenVINO cannot run the network", got=_said(error), fix=MEMORY) from error
         # The request reuses its buffers: what is kept must be a copy.
         tensors = (self._request.get_output_tensor(number) for number in range(len(self._outputs)))
         return {name: np.array(tensor.data) for name, tensor in zip(self._outputs, tensors, strict=True)}
@@ -65,19 +73,28 @@ class OpenVinoBackend:
             BackendError: OpenVINO cannot read or compile the graph.
         """
         del device
+        try:
+            chosen = _precision(shared_core(), weights, precision)
+        except RuntimeError as error:
+            raise BackendError("OpenVINO cannot begin", got=_said(error), fix=MEMORY) from error
+        try:
+            return self._compile(weights, shape, chosen)
+        except BackendError as error:
+            if precision != "auto" or chosen == "fp32":
+                raise
+            # What the processor says of itself and what the library can make of it are not always the same.
+            graph = self._compile(weights, shape, "fp32")
+            log.warning("bedside: warning: %s; it computes in fp32, which takes longer", error)
+            return graph
+
+    def _compile(self, weights: WeightsFiles, shape: Shape, chosen: str) -> OpenVinoGraph:
         core = shared_core()
-        chosen = _precision(core, weights, precision)
-        folder = cache_folder() / "openvino"
+        folder = compiled_folder(weights, shape, chosen)
         settings = {
             "PERFORMANCE_HINT": "LATENCY",
             "INFERENCE_PRECISION_HINT": "bf16" if chosen == "bf16" else "f32",
+            **({"CACHE_DIR": str(folder)} if folder is not None else {}),
         }
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            settings["CACHE_DIR"] = str(folder)
-        except OSError:
-            # A read-only home costs the cache and nothing else.
-            pass
         try:
             if weights.graph.suffix == ".xml" and chosen != "int8":
                 model = published_model(weights)
@@ -91,8 +108,19 @@ class OpenVinoBackend:
             outputs = [output.get_any_name() for output in model.outputs]
             compiled = core.compile_model(model, "CPU", settings)
         except RuntimeError as error:
-            raise BackendError(f"OpenVINO cannot load {weights.graph.name}", got=str(error)[:200]) from error
+            name = f"OpenVINO cannot load {weights.graph.name} in {chosen}"
+            raise BackendError(name, got=_said(error), fix=MEMORY if _ALLOC in str(error) else None) from error
+        if folder is not None:
+            seal(folder)
         return OpenVinoGraph(compiled, outputs, "CPU", chosen)
+
+
+def _said(error: RuntimeError) -> str:
+    """Return what the library says, without the places in its source."""
+    return str(error).strip().splitlines()[-1].rpartition(": ")[2][:200] or "no reason"
+
+
+_ALLOC = "bad_alloc"
 
 
 def published_model(weights: WeightsFiles) -> Any:

@@ -18,7 +18,7 @@ from bedside.serve.listeners import Listener, Origin
 from bedside.serve.messages import Change, Superseded
 from bedside.serve.opened import OpenImage, Outcome
 from bedside.serve.opening import Opener
-from bedside.serve.requests import Content, settle, tell, was_stopped
+from bedside.serve.requests import Content, progress, settle, tell, was_stopped
 from bedside.serve.socket_messages import SocketBusy, SocketChanged, SocketProgress
 from bedside.serve.worker import Job, Worker
 from bedside.session.workspace import ItemRecord, Workspace
@@ -252,6 +252,8 @@ class Hub:
 
         opened.pending += 1
         job = Job(opened.id, run, key, answers, asks, content, stop=Stop(self._limit))
+        if content.origin is not None:
+            job.stop.told = progress(content.origin)
         self._jobs[job] = opened
         return job, self._worker.submit(job)
 

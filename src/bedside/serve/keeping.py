@@ -59,7 +59,10 @@ class Keeper:
         before = self._written.get(journal.id)
         look = before.look if before else ObjectLook()
         self._workspace.record(
-            self._image, ObjectRow(journal.id, journal.name, journal.colour, look, (event,), label=journal.label)
+            self._image,
+            ObjectRow(
+                *(journal.id, journal.name, journal.colour, look, (event,)), label=journal.label, before=journal.events
+            ),
         )
         if before is None:
             self._begun.add(journal.id)
@@ -109,14 +112,16 @@ class Keeper:
             recorded = item.id in self._recorded
             if states[item.id] == before and not recorded:
                 continue
-            fresh = item.events[before.events if before else 0 :]
+            written = before.events if before else 0
+            fresh = item.events[written:]
             events += len(fresh) + recorded
             maker, kept = "", None
             if item.events and (fresh or recorded or before is None or before.model != shared.name):
                 maker = made_by(object_prompts(session, item.id), shared.name, self._weights(shared))
                 kept = KeptMask(packed_mask(session, item.id), qualities[item.id])
             look = states[item.id].look
-            rows.append(ObjectRow(item.id, item.name, item.colour, look, fresh, maker, kept, item.label))
+            about = (item.id, item.name, item.colour, look)
+            rows.append(ObjectRow(*about, fresh, maker, kept, item.label, item.events[:written]))
         current = session.current
         answered_by = shared.name if events else None
         version = self._workspace.save(self._image, rows, current.id if current else None, deleted, answered_by)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +14,16 @@ from bedside.serve.errors import problem_fields
 from bedside.serve.listeners import Origin
 from bedside.serve.messages import Problem, Superseded
 from bedside.serve.opened import Outcome
-from bedside.serve.socket_messages import SocketAnswer, SocketCancelled, SocketError, SocketSuperseded
+from bedside.serve.socket_messages import (
+    SocketAnswer,
+    SocketCancelled,
+    SocketError,
+    SocketPredictions,
+    SocketSuperseded,
+)
+
+EVERY = 0.2
+"""Seconds between two messages of how far a piece of work is."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,6 +39,20 @@ class Content:
     settle: Callable[[Outcome], None]
     origin: Origin | None = None
     prompt: PlacedPrompt | None = None
+
+
+def progress(origin: Origin) -> Callable[[int, int], None]:
+    """Return what tells the listener that asked how far the work is, from the thread that works and not too often."""
+    loop, said = asyncio.get_running_loop(), [0.0]
+
+    def tell(done: int, of: int) -> None:
+        now = time.monotonic()
+        if now - said[0] >= EVERY:
+            said[0] = now
+            message = SocketPredictions(request=origin.request, done=done, of=of)
+            loop.call_soon_threadsafe(origin.listener.tell, message)
+
+    return tell
 
 
 def was_stopped(outcome: object) -> bool:

@@ -69,6 +69,15 @@ class SocketBusy(Message):
     limit: float | None = None
 
 
+class SocketPredictions(Message):
+    """Server, now and then: of the ``of`` predictions that a request takes, where it takes many, ``done`` are made."""
+
+    type: Literal["predictions"] = "predictions"
+    request: str
+    done: int
+    of: int
+
+
 class SocketAnswer(Message):
     """Server: the answer to a request of this client."""
 
@@ -118,6 +127,7 @@ class SocketError(Message):
 SocketReply = (
     SocketHello
     | SocketBusy
+    | SocketPredictions
     | SocketAnswer
     | SocketChanged
     | SocketProgress

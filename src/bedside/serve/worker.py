@@ -102,7 +102,7 @@ class Worker:
         with self._change:
             again = [job for job in jobs if not job.stop.asked]
             for job in reversed(again):
-                job.stop = Stop(job.stop.limit)
+                job.stop = job.stop.again()
                 self._queue(job.image).appendleft(job)
         return again
 

@@ -14,7 +14,7 @@ from bedside.core.geometry import Geometry
 from bedside.core.mask import PackedMask
 from bedside.core.placed import PlacedPrompt, PlacedPrompts
 from bedside.core.prompts import InitialMask, Point
-from bedside.core.stopping import check_stop
+from bedside.core.stopping import check_stop, report_progress
 from bedside.session.journal import Prompted
 from bedside.session.masks import Canvas, KeptMask
 
@@ -87,9 +87,11 @@ class Answers:
             if remembered is not None:
                 done, mask = position, remembered
                 break
-        answered = [0, *steps]
-        for end, before in zip(steps[done:], answered[done:], strict=False):
+        answered, left = [0, *steps], len(steps) - done
+        for number, (end, before) in enumerate(zip(steps[done:], answered[done:], strict=False)):
             check_stop()
+            if left > 1:
+                report_progress(number, left)
             mask = self._step(prompts[:end], mask, end - before)
             self._cache.put(numbers[:end], mask)
         return mask

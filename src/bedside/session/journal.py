@@ -10,14 +10,16 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
-from bedside.core.errors import BedsideError, FormatError, InputError
+from bedside.core.errors import FormatError, InputError
 from bedside.core.files import write_text_atomically
 from bedside.core.labels import check_label
-from bedside.core.prompts import Prompt, prompt_from_dict
+from bedside.core.prompts import Prompt
 from bedside.session.stamp import ImageStamp
+from bedside.session.stored_prompts import SINCE, MaskChain
 
 FORMAT = "bedside-journal"
-VERSION = 1
+VERSION = 2
+"""From the second on, a mask may be written as what it changes; where none is, a journal is still of the first."""
 
 MAX_EVENTS = 1_000_000
 """Events that a journal file may hold: far more than hands can make, so that a hostile file ends early."""
@@ -38,9 +40,10 @@ class Prompted:
     predict: bool = True
     event: ClassVar[str] = "prompt"
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain values, for JSON."""
-        return {"event": self.event, "id": self.id, "predict": self.predict, "prompt": self.prompt.to_dict()}
+    def to_dict(self, chain: MaskChain | None = None) -> dict[str, Any]:
+        """Return plain values, for JSON; a mask as what it changes of the last one in ``chain``, where that is less."""
+        prompt = self.prompt.to_dict() if chain is None else chain.to_dict(self.prompt)
+        return {"event": self.event, "id": self.id, "predict": self.predict, "prompt": prompt}
 
 
 @dataclass(frozen=True)
@@ -224,7 +227,7 @@ class ObjectJournal:
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, for JSON."""
         label = {} if self.label is None else {"label": self.label}
-        events = [event.to_dict() for event in self.events]
+        events = written_events(self.events)
         return {"id": self.id, "name": self.name, "colour": self.colour, **label, "events": events}
 
 
@@ -246,13 +249,15 @@ class Journal:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, for JSON, with the name and version of the format."""
+        objects = [o.to_dict() for o in self.objects]
+        changes = any(SINCE in event.get("prompt", {}) for item in objects for event in item["events"])
         return {
             "format": FORMAT,
-            "version": VERSION,
+            "version": VERSION if changes else 1,
             "model": self.model,
             "image": self.image.to_dict() if self.image else None,
             "current": self.current,
-            "objects": [o.to_dict() for o in self.objects],
+            "objects": objects,
         }
 
     @classmethod
@@ -268,10 +273,10 @@ class Journal:
         fields = _mapping(data, "journal")
         if fields.get("format") != FORMAT:
             raise FormatError("journal", expected=f"the format '{FORMAT}'", got=repr(fields.get("format")))
-        if fields.get("version") != VERSION:
+        if fields.get("version") not in range(1, VERSION + 1):
             raise FormatError(
                 "journal",
-                expected=f"version {VERSION}",
+                expected=f"version 1 to {VERSION}",
                 got=repr(fields.get("version")),
                 fix="a newer Bedside may have written it",
             )
@@ -308,6 +313,17 @@ class Journal:
             return cls.from_dict(data)
         except FormatError as error:
             raise FormatError(f"journal '{path}': {error}") from error
+
+
+def written_events(events: Sequence[Event], before: Sequence[Event] = ()) -> list[dict[str, Any]]:
+    """Return events of one object as plain values, for JSON; ``before`` are those that are written already."""
+    chain, written = MaskChain(), []
+    for number, event in enumerate((*before, *events)):
+        if number >= len(before):
+            written.append(event.to_dict(chain) if isinstance(event, Prompted) else event.to_dict())
+        if isinstance(event, Prompted):
+            chain.put(event.id, event.prompt)
+    return written
 
 
 def with_labels(objects: Sequence[ObjectJournal]) -> tuple[ObjectJournal, ...]:
@@ -369,11 +385,12 @@ def _events_from_list(items: list[Any], where: str, image: ImageStamp | None, us
     if len(items) > MAX_EVENTS:
         raise FormatError(f"{where}: events", expected=f"at most {MAX_EVENTS}", got=len(items))
     events: list[Event] = []
-    past = Past()
+    past, chain = Past(), MaskChain()
     for position, item in enumerate(items, start=1):
         place = f"{where}, event {position}"
-        event = _event_from_dict(_mapping(item, place), place, image, used.last + 1)
+        event = _event_from_dict(_mapping(item, place), place, image, used.last + 1, chain)
         if isinstance(event, Prompted):
+            chain.put(event.id, event.prompt)
             if event.id in used.taken:
                 raise FormatError(f"{place}: id", expected="each used once", got=f"{event.id} twice")
             used.take(event.id)
@@ -385,13 +402,15 @@ def _events_from_list(items: list[Any], where: str, image: ImageStamp | None, us
     return tuple(events)
 
 
-def _event_from_dict(fields: Mapping[str, Any], place: str, image: ImageStamp | None, next_id: int) -> Event:
+def _event_from_dict(
+    fields: Mapping[str, Any], place: str, image: ImageStamp | None, next_id: int, chain: MaskChain
+) -> Event:
     match fields.get("event"):
         case "prompt":
             predict = fields.get("predict", True)
             if not isinstance(predict, bool):
                 raise FormatError(f"{place}: predict", expected="true or false", got=repr(predict))
-            prompt = _prompt(_mapping(fields.get("prompt"), f"{place}: prompt"), place, image)
+            prompt = chain.from_dict(_mapping(fields.get("prompt"), f"{place}: prompt"), place, image)
             return Prompted(_number(fields.get("id", next_id), f"{place}: id"), prompt, predict)
         case "remove":
             return Removed(_number(fields.get("id"), f"{place}: id"))
@@ -401,22 +420,6 @@ def _event_from_dict(fields: Mapping[str, Any], place: str, image: ImageStamp | 
             return Redone()
         case other:
             raise FormatError(f"{place}", expected="an event prompt, undo, redo or remove", got=repr(other))
-
-
-def _prompt(fields: Mapping[str, Any], place: str, image: ImageStamp | None) -> Prompt:
-    # Text is a sequence, too: "12" would pass for the coordinates 1 and 2.
-    for name in ("position", "low", "high"):
-        if name in fields:
-            _list(fields[name], f"{place}: {name}")
-    # Checked before the mask is decoded: a shape made up by a hostile file could ask for any amount of memory.
-    if fields.get("kind") == "mask" and image is not None and fields.get("shape") != list(image.geometry.shape):
-        raise FormatError(
-            f"{place}: mask", expected=f"the shape {list(image.geometry.shape)}", got=repr(fields.get("shape"))[:80]
-        )
-    try:
-        return prompt_from_dict(fields)
-    except (BedsideError, ArithmeticError, AttributeError, MemoryError) as error:
-        raise FormatError(f"{place}: {error}") from error
 
 
 def _mapping(value: object, what: str) -> Mapping[str, Any]:

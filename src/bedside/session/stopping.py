@@ -19,6 +19,16 @@ class Stopping:
     time_limit: float | None = None
     _under_way: Stop | None = None
 
+    @property
+    def progress(self) -> tuple[int, int] | None:
+        """Predictions made and predictions in all of the call under way, seen from another thread.
+
+        A prompt that is removed, or put back, is followed by those after it, each predicted again; None where no such
+        call is under way.
+        """
+        stop = self._under_way
+        return None if stop is None else stop.progress
+
     def cancel(self) -> bool:
         """End the answer under way, from another thread; the call that waits for it raises ``StoppedError``.
 

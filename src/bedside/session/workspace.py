@@ -19,7 +19,7 @@ from bedside.core.mask import PackedMask
 from bedside.core.region import Region
 from bedside.session.journal import FORMAT as JOURNAL_FORMAT
 from bedside.session.journal import VERSION as JOURNAL_VERSION
-from bedside.session.journal import Event, Journal
+from bedside.session.journal import Event, Journal, written_events
 from bedside.session.masks import KeptMask
 from bedside.session.stamp import ImageStamp
 from bedside.session.workspace_file import WorkspaceFile
@@ -99,6 +99,7 @@ class ObjectRow:
 
     Attributes:
         events: Those that the file does not hold yet.
+        before: Those that it holds; a mask may be written as what it changes of one of them.
         made_by: Tells the model, weights and prompts that made ``kept``.
         kept: Its mask, so that reopening need not ask again; None leaves what the file holds.
         label: Its value in label maps.
@@ -112,6 +113,7 @@ class ObjectRow:
     made_by: str = ""
     kept: KeptMask | None = None
     label: int | None = None
+    before: Sequence[Event] = ()
 
 
 class Workspace:
@@ -419,8 +421,8 @@ def _write_object(run: Any, image: int, row: ObjectRow) -> None:
         " visible = excluded.visible, locked = excluded.locked, label = excluded.label",
         *(image, row.id, row.name, row.colour, row.look.visible, row.look.locked, row.label),
     )
-    for event in row.events:
+    for event in written_events(row.events, row.before):
         run(
             "INSERT INTO event (image, object, body, made) VALUES (?, ?, ?, ?)",
-            *(image, row.id, json.dumps(event.to_dict()), time.time()),
+            *(image, row.id, json.dumps(event), time.time()),
         )

@@ -23,7 +23,7 @@ FILE_VARIABLE = "BEDSIDE_WORKSPACE"
 FILE_NAME = "bedside.workspace.sqlite"
 ANOTHER = "name another file with --workspace"
 """What errors advise; a command that takes the workspace as an argument leaves out the option."""
-VERSION = 3
+VERSION = 4
 """Version of the tables (``user_version``)."""
 APPLICATION = 0x42445344
 """SQLite's ``application_id`` of workspaces: "BDSD"."""
@@ -96,8 +96,10 @@ UPDATE object SET label = (
 """
 """Labels were the places among the objects that were left, so they become just these."""
 
-_CHANGES = {1: "ALTER TABLE mask ADD COLUMN quality REAL;", 2: _LABELS}
-"""What makes the tables of a version those of the next."""
+_CHANGES = {1: "ALTER TABLE mask ADD COLUMN quality REAL;", 2: _LABELS, 3: ""}
+"""What makes the tables of a version those of the next. Those of the fourth are the third's; its events may hold masks
+as what they change, which an older program would take for masks.
+"""
 
 
 _OF_THE_DISK = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN)

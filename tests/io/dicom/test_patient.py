@@ -51,3 +51,9 @@ def test_an_element_that_cannot_be_understood_is_taken_as_it_is_stored() -> None
     made = header(PatientName="Quixote")
     made[0x00080020] = RawDataElement(BaseTag(0x00080020), "DA", 18, b"29th of February  ", 0, False, True)
     assert scrubbed("quixote on the 29th of February", made) == f"{HIDDEN} on the {HIDDEN}"
+
+
+def test_an_element_without_bytes_of_a_kind_that_there_is_not_tells_nothing() -> None:
+    made = header(PatientName="Quixote")
+    made[0x00080050] = RawDataElement(BaseTag(0x00080050), "TH", 4, None, 0, False, True)
+    assert scrubbed("quixote 4711", made) == f"{HIDDEN} 4711"

@@ -349,6 +349,7 @@ export type SocketRequest =
 export type SocketReply =
   | { type: "hello"; image: number; version: number }
   | { type: "busy"; request: string; object: number | null; ahead: number; limit: number | null }
+  | { type: "predictions"; request: string; done: number; of: number }
   | { type: "answer"; request: string; change: Change }
   | { type: "changed"; change: Change }
   | { type: "progress"; what: "find-like" | "propagate"; done: number; total: number | null }

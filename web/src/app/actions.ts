@@ -16,7 +16,7 @@ import type { SocketStatus } from "../api/socket";
 import type { Vec3 } from "../image/geometry";
 import { encodeBits } from "../masks/bits";
 import { boxOf, type Region } from "../masks/region";
-import { type AppStore, currentObject } from "../state/app";
+import { type AppStore, currentObject, type PendingPrompt } from "../state/app";
 import type { NamedFile } from "../ui/files";
 import { toast } from "../ui/toast";
 import { FindingActions } from "./finding";
@@ -347,6 +347,12 @@ export class Actions {
       case "progress":
         this.finding.progress(reply.what, reply.done, reply.total);
         break;
+      case "predictions": {
+        const { done, of } = reply;
+        const told = (one: PendingPrompt) => (one.request === reply.request ? { ...one, progress: { done, of } } : one);
+        this.store.set({ pending: this.store.get().pending.map(told) });
+        break;
+      }
       case "busy":
         break;
     }

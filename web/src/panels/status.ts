@@ -47,7 +47,9 @@ export function statusBar(store: AppStore, actions: Actions): HTMLElement {
     const state = store.get();
     const name = currentObject(state)?.name ?? "the object";
     const busy = state.pending.length > 0 || state.task !== null;
-    const answers = state.pending.length > 0 ? `${state.image?.model ?? "The model"} answers for ${name}` : "";
+    const progress = state.pending.find((one) => one.progress)?.progress;
+    const far = progress ? `: ${progress.done} of ${progress.of} predictions` : "";
+    const answers = state.pending.length > 0 ? `${state.image?.model ?? "The model"} answers for ${name}${far}` : "";
     work.textContent = state.task ? taskText(state.task) : answers;
     work.classList.toggle("busy", busy);
     stop.hidden = !busy;

@@ -41,6 +41,8 @@ export interface PendingPrompt {
   object: number | null;
   prompt: SentPrompt | null;
   since: number;
+  /** Predictions made and in all, where it takes many. */
+  progress?: { done: number; of: number };
 }
 
 /** Files on their way from or to the PACS, and what they are. */

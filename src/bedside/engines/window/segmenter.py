@@ -6,6 +6,7 @@ covers are read, and of the mask only those are written.
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
@@ -13,7 +14,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from bedside.core.errors import InputError
+from bedside.core.errors import BackendError, InputError
 from bedside.core.image import Image
 from bedside.core.prompts import Box, InitialMask, Lasso, Point, Prompt, cut_off
 from bedside.core.region import Region, mask_region
@@ -30,6 +31,7 @@ from bedside.engines.window.parts import Part, PartAnswer, divide_parts, territo
 from bedside.engines.window.policy import WindowPolicy
 from bedside.engines.window.refine import refinement_windows, thickness
 from bedside.imaging.intensity import normalise_window
+from bedside.imaging.kept import KeptShapes, keeping
 from bedside.imaging.window import Window
 from bedside.runtime.backend import Graph
 
@@ -37,6 +39,8 @@ SAME = 0.8
 """Overlap (intersection over union) from which two candidates are the same."""
 LARGEST_SHARE = 0.85
 """Of the usual window's side, above which a window around new clicks would show little more than that."""
+
+log = logging.getLogger("bedside.engines")
 
 
 class WindowSegmenter:
@@ -80,6 +84,7 @@ class WindowSegmenter:
         self._fine = fine
         self._grid = (grid,) * dimensions
         self._image: Image | None = None
+        self._shapes = KeptShapes()
 
     def set_image(self, image: Image) -> None:
         """Take an image of the network's dimensions.
@@ -90,6 +95,7 @@ class WindowSegmenter:
         if image.ndim != len(self._grid):
             raise InputError(f"image for '{self.name}'", expected=f"{len(self._grid)} axes", got=image.ndim)
         self._image = image
+        self._shapes = KeptShapes()
 
     def predict(
         self, prompts: Sequence[Prompt], previous: NDArray[np.uint8] | None = None, fresh: int = 1
@@ -130,7 +136,8 @@ class WindowSegmenter:
 
     def _predict_whole(self, placed: Sequence[Prompt], previous: NDArray[np.uint8] | None, fresh: int) -> Prediction:
         """Predict what all prompts mean together."""
-        prediction = self._draw(placed, previous, fresh)
+        with keeping(self._shapes):
+            prediction = self._draw(placed, previous, fresh)
         if previous is None:
             return prediction
         before = previous[prediction.region.slices]
@@ -160,7 +167,11 @@ class WindowSegmenter:
         policy = self.policy if evidence.extent is not None else self.policy.after_search()
         if self._asks_finer(answer):
             window = replace(answer.window, grid=tuple(2 * n for n in self._grid))
-            answer, policy = self._ask(window, placed, before, clock), policy.after_fine()
+            try:
+                answer, policy = self._ask(window, placed, before, clock), policy.after_fine()
+            except (BackendError, MemoryError) as error:
+                log.warning("bedside: warning: objects are looked at on the usual grid, not the fine one: %s", error)
+                self._fine = None
         return self._paste(answer, placed, previous, clock, policy)
 
     def _closer_window(
@@ -224,7 +235,7 @@ class WindowSegmenter:
         if colours.shape[0] == 1 and len(self._grid) == 2:
             colours = np.repeat(colours, 3, axis=0)
         mask = before.sample(window) if before is not None else np.zeros((1, *window.grid), dtype=np.float32)
-        on_grid = [window.to_grid(p) for p in prompts]
+        on_grid = window.all_to_grid(prompts)
         painted = self.encoding.paint(on_grid, window.grid)
         stacked = np.concatenate([colours, *self.encoding.arrange(mask, painted)])[None]
         clock.seconds["window"] += time.perf_counter() - began

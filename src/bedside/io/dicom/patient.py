@@ -55,9 +55,17 @@ def _of_outermost(header: Any) -> Iterator[_Element]:
                 value = str(header[tag].value or "")
             # Careless files fail in many ways.
             except Exception:
-                stored = header.get_item(tag).value
-                value = stored.decode("latin-1") if isinstance(stored, bytes) else str(stored or "")
+                value = _as_stored(header, tag)
             yield kind, keyword, value.strip("\0 ")
+
+
+def _as_stored(header: Any, tag: Any) -> str:
+    """Return an element's bytes as text; nothing where there are none, of which no text can tell either."""
+    try:
+        stored = header.get_item(tag).value
+    except Exception:  # The library understands an element without bytes, or fails at it again.
+        return ""
+    return stored.decode("latin-1") if isinstance(stored, bytes) else str(stored or "")
 
 
 def _words(elements: Iterable[_Element]) -> Iterator[str]:

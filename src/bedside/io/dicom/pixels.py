@@ -204,6 +204,7 @@ def _decode(frame: Frame, labels: bool) -> NDArray[Any]:
 
 def _stored(dataset: Any, frame: Frame) -> NDArray[Any]:
     from pydicom.pixels.utils import pixel_array
+    from pydicom.uid import RLELossless
 
     from bedside.io.dicom.codestreams import decode_by_itk
 
@@ -211,9 +212,10 @@ def _stored(dataset: Any, frame: Frame) -> NDArray[Any]:
     try:
         with silent_stderr():
             return np.asarray(pixel_array(dataset))
-    # Decoders raise what they like; the second one knows more codes (JPEG lossless, JPEG-LS, 12 bit JPEG).
+    # Decoders raise what they like; the second one knows more codes (JPEG lossless, JPEG-LS, 12 bit JPEG). RLE the
+    # first knows whole, and what it rejects of that ends the process in the second.
     except Exception as error:
-        if not syntax.is_compressed:
+        if not syntax.is_compressed or syntax == RLELossless:
             raise FormatError(f"{frame.path}: samples cannot be decoded", got=reason(error)) from error
         try:
             return decode_by_itk(dataset)

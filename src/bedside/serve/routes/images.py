@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import numpy as np
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import StreamingResponse
-from starlette.datastructures import UploadFile
 
-from bedside.core.errors import InputError
-from bedside.core.files import scratch_folder
+from bedside.core.errors import ChoiceError, InputError
+from bedside.serve.arriving import arriving
 from bedside.serve.messages import Change, ImageInfo, ImageList, ImageUpdate, OpenRequest
-from bedside.serve.places import absolute, keep_upload
+from bedside.serve.places import absolute
 from bedside.serve.routes.common import PROBLEMS, ServiceOf
-from bedside.serve.routes.sent import receive, sent_file, sent_files, upload_body
+from bedside.serve.routes.sent import sent_files, upload_body
 from bedside.serve.sample import write_sample
 from bedside.serve.service import image_info
 from bedside.serve.voxels import nifti_size, nifti_stream, picture
@@ -38,18 +36,17 @@ async def open_path(service: ServiceOf, request: OpenRequest) -> ImageInfo:
 
 @router.post("/upload", openapi_extra=upload_body())
 async def upload(service: ServiceOf, request: Request) -> ImageInfo:
-    """Open what the browser sends: one file, the files of a DICOM series, or a zip. It is kept beside the workspace."""
-    async with sent_files(request) as files:
-        place = await service.hub.call(_keep, files, service.uploads)
-    return image_info(service, await service.open_at(place))
-
-
-def _keep(files: list[UploadFile], folder: Path) -> Path:
-    """Move what was sent to a folder named by its content; returns where the image is."""
-    with scratch_folder(folder) as scratch:
-        receive(files, scratch / "files")
-        kept = keep_upload(scratch / "files", folder)
-    return sent_file(kept)
+    """Open what the browser sends: one file, the files of a DICOM series, or a zip. It is kept beside the workspace;
+    what cannot be opened is not.
+    """
+    choice: ChoiceError | None = None
+    async with sent_files(request) as files, arriving(service, files) as place:
+        try:
+            return image_info(service, await service.open_at(place))
+        except ChoiceError as error:
+            # What there is to choose from is on the worklist now.
+            choice = error
+    raise choice
 
 
 @router.post("/sample")
