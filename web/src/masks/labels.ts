@@ -6,7 +6,7 @@ import { eachRow, type Region, regionCount } from "./region";
 let made = 0;
 
 export class LabelVolume {
-  /** Tells volumes apart, whose versions begin anew. */
+  /** Tells volumes apart, whose versions begin again. */
   readonly serial = ++made;
   /** Numbers of objects, x fastest. */
   data: Uint8Array | Uint16Array;
