@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from bedside.io import read_image, read_mask, write_image, write_mask
 from bedside.io.segmentations import read_segments
 from tests.support.dicom_sources import PLANTED, write_picture, write_series
-from tests.support.moved_patient import Patient, grid_around, motion_of, picture
+from tests.support.moved_patient import Patient, grid_around, overlap, picture, write_visits
 
 pytest.importorskip("highdicom", reason="the extra 'dicom' is not installed")
 
@@ -195,12 +195,7 @@ def test_nothing_printed_tells_of_the_patient(cli: Cli, tmp_path: Path, ct: Path
 
 
 def test_a_mask_of_an_earlier_visit_is_carried_over(cli: Cli, tmp_path: Path) -> None:
-    patient, truth = Patient.draw(3, 3), motion_of(3, 6, 12, 3)
-    image, lesion = picture(patient, grid_around((30, 44, 44), (3.0, 3.0, 4.0)), np.eye(4), 1)
-    prior, drawn = picture(patient, grid_around((44, 44, 44), (2.8, 2.8, 2.8)), truth, 2)
-    write_image(tmp_path / "now.nii.gz", image)
-    write_image(tmp_path / "before.nii.gz", prior)
-    write_mask(tmp_path / "drawn.nii.gz", drawn * 3, prior.geometry)
+    image, lesion = write_visits(tmp_path, label=3)
     out = tmp_path / "carried.nrrd"
     options = ("--image", tmp_path / "now.nii.gz", "--from", tmp_path / "before.nii.gz", "--name", "3=lesion")
     status, told, err = cli("convert", tmp_path / "drawn.nii.gz", out, *options)
@@ -210,13 +205,9 @@ def test_a_mask_of_an_earlier_visit_is_carried_over(cli: Cli, tmp_path: Path) ->
     carried = read_mask(out)
     assert carried.geometry.matches(image.geometry)
     assert set(np.unique(carried.array)) == {0, 3}
-
-    def dice(mask: NDArray[Any]) -> float:
-        return float(2 * np.sum((mask > 0) & (lesion > 0)) / (np.sum(mask > 0) + np.sum(lesion > 0)))
-
     by_place = tmp_path / "by-place.nrrd"
     assert cli("convert", tmp_path / "drawn.nii.gz", by_place, *options[:2])[0] == 0
-    assert dice(carried.array) > 0.85 > dice(read_mask(by_place).array)
+    assert overlap(carried.array, lesion) > 0.85 > overlap(read_mask(by_place).array, lesion)
 
 
 def test_a_prior_needs_an_image_and_is_never_overwritten(cli: Cli, tmp_path: Path) -> None:

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import json
-import os
 import stat
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,8 +18,8 @@ from bedside.core.geometry import Geometry
 from bedside.core.image import Image
 from bedside.core.prompts import Point
 from bedside.io import read_mask, write_image
+from tests.support.ui_server import running_ui
 
-ROOT = Path(__file__).parents[2]
 SHAPE = (12, 60, 72)
 
 
@@ -44,15 +40,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def told(folder: Path) -> Iterator[dict[str, Any]]:
-    """Start ``bedside ui`` as a program would; the line of JSON that it prints."""
-    command = [sys.executable, "-m", "bedside", "ui", "--no-browser", "--port", "0", "--json"]
-    command += ["--token-file", str(folder / "token"), "--workspace", str(folder / "work.sqlite")]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src"), "XDG_CACHE_HOME": str(folder / "cache")}
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
-    assert process.stdout is not None
-    yield json.loads(process.stdout.readline())
-    process.terminate()
-    process.communicate(timeout=30)
+    """The line of JSON that ``bedside ui`` prints."""
+    with running_ui(folder) as line:
+        yield line
 
 
 @pytest.fixture(scope="module")

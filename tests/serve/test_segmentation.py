@@ -20,7 +20,7 @@ from bedside.io import read_image, write_image, write_mask
 from bedside.io.segmentations import read_segments
 from bedside.serve.security import BODY_LIMIT, _excess
 from tests.support.dicom_sources import PLANTED, write_picture, write_series
-from tests.support.moved_patient import Patient, grid_around, motion_of, picture
+from tests.support.moved_patient import overlap, write_visits
 
 Start = Callable[..., Any]
 SHAPE = (4, 9, 11)
@@ -324,12 +324,7 @@ def test_segmentations_may_be_as_large_as_images() -> None:
 
 
 def test_what_was_drawn_on_a_prior_is_carried_over(start: Start, tmp_path: Path) -> None:
-    patient, truth = Patient.draw(3, 3), motion_of(3, 6, 12, 3)
-    now, lesion = picture(patient, grid_around((30, 44, 44), (3.0, 3.0, 4.0)), np.eye(4), 1)
-    prior, drawn = picture(patient, grid_around((44, 44, 44), (2.8, 2.8, 2.8)), truth, 2)
-    write_image(tmp_path / "now.nii.gz", now)
-    write_image(tmp_path / "before.nii.gz", prior)
-    write_mask(tmp_path / "drawn.nii.gz", drawn, prior.geometry)
+    now, lesion = write_visits(tmp_path)
     server = start()
     image = server.open(tmp_path / "now.nii.gz")["image"]
     asked = {"path": str(tmp_path / "drawn.nii.gz"), "prior": str(tmp_path / "before.nii.gz")}
@@ -337,7 +332,7 @@ def test_what_was_drawn_on_a_prior_is_carried_over(start: Start, tmp_path: Path)
     assert answer.status_code == 200, answer.text
     assert any("the prior was moved by 1" in note for note in answer.json()["notes"])
     mask = server.mask(image, answer.json()["opened"][0], now.shape)
-    assert 2 * np.sum((mask > 0) & (lesion > 0)) / (mask.sum() + lesion.sum()) > 0.85
+    assert overlap(mask, lesion) > 0.85
     sent = [("files", ("drawn.nii.gz", (tmp_path / "drawn.nii.gz").read_bytes()))]
     address = f"/api/images/{image}/segmentation?{urlencode({'prior': asked['prior']})}"
     uploaded = server.client.post(address, files=sent)

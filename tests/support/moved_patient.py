@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bedside.core.geometry import Geometry
 from bedside.core.image import Image
+from bedside.io import write_image, write_mask
 
 
 @dataclass(frozen=True)
@@ -103,3 +106,24 @@ def grid_around(
         direction = direction * np.array([-1.0, *(1.0,) * (n - 1)])
     middle = (np.array(shape[::-1]) - 1) / 2
     return Geometry.create(shape, spacing, -(direction * np.array(spacing)) @ middle, direction)
+
+
+def write_visits(folder: Path, label: int = 1) -> tuple[Image, NDArray[np.uint8]]:
+    """Write ``now.nii.gz``, ``before.nii.gz`` and ``drawn.nii.gz``, a mask of the earlier one.
+
+    Returns:
+        The image of now, and the mask that the lesion has on it.
+    """
+    patient = Patient.draw(3, 3)
+    now, lesion = picture(patient, grid_around((30, 44, 44), (3.0, 3.0, 4.0)), np.eye(4), 1)
+    before, drawn = picture(patient, grid_around((44, 44, 44), (2.8, 2.8, 2.8)), motion_of(3, 6, 12, 3), 2)
+    write_image(folder / "now.nii.gz", now)
+    write_image(folder / "before.nii.gz", before)
+    write_mask(folder / "drawn.nii.gz", drawn * np.uint8(label), before.geometry)
+    return now, lesion
+
+
+def overlap(mask: NDArray[Any], other: NDArray[Any]) -> float:
+    """Return the DSC of two masks."""
+    one, two = mask > 0, other > 0
+    return float(2 * np.sum(one & two) / (one.sum() + two.sum()))

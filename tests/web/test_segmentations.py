@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from bedside.core.geometry import Geometry
-from bedside.io import read_image, write_image, write_mask
+from bedside.io import read_image, write_mask
 from bedside.io.segmentations import read_segments
 from tests.support.dicom_sources import told, write_series
-from tests.support.moved_patient import Patient, grid_around, motion_of, picture
+from tests.support.moved_patient import overlap, write_visits
 from tests.web.conftest import Desk
 from tests.web.test_tools import prompts, same_masks
 
@@ -158,12 +158,7 @@ def test_dicom_is_said_to_be_for_images_from_dicom(desk: Desk, images: dict[str,
 
 
 def test_masks_of_an_earlier_visit_are_carried_over(desk: Desk, tmp_path: Path) -> None:
-    patient, motion = Patient.draw(3, 3), motion_of(3, 6, 12, 3)
-    now, lesion = picture(patient, grid_around((30, 44, 44), (3.0, 3.0, 4.0)), np.eye(4), 1)
-    before, drawn = picture(patient, grid_around((44, 44, 44), (2.8, 2.8, 2.8)), motion, 2)
-    write_image(tmp_path / "now.nii.gz", now)
-    write_image(tmp_path / "before.nii.gz", before)
-    write_mask(tmp_path / "drawn.nii.gz", drawn, before.geometry)
+    _, lesion = write_visits(tmp_path)
     desk.open(tmp_path / "now.nii.gz")
     desk.clear()
     desk.page.get_by_role("button", name="From file").click()
@@ -172,5 +167,4 @@ def test_masks_of_an_earlier_visit_are_carried_over(desk: Desk, tmp_path: Path) 
     desk.answered(lambda: desk.page.keyboard.press("Enter"))
     desk.wait("bedside.store.get().objects.length === 1 && bedside.store.get().loading === null")
     desk.page.get_by_text("the prior was moved by 1").wait_for()
-    shown = same_masks(desk) > 0
-    assert 2 * np.sum(shown & (lesion > 0)) / (shown.sum() + lesion.sum()) > 0.85
+    assert overlap(same_masks(desk), lesion) > 0.85
