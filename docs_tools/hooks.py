@@ -11,6 +11,7 @@ from mkdocs.structure.files import File, Files
 from docs_tools import links
 from docs_tools.commands import commands_page
 from docs_tools.drawing import draw
+from docs_tools.rest import rest_page
 
 _DIAGRAM = re.compile(r"^```mermaid\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _LANGUAGES = {".py": "python", ".yaml": "yaml", ".yml": "yaml", ".toml": "toml", ".sh": "bash"}
@@ -21,6 +22,7 @@ def on_files(files: Files, config: Any) -> Files:
     for source, address in links.ROOT_PAGES.items():
         files.append(File.generated(config, address, content=_read(source)))
     files.append(File.generated(config, "reference/commands.md", content=commands_page()))
+    files.append(File.generated(config, "reference/rest.md", content=rest_page()))
     for source, address in links.wanted_copies().items():
         if address.endswith(".md"):
             files.append(File.generated(config, address, content=_as_page(source)))

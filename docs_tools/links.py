@@ -19,7 +19,7 @@ ROOT_PAGES = {"README.md": "index.md", "CONTRIBUTING.md": "contributing.md", "CH
 """Pages at the root of the repository that the site holds too, with their names there."""
 COPIES = "repository"
 """Folder of the site for other files of the repository that pages link to."""
-GENERATED = frozenset({"reference/commands.md"})
+GENERATED = frozenset({"reference/commands.md", "reference/rest.md"})
 """Pages that are made when the site is built, and that no folder holds."""
 
 _FENCE = re.compile(r"^([ \t]*)(```+|~~~+)[^\n]*\n.*?^\1\2[ \t]*$", re.MULTILINE | re.DOTALL)

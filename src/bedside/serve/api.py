@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -41,6 +42,7 @@ def build_api(service: Service) -> FastAPI:
         redoc_url=None,
     )
     app.state.service = service
+    app.openapi = lambda: _with_token(FastAPI.openapi(app))  # type: ignore[method-assign]
     for routes in (start, images, objects, segmentation, export, pacs, socket):
         app.include_router(routes.router)
     app.add_exception_handler(BedsideError, _rejected)
@@ -49,6 +51,13 @@ def build_api(service: Service) -> FastAPI:
     app.add_exception_handler(OSError, _of_the_system)
     app.add_exception_handler(Exception, _failed)
     return app
+
+
+def _with_token(schema: dict[str, Any]) -> dict[str, Any]:
+    """Say in a schema that all that is asked for needs the token."""
+    schema["components"]["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
+    schema["security"] = [{"token": []}]
+    return schema
 
 
 def build_protocols(

@@ -6,7 +6,8 @@ from typing import Annotated
 
 from pydantic import Field
 
-from bedside.serve.messages import Box, LabelPatch, Message
+from bedside.serve.message import Message
+from bedside.serve.messages import Box, LabelPatch
 
 
 class EditInfo(Message):

@@ -9,19 +9,16 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from bedside.serve.message import Message
+from bedside.serve.prompt_messages import PromptFields
 
 Colour = Annotated[str, Field(pattern="^#[0-9a-fA-F]{6}$")]
 Name = Annotated[str, Field(min_length=1, max_length=200)]
 Label = Annotated[int, Field(ge=1, le=65_535)]
 Policy = Literal["keep", "overwrite", "overlap"]
 WorkState = Literal["new", "in progress", "done"]
-
-
-class Message(BaseModel):
-    """Base of all messages: unknown fields are rejected, so that a misspelt one is not ignored."""
-
-    model_config = ConfigDict(extra="forbid")
 
 
 class Problem(Message):
@@ -229,13 +226,12 @@ class PromptRequest(Message):
     """Add a prompt.
 
     Attributes:
-        prompt: {"kind": "point", "position": [x, y, z], "positive": true, "frame": "index"}, or of the kinds box (low,
-            high), scribble (points, thickness, connected), lasso (points).
+        prompt: A point, box, scribble, lasso or mask, as {"kind": "point", "position": [x, y, z], "positive": true}.
         object: The object; the current one by default, which is begun where there is none yet.
         predict: False keeps it back, to be answered together with the next one.
     """
 
-    prompt: dict[str, Any]
+    prompt: PromptFields
     object: int | None = None
     predict: bool = True
 
@@ -318,11 +314,11 @@ class Change(Message):
     objects: list[ObjectInfo]
     prompts: list[PromptInfo] | None = None
     patch: Patch | None = None
-    seconds: dict[str, float] = {}
+    seconds: dict[str, float] = Field(default_factory=dict)
     passes: int = 0
     together: int = 0
-    opened: list[int] = []
-    notes: list[str] = []
+    opened: list[int] = Field(default_factory=list)
+    notes: list[str] = Field(default_factory=list)
     carried: Carried | None = None
 
 
@@ -363,7 +359,7 @@ class Suggestion(Message):
     """Where to click next, as a prompt ready to be sent; None where nothing seems wrong, or the object is empty."""
 
     object: int
-    prompt: dict[str, Any] | None
+    prompt: PromptFields | None
 
 
 # Images
@@ -426,7 +422,7 @@ class ImageInfo(Message):
     version: int
     current: int | None
     objects: list[ObjectInfo]
-    seconds: dict[str, float] = {}
+    seconds: dict[str, float] = Field(default_factory=dict)
 
 
 class ImageList(Message):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from bedside.serve.messages import Message, Tools
+from bedside.serve.message import Message
+from bedside.serve.messages import Tools
 
 
 class ModelInfo(Message):

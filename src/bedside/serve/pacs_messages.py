@@ -6,7 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from bedside.serve.messages import Message, Problem
+from bedside.serve.message import Message
+from bedside.serve.messages import Problem
 
 Wanted = Annotated[str, Field(max_length=200)]
 Uid = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[0-9.]+$")]

@@ -6,7 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from bedside.serve.messages import BrushRequest, Change, Message, Problem, PromptRequest
+from bedside.serve.message import Message
+from bedside.serve.messages import BrushRequest, Change, Problem, PromptRequest
 
 
 class SocketPrompt(PromptRequest):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from bedside.core.image import Image
 from bedside.io.registry import WRITERS
-from bedside.serve.messages import Item, Message, WindowPreset
+from bedside.serve.message import Message
+from bedside.serve.messages import Item, WindowPreset
 
 
 class SaveFormat(Message):

@@ -108,7 +108,7 @@ async def save(service: ServiceOf, item: int) -> SavedBeside:
 
 @router.patch("/worklist/{item:int}")
 async def set_state(service: ServiceOf, item: int, update: ItemUpdate) -> Item:
-    """Return how far the work on an item is."""
+    """Set how far the work on an item is."""
     service.item(item)
     await service.hub.call(service.workspace.set_state, item, update.state)
     return item_info(service, service.item(item))
