@@ -129,6 +129,9 @@ def test_an_address_where_nothing_is(cli: Cli, study: Path, table: Table, tmp_pa
     outcome = cli("batch", manifest, "-o", tmp_path / "out", "--engine", "ray", "--address", "auto")
     assert outcome.status == 2
     assert "expected a running Ray cluster" in outcome.err.splitlines()[-1]
+    outcome = cli("batch", manifest, "-o", tmp_path / "out", "--engine", "ray", "--address", "127.0.0.1:1")
+    assert (outcome.status, outcome.err.count("\n")) == (2, 1)
+    assert "expected a running Ray cluster" in outcome.err
     outcome = cli("batch", manifest, "-o", tmp_path / "out", "--address", "auto")
     assert (outcome.status, outcome.err.count("\n")) == (2, 1)
     assert "--engine ray" in outcome.err

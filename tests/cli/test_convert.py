@@ -9,15 +9,18 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+import nibabel
 import numpy as np
 import pydicom
 import pytest
 from numpy.typing import NDArray
 
+from bedside.core.geometry import Geometry
+from bedside.core.image import Image
 from bedside.io import read_image, read_mask, write_image, write_mask
 from bedside.io.segmentations import read_segments
 from tests.support.dicom_sources import PLANTED, write_picture, write_series
-from tests.support.moved_patient import Patient, grid_around, overlap, picture, write_visits
+from tests.support.moved_patient import Patient, grid_around, motion_of, overlap, picture, write_visits
 
 pytest.importorskip("highdicom", reason="the extra 'dicom' is not installed")
 
@@ -225,3 +228,63 @@ def test_a_prior_needs_an_image_and_is_never_overwritten(cli: Cli, tmp_path: Pat
     )
     assert (status, err.count("\n")) == (2, 1)
     assert prior.read_bytes() == before
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_a_mask_of_a_picture_moves_with_it_whether_its_spacing_is_known_or_not(
+    cli: Cli, tmp_path: Path, known: bool
+) -> None:
+    patient, truth = Patient.draw(3, 2), motion_of(5, 7, 9, 2)
+    size = (1.0, 1.0)
+    now, lesion = picture(patient, grid_around((180, 180), size), np.eye(3), 1)
+    before, drawn = picture(patient, grid_around((180, 180), size), truth, 2)
+    suffix = "nrrd" if known else "png"
+    for name, image in (("now", now), ("before", before)):
+        # Without a spacing the first pixel is the origin; the motion is then one of the pixels, and turns as much.
+        grid = image.geometry if known else Geometry.create(image.shape)
+        write_image(tmp_path / f"{name}.{suffix}", Image((image.array + 60).clip(0, 255).astype(np.uint8), grid))
+    write_mask(tmp_path / f"drawn.{suffix}", drawn, before.geometry if known else Geometry.create(before.shape))
+    out = tmp_path / f"out.{suffix}"
+    given = ("--from", tmp_path / f"before.{suffix}", "--image", tmp_path / f"now.{suffix}")
+    status, _, err = cli("convert", tmp_path / f"drawn.{suffix}", out, *given)
+    assert status == 0, err
+    assert re.search(r"turned by [67]\.\d degrees", err)
+    assert overlap(drawn, lesion) < 0.7
+    assert overlap(read_mask(out).array, lesion) > 0.85
+
+
+def test_priors_that_lie_far_off_are_found_by_their_middle(cli: Cli, tmp_path: Path) -> None:
+    _, lesion = write_visits(tmp_path)
+    for name in ("before.nii.gz", "drawn.nii.gz"):
+        image = read_image(tmp_path / name)
+        away = replace(image.geometry, origin=tuple(o + 400.0 for o in image.geometry.origin), nifti=None)
+        write_image(tmp_path / name, replace(image, geometry=away))
+    given = ("--from", tmp_path / "before.nii.gz", "--image", tmp_path / "now.nii.gz")
+    status, _, err = cli("convert", tmp_path / "drawn.nii.gz", tmp_path / "out.nii.gz", *given)
+    assert status == 0, err
+    assert overlap(read_mask(tmp_path / "out.nii.gz").array, lesion) > 0.85
+
+
+def test_a_prior_of_several_volumes_is_chosen_by_options_of_its_own(cli: Cli, tmp_path: Path, ct: Path) -> None:
+    _, lesion = write_visits(tmp_path)
+    before = nibabel.load(tmp_path / "before.nii.gz")
+    samples = np.asarray(before.dataobj)
+    both = np.stack([np.random.default_rng(0).normal(size=samples.shape).astype(samples.dtype), samples], axis=-1)
+    nibabel.save(nibabel.Nifti1Image(both, before.affine), tmp_path / "both.nii.gz")
+    given = ("convert", tmp_path / "drawn.nii.gz", tmp_path / "out.nii.gz", "--image", tmp_path / "now.nii.gz")
+    status, _, err = cli(*given, "--from", tmp_path / "both.nii.gz")
+    assert (status, err.count("\n")) == (2, 1)
+    assert "--from-volume 0 to 1" in err
+    status, _, err = cli(*given, "--from", tmp_path / "both.nii.gz", "--from-volume", 1)
+    assert status == 0, err
+    assert overlap(read_mask(tmp_path / "out.nii.gz").array, lesion) > 0.85
+    assert cli(*given, "--from-volume", 1).status == 2
+    slice_of_it = next(ct.glob("*.dcm"))
+    content = slice_of_it.read_bytes()
+    status, _, err = cli("convert", tmp_path / "drawn.nii.gz", slice_of_it, *given[3:], "--from", ct)
+    assert status == 2
+    assert "never overwritten" in err
+    assert slice_of_it.read_bytes() == content
+    (tmp_path / "labels.json").write_text('[{"label": 1, "name": "liver"}]')
+    status, _, err = cli("convert", tmp_path / "labels.json", *given[2:], "--from", tmp_path / "before.nii.gz")
+    assert status == 2

@@ -160,6 +160,13 @@ def test_errors_are_the_servers_own(server: Client, volume: RemoteSession, folde
     with pytest.raises(FormatError):
         server.upload(tmp_path / "text.txt")
     volume.add_point((30, 24, 6))
+    image = (folder / "scan.nii.gz").read_bytes()
+    with pytest.raises(InputError, match="never overwritten"):
+        volume.save_segmentation(folder / "scan.nii.gz")
+    assert (folder / "scan.nii.gz").read_bytes() == image
+    with pytest.raises(InputError, match="no folder"):
+        volume.save_segmentation(tmp_path / "missing" / "mask.nii.gz")
+    assert not (tmp_path / "missing").exists()
     older = tmp_path / "mask.nii.gz"
     older.write_bytes(b"older")
     with pytest.raises(FormatError, match="cannot write this format"):
@@ -177,6 +184,10 @@ def test_who_may_ask(told: dict[str, Any], server: Client, folder: Path, monkeyp
     with pytest.raises(bedside.BedsideError, match="no access"):
         Client(told["url"], token="another-token-of-length")
     Client(told["opened_url"]).disconnect()
+    Client(told["url"], token=f"{told['token']}\n").disconnect()
+    with pytest.raises(InputError, match="letters and digits") as caught:
+        Client(told["url"], token="geheim-größer")
+    assert "geheim" not in str(caught.value)
     monkeypatch.setenv("BEDSIDE_TOKEN", told["token"])
     Client(told["url"]).disconnect()
     with pytest.raises(InputError, match="expected as http"):

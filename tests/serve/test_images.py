@@ -329,6 +329,30 @@ def test_an_image_whose_file_has_gone_is_rejected_by_name(start: Start, picture:
     assert "another image" in server.rejected("GET", f"/api/images/{image}", 404)["message"]
 
 
+def test_a_file_that_was_replaced_is_another_image(start: Start, picture: Path) -> None:
+    server = start()
+    first = server.open(picture)
+    server.click(first["image"], 15, 10)
+    mask = server.mask(first["image"], 1, (40, 60))
+    original = picture.read_bytes()
+    write_image(picture, Image(np.full((40, 60), 77, np.uint8), Geometry.create((40, 60))))
+    second = server.open(picture)
+    assert second["image"] != first["image"]
+    assert second["range"] == [77, 77]
+    assert second["objects"] == []
+    # Its own samples come back with its own work, whatever was open in between.
+    server.ok("DELETE", f"/api/images/{first['image']}")
+    server.rejected("GET", f"/api/images/{first['image']}", 404)
+    picture.write_bytes(original)
+    third = server.open(picture)
+    assert third["image"] == first["image"]
+    assert third["range"] == first["range"]
+    assert np.array_equal(server.mask(third["image"], 1, (40, 60)), mask)
+    again = start()
+    assert again.open(picture)["image"] == first["image"]
+    assert np.array_equal(again.mask(first["image"], 1, (40, 60)), mask)
+
+
 def test_unknown_images_are_rejected_on_every_route(start: Start) -> None:
     server = start()
     document = server.ok("GET", "/api/openapi.json")

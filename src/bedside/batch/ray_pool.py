@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
@@ -63,15 +64,20 @@ class RayPool:
         # What workers print would mix with the run's own lines; usage is nobody's business.
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+        host, _, port = (address or "").rpartition("/")[2].rpartition(":")
+        if host and port.isdigit():
+            # Ray itself tries for minutes.
+            try:
+                socket.create_connection((host, int(port)), timeout=10).close()
+            except (OSError, OverflowError) as error:
+                raise _no_cluster(address, error) from error
         try:
             self._ray.init(
                 address=address, include_dashboard=None if address else False, log_to_driver=False,
                 logging_level="ERROR", configure_logging=True,
             )  # fmt: skip
         except (ConnectionError, RuntimeError, ValueError) as error:
-            got = " ".join(str(error).split())[:200]
-            fix = "start one with 'ray start --head', or leave --address out for this machine"
-            raise InputError(f"--address {address}", expected="a running Ray cluster", got=got, fix=fix) from error
+            raise _no_cluster(address, error) from error
 
     def run(self, orders: Iterable[Order]) -> Iterator[tuple[Order, Made | Failed]]:
         """Yield each order with what became of it, as they are finished; an order is taken only when a worker is free.
@@ -167,3 +173,9 @@ class RayPool:
         else:
             self._free.append(worker)
             yield order, made
+
+
+def _no_cluster(address: str | None, error: Exception) -> InputError:
+    got = " ".join(str(error).split())[:200]
+    fix = "start one with 'ray start --head', or leave --address out for this machine"
+    return InputError(f"--address {address}", expected="a running Ray cluster", got=got, fix=fix)

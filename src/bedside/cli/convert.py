@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bedside.cli.phi import StripOption, UidMapOption, check_map, kept_map, tell_notes
-from bedside.core.errors import InputError
+from bedside.core.errors import ChoiceError, InputError
 
 if TYPE_CHECKING:
     from bedside.core.image import Image
@@ -79,6 +79,12 @@ def convert(
             "--from", metavar="PRIOR", help="Earlier image that the mask was drawn on; it is registered to IMAGE."
         ),
     ] = None,
+    prior_series: Annotated[
+        str | None, typer.Option("--from-series", metavar="NAME", help="DICOM series of PRIOR, as --series.")
+    ] = None,
+    prior_volume: Annotated[
+        int | None, typer.Option("--from-volume", metavar="N", help="Which volume of PRIOR, from 0.")
+    ] = None,
     strip_phi: StripOption = False,
     uid_map: UidMapOption = None,
 ) -> None:
@@ -97,13 +103,14 @@ def convert(
     check_map(strip_phi, uid_map)
     if strip_phi and target == "file":
         raise InputError("--strip-phi", expected="a DICOM output", got=f"{output}", fix="other formats hold no patient")
-    if prior is not None and image is None:
-        raise InputError("--from", expected="the image to carry the mask over to", fix="name it with --image")
-    if prior is not None and output.resolve() == prior.resolve():
-        raise InputError(f"{output}", expected="another file than the input", fix="inputs are never overwritten")
+    if prior is None and (prior_series is not None or prior_volume is not None):
+        raise InputError("--from-series and --from-volume", expected="--from PRIOR beside them", got="none")
+    if prior is not None:
+        _check_prior(prior, image, output)
     belongs: Image | None = None if image is None else read_image(image, series=series, volume=volume)
     if belongs is not None and prior is not None:
-        found = read_of_prior(mask, belongs, read_image(prior), names=names, threshold=threshold)
+        before = _read_prior(prior, prior_series, prior_volume)
+        found = read_of_prior(mask, belongs, before, names=names, threshold=threshold)
     else:
         found = read_segments(mask, belongs, names=names, threshold=threshold, volume=volume)
     with kept_map(strip_phi, uid_map) as uids:
@@ -117,6 +124,26 @@ def convert(
     if all(segment.is_empty for segment in found.segments):
         print(f"bedside: warning: {mask} holds no label, and {output} is empty", file=sys.stderr)
     print(f"wrote {output}")
+
+
+def _check_prior(prior: Path, image: Path | None, output: Path) -> None:
+    if image is None:
+        raise InputError("--from", expected="the image to carry the mask over to", fix="name it with --image")
+    place, target = prior.resolve(), output.resolve()
+    # Of a folder every file may be a slice.
+    if target == place or (place.is_dir() and target.exists() and target.is_relative_to(place)):
+        raise InputError(f"{output}", expected="another file than the input", fix="inputs are never overwritten")
+
+
+def _read_prior(path: Path, series: str | None, volume: int | None) -> Image:
+    from bedside.io import read_image
+
+    try:
+        return read_image(path, series=series, volume=volume)
+    except ChoiceError as error:
+        # The message names the option of the image.
+        fix = (error.fix or "").replace("--", "--from-")
+        raise ChoiceError(error.what, expected=error.expected, got=error.got, fix=fix) from error
 
 
 def _names(given: list[str]) -> dict[int, str]:

@@ -123,6 +123,10 @@ def _token_of(address: str, token: str | None, file: str | Path | None) -> str:
     if token is None:
         _, given, rest = urlsplit(address).query.partition("token=")
         token = rest.partition("&")[0] if given else os.environ.get(TOKEN_VARIABLE)
+    token = (token or "").strip()
+    if token and not (token.isascii() and token.isprintable()):
+        # What was given is not repeated: it may be a secret.
+        raise InputError("token", expected="letters and digits", got="another text")
     if not token:
         fix = "give token=, token_file= or the whole address that 'bedside ui' prints"
         raise InputError("token", expected="the token of the server's start", got="none", fix=fix)

@@ -300,15 +300,23 @@ class RemoteSession(Gestures):
             policy: Who gets a voxel of two objects; by default as set in the page.
 
         Raises:
-            InputError: There is no object yet.
+            InputError: There is no object yet, or the file would take the place of the image.
             FormatError: No format that can be written has the suffix.
         """
         from bedside.io.registry import find_writer
 
-        name = Path(path).name.lower()
+        target = Path(path)
+        image = Path(str(self.info["path"])).resolve()
+        # Of a folder every file may be a slice.
+        slice_of_it = image.is_dir() and target.exists() and target.resolve().is_relative_to(image)
+        if target.resolve() == image or slice_of_it:
+            raise InputError(f"{path}", expected="another file than the image", fix="the image is never overwritten")
+        if not target.parent.is_dir():
+            raise InputError(f"{path}", expected="an existing folder to write to", got=f"no folder {target.parent}")
+        name = target.name.lower()
         wanted: str | None = form or ("dicom-seg" if name.endswith(".dcm") else None)
         if wanted is None:
-            suffixes = find_writer(Path(path)).suffixes
+            suffixes = find_writer(target).suffixes
             wanted = max((s for s in suffixes if name.endswith(s)), key=len).removeprefix(".")
         content = self._exported(wanted, policy)
         with atomic_path(path) as temporary:

@@ -207,7 +207,11 @@ def _climb(fixed: Any, moving: Any, start: Any, *, along_lines: bool = False) ->
         )
     method.SetOptimizerScalesFromPhysicalShift()
     method.SetInitialTransform(motion, inPlace=True)
-    method.Execute(fixed, moving)
+    try:
+        method.Execute(fixed, moving)
+    except RuntimeError:
+        # The images do not meet there, or lost each other on the way.
+        return start
     return motion
 
 

@@ -7,6 +7,7 @@ import logging
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any, Literal
 
 from bedside.core.errors import BedsideError, InputError, StoppedError
@@ -18,6 +19,7 @@ from bedside.serve.listeners import Listener, Origin
 from bedside.serve.messages import Change, Superseded
 from bedside.serve.opened import OpenImage, Outcome
 from bedside.serve.opening import Opener
+from bedside.serve.places import Mark, mark_of
 from bedside.serve.requests import Content, progress, settle, tell, was_stopped
 from bedside.serve.socket_messages import SocketBusy, SocketChanged, SocketProgress
 from bedside.serve.worker import Job, Worker
@@ -49,6 +51,7 @@ class Hub:
         self._jobs: dict[Job, OpenImage] = {}
         self._opener, self._worker, self._budget = opener, worker, budget
         self._open: OrderedDict[int, OpenImage] = OrderedDict()
+        self._marks: dict[int, Mark] = {}
         self._opening: dict[int, asyncio.Task[OpenImage]] = {}
         self._listeners: dict[int, set[Listener]] = {}
         self.readers = ThreadPoolExecutor(READERS, thread_name_prefix="bedside-read")
@@ -77,7 +80,7 @@ class Hub:
         opened = self._open.get(item.image) if item.image is not None else None
         held = opened is not None
         # At another place the same samples may be known better: masks refer to DICOM files only there.
-        if opened is None or (shown and opened.item != item.id):
+        if opened is None or (shown and (opened.item != item.id or await self.call(self._is_replaced, item))):
             opened = await self._read(item)
         if shown:
             await self.call(self.workspace.touch, item.id)
@@ -106,7 +109,7 @@ class Hub:
             except BedsideError as error:
                 failure = failure or error
                 continue
-            self._admit(opened, True)
+            self._admit(opened, opened.id == image)
             if opened.id == image:
                 return opened
         raise failure or NotFoundError(
@@ -137,7 +140,13 @@ class Hub:
             held.found_at(opened)
         return held
 
+    def _is_replaced(self, item: ItemRecord) -> bool:
+        """Return whether other files lie at an item than when it was read."""
+        return self._marks.get(item.id) != mark_of(Path(item.path))
+
     def _try_open(self, item: ItemRecord) -> OpenImage:
+        # Before it is read: what comes while it is read is seen the next time.
+        self._marks[item.id] = mark_of(Path(item.path))
         try:
             return self._opener.open(item)
         except BedsideError as error:

@@ -64,6 +64,20 @@ def absolute(path: str) -> Path:
     return found
 
 
+Mark = tuple[tuple[str, int, int, int], ...]
+"""What tells a file, or the files of a folder, from others that take their place: name, size, times of change."""
+
+
+def mark_of(path: Path) -> Mark:
+    """Return the mark of what lies at a path; an empty one where nothing does."""
+    try:
+        files = sorted(path.iterdir()) if path.is_dir() else [path]
+        found = [(file.name, file.stat()) for file in files]
+    except OSError:
+        return ()
+    return tuple((name, s.st_size, s.st_mtime_ns, s.st_ctime_ns) for name, s in found)
+
+
 def find_images(root: Path) -> list[Place]:
     """Return the images below a folder, by their suffixes, and its DICOM series, in natural order.
 

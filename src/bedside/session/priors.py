@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bedside.core.errors import InputError
 from bedside.core.image import Image
 
 if TYPE_CHECKING:
@@ -47,16 +48,26 @@ def read_of_prior(
     """
     from bedside.imaging.registration import register_rigid
     from bedside.io.dicom.regrid import onto_grid
+    from bedside.io.label_lists import is_label_list
     from bedside.io.segmentations import read_segments
 
+    if is_label_list(Path(path)):
+        raise InputError(
+            f"{path}",
+            expected="a mask that was drawn on the prior",
+            got="a list of labels",
+            fix="open it without a prior",
+        )
     drawn = read_segments(path, prior, names=names, threshold=threshold, sent=sent)
     motion = register_rigid(image, prior)
-    carried = onto_grid(replace(drawn, geometry=motion.place(prior.geometry)), image.geometry)
+    # Pixels stand for millimetres where no size is known: grids of one shape must not pass for the same place.
+    grid = replace(image.geometry, spacing_known=True)
+    carried = onto_grid(replace(drawn, geometry=motion.place(prior.geometry)), grid)
     told = [*drawn.notes, _told(motion, image.geometry.spacing_known)]
     lost = [a.name for a, b in zip(drawn.segments, carried.segments, strict=True) if b.is_empty and not a.is_empty]
     if lost:
         told.insert(-1, f"outside the image, and empty there: {', '.join(map(repr, lost[:5]))}")
-    return replace(carried, notes=tuple(told))
+    return replace(carried, geometry=image.geometry, notes=tuple(told))
 
 
 def _told(motion: RigidMotion, millimetres: bool) -> str:
