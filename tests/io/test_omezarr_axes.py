@@ -70,7 +70,7 @@ def test_axes_in_any_order_lie_where_they_say(
 def test_blocks_of_a_level_are_those_of_the_turned_array(order: list[int], colour: bool, seed: int) -> None:
     rng = np.random.default_rng(seed)
     array = rng.integers(0, 9, (3, 4, 5, *((3,) if colour else ())))
-    level = StoredLevel(array, [None] * array.ndim, 3 if colour else None, order)
+    level = StoredLevel(zarr.array(array), [None] * array.ndim, 3 if colour else None, order)
     whole = array.transpose(*order, *((3,) if colour else ()))
     key = tuple(slice(int(a), int(a) + 2) for a in rng.integers(0, 3, 3))
     assert level.shape == whole.shape

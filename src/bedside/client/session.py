@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from bedside.client.connection import Connection
 from bedside.core.errors import InputError
-from bedside.core.files import atomic_path
+from bedside.core.files import write_bytes_atomically
 from bedside.core.geometry import Geometry
 from bedside.core.labels import OverlapPolicy
 from bedside.core.prompts import Prompt, prompt_from_dict
@@ -318,9 +318,7 @@ class RemoteSession(Gestures):
         if wanted is None:
             suffixes = find_writer(target).suffixes
             wanted = max((s for s in suffixes if name.endswith(s)), key=len).removeprefix(".")
-        content = self._exported(wanted, policy)
-        with atomic_path(path) as temporary:
-            temporary.write_bytes(content)
+        write_bytes_atomically(path, self._exported(wanted, policy))
 
     def open_segmentation(self, path: str | Path, *, prior: str | Path | None = None) -> tuple[RemoteObject, ...]:
         """Open a segmentation, by its path on the server's machine, onto the image: every label becomes an object.

@@ -56,8 +56,13 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
 
 def write_text_atomically(path: str | Path, text: str) -> None:
     """Write ``text`` as UTF-8 to ``path``, replacing an older file only once all of it is on disk."""
+    write_bytes_atomically(path, text.encode("utf-8"))
+
+
+def write_bytes_atomically(path: str | Path, content: bytes) -> None:
+    """Write ``content`` to ``path``, replacing an older file only once all of it is on disk."""
     with atomic_path(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_bytes(content)
 
 
 def append_text(path: str | Path, text: str) -> None:
