@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import struct
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ import pytest
 
 from bedside import io
 from bedside.core.errors import FormatError
+from bedside.io.packed_blocks import check_header
 
 zarr = pytest.importorskip("zarr", reason="the extra 'slides' is not installed")
 numcodecs = pytest.importorskip("numcodecs")
@@ -34,31 +34,35 @@ def block(path: Path, version: int) -> Path:
 
 
 @pytest.mark.parametrize("version", [2, 3])
-def test_whole_blocks_are_read_and_cut_ones_are_named(tmp_path: Path, version: int) -> None:
+def test_whole_blocks_are_read(tmp_path: Path, version: int) -> None:
     path = written(tmp_path / "a.zarr", version)
     np.testing.assert_array_equal(io.read_image(path).array, STEPS)
-    file = block(path, version)
-    content = file.read_bytes()
-    file.write_bytes(content[:-1])
-    with pytest.raises(FormatError, match=rf"{file.name}: a block: expected {len(content):,} bytes, as its header"):
-        io.read_image(path)
-    file.write_bytes(content[:7])
-    with pytest.raises(FormatError, match="expected 16 bytes"):
-        io.read_image(path)
     # One that is not there stands for an even background.
-    file.unlink()
+    block(path, version).unlink()
     assert not io.read_image(path).array[3:].any()
 
 
 @pytest.mark.parametrize("version", [2, 3])
-def test_a_block_that_unpacks_to_more_than_it_may_hold_is_rejected(tmp_path: Path, version: int) -> None:
+def test_every_block_that_is_read_is_checked_first(
+    tmp_path: Path, version: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The file is a sound one: it is the bound that is made too small."""
     path = written(tmp_path / "a.zarr", version)
-    file = block(path, version)
-    content = bytearray(file.read_bytes())
-    struct.pack_into("<I", content, 4, 9 * 3 * 20 * 18 * 2)
-    file.write_bytes(bytes(content))
-    with pytest.raises(FormatError, match="expected at most 17,280 bytes unpacked, got 19,440"):
+    monkeypatch.setattr("bedside.io.packed_blocks._MOST", 0)
+    with pytest.raises(FormatError, match="a block: expected at most 0 bytes unpacked, got 2,160"):
         io.read_image(path)
+
+
+def test_what_a_header_says_is_held_against_what_there_is(tmp_path: Path) -> None:
+    file = block(written(tmp_path / "a.zarr", 2), 2)
+    head, size = file.read_bytes()[:16], file.stat().st_size
+    check_header(file, head, size, 2160)
+    with pytest.raises(FormatError, match=rf"{file.name}: a block: expected {size:,} bytes, as its header says"):
+        check_header(file, head, size - 1, 2160)
+    with pytest.raises(FormatError, match="expected 16 bytes"):
+        check_header(file, head[:7], 7, 2160)
+    with pytest.raises(FormatError, match="at most 2,159 bytes unpacked, got 2,160"):
+        check_header(file, head, size, 2159)
 
 
 def test_blocks_in_a_shard_are_read(tmp_path: Path) -> None:

@@ -59,6 +59,21 @@ def _check_block(file: Path, most: int) -> None:
             size = file.stat().st_size
     except FileNotFoundError:
         return  # Stands for the fill value.
+    check_header(file, head, size, most)
+
+
+def check_header(file: Path, head: bytes, size: int, most: int) -> None:
+    """Hold what a block's header says against what there is.
+
+    Args:
+        file: For the message.
+        head: The first bytes of the file.
+        size: Bytes of the file.
+        most: Bytes that it may unpack to.
+
+    Raises:
+        FormatError: It says more.
+    """
     unpacked, _, packed = _HEADER.unpack(head) if len(head) == _HEADER.size else (0, 0, _HEADER.size)
     if packed > size:
         raise FormatError(f"{file}: a block", expected=f"{packed:,} bytes, as its header says", got=f"{size:,}")
