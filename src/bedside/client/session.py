@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +20,7 @@ from bedside.core.labels import OverlapPolicy
 from bedside.core.prompts import Prompt, prompt_from_dict
 from bedside.core.region import Region
 from bedside.io.dicom.objects import ObjectFormat
+from bedside.serve.patches import decode_bits
 from bedside.session.gestures import Gestures
 from bedside.session.journal import Journal
 
@@ -268,9 +267,7 @@ class RemoteSession(Gestures):
         region = Region(tuple(patch["start"]), tuple(patch["stop"]))
         mask = np.zeros(self.shape, np.uint8)
         if not region.is_empty:
-            packed = np.frombuffer(zlib.decompress(base64.b64decode(patch["bits"])), np.uint8)
-            count = int(np.prod(region.shape))
-            mask[region.slices] = np.unpackbits(packed, count=count).reshape(region.shape)
+            mask[region.slices] = decode_bits(patch["bits"], region.shape)
         return mask
 
     def label_map(self, policy: OverlapPolicy = "keep") -> NDArray[Any]:
