@@ -9,7 +9,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Literal, get_args
+from typing import Any, ClassVar, Literal, TypeVar, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,7 @@ from bedside.core.errors import PromptError
 from bedside.core.geometry import Geometry
 from bedside.core.initial_mask import InitialMask
 from bedside.core.outside import coordinates_text, missed_axis, outside_error, overhang, size_text
+from bedside.core.vertices import Coordinates, Vertices
 
 __all__ = [
     "Box",
@@ -32,13 +33,13 @@ __all__ = [
     "Scribble",
     "given_coordinates",
     "left_out",
+    "moved_line",
     "moved_points",
     "place_prompt",
     "prompt_from_dict",
 ]
 
 Frame = Literal["index", "world"]
-Coordinates = tuple[float, ...]
 
 FARTHEST = 1e9
 """Voxels or mm: no image reaches so far, and arithmetic on larger numbers loses the voxels."""
@@ -416,6 +417,29 @@ def moved_points(points: Sequence[Point], positions: NDArray[np.float64]) -> lis
         made.__dict__.update(point.__dict__, position=place)
         moved.append(made)
     return moved
+
+
+Line = TypeVar("Line", Scribble, Lasso)
+
+
+def moved_line(line: Line, positions: NDArray[np.float64], thickness: float | None = None) -> Line:
+    """Return a stroke or outline at other positions, which it keeps as an array.
+
+    Args:
+        line: The stroke or outline.
+        positions: float64 (m, 2 or 3), its vertices in the frame that it has.
+        thickness: Width of a stroke there, in voxels or cells; None for the width that it has.
+
+    Raises:
+        PromptError: A position is not finite or too far away.
+    """
+    if not (np.abs(positions) <= FARTHEST).all():
+        return replace(line, points=tuple(map(tuple, positions.tolist())))
+    made = type(line).__new__(type(line))
+    made.__dict__.update(line.__dict__, points=Vertices(positions))
+    if thickness is not None:
+        made.__dict__["thickness"] = thickness
+    return made
 
 
 def cut_off(box: Box, geometry: Geometry) -> Box:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bedside.core.no_data import Ranges, absent
-from bedside.core.prompts import Box, InitialMask, Lasso, Point, Prompt, Scribble, moved_points
+from bedside.core.prompts import Box, InitialMask, Lasso, Point, Prompt, Scribble, moved_line, moved_points
 from bedside.core.region import Region
 from bedside.imaging.kept import kept
 from bedside.imaging.resample import (
@@ -28,8 +28,8 @@ ABSENT_SHARE = 1e-5
 VOXELS_PER_CELL = {2: 4, 3: 2}
 """Voxels along each axis that a cell of a coarse window is made of at least, by the number of axes."""
 
-VERTEX_BYTES = 250
-"""About what a vertex of a stroke takes, with its numbers."""
+LINE_BYTES = 1000
+"""About what a kept stroke or outline takes beside the coordinates of its vertices."""
 
 
 @dataclass(frozen=True)
@@ -153,9 +153,9 @@ class Window:
             return replace(prompt, low=tuple(low), high=tuple(high))
         if isinstance(prompt, Scribble):
             thickness = max(prompt.thickness / float(scale.mean()), 1.0)
-            return replace(prompt, points=self._on_grid(prompt.points).tolist(), thickness=thickness)
+            return moved_line(prompt, self._on_grid(prompt.points), thickness)
         if isinstance(prompt, Lasso):
-            return replace(prompt, points=self._on_grid(prompt.points).tolist())
+            return moved_line(prompt, self._on_grid(prompt.points))
         assert isinstance(prompt, InitialMask)
         return prompt
 
@@ -168,7 +168,7 @@ class Window:
     def _kept_on_grid(self, prompt: Prompt) -> Prompt:
         if not isinstance(prompt, Scribble | Lasso):
             return self.to_grid(prompt)
-        taken = VERTEX_BYTES * len(prompt.points)
+        taken = LINE_BYTES + 8 * prompt.ndim * len(prompt.points)
         return kept(prompt, self, lambda: self.to_grid(prompt), lambda _: taken)
 
     def _on_grid(self, positions: Sequence[Sequence[float]]) -> NDArray[np.float64]:
