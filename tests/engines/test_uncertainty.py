@@ -8,8 +8,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bedside.core.errors import InputError
+from bedside.core.prompts import Box, InitialMask, Lasso, Point, Scribble
 from bedside.engines.answer import Answer
-from bedside.engines.uncertainty import Calibration, expected_dsc, fit_calibration, most_doubtful_cell
+from bedside.engines.uncertainty import (
+    Calibration,
+    estimate_kind,
+    expected_dsc,
+    fit_calibration,
+    fit_calibrations,
+    most_doubtful_cell,
+    told_quality,
+)
 from bedside.imaging.window import Window
 
 
@@ -97,3 +106,53 @@ def test_cells_beyond_the_image_are_never_doubtful() -> None:
     found = most_doubtful_cell(Answer(window, logits, inside), np.zeros((16, 16), dtype=bool))
     assert found is not None
     assert found[0][1] < 8
+
+
+CUBE, SLAB = Box((1.0, 1.0, 1.0), (5.0, 5.0, 5.0)), Box((1.0, 1.0, 1.0), (5.0, 5.0, 2.0))
+LASSO = Lasso(((1.0, 1.0, 3.0), (5.0, 1.0, 3.0), (3.0, 5.0, 3.0)))
+STROKE, CLICK, NOT = Scribble(((1.0, 2.0, 3.0),)), Point((1.0, 2.0, 3.0)), Point((1.0, 2.0, 3.0), positive=False)
+
+
+@pytest.mark.parametrize(
+    ("prompts", "kind"),
+    [
+        ([CUBE, NOT, STROKE], "area"),
+        ([SLAB, LASSO, CLICK], "flat area"),
+        ([SLAB, CUBE], "area"),
+        ([InitialMask(np.ones((2, 2, 2), bool))], "area"),
+        ([Box((1.0, 1.0), (5.0, 2.0))], "area"),
+        ([CLICK, STROKE], "stroke"),
+        ([CLICK, Scribble(STROKE.points, positive=False), Box(CUBE.low, CUBE.high, positive=False)], "click"),
+    ],
+)
+def test_what_tells_the_object_is_the_kind_of_an_estimate(prompts: list, kind: str) -> None:
+    assert estimate_kind(prompts, corrected=False) == kind
+    assert estimate_kind(prompts, corrected=True) == f"corrected {kind}"
+
+
+def test_a_kind_with_enough_predictions_has_a_curve_of_its_own() -> None:
+    expected = np.tile(np.linspace(0, 1, 100), 2)
+    found = np.concatenate([expected[:100], expected[:100] / 2])
+    curve = fit_calibrations(expected, found, ["area"] * 100 + ["click"] * 80 + ["stroke"] * 20)
+    assert set(curve.kinds) == {"area", "click"}
+    assert curve(0.6, "area") == pytest.approx(0.6, abs=0.05)
+    assert curve(0.6, "click") == pytest.approx(0.3, abs=0.05)
+    assert curve(0.6) == curve(0.6, "stroke") == pytest.approx(0.45, abs=0.05)
+    assert Calibration.from_dict(curve.to_dict()) == curve
+
+
+small = st.integers(0, 2**32).map(lambda seed: np.random.default_rng(seed).random((6, 7)) < 0.4)
+
+
+@given(before=small, after=small, quality=st.floats(0, 1), earlier=st.floats(0, 1), data=st.data())
+def test_clicks_that_correct_nothing_never_raise_what_is_told(before, after, quality, earlier, data) -> None:
+    start = (3, -2)
+    rows, columns = data.draw(st.integers(-2, 8)), data.draw(st.integers(-2, 8))
+    held = 0 <= rows < 6 and 0 <= columns < 7 and bool(before[rows, columns])
+    place = (float(columns + start[1]), float(rows + start[0]))
+    assert told_quality(quality, earlier, before, after, start, [Point(place, positive=held)]) == min(quality, earlier)
+    correcting = told_quality(quality, earlier, before, after, start, [Point(place, positive=not held)])
+    hardly = np.count_nonzero(before != after) < 0.02 * np.count_nonzero(after)
+    assert correcting == (min(quality, earlier) if hardly else quality)
+    assert told_quality(None, earlier, before, after, start, []) is None
+    assert told_quality(quality, None, before, after, start, [Point(place, positive=held)]) == quality

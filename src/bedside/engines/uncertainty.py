@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -11,9 +11,15 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from bedside.core.errors import InputError
+from bedside.core.prompts import Box, InitialMask, Lasso, Point, Prompt, Scribble
 from bedside.engines.answer import Answer
+from bedside.engines.evidence import prompt_bounds
 from bedside.imaging.paint import CLICK_RADIUS
 
+TELLING = 0.02
+"""Part of a mask's voxels that a prompt has to change for the estimate of its quality to rise."""
+LEAST_OF_A_KIND = 60
+"""Predictions from which a kind of prompt gets a curve of its own."""
 LEAST_ERROR = 1.0
 """Cells expected to be wrong about a place below which no click is worth making there."""
 
@@ -25,10 +31,12 @@ class Calibration:
     Attributes:
         expected: Knots, rising, 0 to 1.
         found: The DSC at each knot, not falling.
+        kinds: Curves of single kinds of prompts, see ``estimate_kind``; the others share the one above.
     """
 
     expected: tuple[float, ...]
     found: tuple[float, ...]
+    kinds: Mapping[str, Calibration] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         knots, values = np.array(self.expected), np.array(self.found)
@@ -39,15 +47,105 @@ class Calibration:
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Calibration:
         """Return the inverse of ``to_dict``."""
-        return cls(tuple(map(float, data["expected"])), tuple(map(float, data["found"])))
+        kinds = {str(kind): cls.from_dict(curve) for kind, curve in dict(data.get("kinds", {})).items()}
+        return cls(tuple(map(float, data["expected"])), tuple(map(float, data["found"])), kinds)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, for the card of the weights."""
-        return {"expected": list(self.expected), "found": list(self.found)}
+        kinds = {kind: curve.to_dict() for kind, curve in self.kinds.items()}
+        return {"expected": list(self.expected), "found": list(self.found), **({"kinds": kinds} if kinds else {})}
 
-    def __call__(self, expected: float) -> float:
-        """Return the DSC to be told for a promised one."""
-        return float(np.interp(expected, self.expected, self.found))
+    def __call__(self, expected: float, kind: str = "") -> float:
+        """Return the DSC to be told for a promised one, of a prediction from prompts of that kind."""
+        curve = self.kinds.get(kind, self)
+        return float(np.interp(expected, curve.expected, curve.found))
+
+
+def estimate_kind(prompts: Sequence[Prompt], corrected: bool) -> str:
+    """Return what tells the object, by which a network's promises are kept more or less well.
+
+    Args:
+        prompts: In the frame ``index``, oldest first.
+        corrected: Whether they correct a mask, and not begin one.
+
+    Returns:
+        "area" for a box, lasso or mask, "flat area" for one on a slice of a volume, "stroke" or "click"; "corrected"
+        before it where a mask is corrected.
+    """
+    positive = [p for p in prompts if p.positive]
+    areas = [p for p in positive if isinstance(p, Box | Lasso | InitialMask)]
+    if areas:
+        flat = areas[0].ndim == 3 and all(_is_flat(p) for p in areas)
+        kind = "flat area" if flat else "area"
+    else:
+        kind = "stroke" if any(isinstance(p, Scribble) for p in positive) else "click"
+    return f"corrected {kind}" if corrected else kind
+
+
+def _is_flat(prompt: Box | Lasso | InitialMask) -> bool:
+    if isinstance(prompt, InitialMask):
+        return False
+    low, high = prompt_bounds(prompt)
+    return bool((high - low <= 1.0).any())
+
+
+def told_quality(
+    quality: float | None,
+    earlier: float | None,
+    before: NDArray[Any],
+    after: NDArray[Any],
+    start: Sequence[int],
+    fresh: Sequence[Prompt],
+) -> float | None:
+    """Return the quality to be told of a corrected mask: a click that corrects nothing does not make it better.
+
+    A network is the surer of a mask the more prompts it has been given, whatever they were.
+
+    Args:
+        quality: What the network says of the mask after the correction; None where it says nothing.
+        earlier: What was told of the mask before it; None where nothing was.
+        before: The mask before the correction, of a region outside which both are empty.
+        after: The mask after it, of the same region.
+        start: Where the region begins, array order.
+        fresh: The new prompts, in the image's frame ``index``.
+
+    Returns:
+        ``quality``, and no more than ``earlier`` where the mask hardly changed or the new prompts are clicks that it
+        had obeyed already.
+    """
+    if quality is None or earlier is None:
+        return quality
+    changed = np.count_nonzero((before != 0) != (after != 0))
+    known = changed < TELLING * np.count_nonzero(after) or all(_is_obeyed(p, before, start) for p in fresh)
+    return min(quality, earlier) if known else quality
+
+
+def _is_obeyed(prompt: Prompt, mask: NDArray[Any], start: Sequence[int]) -> bool:
+    if not isinstance(prompt, Point):
+        return False
+    place = tuple(int(np.floor(c + 0.5)) - a for c, a in zip(prompt.position[::-1], start, strict=True))
+    within = all(0 <= c < n for c, n in zip(place, mask.shape, strict=True))
+    return prompt.positive == bool(within and mask[place])
+
+
+def fit_calibrations(expected: NDArray[np.float64], found: NDArray[np.float64], kinds: Sequence[str]) -> Calibration:
+    """Return the curve of all predictions, with curves of those kinds that have ``LEAST_OF_A_KIND`` predictions.
+
+    Args:
+        expected: Promised DSC of each prediction, 0 to 1.
+        found: Its DSC against the truth.
+        kinds: What it was predicted from, see ``estimate_kind``.
+
+    Raises:
+        InputError: There are too few different predictions to fit a curve.
+    """
+    curves = {}
+    for kind in sorted(set(kinds)):
+        those = np.array([k == kind for k in kinds])
+        if those.sum() >= LEAST_OF_A_KIND:
+            curves[kind] = fit_calibration(expected[those], found[those])
+    whole = fit_calibration(expected, found)
+    return Calibration(whole.expected, whole.found, curves)
 
 
 def fit_calibration(expected: NDArray[np.float64], found: NDArray[np.float64], knots: int = 12) -> Calibration:

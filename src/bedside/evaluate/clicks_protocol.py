@@ -16,6 +16,7 @@ from bedside.core.prompts import InitialMask, Point, Prompt
 from bedside.core.region import Region
 from bedside.data.objects import stable_generator
 from bedside.engines.protocol import Prediction, Proposing, Segmenter
+from bedside.engines.uncertainty import told_quality
 from bedside.evaluate.cases import TargetObject
 from bedside.evaluate.metrics import (
     DEFAULT_METRICS,
@@ -132,11 +133,13 @@ class _ObjectAttempt:
         self._prompts = list(first)
         self._asked = 0
         self._masks: list[PackedMask] = []
+        self._told: float | None = None
         self._touched = Region.empty(buffer.ndim)
 
     def predict(self) -> Timing:
         """Ask for the next mask, from all prompts so far and the mask before."""
         previous, fresh = self._buffer if self._asked else None, len(self._prompts) - self._asked
+        new = self._prompts[self._asked :]
         self._asked = len(self._prompts)
         begin = time.perf_counter()
         first = previous is None and self._protocol.candidates and self._segmenter.capabilities.proposes
@@ -150,9 +153,12 @@ class _ObjectAttempt:
         else:
             prediction = self._segmenter.predict(self._prompts, previous, fresh)
         seconds = time.perf_counter() - begin
-        prediction.paste(self._buffer)
         self._touched = self._touched.union(prediction.region)
-        return Timing(seconds, prediction.quality)
+        before = self._buffer[self._touched.slices].copy()
+        prediction.paste(self._buffer)
+        after = self._buffer[self._touched.slices]
+        self._told = told_quality(prediction.quality, self._told, before, after, self._touched.start, new)
+        return Timing(seconds, self._told)
 
     def _overlap(self, prediction: Prediction) -> float:
         """Return the DSC of a prediction, by which the user picks."""

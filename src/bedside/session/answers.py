@@ -6,8 +6,6 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from bedside.core.cache import LruCache
 from bedside.core.errors import PromptError
 from bedside.core.geometry import Geometry
@@ -15,14 +13,13 @@ from bedside.core.mask import PackedMask
 from bedside.core.placed import PlacedPrompt, PlacedPrompts
 from bedside.core.prompts import InitialMask, Point
 from bedside.core.stopping import check_stop, report_progress
+from bedside.engines.uncertainty import told_quality
 from bedside.session.journal import Prompted
 from bedside.session.masks import Canvas, KeptMask
 
 if TYPE_CHECKING:
     from bedside.engines.protocol import Capabilities, Proposing, Segmenter, Suggesting
 
-TELLING = 0.02
-"""Part of a mask's voxels that a prompt has to change for the estimate of its quality to rise."""
 CACHE_BYTES = 128 * 2**20
 """Memory for the masks of earlier steps. A dropped one is made again when undo asks for it."""
 
@@ -172,12 +169,8 @@ class Answers:
         if not prediction.region.is_empty:
             patch[prediction.region.shift([-a for a in union.start]).slices] = prediction.mask
         mask = PackedMask.of_patch(patch, union)
-        quality = prediction.quality
         earlier = self._qualities.get(tuple(entry.id for entry in prompts[:-fresh]))
-        if quality is not None and earlier is not None:
-            changed = np.count_nonzero(patch != before.patch(union))
-            # A prompt that hardly changes a mask tells nothing of it, however sure it makes the network.
-            if changed < TELLING * mask.voxels:
-                quality = min(quality, earlier)
+        new = [self.placed[entry.id].prompt for entry in prompts[-fresh:]]
+        quality = told_quality(prediction.quality, earlier, before.patch(union), patch, union.start, new)
         self._qualities[tuple(entry.id for entry in prompts)] = quality
         return mask

@@ -25,7 +25,7 @@ from bedside.engines.obey import bend_logits, keep_given, prompts_in_force, stam
 from bedside.engines.placed import INPUT, OUTPUT, Clock, PlacedMask, check_prompts, starting_mask
 from bedside.engines.protocol import MOST_CANDIDATES, Capabilities, Prediction, prediction_overlap
 from bedside.engines.strategy import Scene, WindowStrategy
-from bedside.engines.uncertainty import Calibration, expected_dsc, most_doubtful_cell
+from bedside.engines.uncertainty import Calibration, estimate_kind, expected_dsc, most_doubtful_cell
 from bedside.engines.window.encodings import DEFAULT, ENCODINGS, PromptEncoding
 from bedside.engines.window.parts import Part, PartAnswer, divide_parts, territory, unite_answers
 from bedside.engines.window.policy import WindowPolicy
@@ -361,7 +361,8 @@ class WindowSegmenter:
         stamp_prompts(mask, region, prompts_in_force(prompts))
         changed = mask_region(mask != before).shift(region.start)
         window = tuple(zip(answer.window.start, answer.window.stop, strict=True))
-        quality = self.calibration(expected_dsc(answer)) if self.calibration else None
+        kind = estimate_kind(prompts, previous is not None)
+        quality = self.calibration(expected_dsc(answer), kind) if self.calibration else None
         return Prediction(mask, region, answer.logits, window, changed, clock.seconds, clock.passes, quality)
 
     def suggest(self, prompts: Sequence[Prompt], mask: NDArray[np.uint8]) -> Point | None:
