@@ -7,9 +7,9 @@ the centre of the first voxel at 0; in the frame ``world`` they are millimetres 
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Literal, TypeVar, get_args
+from typing import Any, ClassVar, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +18,7 @@ from bedside.core.errors import PromptError
 from bedside.core.geometry import Geometry
 from bedside.core.initial_mask import InitialMask
 from bedside.core.outside import coordinates_text, missed_axis, outside_error, overhang, size_text
-from bedside.core.vertices import Coordinates, Vertices
+from bedside.core.vertices import Coordinates
 
 __all__ = [
     "Box",
@@ -33,8 +33,6 @@ __all__ = [
     "Scribble",
     "given_coordinates",
     "left_out",
-    "moved_line",
-    "moved_points",
     "place_prompt",
     "prompt_from_dict",
 ]
@@ -75,7 +73,7 @@ def _polyline(points: object, what: str, at_least: int) -> tuple[Coordinates, ..
     if isinstance(points, str | bytes) or not isinstance(points, Iterable):
         raise PromptError(what, expected="a list of points", got=repr(points)[:80])
     result = tuple(_numbers(p, what) for p in points)
-    if not _are_coordinates(result):
+    if not are_coordinates(result):
         # One by one, for the message.
         result = tuple(_coordinates(p, what) for p in result)
     if len(result) < at_least:
@@ -85,7 +83,7 @@ def _polyline(points: object, what: str, at_least: int) -> tuple[Coordinates, ..
     return result
 
 
-def _are_coordinates(points: tuple[Coordinates, ...]) -> bool:
+def are_coordinates(points: tuple[Coordinates, ...]) -> bool:
     """Return whether points have 2 or 3 coordinates, all of them as many, which are finite and not too far."""
     if len({len(p) for p in points}) != 1 or len(points[0]) not in (2, 3):
         return False
@@ -396,50 +394,6 @@ def place_prompt(prompt: Prompt, geometry: Geometry) -> Prompt:
     if axis is not None:
         raise outside_error(prompt.kind, prompt.frame, given_coordinates(prompt), axis, geometry)
     return placed
-
-
-def moved_points(points: Sequence[Point], positions: NDArray[np.float64]) -> list[Point]:
-    """Return clicks at other positions, checked all at once: one by one takes most of the time of a long session.
-
-    Args:
-        points: The clicks.
-        positions: float64 (n, 2 or 3), the new position of each, in the frame that it has.
-
-    Raises:
-        PromptError: A position is not finite or too far away.
-    """
-    places = tuple(map(tuple, positions.tolist()))
-    if places and not _are_coordinates(places):
-        return [replace(point, position=place) for point, place in zip(points, places, strict=True)]
-    moved = []
-    for point, place in zip(points, places, strict=True):
-        made = Point.__new__(Point)
-        made.__dict__.update(point.__dict__, position=place)
-        moved.append(made)
-    return moved
-
-
-Line = TypeVar("Line", Scribble, Lasso)
-
-
-def moved_line(line: Line, positions: NDArray[np.float64], thickness: float | None = None) -> Line:
-    """Return a stroke or outline at other positions, which it keeps as an array.
-
-    Args:
-        line: The stroke or outline.
-        positions: float64 (m, 2 or 3), its vertices in the frame that it has.
-        thickness: Width of a stroke there, in voxels or cells; None for the width that it has.
-
-    Raises:
-        PromptError: A position is not finite or too far away.
-    """
-    if not (np.abs(positions) <= FARTHEST).all():
-        return replace(line, points=tuple(map(tuple, positions.tolist())))
-    made = type(line).__new__(type(line))
-    made.__dict__.update(line.__dict__, points=Vertices(positions))
-    if thickness is not None:
-        made.__dict__["thickness"] = thickness
-    return made
 
 
 def cut_off(box: Box, geometry: Geometry) -> Box:

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bedside.core.moving import moved_line, moved_points
 from bedside.core.no_data import Ranges, absent
-from bedside.core.prompts import Box, InitialMask, Lasso, Point, Prompt, Scribble, moved_line, moved_points
+from bedside.core.prompts import Box, InitialMask, Lasso, Point, Prompt, Scribble
 from bedside.core.region import Region
 from bedside.imaging.kept import kept
 from bedside.imaging.resample import (
