@@ -14,6 +14,7 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ import pytest
 from numpy.typing import NDArray
 
 import bedside
-from bedside.core.errors import BedsideError, WeightsError
+from bedside.core.errors import BackendError, BedsideError, WeightsError
 from bedside.core.image import Image
 from bedside.core.prompts import Box
 from bedside.engines.load import load_segmenter
@@ -294,6 +295,23 @@ def test_a_missing_or_damaged_model_file_is_named_or_done_without(
     array[25:55, 25:55] = 180
     segmenter.set_image(Image.from_array(array))
     assert 400 < segmenter.predict([BOX]).mask.sum() < 1600
+
+
+@pytest.mark.parametrize("runtime", ["openvino", "onnxruntime"])
+def test_a_graph_that_reads_well_and_is_not_the_one_of_the_card_is_rejected(tmp_path: Path, runtime: str) -> None:
+    import onnx
+
+    shutil.copytree(BUNDLED, tmp_path / "weights")
+    files = WeightsFiles.in_folder("bedside-2d", tmp_path / "weights")
+    backends.get(runtime).load(files, shape=SHAPE, precision="fp32")
+    model = onnx.load(files.graph, load_external_data=False)
+    last = next(node for node in reversed(model.graph.node) if node.op_type == "Add")
+    last.op_type = "Sub"
+    onnx.save(model, files.graph)
+    with pytest.raises(BackendError, match="is damaged or of another version"):
+        backends.get(runtime).load(files, shape=SHAPE, precision="fp32")
+    replace(files.card, graphs={}).save(files.card_path)
+    backends.get(runtime).load(files, shape=SHAPE, precision="fp32")
 
 
 def test_openvino_is_what_is_installed() -> None:

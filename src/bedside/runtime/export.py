@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bedside.core.files import move_set_into_place, scratch_folder
-from bedside.weights.card import WeightsCard, file_sha256, results_path
+from bedside.weights.card import WeightsCard, results_path
 from bedside.weights.models import build_model, model_card
 from bedside.weights.packed import StoredPrecision, pack, unpack
 from bedside.weights.store import WeightsFiles
@@ -55,7 +55,7 @@ def export_weights(
     Args:
         network: The trained network; its parameters are rounded to ``precision`` in place, so that all runtimes agree.
         folder: Where the files go.
-        card: Card of the weights; its ``sha256`` is filled in.
+        card: Card of the weights; its checksums are filled in.
         precision: What the parameters are stored as.
         grid: Side of the input by which the graph is traced, that of the model's card where left out. Graphs take
             any size; a small one makes the tracing of a large network quick.
@@ -76,7 +76,7 @@ def export_weights(
         made = WeightsFiles.in_folder(card.name, temporary)
         save_file(stored, made.tensors, metadata={"format": "pt", "model": card.name})
         _write_graph(network, made.graph, made.tensors, grid)
-        WeightsCard(**{**vars(card), "sha256": file_sha256(made.tensors)}).save(made.card_path)
+        made.with_checksums(card).save(made.card_path)
         put_set(made, files)
     return files
 

@@ -63,6 +63,7 @@ class OnnxRuntimeBackend:
         del shape
         if precision not in ("auto", "fp32"):
             raise BackendError(f"precision {precision}", expected="fp32 with onnxruntime", got=precision)
+        weights.check_graph()
         import onnxruntime
 
         wanted = "CUDAExecutionProvider" if device == "cuda" else "CPUExecutionProvider"

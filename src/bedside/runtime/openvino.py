@@ -88,6 +88,8 @@ class OpenVinoBackend:
             return graph
 
     def _compile(self, weights: WeightsFiles, shape: Shape, chosen: str) -> OpenVinoGraph:
+        if chosen != "int8":
+            weights.check_graph()
         core = shared_core()
         folder = compiled_folder(weights, shape, chosen)
         settings = {

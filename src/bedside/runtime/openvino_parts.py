@@ -41,7 +41,7 @@ def write_published_parts(graphs: PublishedGraphs, folder: Path, stem: str, card
         graphs: What was published.
         folder: Where the files go.
         stem: What they are called.
-        card: Card of the weights; its ``sha256`` is filled in.
+        card: Card of the weights; its checksums are filled in.
 
     Returns:
         The files of the encoder.
@@ -59,7 +59,8 @@ def write_published_parts(graphs: PublishedGraphs, folder: Path, stem: str, card
             weights[part] = np.fromfile(made / f"{part}.bin", dtype=np.uint8)
         tensors = made / f"{stem}.safetensors"
         save_file(weights, tensors, metadata={"model": card.name})
-        replace(card, sha256=file_sha256(tensors)).save(made / f"{stem}.json")
+        sums = {f"{stem}.{part}.xml": file_sha256(made / f"{part}.xml") for part in models}
+        replace(card, sha256=file_sha256(tensors), graphs=sums).save(made / f"{stem}.json")
         named = [(made / f"{part}.xml", folder / f"{stem}.{part}.xml") for part in models]
         # The results on the card, too, where there are any.
         plain = [tensors, *(path for path in made.glob(f"{stem}*.json"))]

@@ -39,6 +39,7 @@ class WeightsCard:
         metrics: Figures, with the command that produced them; read when first asked for.
         calibration: Curve from the DSC that the network's probabilities promise to the one to expect; empty where
             it was not measured (see ``bedside weights calibrate``).
+        graphs: Sha256 of each graph, hexadecimal, by the name of its file; graphs that are not named are not checked.
     """
 
     name: str
@@ -50,6 +51,7 @@ class WeightsCard:
     training: Mapping[str, Any] = field(default_factory=dict)
     metrics: Mapping[str, Any] = field(default_factory=dict)
     calibration: Mapping[str, Any] = field(default_factory=dict)
+    graphs: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def settings(self) -> Mapping[str, Any]:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from bedside.core.errors import InputError, WeightsError
+from bedside.core.errors import BackendError, InputError, WeightsError
 from bedside.core.paths import data_folder
-from bedside.weights.card import WeightsCard, read_card, results_path
+from bedside.weights.card import WeightsCard, file_sha256, read_card, results_path
 
 BUNDLED = Path(__file__).parent / "bundled"
 """Folder of the weights that come with the package."""
@@ -59,13 +59,42 @@ class WeightsFiles:
         return folder / self.graph.with_suffix(".int8.xml").name
 
     @property
+    def graphs(self) -> tuple[Path, ...]:
+        """The graphs of all parts."""
+        if not self.part:
+            return (self.graph,)
+        found = [self.part_named(part).graph for part in PARTS]
+        tower = self.part_named(TOWER).graph
+        return (*found, tower) if tower.is_file() else tuple(found)
+
+    def with_checksums(self, card: WeightsCard) -> WeightsCard:
+        """Return ``card`` with the checksums of these files, which are there."""
+        sums = {path.name: file_sha256(path) for path in self.graphs}
+        return replace(card, sha256=file_sha256(self.tensors), graphs=sums)
+
+    def check_graph(self) -> None:
+        """Make sure that the graph is the one that the card names, where it names any.
+
+        Raises:
+            BackendError: The checksum differs.
+        """
+        stated = self.card.graphs.get(self.graph.name)
+        # One that is missing is for the runtime to name.
+        if stated is None or not self.graph.is_file():
+            return
+        if (found := file_sha256(self.graph)) != stated:
+            raise BackendError(
+                f"{self.graph} is damaged or of another version",
+                expected=f"sha256 {stated[:12]}...",
+                got=f"{found[:12]}...",
+                fix="install the package or the weights again",
+            )
+
+    @property
     def paths(self) -> tuple[Path, ...]:
         """Every file, those of all parts included, and the results where there are any."""
-        graphs = [self.part_named(part).graph for part in PARTS] if self.part else [self.graph]
-        if self.part and self.part_named(TOWER).graph.is_file():
-            graphs.append(self.part_named(TOWER).graph)
         results = results_path(self.card_path)
-        return (self.tensors, *graphs, self.card_path, *((results,) if results.is_file() else ()))
+        return (self.tensors, *self.graphs, self.card_path, *((results,) if results.is_file() else ()))
 
     @property
     def complete(self) -> bool:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from bedside.core.errors import InputError
 from bedside.core.files import scratch_folder
 from bedside.runtime.export import OPSET, SMALL_TENSOR, StoredPrecision, point_into, put_set, safetensors_offsets
-from bedside.weights.card import WeightsCard, file_sha256
+from bedside.weights.card import WeightsCard
 from bedside.weights.store import PARTS, TOWER, WeightsFiles
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def export_parts(
             _save_tensors(state, made.tensors, card.name, precision)
             for name, part in parts.items():
                 _write_graph(part, made.part_named(name).graph, made.tensors)
-            WeightsCard(**{**vars(card), "sha256": file_sha256(made.tensors)}).save(made.card_path)
+            made.with_checksums(card).save(made.card_path)
             put_set(made, target)
     except BaseException:
         if new:
