@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from bedside.io.dicom.placement import group_of
-from bedside.io.dicom.values import first_number, tag_of, tags_of, value_of
+from bedside.io.dicom.times import CLOCKS, seconds_of, seconds_of_moment
+from bedside.io.dicom.values import first_number, tag_of, tags_of, text, value_of
 
 VALUES = (
     "StackID",
@@ -75,6 +76,11 @@ _MACROS = {
     "RespiratoryPhase": ("RespiratorySynchronizationSequence", "NominalPercentageOfRespiratoryPhase"),
     "TemporalPositionTimeOffset": ("TemporalPositionSequence", "TemporalPositionTimeOffset"),
 }
+_CLOCKS = {
+    "AcquisitionTime": ("AcquisitionDate", "AcquisitionDateTime"),
+    "ContentTime": ("ContentDate", ""),
+}
+"""Elements with the date of a time, and with both at once."""
 _MORE_MACROS = {
     "ImageType": ("CTImageFrameTypeSequence", "PETFrameTypeSequence", "XRay3DFrameTypeSequence"),
     "ComplexImageComponent": (),
@@ -107,7 +113,8 @@ def volume_attributes(dataset: Any, index: int, count: int) -> dict[str, Hashabl
             continue
         if not grouped and tags_of(dataset).isdisjoint(_own_tags(name)):
             continue
-        value = _plain(_value(dataset, index, count, name))
+        value = _value(dataset, index, count, name)
+        value = value if isinstance(value, float) and name in CLOCKS else _plain(value)
         if value is not None:
             found[name] = value
     component = found.get("ComplexImageComponent") or _component(found.get("ImageType"))
@@ -124,7 +131,7 @@ def _group_tags() -> frozenset[int]:
 @cache
 def _own_tags(name: str) -> frozenset[int]:
     """Return elements outside functional groups that tell an attribute."""
-    keywords = {"AcquisitionTime": (name, "AcquisitionDateTime")}.get(name, (_VECTORS.get(name, name),))
+    keywords = (name, _CLOCKS[name][1]) if name in _CLOCKS else (_VECTORS.get(name, name),)
     private = ((group << 16) + element for group, element in _PRIVATE_B_VALUES) if name == "DiffusionBValue" else ()
     return frozenset((*map(tag_of, keywords), *private)) - {-1}
 
@@ -162,14 +169,18 @@ def _value(dataset: Any, index: int, count: int, name: str) -> Any:
     for group_name in (sequence, *_MORE_MACROS.get(name, ())):
         group = group_of(dataset, index, group_name) if group_name else None
         if group is not None and value_of(group, keyword if group_name == sequence else "FrameType") is not None:
-            return value_of(group, keyword if group_name == sequence else "FrameType")
+            found = value_of(group, keyword if group_name == sequence else "FrameType")
+            return seconds_of_moment(text(found)) or found if name in CLOCKS else found
     if name == "DiffusionGradientOrientation":
         return _gradient(dataset, index)
     if name == "DiffusionBValue":
         return _b_value(dataset)
     value = value_of(dataset, name)
-    if name == "AcquisitionTime":
-        value = value_of(dataset, "AcquisitionDateTime") or value
+    if name in _CLOCKS:
+        day, moment = (text(value_of(dataset, keyword)) for keyword in _CLOCKS[name])
+        found = seconds_of_moment(moment)
+        found = seconds_of(text(value), day) if found is None else found
+        return value if found is None else found
     return value
 
 

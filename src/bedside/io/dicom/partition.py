@@ -26,6 +26,7 @@ from bedside.io.dicom.stack import (
     rounding_of,
     stack_geometry,
 )
+from bedside.io.dicom.times import CLOCKS, clock
 
 PLACE_IN_PLANE = "place in the plane"
 ORDER = "InstanceNumber"
@@ -217,7 +218,7 @@ def _split(path: Path, frames: list[Frame]) -> list[tuple[str | FormatError, lis
             result.append((_duplicated(path, places, group), members))
         else:
             said = [(key, value) for key, value in label if value is not None] or label[:1]
-            name = ", ".join(f"{key} {_shown(value)}" for key, value in said)
+            name = ", ".join(f"{key} {_shown(value, key)}" for key, value in said)
             result += [(part_name, part) for part_name, part in _stacks(name, members)]
     return result
 
@@ -393,7 +394,7 @@ def _stacks(name: str, frames: list[Frame]) -> list[tuple[str, list[Frame]]]:
             classes.setdefault(frame.attributes.get(attribute), []).append(frame)
         if 1 < len(classes) <= len(frames) // 2 and all(len(c) > 1 and is_regular(c) for c in classes.values()):
             return [
-                (", ".join(filter(None, (name, f"{attribute} {_shown(value)}"))), part)
+                (", ".join(filter(None, (name, f"{attribute} {_shown(value, attribute)}"))), part)
                 for value, part in sorted(classes.items(), key=lambda item: str(item[0]))
             ]
     return [(name, frames)]
@@ -424,7 +425,9 @@ def _rank(places: _Places, label: tuple[tuple[str, Any], ...], group: list[int])
     return (values, first, tuple(str(value) for _, value in label))
 
 
-def _shown(value: object) -> str:
+def _shown(value: object, name: str = "") -> str:
+    if isinstance(value, float) and name in CLOCKS:
+        return clock(value)
     if isinstance(value, float):
         return f"{value:g}"
     if isinstance(value, tuple):

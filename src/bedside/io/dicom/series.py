@@ -15,6 +15,7 @@ from bedside.core.walking import files_below
 from bedside.io.dicom.frame import Frame
 from bedside.io.dicom.headers import frames_of, is_dicom, read_header
 from bedside.io.dicom.patient import scrubbed
+from bedside.io.dicom.times import over_midnight
 from bedside.io.dicom.values import first_number, text
 from bedside.io.translating import translated
 
@@ -60,7 +61,7 @@ def find_series(path: Path) -> list[Series]:
                 found[uid] = _series(uid, dataset)
             found[uid].frames.extend(frames_of(dataset, storage))
     for series in found.values():
-        series.frames = list(_without_copies(series.frames))
+        series.frames = over_midnight(list(_without_copies(series.frames)))
     return sorted(found.values(), key=lambda s: (s.number == "", s.number.zfill(12), s.uid))
 
 
