@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pydicom
+import pydicom.data
 import pytest
 import SimpleITK as sitk  # noqa: N813
 from hypothesis import HealthCheck, given, settings
@@ -16,6 +17,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate, generate_frames
+from pydicom.pixels.processing import convert_color_space
 from pydicom.sequence import Sequence as Items
 from pydicom.uid import JPEGLosslessSV1, RLELossless
 
@@ -263,3 +265,54 @@ def test_damaged_rle_is_left_to_the_decoder_that_rejects_it(
     with pytest.raises(FormatError, match="samples cannot be decoded"):
         io.read_image(packed)
     assert not asked
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(stored=st.integers(9, 15), signed=st.booleans(), white=st.booleans(), seed=st.integers(0, 2**20))
+def test_samples_in_the_upper_bits_are_moved_down(
+    tmp_path: Path, write_series: WriteSeries, stored: int, signed: bool, white: bool, seed: int
+) -> None:
+    """Other readers look at the lower bits (findings/dicom-high-bit.sh); arithmetic."""
+    low, high = (-(2 ** (stored - 1)), 2 ** (stored - 1)) if signed else (0, 2**stored)
+    values = np.random.default_rng(seed).integers(low, high, (2, ROWS, COLUMNS))
+    array = (values << (16 - stored)).astype(np.int16 if signed else np.uint16)
+    folder = Path(tempfile.mkdtemp(dir=tmp_path))
+    photometric = "MONOCHROME1" if white else "MONOCHROME2"
+    tags = {"BitsStored": stored, "HighBit": 15, "PixelRepresentation": int(signed)}
+    write_series(
+        folder, [(0.0, 0.0, 0.0), (0.0, 0.0, 2.0)], pixels=array, PhotometricInterpretation=photometric, **tags
+    )
+    expected = (-1 - values if signed else 2**stored - 1 - values) if white else values
+    np.testing.assert_array_equal(io.read_image(folder).array, expected)
+
+
+def test_a_high_bit_that_the_samples_belie_counts_for_nothing(tmp_path: Path, write_series: WriteSeries) -> None:
+    array = samples(12, False)
+    path = written(tmp_path, write_series, array, 12, HighBit=15)
+    np.testing.assert_array_equal(io.read_image(path).array, array)
+    theirs = sitk.GetArrayFromImage(sitk.ReadImage(str(path)))
+    np.testing.assert_array_equal(io.read_image(path).array, theirs)
+
+
+@pytest.mark.parametrize("frames", [1, 3])
+def test_shared_colour_differences_uncompressed(tmp_path: Path, frames: int) -> None:
+    """As much ultrasound is; pydicom is the second reader of the colours."""
+    rows, columns = 128, 192
+    rng = np.random.default_rng(frames)
+    brightness = rng.integers(0, 256, (frames, rows, columns), dtype=np.uint8)
+    differences = rng.integers(0, 256, (frames, rows, columns // 2, 2), dtype=np.uint8)
+    pairs = np.concatenate([brightness.reshape(frames, rows, columns // 2, 2), differences], axis=-1)
+    dataset = pydicom.dcmread(pydicom.data.get_testdata_file("CT_small.dcm"))
+    for name in ("ImagePositionPatient", "ImageOrientationPatient", "RescaleSlope", "RescaleIntercept"):
+        delattr(dataset, name)
+    dataset.NumberOfFrames, dataset.Rows, dataset.Columns = frames, rows, columns
+    dataset.SamplesPerPixel, dataset.PlanarConfiguration = 3, 0
+    dataset.PhotometricInterpretation = "YBR_FULL_422"
+    dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit, dataset.PixelRepresentation = 8, 8, 7, 0
+    dataset.PixelData = pairs.tobytes()
+    dataset["PixelData"].VR = "OB"
+    dataset.save_as(tmp_path / "shared.dcm")
+    found = np.stack([io.read_image(tmp_path / "shared.dcm", volume=k).array for k in range(frames)])
+    each = np.stack([brightness, *(np.repeat(differences[..., k], 2, axis=2) for k in (0, 1))], axis=-1)
+    theirs = convert_color_space(each, "YBR_FULL", "RGB")
+    assert np.abs(found.astype(int) - theirs).max() <= 1

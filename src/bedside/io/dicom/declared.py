@@ -35,6 +35,9 @@ def check_frames(what: str, dataset: Any, size: int) -> int:
     if min(rows, columns, samples, bits) < 0 or bits > 64:
         raise FormatError(f"{what}: samples", expected="sizes of at least 0", got=(rows, columns, samples, bits))
     code = _code(text(getattr(dataset, "file_meta", {}).get("TransferSyntaxUID")))
+    # Two neighbours share the colour differences (PS3.3 C.7.6.3.1.2).
+    if samples == 3 and code == "raw" and text(value_of(dataset, "PhotometricInterpretation")).endswith("_422"):
+        samples = 2
     check_declared(what, -(-frames * rows * columns * samples * bits // 8), size, code)
     return frames
 

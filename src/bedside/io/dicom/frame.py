@@ -23,7 +23,8 @@ class Storage:
         syntax: UID of the transfer syntax; "" where the file does not say.
         offset: First byte of the samples; -1 where they are compressed or have to be decoded by a library.
         bits: Bits that a sample takes in the file.
-        stored: Bits of them that are used, the lowest; others may hold overlays, and are no part of the sample.
+        stored: Bits of them that are used; others may hold overlays, and are no part of the sample.
+        below: Bits below those that are used, by HighBit; 0 as the standard asks today.
         signed: Whether samples are signed.
         inverted: Whether the smallest sample is white.
         problem: Why its samples cannot be read, where the header alone shows that; it then counts as one frame.
@@ -36,6 +37,7 @@ class Storage:
     offset: int = -1
     bits: int = 16
     stored: int = 16
+    below: int = 0
     signed: bool = False
     inverted: bool = False
     problem: FormatError | None = None

@@ -121,8 +121,10 @@ def _storage(path: Path, dataset: Any, file: IO[bytes]) -> Storage:
         offset = _pixel_data(file, explicit=syntax == _PLAIN_SYNTAXES[1], size=size)
     stored = int(value_of(dataset, "BitsStored") or bits)
     stored = stored if stored <= bits else bits
+    below = int(first_number(value_of(dataset, "HighBit")) or 0) + 1 - stored
+    below = below if 0 < below <= bits - stored else 0
     signed = bool(value_of(dataset, "PixelRepresentation"))
-    return Storage(path, frames, shape, syntax, offset, bits, stored, signed, inverted)
+    return Storage(path, frames, shape, syntax, offset, bits, stored, below, signed, inverted)
 
 
 def _pixel_data(file: IO[bytes], *, explicit: bool, size: int) -> int:

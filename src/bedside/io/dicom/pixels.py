@@ -131,8 +131,8 @@ def _read_plain(frame: Frame, target: NDArray[Any], labels: bool) -> tuple[int, 
 def keep_stored_bits(samples: NDArray[Any], storage: Storage, padding: tuple[float, float] | None = None) -> None:
     """Clear, in place, the bits that are no part of a sample (PS3.5 8.1.1), and give signed ones their sign.
 
-    Old files keep overlays in these bits, and some leave those above a negative sample clear. Declared padding that
-    does not fit into the stored bits stays as it is.
+    Old files keep overlays in these bits, and some leave those above a negative sample clear; in some the samples take
+    the upper bits. Declared padding that does not fit into the stored bits stays as it is.
 
     Args:
         samples: Integers of at least ``storage.bits`` bits, as they stand in the file.
@@ -141,6 +141,9 @@ def keep_stored_bits(samples: NDArray[Any], storage: Storage, padding: tuple[flo
     """
     if storage.stored == storage.bits:
         return
+    # Headers state a high bit that is not so; what lies below it tells.
+    if storage.below and not np.any(samples & samples.dtype.type(2**storage.below - 1)):
+        np.right_shift(samples, storage.below, out=samples)
     low = -(2 ** (storage.stored - 1)) if storage.signed else 0
     beyond = padding is not None and not (low <= padding[0] and padding[1] < low + 2**storage.stored)
     kept = (samples >= padding[0]) & (samples <= padding[1]) if padding is not None and beyond else None
