@@ -56,7 +56,7 @@ def numbered_files(path: Path, pattern: str, numbers: list[int], most: int) -> t
     Args:
         path: The header.
         pattern: With one number in it.
-        numbers: First, last and step; the step may be left out.
+        numbers: First, last and step, which may go down; the step may be left out.
         most: How many there can be.
 
     Raises:
@@ -64,12 +64,15 @@ def numbered_files(path: Path, pattern: str, numbers: list[int], most: int) -> t
     """
     parts = re.fullmatch(r"([^%]*)%(0?)(\d?)d([^%]*)", pattern)
     first, last, step = (*numbers, 1)[:3] if len(numbers) in (2, 3) else (0, -1, 1)
-    if parts is None or step < 1 or not 1 <= (last - first) // step + 1 <= most:
+    if parts is None or step == 0 or not 1 <= (last - first) // step + 1 <= most:
         raise FormatError(
             f"{path}: files of samples", expected=f"'name%03d.raw FIRST LAST STEP', at most {most}", got=pattern[:80]
         )
     fill, width = parts.group(2) or " ", int(parts.group(3) or 0)
-    names = (f"{parts.group(1)}{str(n).rjust(width, fill)}{parts.group(4)}" for n in range(first, last + 1, step))
+    names = (
+        f"{parts.group(1)}{str(n).rjust(width, fill)}{parts.group(4)}"
+        for n in range(first, last + (1 if step > 0 else -1), step)
+    )
     return tuple(file_beside(path, name) for name in names)
 
 

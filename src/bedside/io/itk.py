@@ -61,6 +61,7 @@ class Header:
         image_io: ITK's name of the reader.
         components: Samples of a voxel.
         colour: Whether three or four components of a picture are its colours.
+        counted: What the components are, for the message that asks for one.
     """
 
     content: bytes
@@ -68,6 +69,7 @@ class Header:
     image_io: str
     components: int = 1
     colour: bool = True
+    counted: str = "components in every voxel"
 
 
 def image_of_header(
@@ -101,7 +103,7 @@ def image_of_header(
         volume = pick_volume(path, grid.size[3], options.volume, f"volumes (4D, shape {grid.size})")
         grid = grid.first(3)
     if components > 1 and not colour:
-        component = pick_volume(path, components, options.volume, f"components in every voxel of {axes} axes")
+        component = pick_volume(path, components, options.volume, f"{header.counted} of {axes} axes")
     elif axes < 4:
         pick_volume(path, 1, options.volume)
     geometry = _geometry(grid, calibration)

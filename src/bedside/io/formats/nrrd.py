@@ -21,6 +21,7 @@ from bedside.core.image import Image
 from bedside.io.beside import file_beside, numbered_files
 from bedside.io.itk import Calibration, Header, image_of_header, write_itk
 from bedside.io.label_names import LABEL_NAMES, names_of_keys, slicer_keys
+from bedside.io.nrrd_time import without_time
 from bedside.io.registry import READERS, WRITERS, Reader, ReadOptions, Writer
 from bedside.io.stored import LONGEST_HEADER, MOST_FILES, Code, Stored, sizes_of, whole
 from bedside.io.units import millimetres
@@ -63,6 +64,8 @@ _COLOURS = (
     "point",
     "covariant-vector",
 )
+_COUNTED = {"time": "moments", "list": "volumes"}
+"""What an axis counts that is no component of a sample, by its kind."""
 _DIRECTION = re.compile(r"none|\([^()]*\)", re.IGNORECASE)
 _PLACING = (
     *("space", "space dimension", "space directions", "space origin", "spacings"),
@@ -92,6 +95,7 @@ def _read_samples(path: Path, options: ReadOptions) -> tuple[Image, str]:
     if axes is None or not 1 <= axes <= _MOST_AXES:
         raise FormatError(f"{path}: dimension", expected=f"1 to {_MOST_AXES}", got=fields.get("dimension", "none")[:40])
     sizes = sizes_of(str(path), fields.get("sizes", "").split(), axes)
+    fields = without_time(path, fields, axes)
     component = _component_axis(path, fields, axes)
     if axes == 2 and component is None:
         fields, sizes = _as_slice(fields, sizes)
@@ -104,10 +108,13 @@ def _read_samples(path: Path, options: ReadOptions) -> tuple[Image, str]:
         if component is None:
             return stored.read(volume)
         array = np.moveaxis(stored.read(), axes - 1 - component, -1)
-        return np.ascontiguousarray(array if volume is None else array[volume])
+        array = array if volume is None else array[volume]
+        # One component is no axis of an image ("stub", "scalar").
+        return np.ascontiguousarray(array[..., 0] if components == 1 else array)
 
     content = _plain_header(path, fields, sizes, component)
-    header = Header(content, "header.nhdr", _ITK_NAME, components, _is_colour(fields, component))
+    counted = _COUNTED.get(_kind(fields, component), "components in every voxel")
+    header = Header(content, "header.nhdr", _ITK_NAME, components, _is_colour(fields, component), counted)
     calibration = _calibration(_of_space(fields, component), axes - (component is not None))
     return image_of_header(path, options, header, read, calibration), beginning[:end].decode("latin-1")
 
@@ -180,8 +187,13 @@ def _as_slice(fields: dict[str, str], sizes: tuple[int, ...]) -> tuple[dict[str,
 
 def _is_colour(fields: dict[str, str], component: int | None) -> bool:
     """Return whether the components of a picture are its colours, and no moments or layers."""
+    return _kind(fields, component) in ("", *_COLOURS)
+
+
+def _kind(fields: dict[str, str], component: int | None) -> str:
+    """Return the kind of an axis; "" where there is none."""
     kinds = fields.get("kinds", "").lower().split()
-    return component is None or not kinds or kinds[component] in _COLOURS
+    return "" if component is None or not kinds else kinds[component]
 
 
 def _stored(path: Path, fields: dict[str, str], shape: tuple[int, ...], end: int, listed: list[str]) -> Stored:
