@@ -84,3 +84,28 @@ def test_types_that_are_not_read_are_named(tmp_path: Path, code: int, bits: int,
 def test_one_axis_is_rejected_by_name(tmp_path: Path) -> None:
     with pytest.raises(FormatError, match="expected 2 or more axes, got 1"):
         io.read_image(written(tmp_path / "a.nii", {}, SAMPLES.ravel()))
+
+
+@pytest.mark.parametrize("count", [0, 8, -1, 256])
+@pytest.mark.parametrize("kind", [nib.Nifti1Image, nib.Nifti2Image])
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_a_number_of_axes_that_cannot_be_is_named(tmp_path: Path, count: int, kind: Any, order: str) -> None:
+    """Not as another order of bytes, which nibabel guesses from it."""
+    file = kind(SAMPLES, np.eye(4), header=kind.header_class(endianness=order))
+    nib.save(file, tmp_path / "a.nii")
+    raw = bytearray((tmp_path / "a.nii").read_bytes())
+    wide = kind is nib.Nifti2Image
+    struct.pack_into(f"{order}{'q' if wide else 'h'}", raw, 16 if wide else 40, count)
+    (tmp_path / "a.nii").write_bytes(raw)
+    with pytest.raises(FormatError, match=rf"dim\[0\]: expected 1 to 7 axes, got {count}$"):
+        io.read_image(tmp_path / "a.nii")
+
+
+@pytest.mark.parametrize("shape", [(3, 4, 5), (40, 50, 60)])
+@pytest.mark.parametrize("tail", [b"\0" * 99, b"x", b"\x1f\x8b", b"what is no gzip" * 99])
+def test_what_follows_a_gzip_file_is_left_aside(tmp_path: Path, shape: tuple[int, ...], tail: bytes) -> None:
+    samples = np.random.default_rng(1).integers(0, 99, shape).astype(np.int16)
+    nib.save(nib.Nifti1Image(samples, np.eye(4)), tmp_path / "a.nii.gz")
+    with (tmp_path / "a.nii.gz").open("ab") as file:
+        file.write(tail)
+    assert_as_itk_reads(tmp_path / "a.nii.gz")

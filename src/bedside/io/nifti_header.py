@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -16,6 +16,10 @@ from bedside.core.errors import FormatError
 _NAMES = {1: "bits", 1536: "128-bit floats", 2048: "complex 256-bit samples", 0: "an unknown type"}
 _UNITS_OF_SPACE, _UNITS_OF_TIME = 0b111, 0b111000
 _KNOWN_SPACE, _KNOWN_TIME = (0, 1, 2, 3), (0, 8, 16, 24, 32, 40, 48)
+
+_SHORT_HEADER = 348
+"""Bytes of a header of NIfTI-1."""
+_MOST_AXES = 7
 
 
 def open_nifti(path: Path, kind: Any, header: Any, samples: Any) -> Any:
@@ -35,6 +39,7 @@ def open_nifti(path: Path, kind: Any, header: Any, samples: Any) -> Any:
 
 
 def _mended(path: Path, kind: Any, block: bytes) -> bytes:
+    _check_axes(path, block, wide=kind.header_class.sizeof_hdr != _SHORT_HEADER)
     made = kind.header_class.from_fileobj(io.BytesIO(block + bytes(4)), check=False)
     code = int(made["datatype"])
     if code not in made._data_type_codes.value_set("code") or code in _NAMES:
@@ -62,9 +67,23 @@ def _mended(path: Path, kind: Any, block: bytes) -> bytes:
     return bytes(made.binaryblock)
 
 
+def _check_axes(path: Path, block: bytes, *, wide: bool) -> None:
+    """Look at the number of axes, from which nibabel guesses the order of bytes, too.
+
+    Raises:
+        FormatError: It is none of 1 to 7.
+    """
+    orders: tuple[Literal["little", "big"], ...] = ("little", "big")
+    for order in orders:
+        if int.from_bytes(block[:4], order) == len(block):
+            count = int.from_bytes(block[16:24] if wide else block[40:42], order, signed=True)
+            if not 1 <= count <= _MOST_AXES:
+                raise FormatError(f"{path}: dim[0]", expected=f"1 to {_MOST_AXES} axes", got=count)
+
+
 def _mend_sizes(made: Any) -> None:
     """Axes within the dimensions that are declared have one sample at least, after the first."""
     count = int(made["dim"][0])
-    if 1 <= count <= 7:
+    if 1 <= count <= _MOST_AXES:
         sizes = made["dim"][2 : count + 1]
         sizes[sizes <= 0] = 1

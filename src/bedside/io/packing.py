@@ -49,7 +49,16 @@ def read_head(path: Path) -> Head:
         with _OPEN[packing](path, "rb") as file:
             return Head(file.read(HEAD_BYTES), packing)
     except (OSError, EOFError, ValueError, zlib.error, lzma.LZMAError):
-        return Head(raw)
+        inner = _first_member(raw) if packing == "gzip" else b""
+        return Head(inner, packing) if inner else Head(raw)
+
+
+def _first_member(raw: bytes) -> bytes:
+    """Return what a short gzip file begins with, whatever follows its first part; b"" where that cannot be unpacked."""
+    try:
+        return zlib.decompressobj(31).decompress(raw, HEAD_BYTES)
+    except zlib.error:
+        return b""
 
 
 @contextmanager
