@@ -156,3 +156,12 @@ def test_read_image_and_masks_of_archives(tmp_path: Path) -> None:
 )
 def test_modality_from_the_name(name: str, modality: str | None) -> None:
     assert modality_of(name) == modality
+
+
+@pytest.mark.parametrize("dtype", [">i2", "<i2", ">f4", ">u2"])
+def test_samples_of_archives_are_in_this_machines_order(tmp_path: Path, dtype: str) -> None:
+    array = np.arange(9 * 10 * 11).reshape(9, 10, 11).astype(dtype)
+    np.savez(tmp_path / "CT_a.npz", imgs=array, spacing=[1, 1, 2])
+    image = io.read_image(tmp_path / "CT_a.npz")
+    assert image.array.dtype.isnative
+    np.testing.assert_array_equal(image.array, array)

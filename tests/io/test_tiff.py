@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -9,9 +10,11 @@ import PIL.Image
 import pytest
 import SimpleITK as sitk  # noqa: N813
 import tifffile
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from bedside import io
-from bedside.core.errors import FormatError
+from bedside.core.errors import ChoiceError, FormatError
 from bedside.core.geometry import Geometry
 from bedside.core.image import Image
 
@@ -104,3 +107,31 @@ def test_a_strip_of_more_bytes_than_the_file_has_is_rejected_before_it_is_asked_
         count.overwrite(path.stat().st_size + 1)
     with pytest.raises(FormatError, match="bytes of a tile or strip: expected at most the file's"):
         io.read_image(path)
+
+
+@settings(max_examples=20, deadline=None)
+@given(channels=st.sampled_from([2, 4, 5]), planar=st.booleans(), pages=st.integers(1, 3), chosen=st.integers(0, 1))
+def test_samples_of_a_pixel_that_are_no_colours_are_channels(
+    channels: int, planar: bool, pages: int, chosen: int
+) -> None:
+    """Stains of a microscope: none is taken for a colour, and none is lost."""
+    array = np.random.default_rng(channels).integers(0, 60_000, (pages, channels, 12, 17)).astype(np.uint16)
+    stored = array if planar else np.moveaxis(array, 1, -1)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "a.tif"
+        with tifffile.TiffWriter(path) as writer:
+            for page in stored:
+                config = "separate" if planar else "contig"
+                writer.write(page, photometric="minisblack", planarconfig=config, metadata=None, contiguous=False)
+        with pytest.raises(ChoiceError, match=f"{channels} images"):
+            io.read_image(path)
+        image = io.read_image(path, volume=chosen)
+    np.testing.assert_array_equal(image.array, array[0, chosen] if pages == 1 else array[:, chosen])
+
+
+@pytest.mark.parametrize("kind", ["assocalpha", "unassalpha"])
+def test_grey_with_opacity_is_one_channel(tmp_path: Path, kind: str) -> None:
+    grey = np.arange(12 * 17, dtype=np.uint8).reshape(12, 17)
+    stored = np.dstack([grey, np.full_like(grey, 255)])
+    tifffile.imwrite(tmp_path / "a.tif", stored, photometric="minisblack", planarconfig="contig", extrasamples=[kind])
+    np.testing.assert_array_equal(io.read_image(tmp_path / "a.tif").array, grey)

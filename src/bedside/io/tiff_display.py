@@ -15,6 +15,7 @@ from bedside.io.samples import rescale
 
 _READ_AS_THEY_ARE = ("MINISBLACK", "MINISWHITE", "RGB", "PALETTE", "YCBCR", "MASK")
 _LOSSLESS = ("NONE", "LZW", "ADOBE_DEFLATE", "DEFLATE", "PACKBITS", "PACKBITS_PIXARLOG")
+_ASSOCIATED_ALPHA, _UNASSOCIATED_ALPHA = 1, 2
 _STRAIGHT_LINE = 0
 _LARGEST_BYTE = 255
 
@@ -43,6 +44,17 @@ def check_colours(what: str, page: Any) -> None:
 def has_brightness_and_colour(page: Any) -> bool:
     """Return whether a page stores brightness and colour differences that its code does not turn into RGB."""
     return page.photometric.name == "YCBCR" and page.compression.name in _LOSSLESS
+
+
+def are_channels(page: Any) -> bool:
+    """Return whether the samples of a pixel are channels to choose from, and neither colours nor grey with opacity.
+
+    Three grey ones are shown as colours.
+    """
+    if page.photometric.name not in ("MINISBLACK", "MINISWHITE"):
+        return False
+    opacity = any(kind in (_ASSOCIATED_ALPHA, _UNASSOCIATED_ALPHA) for kind in page.extrasamples)
+    return int(page.samplesperpixel) not in (1, 3) and not (page.samplesperpixel == 2 and opacity)
 
 
 def display_values(array: NDArray[Any], page: Any) -> NDArray[Any]:

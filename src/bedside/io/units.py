@@ -5,16 +5,23 @@ from __future__ import annotations
 import math
 import re
 
+_POWERS = {
+    **{"yotta": 24, "zetta": 21, "exa": 18, "peta": 15, "tera": 12, "giga": 9, "mega": 6, "kilo": 3, "hecto": 2},
+    **{"deca": 1, "": 0, "deci": -1, "centi": -2, "milli": -3, "micro": -6, "nano": -9, "pico": -12, "femto": -15},
+    **{"atto": -18, "zepto": -21, "yocto": -24},
+}
+_SYMBOLS = {"km": 3, "hm": 2, "dam": 1, "m": 0, "dm": -1, "cm": -2, "mm": -3, "um": -6, "nm": -9, "pm": -12, "fm": -15}
 MILLIMETRES = {
-    **dict.fromkeys(("mm", "millimeter", "millimetre", "millimeters", "millimetres"), 1.0),
-    **dict.fromkeys(("cm", "centimeter", "centimetre", "centimeters", "centimetres"), 10.0),
-    **dict.fromkeys(("dm", "decimeter", "decimetre"), 100.0),
-    **dict.fromkeys(("m", "meter", "metre", "meters", "metres"), 1e3),
-    **dict.fromkeys(("um", "µm", "μm", "micron", "microns", "micrometer", "micrometre", "micrometers"), 1e-3),
-    **dict.fromkeys(("nm", "nanometer", "nanometre", "nanometers", "nanometres"), 1e-6),
-    **dict.fromkeys(("pm", "picometer", "picometre"), 1e-9),
+    **{f"{prefix}{name}": 10.0 ** (n + 3) for prefix, n in _POWERS.items() for name in ("meter", "metre")},
+    **{f"{prefix}{name}": 10.0 ** (n + 3) for prefix, n in _POWERS.items() for name in ("meters", "metres")},
+    **{symbol: 10.0 ** (n + 3) for symbol, n in _SYMBOLS.items()},
+    **dict.fromkeys(("µm", "μm", "micron", "microns"), 1e-3),
     **dict.fromkeys(("å", "angstrom", "ångström"), 1e-7),
     **dict.fromkeys(("in", "inch", "inches", '"'), 25.4),
+    **{"thou": 0.0254, "li": 25.4 / 12, "pt": 25.4 / 72},
+    **dict.fromkeys(("ft", "foot", "feet"), 304.8),
+    **dict.fromkeys(("yd", "yard", "yards"), 914.4),
+    **dict.fromkeys(("mi", "mile", "miles"), 1609344.0),
 }
 """Millimetres of a unit by its name in lower case."""
 

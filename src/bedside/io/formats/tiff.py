@@ -24,6 +24,7 @@ from bedside.io.slides import is_lazy, open_slide
 from bedside.io.tiff_bounds import check_directories, check_named
 from bedside.io.tiff_calibration import OUR_VOLUME, ome_fields, voxel_steps
 from bedside.io.tiff_display import (
+    are_channels,
     calibrated_values,
     check_colours,
     display_values,
@@ -136,6 +137,8 @@ def _axes_of(series: Any) -> tuple[str, tuple[int, ...]]:
     # Files of our own kind say their shape, and one slice of a volume then remains a volume.
     squeeze = series.kind != "shaped" and OUR_VOLUME not in (series.name or "")
     axes, shape = series.get_axes(squeeze), tuple(series.get_shape(squeeze))
+    if "S" in axes and are_channels(series.keyframe):
+        axes = axes.replace("S", "C")
     # An array with one channel was written: its last axis is none of a picture.
     return (axes[:-1], shape[:-1]) if series.kind == "shaped" and len(shape) > 2 and shape[-1] == 1 else (axes, shape)
 
@@ -143,8 +146,7 @@ def _axes_of(series: Any) -> tuple[str, tuple[int, ...]]:
 def _count(series: Any) -> int:
     """Return how many images or volumes a series holds."""
     axes, shape = _axes_of(series)
-    sizes = {place: size for place, size in enumerate(shape) if axes[place] != "S"}
-    leading = [(axes[place], size) for place, size in sizes.items()][:-2]
+    leading = [(axis, size) for axis, size in zip(axes, shape, strict=True) if axis not in "YXS"]
     colour = "S" in axes or series.keyframe.photometric.name == "PALETTE"
     depth = None if colour else _depth("".join(axis for axis, _ in leading))
     count = math.prod(size for _, size in leading)
@@ -173,6 +175,8 @@ def _samples(path: Path, series: Any, labels: bool) -> tuple[NDArray[Any], str]:
         array = np.moveaxis(array, axes.index("S"), -1)
         axes = axes.replace("S", "")
         array = _colour(path, array, series.keyframe)
+    elif axes.endswith("YXC"):
+        array, axes = np.moveaxis(array, -1, 0), f"C{axes[:-1]}"
     return array if labels else display_values(array, series.keyframe), axes[:-2]
 
 
