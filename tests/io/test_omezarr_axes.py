@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bedside import io
-from bedside.core.errors import FormatError
+from bedside.core.errors import ChoiceError, FormatError
 from bedside.io.lazy import StoredLevel
 
 zarr = pytest.importorskip("zarr", reason="the extra 'slides' is not installed")
@@ -97,3 +97,31 @@ def test_a_later_version_is_named(tmp_path: Path) -> None:
     group.attrs.update({"ome": {"version": "0.6", "multiscales": [image]}})
     with pytest.raises(FormatError, match=r"version 0\.4 or 0\.5, got a later one"):
         io.read_image(tmp_path / "a.zarr")
+
+
+@pytest.mark.parametrize("version", ["0.4", "0.5"])
+@pytest.mark.parametrize("first", ["zyx", "czyx"])
+def test_a_group_of_several_images_lets_them_be_chosen(tmp_path: Path, version: str, first: str) -> None:
+    """By the specification the first counts where none is chosen; none is hidden."""
+    group = zarr.open_group(str(tmp_path / "a.zarr"), mode="w", zarr_format=2 if version == "0.4" else 3)
+    images, arrays = [], []
+    for number, axes in enumerate((first, "yx")):
+        array = np.random.default_rng(number).integers(0, 999, [SIZES[a] for a in axes]).astype(np.uint16)
+        group.create_array(str(number), data=array)
+        described = [{"name": a, "type": "space", "unit": "micrometer"} if a in "zyx" else {"name": a} for a in axes]
+        step = {"type": "scale", "scale": [1.0 + number] * len(axes)}
+        datasets = [{"path": str(number), "coordinateTransformations": [step]}]
+        images.append({"name": ("raw", "projection")[number], "axes": described, "datasets": datasets})
+        arrays += [array] if first == "zyx" or number else list(array)
+    group.attrs.update({"multiscales": images} if version == "0.4" else {"ome": {"multiscales": images}})
+    for number, array in enumerate(arrays):
+        image = io.read_image(tmp_path / "a.zarr", volume=number)
+        np.testing.assert_array_equal(image.array, array)
+        assert image.geometry.spacing[0] == pytest.approx(0.002 if number == len(arrays) - 1 else 0.001)
+    if first == "zyx":
+        image = io.read_image(tmp_path / "a.zarr")
+        np.testing.assert_array_equal(image.array, arrays[0])
+        assert "holds 2 images, of which the first is read" in image.metadata["notes"][0]
+    else:
+        with pytest.raises(ChoiceError, match="0: raw, channel 0; 1: raw, channel 1; 2: projection"):
+            io.read_image(tmp_path / "a.zarr")

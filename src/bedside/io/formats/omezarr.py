@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -32,10 +33,74 @@ def is_zarr(path: Path) -> bool:
     return any((path / name).is_file() for name in MARKS)
 
 
+@dataclass(frozen=True)
+class _Pyramid:
+    """One image of a group, in levels.
+
+    Attributes:
+        multiscale: How it is described.
+        axes: What is said of each axis.
+        levels: Its arrays, the finest first.
+        colour: Axis of red, green and blue; None where it has none.
+        others: Axes of time points and channels.
+        names: Of each time point and channel that can be chosen.
+    """
+
+    multiscale: Mapping[str, Any]
+    axes: list[Mapping[str, Any]]
+    levels: list[Any]
+    colour: int | None
+    others: list[int]
+    names: list[str]
+
+    @property
+    def order(self) -> list[str]:
+        """Names of the axes."""
+        return [str(axis["name"]).lower() for axis in self.axes]
+
+    def image(self, path: Path, number: int) -> Image:
+        """Return one of its time points and channels."""
+        shape, axes = [int(n) for n in self.levels[0].shape], self.order
+        chosen: list[int | None] = [None] * len(axes)
+        if self.others:
+            values = np.unravel_index(number, [shape[axis] for axis in self.others])
+            for axis, value in zip(self.others, values, strict=True):
+                chosen[axis] = int(value)
+        spatial = [axes.index(name) for name in ("x", "y", "z") if name in axes]
+        stored = [StoredLevel(level, chosen, self.colour, spatial[::-1]) for level in self.levels]
+        steps, origin = _place(path, self.multiscale, self.axes, spatial)
+        size = [shape[axis] for axis in spatial[::-1]]
+        metadata = {"volume": self.names[number]} if self.others else {}
+        return Image(image_array(stored, len(spatial)), Geometry.create(size, steps, origin), metadata=metadata)
+
+
 def _read(path: Path, options: ReadOptions) -> Image:
     zarr = need_zarr("OME-Zarr")
     group = _open(zarr, path)
-    multiscale = _multiscale(path, group)
+    multiscales = _multiscales(path, group)
+    found = [_pyramid(path, group, multiscale) for multiscale in multiscales]
+    places = [(pyramid, number) for pyramid in found for number in range(len(pyramid.names))]
+    # By the specification the first one counts where none is chosen.
+    if options.volume is None and len(found[0].names) == 1:
+        image = found[0].image(path, 0)
+        if len(places) > 1:
+            image.metadata["notes"] = [
+                f"{path} holds {len(places)} images, of which the first is read; choose another with --volume "
+                f"1 to {len(places) - 1} (volume= in Python)"
+            ]
+        return image
+    titles = [str(multiscale.get("name") or f"image {n}") for n, multiscale in enumerate(multiscales)]
+    names = [
+        ", ".join(filter(None, (title if len(found) > 1 else "", name)))
+        for title, pyramid in zip(titles, found, strict=True)
+        for name in pyramid.names
+    ]
+    index = pick_volume(path, len(places), options.volume, "volumes", [f"{n}: {text}" for n, text in enumerate(names)])
+    pyramid, number = places[index]
+    return pyramid.image(path, number)
+
+
+def _pyramid(path: Path, group: Any, multiscale: Mapping[str, Any]) -> _Pyramid:
     described = _axes(path, multiscale)
     axes = [str(axis["name"]).lower() for axis in described]
     levels = [group[str(dataset["path"])] for dataset in multiscale["datasets"]]
@@ -44,7 +109,6 @@ def _read(path: Path, options: ReadOptions) -> Image:
         raise FormatError(f"{path}: axes", expected=f"{len(shape)} for the shape {shape}", got=", ".join(axes))
     if "y" not in axes or "x" not in axes:
         raise FormatError(f"{path}: axes", expected="y and x at least", got=", ".join(axes))
-    depth = "z" in axes
     colour = axes.index("c") if _is_colour(axes, shape, levels[0].dtype, group) else None
     others = [a for a, name in enumerate(axes) if name not in ("z", "y", "x") and a != colour]
     count = math.prod(shape[a] for a in others)
@@ -52,19 +116,8 @@ def _read(path: Path, options: ReadOptions) -> Image:
         raise FormatError(f"{path}: time points and channels", expected=f"at most {_MOST_VOLUMES:,}", got=count)
     for level in levels:
         _check_blocks(path, level)
-    choices = list(itertools.product(*(range(shape[a]) for a in others)))
-    names = [_name(axes, others, choice, group) for choice in choices]
-    index = pick_volume(path, len(choices), options.volume, "volumes", [f"{n}: {text}" for n, text in enumerate(names)])
-    chosen: list[int | None] = [None] * len(axes)
-    for axis, value in zip(others, choices[index], strict=True):
-        chosen[axis] = value
-    spatial = [axes.index(name) for name in ("x", "y", "z") if name in axes]
-    stored = [StoredLevel(level, chosen, colour, spatial[::-1]) for level in levels]
-    array = image_array(stored, 3 if depth else 2)
-    steps, origin = _place(path, multiscale, described, spatial)
-    size = [shape[a] for a in spatial[::-1]]
-    metadata = {"volume": names[index]} if others else {}
-    return Image(array, Geometry.create(size, steps, origin), metadata=metadata)
+    choices = itertools.product(*(range(shape[a]) for a in others))
+    return _Pyramid(multiscale, described, levels, colour, others, [_name(axes, others, c, group) for c in choices])
 
 
 def _open(zarr: Any, path: Path) -> Any:
@@ -81,12 +134,11 @@ def _attributes(group: Any) -> Mapping[str, Any]:
     return found
 
 
-def _multiscale(path: Path, group: Any) -> Mapping[str, Any]:
+def _multiscales(path: Path, group: Any) -> list[Mapping[str, Any]]:
     attributes = _attributes(group)
     images = attributes.get("multiscales")
     if images:
-        found: Mapping[str, Any] = images[0]
-        return found
+        return list(images)
     what = (
         "a plate" if "plate" in attributes else "a collection" if "bioformats2raw.layout" in attributes else "no image"
     )
