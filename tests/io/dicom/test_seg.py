@@ -433,3 +433,39 @@ def test_tiles_of_a_slide_are_named(tmp_path: Path, series: Any) -> None:
     made.save_as(tmp_path / "seg.dcm")
     with pytest.raises(FormatError, match="got tiles of a slide"):
         read_seg(tmp_path / "seg.dcm", series)
+
+
+@pytest.mark.parametrize("seg_type", ["binary", "labelmap"])
+def test_frames_without_positions_lie_on_the_slices_that_they_refer_to(
+    tmp_path: Path, series: Any, seg_type: Any
+) -> None:
+    segments = three(overlap=seg_type == "binary")
+    write_seg(tmp_path / "seg.dcm", segments, find_source(series), seg_type=seg_type)
+    made = pydicom.dcmread(tmp_path / "seg.dcm")
+    for frame in made.PerFrameFunctionalGroupsSequence:
+        del frame.PlanePositionSequence
+    made.save_as(tmp_path / "without.dcm")
+    found = read_seg(tmp_path / "without.dcm", series)
+    assert_same(found, segments)
+    assert found.geometry == series.geometry
+    with pytest.raises(FormatError, match="segments of several pictures, whose frames have no positions"):
+        read_seg(tmp_path / "without.dcm")
+    for frame in made.PerFrameFunctionalGroupsSequence:
+        del frame.DerivationImageSequence
+    made.save_as(tmp_path / "neither.dcm")
+    with pytest.raises(FormatError, match=r"of \d+ frames have no position: expected a PlanePosition.* got neither"):
+        read_seg(tmp_path / "neither.dcm", series)
+
+
+def test_segments_of_one_slice_may_share_their_position(tmp_path: Path, series: Any) -> None:
+    masks = np.zeros((2, *SHAPE), bool)
+    masks[0, 2, 1:4, 2:5] = masks[1, 2, 3:6, 4:8] = True
+    segments = [Segment.of_mask(n + 1, f"part {n}", mask) for n, mask in enumerate(masks)]
+    write_seg(tmp_path / "seg.dcm", segments, find_source(series))
+    made = pydicom.dcmread(tmp_path / "seg.dcm")
+    assert made.NumberOfFrames == 2
+    for frame in made.PerFrameFunctionalGroupsSequence:
+        made.SharedFunctionalGroupsSequence[0].PlanePositionSequence = frame.PlanePositionSequence
+        del frame.PlanePositionSequence
+    made.save_as(tmp_path / "shared.dcm")
+    assert_same(read_seg(tmp_path / "shared.dcm", series), segments)

@@ -88,8 +88,10 @@ def _read(path: Path, dataset: Any, reference: Image | None, threshold: float, v
     if dataset.get("SegmentationType") == "FRACTIONAL":
         notes.append(f"fractional segmentation: voxels of at least {threshold:g} of the largest value count")
     pieces = list(_pieces(dataset, threshold))
-    positions = [position_of(dataset, i) for i in range(int(dataset.NumberOfFrames))]
+    positions = [_position(dataset, i) for i in range(int(dataset.NumberOfFrames))]
     if any(p is None for p in positions):
+        if reference is not None and reference.ndim == 3:
+            return _by_reference(path, dataset, pieces, reference, volume).with_notes(*notes)
         return _pictures(path, dataset, pieces, reference, volume).with_notes(*notes)
     _check_frame_of_reference(path, dataset, reference)
     places, geometry = _stack(path, dataset, np.array(positions), None if reference is None else reference.geometry)
@@ -155,6 +157,14 @@ def _macro(dataset: Any, frame: int, name: str) -> Any | None:
         if group.get(name):
             return group[name].value[0]
     return None
+
+
+def _position(dataset: Any, frame: int) -> NDArray[np.float64] | None:
+    """Centre of the first sample of a frame; several segments of one slice may share what says it."""
+    if (macro := _macro(dataset, frame, "PlanePositionSequence")) is None:
+        return position_of(dataset, frame)
+    value = macro.get("ImagePositionPatient")
+    return None if value is None or len(value) != 3 else np.array([float(v) for v in value])
 
 
 def _segment_number(dataset: Any, frame: int) -> int:
@@ -293,6 +303,25 @@ def _text(item: Any, keyword: str) -> str:
     return str(item.get(keyword) or "").strip()
 
 
+def _by_reference(path: Path, dataset: Any, pieces: list[_Piece], reference: Image, volume: int | None) -> SegmentSet:
+    """Segments of frames without positions, which lie on the slices of a volume that they refer to."""
+    shape = int(dataset.Rows), int(dataset.Columns)
+    if shape != reference.shape[1:]:
+        raise FormatError(f"{path}: frames without positions", expected=f"slices of {reference.shape[1:]}", got=shape)
+    source = find_source(reference, volume=volume)
+    targets = [_target(dataset, index) for index in range(int(dataset.NumberOfFrames))]
+    places = [None if target is None else source.plane_of(*target) for target in targets]
+    lost = sum(place is None for place in places)
+    if lost:
+        raise FormatError(
+            f"{path}: {lost} of {len(places)} frames have no position",
+            expected="a PlanePositionSequence, or a reference to a slice of the image",
+            got="neither" if None in targets else "references to other images",
+            fix="give the image that it was made on",
+        )
+    return _gathered(dataset, pieces, [place for place in places if place is not None], reference.geometry)
+
+
 def _pictures(
     path: Path, dataset: Any, pieces: list[_Piece], reference: Image | None, volume: int | None
 ) -> SegmentSet:
@@ -309,7 +338,7 @@ def _pictures(
     if reference is None:
         if len(set(targets.values())) > 1:
             raise FormatError(
-                f"{path}: segments of several pictures",
+                f"{path}: segments of several pictures, whose frames have no positions",
                 fix="give the image with --image (reference= in Python) and --volume (volume= in Python)",
             )
         kept = pieces
