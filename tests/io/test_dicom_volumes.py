@@ -538,3 +538,34 @@ def test_b_values_of_philips(tmp_path: Path, write_series: WriteSeries) -> None:
         dataset.InstanceNumber = None
         dataset.save_as(path)
     assert io.read_image(tmp_path, volume=1).array[:, 0, 0].tolist() == [400, 500, 600, 700]
+
+
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    counts=st.lists(st.integers(2, 6), min_size=2, max_size=3),
+    gap=st.integers(1, 30),
+    step=st.sampled_from([2.0, 5.0]),
+)
+def test_acquisitions_far_apart_are_stacks_and_near_ones_lack_a_slice(
+    tmp_path_factory: pytest.TempPathFactory, write_series: WriteSeries, counts: list[int], gap: int, step: float
+) -> None:
+    """A chest and an abdomen in one series, or a stack whose parts were acquired one after the other."""
+    folder = tmp_path_factory.mktemp("ranges")
+    start = 0.0
+    for number, count in enumerate(counts):
+        own = step if number else 2.0
+        where = [(0.0, 0.0, start + own * k) for k in range(count)]
+        pixels = np.array([np.full(SIZE, 100 * (number + 1) + k) for k in range(count)], np.int16)
+        write_series(folder, where, series_uid="1.2.3", pixels=pixels, prefix=f"{number}", AcquisitionNumber=number + 1)
+        start = where[-1][2] + gap * max(own, step)
+    if step == 2.0 and gap == 1:
+        assert io.read_image(folder).shape[0] == sum(counts)
+    elif gap > 2:
+        with pytest.raises(ChoiceError, match=f"{len(counts)} volumes.*AcquisitionNumber 1.*AcquisitionNumber 2"):
+            io.read_image(folder)
+        for number, count in enumerate(counts):
+            image = io.read_image(folder, volume=number)
+            np.testing.assert_array_equal(image.array[:, 0, 0], 100 * (number + 1) + np.arange(count))
+    else:
+        with pytest.raises(FormatError, match=r"missing|irregular"):
+            io.read_image(folder)
