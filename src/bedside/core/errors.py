@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Self
 
 
@@ -64,10 +65,12 @@ class ChoiceError(FormatError):
         got: What came instead.
         fix: What to do, where there are no ``choices`` to be made.
         count: How many there are to choose from, where they are numbered from 0.
+        names: Of each of these, where they have names.
 
     Attributes:
         option: As it was given.
         count: As it was given.
+        names: As they were given.
     """
 
     def __init__(
@@ -80,12 +83,14 @@ class ChoiceError(FormatError):
         got: object = None,
         fix: str | None = None,
         count: int | None = None,
+        names: Sequence[str] = (),
     ) -> None:
         if choices:
             fix = f"choose with --{option} {choices} ({option}= in Python)"
         super().__init__(what, expected=expected, got=got, fix=fix)
         self.option = option
         self.count = count
+        self.names = tuple(names)
 
 
 class GeometryError(BedsideError, ValueError):

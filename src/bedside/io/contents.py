@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from bedside.core.errors import FormatError
+from bedside.core.errors import ChoiceError, FormatError
+from bedside.core.image import Image
 from bedside.core.walking import files_below
 from bedside.io.quiet import quiet
 from bedside.io.registry import find_reader
@@ -21,7 +22,7 @@ class Content:
         series_title: Number, description, modality and images of the series; "" where there is none.
         volume: Its number, for the option ``volume``; None where the path holds this image alone.
         title: Size, spacing and what tells it from its neighbours.
-        slices: How many slices it has.
+        slices: How many slices it has; 1 where that is not known without reading it.
         problem: Why it cannot be read; None where it can.
         main: Whether it is read where no volume is chosen.
         path: File of the image within the folder that was asked about; None where that place is the image itself.
@@ -38,11 +39,11 @@ class Content:
 
 
 LISTED = 1000
-"""Files of a folder that are listed at most."""
+"""Files of a folder, or volumes of a file, that are listed at most."""
 
 
 def contents(path: str | Path) -> list[Content]:
-    """Return the images at a path: for DICOM each volume of each series, for other formats the image in the file.
+    """Return the images at a path: for DICOM each volume of each series, for other formats each image in the file.
 
     Of a folder without DICOM series, each file whose name or content is that of an image, without reading it.
 
@@ -60,7 +61,7 @@ def contents(path: str | Path) -> list[Content]:
         if reader.takes_series:
             with quiet():
                 return _of_dicom(place)
-        return [_of_file(place, reader.title)]
+        return _of_file(place, reader.title)
 
 
 def _files_in(folder: Path) -> list[Content]:
@@ -109,14 +110,29 @@ def _of_dicom(path: Path) -> list[Content]:
     return result
 
 
-def _of_file(path: Path, format_title: str) -> Content:
+def _of_file(path: Path, format_title: str) -> list[Content]:
+    """List the image in a file, or the volumes, components or pages of which one has to be chosen."""
     from bedside.io.reading import read_image
 
-    image = read_image(path)
+    try:
+        return [_described(read_image(path), format_title, None)]
+    except ChoiceError as error:
+        count, names = error.count, error.names
+        if count is None:
+            raise
+    if names:
+        told = (name.partition(": ")[2] or name for name in names[:LISTED])
+        return [Content(None, "", n, f"{format_title}, {name}", 1, main=False) for n, name in enumerate(told)]
+    first = _described(read_image(path, volume=0), format_title, 0)
+    return [replace(first, volume=n) for n in range(min(count, LISTED))]
+
+
+def _described(image: Image, format_title: str, volume: int | None) -> Content:
     spacing = " x ".join(f"{s:.4g}" for s in image.geometry.spacing) + " mm"
     parts = [
         f"{format_title}, {' x '.join(map(str, image.array.shape))} {image.array.dtype.name}",
         spacing if image.geometry.spacing_known else "spacing unknown",
         image.modality or "",
     ]
-    return Content(None, "", None, ", ".join(p for p in parts if p), image.shape[0] if image.ndim == 3 else 1)
+    slices = image.shape[0] if image.ndim == 3 else 1
+    return Content(None, "", volume, ", ".join(p for p in parts if p), slices, main=volume is None)

@@ -6,7 +6,7 @@ from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
-from bedside.core.errors import FormatError, InputError
+from bedside.core.errors import ChoiceError, FormatError, InputError
 from bedside.core.image import Image
 from bedside.io.dicom.objects import kind_of, read_object
 from bedside.io.packing import unpacked
@@ -57,7 +57,14 @@ def read_mask(
     if found is not None:
         told = {"notes": list(found.notes)} if found.notes else {}
         return Image(found.label_map(), found.geometry, source=str(path), metadata=told)
-    image = _read(Path(path), ReadOptions(None if series is None else str(series), volume, labels=True))
+    try:
+        image = _read(Path(path), ReadOptions(None if series is None else str(series), volume, labels=True))
+    except ChoiceError as error:
+        if error.option != "volume" or volume is not None:
+            raise
+        # Options of that name choose among the volumes of an image.
+        fix = "give a file that holds one alone (volume= in Python)"
+        raise ChoiceError(error.what, expected="one", fix=fix, count=error.count, names=error.names) from error
     array = single_channel(image.array, str(path)) if image.is_colour else image.array
     return replace(image, array=as_labels(array, str(path)))
 

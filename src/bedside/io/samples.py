@@ -149,7 +149,9 @@ def pick_volume(path: Path, count: int, volume: int | None, what: str = "volumes
     if volume is None:
         told = "; ".join(choices[:_TOLD]) + (f"; and {len(choices) - _TOLD} more" if len(choices) > _TOLD else "")
         holds = f"{path} holds {count} {what}" + (f" ({told})" if told else "")
-        raise ChoiceError(holds, option="volume", choices=f"0 to {count - 1}", expected="one", count=count)
+        raise ChoiceError(
+            holds, option="volume", choices=f"0 to {count - 1}", expected="one", count=count, names=choices
+        )
     if not 0 <= volume < count:
         choice = f"0 to {count - 1}" if count > 1 else "0, the only one"
         raise ChoiceError(f"{path}: --volume", option="volume", choices="", expected=choice, got=volume)
