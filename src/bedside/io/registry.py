@@ -11,6 +11,7 @@ from bedside.core.errors import FormatError
 from bedside.core.image import Image
 from bedside.core.registry import Registry
 from bedside.core.walking import check_ordinary
+from bedside.io.foreign import reject_foreign
 from bedside.io.packing import Head, read_head
 
 
@@ -108,7 +109,9 @@ def find_reader(path: Path) -> tuple[Reader, Head]:
         check_ordinary(path)
         head = read_head(path)
         found = next((r for r in formats if r.recognises is not None and r.recognises(head.content)), None)
-        found = found or _by_suffix(path, formats)
+        if found is None:
+            found = _by_suffix(path, formats)
+            reject_foreign(str(path), head.content, named=found is not None)
         if found is not None:
             return found, head
     packed = f" of what is packed by {head.packing}" if head.packing else ""
