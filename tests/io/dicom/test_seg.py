@@ -287,6 +287,31 @@ class TestWhatOthersWrite:
         np.testing.assert_array_equal(found.segments[0].mask(SHAPE), expected)
         assert "resampled, nearest voxel" in found.notes[0]
 
+    @pytest.mark.parametrize("slices", [[1], [0, 2], [0, 1, 2]], ids=str)
+    def test_frames_of_coarser_voxels_are_as_thick_as_they_say(self, tmp_path: Path, slices: list[int]) -> None:
+        """Each voxel covers 2 x 2 x 2 of the image's; centres on a border belong to one of its two sides."""
+        write_series(tmp_path / "ct", (6, 8, 12), orientation=OBLIQUE, origin=(3, -4, 5), spacing=(0.7, 0.9, 2.5))
+        image = io.read_image(tmp_path / "ct")
+        g = image.geometry
+        coarse = Geometry.create((3, 4, 6), [2 * s for s in g.spacing], g.origin, g.direction)
+        mask = np.zeros(coarse.shape, np.uint8)
+        mask[slices, 1:3, 2:5] = 1
+        axes = np.array(g.direction)[:, ::-1] * np.array(coarse.array_spacing)
+        volume = hd.Volume(
+            mask,
+            np.block([[axes, np.array(coarse.origin)[:, None]], [0, 0, 0, 1]]),
+            coordinate_system="PATIENT",
+            frame_of_reference_uid=find_source(image).instances[0].FrameOfReferenceUID,
+        )
+        self.make(tmp_path / "seg.dcm", image, volume, "BINARY")
+        found = read_seg(tmp_path / "seg.dcm", image).segments[0].mask(image.shape)
+        # The first centre of the image is that of a coarse voxel: half of one lies before it.
+        index = [(np.arange(n) + 1) // 2 for n in image.shape]
+        inside = [i < n for i, n in zip(index, mask.shape, strict=True)]
+        expected = np.zeros(image.shape, np.uint8)
+        expected[np.ix_(*inside)] = mask[np.ix_(*(i[k] for i, k in zip(index, inside, strict=True)))]
+        np.testing.assert_array_equal(found, expected)
+
     def test_a_part_of_the_image(self, tmp_path: Path, series: Any) -> None:
         """Frames that cover some rows and columns of some slices are put where they lie."""
         write_seg(tmp_path / "seg.dcm", three()[:1], find_source(series))

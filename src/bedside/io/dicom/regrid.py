@@ -15,6 +15,9 @@ from bedside.io.dicom.segments import Segment, SegmentSet
 _SAME = 0.02
 """How far voxel centres may lie apart, in voxels, to be the same ones: files round positions."""
 
+_TIE = 1e-6
+"""Part of a voxel by which a centre on a border may come out wrong."""
+
 
 def onto_grid(found: SegmentSet, grid: Geometry) -> SegmentSet:
     """The segments on ``grid``, with a note where they were resampled or lost voxels.
@@ -120,8 +123,8 @@ def _nearest(segment: Segment, to_source: NDArray[np.float64], to_grid: NDArray[
         rest = np.meshgrid(*axes[1:], indexing="ij")
         index = np.stack([*(a.ravel() for a in rest[::-1]), np.full(rest[0].size, row)]).astype(np.float64)
         source = to_source[:n, :n] @ index + to_source[:n, n][:, None]
-        # Half a voxel goes up, so that a border between two voxels belongs to one of them.
-        whole = np.floor(source[::-1] + 0.5).astype(np.int64) - np.array(segment.region.start)[:, None]
+        # Half a voxel goes up, and so does what rounding makes of it: a border belongs to one of two voxels.
+        whole = np.floor(source[::-1] + 0.5 + _TIE).astype(np.int64) - np.array(segment.region.start)[:, None]
         inside = np.all((whole >= 0) & (whole < sizes[:, None]), axis=0)
         line = np.zeros(inside.size, np.uint8)
         line[inside] = segment.patch[tuple(whole[:, inside])]

@@ -186,8 +186,14 @@ def _stack(
     spacing = [float(v) for v in measures.PixelSpacing]
     if np.linalg.norm(beside, axis=1).max() > 0.25 * min(spacing):
         raise FormatError(f"{path}: frames of the segmentation", expected="slices above each other", got="moved aside")
-    # A frame on a slice of the image belongs to that slice, however far apart the frames are.
-    alike = grid is not None and grid.ndim == 3 and abs(np.array(grid.direction)[:, 2] @ normal) > 1 - _NOT_ALIKE
+    # A frame on a slice of the image belongs to that slice, however far apart the frames are; frames of other pixels
+    # are as thick as they say.
+    alike = (
+        grid is not None
+        and grid.ndim == 3
+        and abs(np.array(grid.direction)[:, 2] @ normal) > 1 - _NOT_ALIKE
+        and np.allclose(sorted(grid.spacing[:2]), sorted(spacing), rtol=0.01)
+    )
     step = _step(measures, along, grid.spacing[2] if grid is not None and alike else None)
     places = (along - along.min()) / step
     whole = np.rint(places)
