@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,11 +17,12 @@ from hypothesis import strategies as st
 from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate
 from pydicom.sequence import Sequence as Items
-from pydicom.uid import MPEG4HP41
+from pydicom.uid import MPEG4HP41, DeflatedExplicitVRLittleEndian, RLELossless
 
 from bedside import io
 from bedside.core.errors import ChoiceError, FormatError
 from bedside.io.contents import contents
+from bedside.io.dicom import series
 
 WriteSeries = Callable[..., list[Path]]
 SIZE = (4, 5)
@@ -569,3 +571,44 @@ def test_acquisitions_far_apart_are_stacks_and_near_ones_lack_a_slice(
     else:
         with pytest.raises(FormatError, match=r"missing|irregular"):
             io.read_image(folder)
+
+
+@pytest.mark.parametrize("syntax", [RLELossless, DeflatedExplicitVRLittleEndian], ids=lambda s: s.keyword)
+@pytest.mark.parametrize("changed", [False, True])
+def test_the_same_samples_in_another_code_are_a_copy(
+    tmp_path: Path, write_series: WriteSeries, syntax: Any, changed: bool
+) -> None:
+    for path in write_series(tmp_path, positions(4), series_uid="1.2.3"):
+        dataset = pydicom.dcmread(path)
+        if changed:
+            dataset.PixelData = bytes(reversed(dataset.PixelData))
+        if syntax == RLELossless:
+            dataset.compress(syntax, generate_instance_uid=False)
+        dataset.file_meta.TransferSyntaxUID = syntax
+        dataset.save_as(path.with_name(f"{path.name}.again"))
+    if changed:
+        with pytest.raises(FormatError, match="which no attribute tells apart"):
+            io.read_image(tmp_path)
+        return
+    assert io.read_image(tmp_path).shape == (4, *SIZE)
+
+
+def test_copies_of_a_file_of_many_frames_are_looked_into_once(
+    tmp_path: Path, write_series: WriteSeries, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (path,) = write_series(tmp_path, positions(1))
+    dataset = pydicom.dcmread(path)
+    frames = np.arange(50 * SIZE[0] * SIZE[1], dtype=np.int16)
+    dataset.NumberOfFrames, dataset.SpacingBetweenSlices, dataset.PixelData = 50, 2.0, frames.tobytes()
+    dataset.save_as(path)
+    shutil.copy(path, tmp_path / "again")
+    looked: list[Path] = []
+    content = series._content
+
+    def counted(place: Path) -> bytes:
+        looked.append(place)
+        return content(place)
+
+    monkeypatch.setattr(series, "_content", counted)
+    np.testing.assert_array_equal(io.read_image(tmp_path).array, frames.reshape(50, *SIZE))
+    assert sorted(looked) == sorted([path, tmp_path / "again"])

@@ -15,6 +15,7 @@ from bedside.core.walking import files_below
 from bedside.io.dicom.frame import Frame
 from bedside.io.dicom.headers import frames_of, is_dicom, read_header
 from bedside.io.dicom.patient import scrubbed
+from bedside.io.dicom.pixels import read_frames
 from bedside.io.dicom.times import over_midnight
 from bedside.io.dicom.values import first_number, text
 from bedside.io.translating import translated
@@ -106,13 +107,19 @@ def _without_copies(frames: Iterable[Frame]) -> Iterator[Frame]:
     alike: dict[Any, list[Frame]] = {}
     for frame in frames:
         place = None if frame.position is None else tuple(np.round(frame.position, 4).tolist())
-        key = (frame.uid, frame.index, place, frame.number, frame.shape, frozenset(frame.attributes.items()))
-        alike.setdefault(key, []).append(frame)
+        same = (frame.uid, frame.index, place, frame.number, frame.shape, frozenset(frame.attributes.items()))
+        alike.setdefault(same, []).append(frame)
+    contents: dict[tuple[Path, bool], bytes] = {}
     for group in alike.values():
         seen: set[bytes] = set()
+        # The same samples in another code are a copy, too.
+        decoded = len({f.storage.syntax for f in group}) > 1 and not all(f.storage.plain for f in group)
         for frame in group:
             if len(group) > 1:
-                content = _content(frame.path)
+                key = frame.path, decoded and frame.storage.frames == 1
+                if key not in contents:
+                    contents[key] = _decoded(frame) if key[1] else _content(frame.path)
+                content = contents[key]
                 if content in seen:
                     continue
                 seen.add(content)
@@ -131,6 +138,15 @@ def _content(path: Path) -> bytes:
     # A file whose samples cannot be found is no copy of anything; it is rejected when it is read.
     except Exception:
         return str(path).encode()
+
+
+def _decoded(frame: Frame) -> bytes:
+    """Return a digest of the samples of a file of one frame, whatever they are stored in."""
+    try:
+        samples = read_frames([frame], labels=True)
+    except FormatError:
+        return str(frame.path).encode()
+    return blake2b(f"{samples.dtype}{samples.shape}".encode() + samples.tobytes(), digest_size=16).digest()
 
 
 def _kind(path: Path) -> str | None:
