@@ -612,3 +612,21 @@ def test_copies_of_a_file_of_many_frames_are_looked_into_once(
     monkeypatch.setattr(series, "_content", counted)
     np.testing.assert_array_equal(io.read_image(tmp_path).array, frames.reshape(50, *SIZE))
     assert sorted(looked) == sorted([path, tmp_path / "again"])
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 5])
+def test_localizers_side_by_side_are_no_second_stack(tmp_path: Path, write_series: WriteSeries, count: int) -> None:
+    write_volume(tmp_path, write_series, 0, 8, ImageType="ORIGINAL\\PRIMARY\\AXIAL")
+    write_series(
+        tmp_path,
+        [(0.0, 5.0 * k, 9.0) for k in range(count)],
+        orientation=(1, 0, 0, 0, 0, -1),
+        series_uid="1.2.3",
+        prefix="L",
+        ImageType="ORIGINAL\\PRIMARY\\LOCALIZER",
+    )
+    image = io.read_image(tmp_path)
+    assert kinds_in(image.array) == [0]
+    assert f"left aside: {count} coronal localizer slice" in image.metadata["notes"][0]
+    alone = io.read_image(tmp_path, volume=1)
+    assert alone.shape[0] == count

@@ -98,11 +98,13 @@ def volumes_of(path: Path, frames: Sequence[Frame]) -> list[Volume]:
 def main_volume(volumes: Sequence[Volume]) -> Volume | None:
     """Return the one that a series is about; None where that is a matter of choice.
 
-    A stack of slices beside a few images that are none (a localizer, a screenshot) is what the series is about.
+    A stack of slices beside a few images that are none (localizers, a screenshot) is what the series is about.
     """
     if len(volumes) == 1:
         return volumes[0]
     stacks = [v for v in volumes if v.is_stack]
+    # Three localizers side by side look like a stack.
+    stacks = [v for v in stacks if not v.frames[0].localizer] or stacks
     if len(stacks) != 1:
         return None
     others = len(volumes) - 1
