@@ -300,3 +300,28 @@ def test_folder_without_images(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("hello")
     with pytest.raises(FormatError, match="no DICOM image here"):
         io.read_image(tmp_path)
+
+
+@pytest.mark.parametrize("kept", [0, 140, 400])
+def test_files_that_were_cut_off_are_told(tmp_path: Path, write_series: WriteSeries, kept: int) -> None:
+    """The last slice would be missed by nobody: no gap tells of it."""
+    paths = write_series(tmp_path, [(0.0, 0.0, 2.0 * k) for k in range(5)], prefix="IM")
+    last = paths[-1].rename(tmp_path / "last.dcm")
+    last.write_bytes(last.read_bytes()[:kept])
+    (tmp_path / "report.txt").write_text("no image")
+    image = io.read_image(tmp_path)
+    assert image.shape[0] == 4
+    assert image.metadata["notes"] == [f"{tmp_path}: files that were cut off are left out: last.dcm"]
+    with pytest.raises(FormatError, match="is empty" if kept == 0 else "was cut off: expected a whole header"):
+        io.read_image(last)
+
+
+def test_objects_that_are_no_images_are_not_told_to_be_cut_off(tmp_path: Path, write_series: WriteSeries) -> None:
+    paths = write_series(tmp_path, [(0.0, 0.0, 2.0 * k) for k in range(4)])
+    report = pydicom.dcmread(paths[0])
+    report.SOPClassUID = report.file_meta.MediaStorageSOPClassUID = "1.2.840.10008.5.1.4.1.1.88.67"
+    report.Modality = "SR"
+    for name in ("Rows", "Columns", "PixelData"):
+        delattr(report, name)
+    report.save_as(tmp_path / "report.dcm")
+    assert "notes" not in io.read_image(tmp_path).metadata

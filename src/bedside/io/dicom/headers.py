@@ -80,6 +80,32 @@ def read_header(path: Path) -> tuple[Any, Storage] | None:
         return None
 
 
+def cut_off_series(path: Path) -> str | None:
+    """Return of which series an image was that ``read_header`` makes nothing of because its header is cut off.
+
+    Returns:
+        SeriesInstanceUID, "" where it is not among what is left; None where the file is none of DICOM's images.
+    """
+    from pydicom import dcmread
+    from pydicom.uid import UID
+
+    with path.open("rb") as file:
+        head = file.read(PREAMBLE_BYTES + 4)
+        if not head:
+            return "" if path.suffix.lower() in _OLD_SUFFIXES else None
+        if head[PREAMBLE_BYTES:] != b"DICM":
+            return None
+        file.seek(0)
+        try:
+            dataset = dcmread(file, stop_before_pixels=True)
+            kind = UID(text(dataset.get("SOPClassUID")) or text(dataset.file_meta.get("MediaStorageSOPClassUID")))
+            image = not kind or "Image Storage" in kind.name
+            whole = "Rows" in dataset and "Columns" in dataset
+            return text(dataset.get("SeriesInstanceUID")) if image and not whole else None
+        except Exception:
+            return ""
+
+
 def _check_one_image(path: Path, dataset: Any) -> None:
     """Frames must be slices or pictures, and not pieces of one picture or many slices in one.
 

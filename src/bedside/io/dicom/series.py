@@ -13,7 +13,7 @@ import numpy as np
 from bedside.core.errors import ChoiceError, FormatError
 from bedside.core.walking import files_below
 from bedside.io.dicom.frame import Frame
-from bedside.io.dicom.headers import frames_of, is_dicom, read_header
+from bedside.io.dicom.headers import cut_off_series, frames_of, is_dicom, read_header
 from bedside.io.dicom.patient import scrubbed
 from bedside.io.dicom.pixels import read_frames
 from bedside.io.dicom.times import over_midnight
@@ -27,7 +27,10 @@ _MODALITIES = {"PT": "PET", "MG": "Mammography"}
 
 @dataclass(eq=False)
 class Series:
-    """The frames of one SeriesInstanceUID, in no order."""
+    """The frames of one SeriesInstanceUID, in no order.
+
+    ``cut_off`` are files of it, or that may be of it, whose headers are not whole.
+    """
 
     uid: str
     number: str
@@ -35,6 +38,7 @@ class Series:
     modality: str | None
     metadata: dict[str, Any]
     frames: list[Frame] = field(default_factory=list)
+    cut_off: list[Path] = field(default_factory=list)
 
     def __str__(self) -> str:
         title = f" '{self.description}'" if self.description else ""
@@ -51,9 +55,12 @@ def find_series(path: Path) -> list[Series]:
         FormatError: A header of an image that cannot be understood.
     """
     found: dict[str, Series] = {}
+    cut_off: list[tuple[Path, str]] = []
     for file in files_below(path):
         header = read_header(file)
         if header is None:
+            if (uid := cut_off_series(file)) is not None:
+                cut_off.append((file, uid))
             continue
         dataset, storage = header
         with translated(file, "DICOM"):
@@ -63,6 +70,8 @@ def find_series(path: Path) -> list[Series]:
             found[uid].frames.extend(frames_of(dataset, storage))
     for series in found.values():
         series.frames = over_midnight(list(_without_copies(series.frames)))
+        folders = {frame.path.parent for frame in series.frames}
+        series.cut_off = [f for f, uid in cut_off if uid == series.uid or (not uid and f.parent in folders)]
     return sorted(found.values(), key=lambda s: (s.number == "", s.number.zfill(12), s.uid))
 
 
@@ -73,6 +82,10 @@ def choose_series(path: Path, series: list[Series], choice: str | None) -> Serie
         ChoiceError: There are several series and no choice.
         FormatError: There is no image, or a choice that fits none or several.
     """
+    if not series and path.is_file() and cut_off_series(path) is not None:
+        raise FormatError(
+            f"{path} was cut off", expected="a whole header", got="a part of it", fix="fetch or write it again"
+        )
     if not series:
         raise FormatError(f"{path}: no DICOM image here", got=_kind(path), fix="give an image, or a folder with images")
     listing = "; ".join(map(str, series))

@@ -30,6 +30,9 @@ def _read(path: Path, options: ReadOptions) -> Image:
     if volume.problem is not None:
         raise volume.problem
     image = _picture(series, volume, options) if volume.geometry is None else _stack(path, series, volume, options)
+    if series.cut_off:
+        names = listed([file.name for file in series.cut_off[:_LISTED]], len(series.cut_off))
+        notes = [*notes, f"{path}: files that were cut off are left out: {names}"]
     if notes:
         image.metadata["notes"] = notes
     if volume.name:
