@@ -16,7 +16,7 @@ from bedside.core.image import Image, drop_channels, looks_like_channels
 from bedside.core.prompts import Box, Point
 from bedside.io.npz import load_members, member_names
 from bedside.io.quiet import quiet
-from bedside.io.samples import as_labels
+from bedside.io.samples import as_labels, native
 from bedside.io.translating import translated
 
 IMAGE_KEYS = ("imgs", "spacing")
@@ -108,7 +108,7 @@ def image_of(path: Path, members: Mapping[str, Any]) -> Image:
     if "imgs" not in members:
         raise FormatError(f"{path}", expected="an array 'imgs'", got=f"{', '.join(member_names(path)) or 'nothing'}")
     spacing = members.get("spacing")
-    array = _without_channels(path, np.asarray(members["imgs"]), spacing is not None and np.size(spacing) == 3)
+    array = _without_channels(path, native(np.asarray(members["imgs"])), spacing is not None and np.size(spacing) == 3)
     spatial = array.shape[:2] if array.ndim == 2 or array.shape[-1] == 3 else array.shape
     geometry = geometry_of(spatial, spacing)
     return Image(array, geometry, modality=modality_of(path.stem), source=str(path))

@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from bedside.core.errors import FormatError
 from bedside.io.bounds import check_declared
 from bedside.io.plain_pickle import PickleRejected, plain_value, text_of
-from bedside.io.samples import native
 
 PROMPTS = ("boxes", "clicks", "clicks_order")
 """Members that may hold lists, dicts and words; every other one is an array of numbers."""
@@ -123,7 +122,7 @@ def _numbers(stream: IO[bytes], what: str, header: _Header) -> NDArray[Any]:
             raise FormatError(f"{what} is incomplete", expected=f"{len(place):,} bytes", got=f"{done:,}")
         place[done : done + len(piece)] = piece
         done += len(piece)
-    return native(array.reshape(header.shape, order="F" if header.fortran else "C"))
+    return array.reshape(header.shape, order="F" if header.fortran else "C")
 
 
 def _words(stream: IO[bytes], what: str, header: _Header) -> list[Any]:
