@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ from bedside.io.dicom.stack import (
     SAME_POSITION,
     along,
     axes_of,
+    far_apart,
     is_regular,
     listed,
     normal_of,
@@ -36,8 +36,6 @@ FINE = 0.02
 _LISTED = 5
 _BY_STACK = ("StackID", "SliceThickness", "ImageType", "FlipAngle", "ConvolutionKernel", "AcquisitionNumber")
 """Attributes by which stacks that follow each other along the normal are told apart."""
-_FAR = 2.5
-"""Distance, in steps, from which on acquisitions are two stacks: between nearer ones a slice is missing."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -399,22 +397,12 @@ def _stacks(name: str, frames: list[Frame]) -> list[tuple[str, list[Frame]]]:
             classes.setdefault(frame.attributes.get(attribute), []).append(frame)
         if not 1 < len(classes) <= len(frames) // 2 or any(len(c) < 2 or not is_regular(c) for c in classes.values()):
             continue
-        if attribute != "AcquisitionNumber" or _far_apart(list(classes.values())):
+        if attribute != "AcquisitionNumber" or far_apart(list(classes.values())):
             return [
                 (", ".join(filter(None, (name, f"{attribute} {_shown(value, attribute)}"))), part)
                 for value, part in sorted(classes.items(), key=lambda item: str(item[0]))
             ]
     return [(name, frames)]
-
-
-def _far_apart(stacks: Sequence[Sequence[Frame]]) -> bool:
-    """Return whether stacks of one direction lie apart by more than what a missing slice leaves open."""
-    normal = normal_of(stacks[0][0])
-    places = sorted((np.sort([along(f, normal) for f in stack]) for stack in stacks), key=lambda p: float(p[0]))
-    return all(
-        after[0] - before[-1] > _FAR * max(before[1] - before[0], after[1] - after[0])
-        for before, after in pairwise(places)
-    )
 
 
 def _duplicated(path: Path, places: _Places, group: list[int]) -> FormatError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,9 @@ SAME_POSITION = 1e-3
 
 DRIFT_TOLERANCE = 0.25
 """How far slices may lie beside the normal, in pixels."""
+
+FAR = 2.5
+"""Distance, in steps, from which on acquisitions are two stacks: between nearer ones a slice is missing."""
 
 _LISTED = 5
 _RESAMPLE = "resample it to a regular grid first"
@@ -91,6 +95,16 @@ def is_regular(frames: Sequence[Frame]) -> bool:
     except FormatError:
         return False
     return True
+
+
+def far_apart(stacks: Sequence[Sequence[Frame]]) -> bool:
+    """Return whether stacks of one direction lie apart by more than what a missing slice leaves open."""
+    normal = normal_of(stacks[0][0])
+    places = sorted((np.sort([along(f, normal) for f in stack]) for stack in stacks), key=lambda p: float(p[0]))
+    return all(
+        after[0] - before[-1] > FAR * max(before[1] - before[0], after[1] - after[0])
+        for before, after in pairwise(places)
+    )
 
 
 def _check_drift(path: Path, positions: NDArray[np.float64], normal: NDArray[np.float64], frames: list[Frame]) -> None:
