@@ -76,7 +76,27 @@ def varied() -> dict[str, TrainingConfig]:
         log_every=1,
         options=options,
     )
-    return {"window": window, "volumes": volumes, "dynamic": dynamic}
+    return {"window": window, "volumes": volumes, "dynamic": dynamic, "boxes": boxes("mask_decoder")}
+
+
+def boxes(*parts: str) -> TrainingConfig:
+    """Training of these parts of a network of the SAM family, whose encoder has batch normalisation."""
+    options = {"kind": "fine-tune", "batch": 2, "accumulate": 2, "train": parts, "learning_rate": 1e-3}
+    loop = {
+        "steps": 2,
+        "batch": 2,
+        "warmup_steps": 0,
+        "ema_decay": 0.0,
+        "precision": "fp32",
+        "workers": 0,
+        "log_every": 1,
+    }
+    settings = {
+        "model": "lite-medsam",
+        "task": "sam",
+        "options": {**options, "sampling": {"side": 32, "enlargement": 1}},
+    }
+    return TrainingConfig.from_dict({**loop, **settings})
 
 
 @pytest.fixture(scope="module")
@@ -103,6 +123,7 @@ def together(folder: Path, config: TrainingConfig) -> dict[int, Path]:
         path.mkdir()
     two = [planned(config, folder, out[2] / "plain"), dataclasses.replace(moving, until=PART)]
     two += [planned(c, folder, out[2] / name, store_of(name)) for name, c in varied().items()]
+    two.append(planned(boxes("image_encoder"), folder, out[2] / "normalised"))
     launch(2, two, out[2])
     train_all([dataclasses.replace(moving, until=MORE)], out[1])
     launch(4, [moving, dataclasses.replace(planned(config, folder, out[4] / "apart"), apart=True)], out[4])
@@ -110,7 +131,7 @@ def together(folder: Path, config: TrainingConfig) -> dict[int, Path]:
 
 
 def store_of(name: str) -> str:
-    return "discs" if name == "window" else "balls"
+    return "discs" if name in ("window", "boxes") else "balls"
 
 
 def planned(config: TrainingConfig, folder: Path, out: Path, store: str = "discs") -> PlannedRun:
@@ -234,17 +255,20 @@ class TestCommand:
         starts = json.loads((tmp_path / "out" / "manifest.json").read_text())["starts"]
         assert [start["processes"] for start in starts] == [2, 2]
 
-    def test_the_signal_to_end_leaves_a_checkpoint_and_one_line(
+    def test_one_packs_and_the_signal_to_end_leaves_a_checkpoint_and_one_line(
         self,
         command: Callable[..., list[str]],
         running: Callable[[list[str]], subprocess.Popen[str]],
+        make_data: Callable[..., Path],
         tmp_path: Path,
     ) -> None:
-        process = running(command("--steps", "1000"))
+        data = make_data(tmp_path / "data" / "train").parent
+        process = running(command("--data", str(data), "--steps", "1000", "--set", "held_out=[deep]"))
         wait_for_step(tmp_path / "out", 3)
         process.terminate()
         printed, said = process.communicate(timeout=300)
         assert own_lines(said) == ["bedside: interrupted"]
+        assert printed.count("packing ") == 1
         step = torch.load(tmp_path / "out" / CHECKPOINT, weights_only=True)["step"]
         assert f"stopped at step {step} of 1000" in printed
 

@@ -53,7 +53,7 @@ def joined_processes(environment: Mapping[str, str] = os.environ) -> Iterator[Pr
     try:
         with acting_as(processes):
             yield processes
-    except (BedsideError, KeyboardInterrupt) as error:
+    except (BedsideError, OSError, KeyboardInterrupt) as error:
         # The group is left as it is: with one process gone, parting from the others may take for ever.
         if _is_first(store):
             raise
