@@ -22,6 +22,7 @@ from bedside.core.errors import InputError, WorkerError
 from bedside.train.stages import Stage
 
 T = TypeVar("T")
+Rows = TypeVar("Rows", list[int], Tensor)
 CPU = torch.device("cpu")
 
 
@@ -46,16 +47,15 @@ class Processes:
         """Whether this is the one that writes log, checkpoint and weights, and validates; not a call of all."""
         return self.rank == 0
 
-    def own(self, values: T) -> T:
+    def own(self, values: Rows) -> Rows:
         """Return this process's part of the rows of a whole batch, of ``count`` equal parts in a row; not a call of
         all.
 
         Args:
-            values: A list or tensor whose length is a multiple of ``count``.
+            values: Whose length is a multiple of ``count``.
         """
-        size = len(values) // self.count  # type: ignore[arg-type]
-        part: T = values[self.rank * size : (self.rank + 1) * size]  # type: ignore[index]
-        return part
+        size = len(values) // self.count
+        return values[self.rank * size : (self.rank + 1) * size]
 
     def sum(self, values: Tensor) -> Tensor:
         """Return the sum of a tensor that all have in the same shape; without gradient where there are several."""
