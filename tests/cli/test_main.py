@@ -14,6 +14,7 @@ import bedside
 from bedside.cli import app, inventory
 from bedside.cli.app import VERBS
 from bedside.cli.main import execute
+from bedside.core.errors import InputError, ToldError
 
 
 def python(code: str) -> subprocess.CompletedProcess[str]:
@@ -93,6 +94,17 @@ def test_a_bug_is_not_hidden(monkeypatch: pytest.MonkeyPatch, error: Exception) 
     raising(monkeypatch, error)
     with pytest.raises(type(error), match="a bug"):
         execute(["info"])
+
+
+@pytest.mark.parametrize(("cause", "status"), [(KeyboardInterrupt(), 130), (InputError("batch"), 2)])
+def test_what_another_process_has_said_is_not_said_again(
+    capsys: pytest.CaptureFixture[str], cause: BaseException, status: int
+) -> None:
+    def fail(_: list[str]) -> int:
+        raise ToldError("said") from cause
+
+    assert execute(["train"], fail) == status
+    assert capsys.readouterr() == ("", "")
 
 
 def test_a_reader_that_goes_away_is_no_error() -> None:

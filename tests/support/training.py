@@ -81,8 +81,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
     return Store(folder)
 
 
-@pytest.fixture
-def config() -> TrainingConfig:
+def tiny_config() -> TrainingConfig:
     """Six steps of two samples on a tiny grid."""
     plain = TrainingConfig(
         model="bedside-2d",
@@ -99,6 +98,11 @@ def config() -> TrainingConfig:
         validation_samples=3,
     )
     return plain.with_overrides({"sampling.grid": 32})
+
+
+@pytest.fixture
+def config() -> TrainingConfig:
+    return tiny_config()
 
 
 @pytest.fixture

@@ -5,18 +5,20 @@ import threading
 
 import pytest
 
-from bedside.train.interrupt import Interrupt, deferred_interrupt
+from bedside.train.interrupt import SIGNALS, Interrupt, deferred_interrupt
 
 
-def test_the_first_is_noted_and_the_second_raised() -> None:
-    before = signal.getsignal(signal.SIGINT)
+@pytest.mark.parametrize("first", SIGNALS)
+@pytest.mark.parametrize("second", SIGNALS)
+def test_the_first_is_noted_and_the_second_raised(first: signal.Signals, second: signal.Signals) -> None:
+    before = [signal.getsignal(number) for number in SIGNALS]
     with deferred_interrupt() as interrupt:
         assert not interrupt.requested
-        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(first)
         assert interrupt.requested
         with pytest.raises(KeyboardInterrupt):
-            signal.raise_signal(signal.SIGINT)
-    assert signal.getsignal(signal.SIGINT) is before
+            signal.raise_signal(second)
+    assert [signal.getsignal(number) for number in SIGNALS] == before
 
 
 def test_other_threads_leave_signals_alone() -> None:

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import NoReturn
 
-from bedside.core.errors import BedsideError, ChoiceError
+from bedside.core.errors import BedsideError, ChoiceError, ToldError
 
 EXIT_BAD_INPUT = 2
 EXIT_INTERRUPTED = 130
@@ -38,7 +38,7 @@ def execute(arguments: Sequence[str], dispatch: Callable[[list[str]], int] | Non
     except ChoiceError as error:
         return _reject(str(error).replace(f" ({error.option}= in Python)", ""))
     except BedsideError as error:
-        return _reject(str(error))
+        return _leave_quietly(error) if isinstance(error, ToldError) else _reject(str(error))
     except BrokenPipeError:
         return _broken_pipe()
     except OSError as error:
@@ -79,6 +79,10 @@ def _dispatch(arguments: list[str]) -> int:
 def _reject(message: str) -> int:
     print(f"bedside: error: {' '.join(message.split())}", file=sys.stderr)
     return EXIT_BAD_INPUT
+
+
+def _leave_quietly(error: ToldError) -> int:
+    return EXIT_INTERRUPTED if isinstance(error.__cause__, KeyboardInterrupt) else EXIT_BAD_INPUT
 
 
 def _broken_pipe() -> int:

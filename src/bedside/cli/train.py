@@ -27,7 +27,8 @@ def train(
     minutes: Annotated[float | None, typer.Option(metavar="M", help="Stop with a checkpoint after this time.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     memory: Annotated[
-        float | None, typer.Option(metavar="GB", help="Memory a step may take; batches are split to stay below it.")
+        float | None,
+        typer.Option(metavar="GB", help="Memory a step may take in a process; what does not fit is split."),
     ] = None,
     threads: Annotated[int | None, typer.Option(metavar="N", help="Threads on the CPU.")] = None,
     initial: Annotated[
@@ -45,7 +46,10 @@ def train(
         typer.Option("--set", metavar="NAME=VALUE", help="A setting of the recipe, as sampling.grid=256. Repeatable."),
     ] = [],  # noqa: B006
 ) -> None:
-    """Train a model by a recipe. The checkpoint goes on exactly where the run was stopped, by Ctrl+C or --minutes."""
+    """Train a model by a recipe. The checkpoint goes on exactly where the run was stopped, by Ctrl+C or --minutes.
+
+    "torchrun --standalone --nproc-per-node N -m bedside" in place of "bedside" trains in N processes.
+    """
     run = training_module("run")
     overrides = run.parse_overrides(setting)
     if steps is not None:

@@ -110,7 +110,11 @@ class BackendError(BedsideError):
 
 
 class WorkerError(BedsideError):
-    """A process that works for this one ended before its time."""
+    """A process that works for this one, or with it, ended before its time."""
+
+
+class ToldError(BedsideError):
+    """An error that another process has told the user already; its cause is this process's own."""
 
 
 class ArchiveError(BedsideError):

@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from bedside.train.hashing import cell_bits, uniform_cells
+from bedside.train.processes import current_processes
 
 MAXIMUM_DEPTH = 24
 """Erosions after which an error counts as deep enough."""
@@ -110,9 +111,12 @@ def _draw(flat: Tensor, randomness: Randomness) -> tuple[Tensor, Tensor]:
     """Return a sharpness (batch, 1) and uniform numbers (batch, cells)."""
     if isinstance(randomness, CellNoise):
         return randomness.draw(flat.shape[1])
-    choice = torch.randint(len(SHARPNESS), (len(flat), 1), generator=randomness)
+    processes = current_processes()
+    # Drawn for the whole batch, of which this process has its part.
+    whole = processes.count * len(flat)
+    choice = processes.own(torch.randint(len(SHARPNESS), (whole, 1), generator=randomness))
     sharpness = torch.tensor(SHARPNESS)[choice].to(flat.device)
-    return sharpness, torch.rand(flat.shape, generator=randomness).to(flat.device)
+    return sharpness, processes.own(torch.rand((whole, flat.shape[1]), generator=randomness)).to(flat.device)
 
 
 def squared_distances(positions: Tensor, grid: Sequence[int]) -> Tensor:

@@ -30,6 +30,7 @@ WINDOW_SETTINGS = (
     "dice_weight",
     "bce_weight",
     "slice_teacher_weight",
+    "accumulate",
     "sampling",
 )
 """Settings of the task "window"; other tasks have theirs in ``options``."""
@@ -43,7 +44,9 @@ class TrainingConfig:
         model: Name in the model registry.
         task: Kind of training, of ``task_table.TASKS``; "" for the default of the model's family.
         steps: Optimiser steps.
-        batch: Samples a step.
+        batch: Samples a step, of all processes together.
+        accumulate: Parts in which a process takes its samples of a step, one after the other, to need less memory; 1
+            for all at once. Samples and loss do not depend on it.
         learning_rate: Highest learning rate of AdamW.
         weight_decay: Weight decay of AdamW, on weights of convolutions only.
         warmup_steps: Steps over which the learning rate rises from 0.
@@ -83,6 +86,7 @@ class TrainingConfig:
     task: str = ""
     steps: int = 20_000
     batch: int = 16
+    accumulate: int = 1
     learning_rate: float = 1e-3
     weight_decay: float = 0.01
     warmup_steps: int = 200
@@ -111,8 +115,12 @@ class TrainingConfig:
     options: Any = None
 
     def __post_init__(self) -> None:
-        for name in ("steps", "batch", "log_every", "validate_every", "validation_samples"):
+        for name in ("steps", "batch", "accumulate", "log_every", "validate_every", "validation_samples"):
             _check(self, name, getattr(self, name) >= 1, "at least 1")
+        if self.batch % self.accumulate:
+            raise InputError(
+                "training setting batch", expected=f"a multiple of accumulate ({self.accumulate})", got=self.batch
+            )
         free = ("seed", "workers", "fine_every", "warmup_steps", "weight_decay", "gradient_clip")
         for name in (*free, "dice_weight", "bce_weight", "slice_teacher_weight"):
             _check(self, name, 0 <= getattr(self, name) < math.inf, "0 or more")

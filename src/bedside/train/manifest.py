@@ -18,6 +18,7 @@ import torch
 import bedside
 from bedside.train.initial import Start
 from bedside.train.packing import SetSummary
+from bedside.train.processes import current_processes
 from bedside.weights.card import WeightsCard, file_sha256
 from bedside.weights.models import model_card
 
@@ -72,7 +73,7 @@ def _describe_initial(initial: Start) -> dict[str, Any]:
 
 
 def describe_start(step: int, device: torch.device) -> dict[str, Any]:
-    """Return one start of a run: when, from which step, with which command, versions and device."""
+    """Return one start of a run: when, from which step, with which command, versions, device and processes."""
     return {
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "from_step": step,
@@ -80,6 +81,7 @@ def describe_start(step: int, device: torch.device) -> dict[str, Any]:
         "versions": versions(),
         "platform": platform.platform(),
         "device": describe_device(device),
+        "processes": current_processes().count,
     }
 
 

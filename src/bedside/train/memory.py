@@ -40,19 +40,19 @@ def saved_bytes(network: nn.Module, forward: Callable[[], object]) -> int:
 
 
 def largest_micro_batch(
-    network: nn.Module, config: TrainingConfig, device: torch.device, memory_gb: float | None
+    network: nn.Module, config: TrainingConfig, device: torch.device, memory_gb: float | None, batch: int
 ) -> int:
-    """Return samples of the window family that fit at once, at most the batch.
+    """Return samples of the window family that fit at once, at most ``batch``.
 
     Raises:
         InputError: Not even one sample fits.
     """
     if memory_gb is None:
-        return config.batch
+        return batch
     check_memory(memory_gb)
     card = model_card(config.model)
     inputs = torch.zeros((1, len(card.channels), *(config.sampling.grid,) * card.dimensions), device=device)
-    return samples_that_fit(network, activation_bytes(network, inputs, config.precision), config.batch, memory_gb)
+    return samples_that_fit(network, activation_bytes(network, inputs, config.precision), batch, memory_gb)
 
 
 def samples_that_fit(network: nn.Module, saved: int, batch: int, memory_gb: float) -> int:

@@ -14,6 +14,7 @@ from bedside.core.files import write_text_atomically
 from bedside.data.catalogue import DataSet
 from bedside.data.prepare import prepare_store, training_sets
 from bedside.data.store import FORMAT_VERSION, Store
+from bedside.train.processes import Processes
 
 PARTS = "part-*.npz"
 RECORD = "source.json"
@@ -71,6 +72,28 @@ def open_store(data: Path, folder: Path, report: Callable[[str], None], *, keep:
     prepare_store(data, folder, report=report)
     write_text_atomically(folder / RECORD, json.dumps(record, indent=1) + "\n")
     return Store(folder)
+
+
+def open_shared_store(
+    data: Path, folder: Path, report: Callable[[str], None], processes: Processes, *, keep: bool = False
+) -> Store:
+    """Return ``open_store`` for several processes, of which one packs while the others wait.
+
+    Raises:
+        InputError: As ``open_store``, or this process does not see what that one has packed.
+        FormatError: A file cannot be read.
+    """
+    with processes.first_alone():
+        if processes.writes or is_store(data):
+            return open_store(data, folder, report, keep=keep)
+        if not is_store(folder):
+            raise InputError(
+                "packed store",
+                expected=f"the one of process 0 in {folder}",
+                got="none",
+                fix="give --out on a disk that all machines share, or --data that is a packed store",
+            )
+        return Store(folder)
 
 
 def is_store(folder: Path) -> bool:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 import math
+import os
 import re
 import signal
 import time
@@ -25,6 +26,7 @@ from bedside.train.checkpoint import CHECKPOINT, changed_settings, load_weights,
 from bedside.train.config import TrainingConfig
 from bedside.train.interrupt import deferred_interrupt
 from bedside.train.log import RunLog
+from bedside.train.processes import ALONE, acting_as, current_processes
 from bedside.train.stages import Stage, count_samples
 from bedside.train.task import Batch, Task
 from bedside.train.task_table import task_module, task_name
@@ -56,10 +58,12 @@ class Trainer:
         network: The network that is trained.
         average: The moving average of its weights, which is what is kept in the end.
         progress: How far the run has come.
+        processes: Those that train the network together, each its part of every batch.
+        finished: Whether the task has ended the run before its last step.
 
     Raises:
-        InputError: The store has no object to train on, the memory does not hold one sample, or the model is not one
-            that the task can train.
+        InputError: The store has no object to train on, the memory does not hold one sample, the model is not one
+            that the task can train, or the processes cannot divide the batch.
         WeightsError: ``initial`` is not of the model.
     """
 
@@ -79,9 +83,12 @@ class Trainer:
         self.folder = folder
         self.device = device
         self.progress = Progress()
+        self.processes = current_processes()
+        self.finished = False
         self._store = store
         self._generator = torch.Generator().manual_seed(config.seed)
         self.task: Task = task_module(task_name(config.task, config.model)).create(config, store, device)
+        self.processes.check_batches(self.task.stages())
         # Layers draw their initial weights from the global generator; forking it keeps the caller's as it was.
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.seed)
@@ -106,20 +113,27 @@ class Trainer:
         """Train to the last step, or for ``minutes`` and then stop with a checkpoint.
 
         Raises:
-            KeyboardInterrupt: Ctrl+C was pressed; the step under way was finished and the checkpoint written first.
+            KeyboardInterrupt: Ctrl+C was pressed or the process told to end (SIGTERM); the step under way was finished
+                and the checkpoint written first.
+            WorkerError: Another process of the training ended; the checkpoint was written first.
         """
+        interrupted = False
         deadline = time.monotonic() + minutes * 60 if minutes is not None else math.inf
         self.folder.mkdir(parents=True, exist_ok=True)
         with deferred_interrupt() as interrupt:
             try:
                 for step in self.steps():
                     self._advance(step)
-                    if interrupt.requested or time.monotonic() >= deadline:
+                    # Asked together: nobody may take a step more than the others.
+                    interrupted, late = self.processes.any(interrupt.requested, time.monotonic() >= deadline)
+                    if interrupted or late:
                         break
             finally:
                 self.save()
                 self._log.close()
-        if interrupt.requested:
+        # Whatever follows may read the checkpoint.
+        self.processes.wait()
+        if interrupted:
             raise KeyboardInterrupt
 
     def steps(self) -> Generator[int, None, None]:
@@ -127,14 +141,13 @@ class Trainer:
 
         ``run`` does so with a limit of time and a checkpoint at the end.
         """
-        if line := self.task.measure(self.network):
-            self._report(line)
+        self._measure()
         for stage in self.task.stages():
-            if self.progress.step >= stage.last_step or self.task.finished:
+            if self.progress.step >= stage.last_step or self.finished:
                 continue
             self.task.begin(stage, self.network)
             batches = self._batches(stage)
-            while self.progress.step < stage.last_step and not self.task.finished:
+            while self.progress.step < stage.last_step and not self.finished:
                 with _loss_of_workers_told():
                     self._step(batches, stage)
                 step = self.progress.step
@@ -143,17 +156,24 @@ class Trainer:
                     self.save()
                 yield step
 
+    def _measure(self) -> None:
+        line = self.processes.from_first(self.task.measure(self.network) if self.processes.writes else None)
+        if line:
+            self._report(line)
+            if self.processes.count > 1:
+                self.task.load_state_dict(self.processes.from_first(self.task.state_dict()))
+
     def _batches(self, stage: Stage) -> Iterator[Batch]:
         loader = DataLoader(
             self.task.dataset(stage),
             # As they come: a list of every batch of a run without an end would fill the memory.
-            batch_sampler=stage.batches_from(self.progress.step),
+            batch_sampler=(self.processes.own(batch) for batch in stage.batches_from(self.progress.step)),
             collate_fn=self.task.collate,
             num_workers=self.config.workers,
             prefetch_factor=4 if self.config.workers else None,
             # Without one the loader would draw a number from the global generator.
             generator=torch.Generator().manual_seed(self.config.seed),
-            worker_init_fn=_leave_interrupts_to_the_trainer,
+            worker_init_fn=_leave_signals_to_the_trainer,
             pin_memory=self.device.type == "cuda",
         )
         try:
@@ -173,6 +193,7 @@ class Trainer:
         before = self._generator.get_state()
         try:
             total = sum(self._backward(next(batches), 1 / stage.accumulate) for _ in range(stage.accumulate))
+            total = self.processes.sum_gradients(self.network, total)
         except BaseException:
             # What is saved now is the state at the start of this step.
             self._generator.set_state(before)
@@ -182,19 +203,21 @@ class Trainer:
         if math.isfinite(norm) and math.isfinite(total):
             self.optimiser.step()
         self.optimiser.zero_grad(set_to_none=True)
+        self.processes.average_statistics(self.network)
         self._update_average()
         self.progress.step += 1
         self.task.after_step(self.progress.step, total)
         self.progress.seconds += time.monotonic() - began
-        self._log.step(
-            self.progress.step,
-            config,
-            loss=total,
-            rate=rate,
-            norm=norm,
-            seconds=self.progress.seconds,
-            samples=stage.batch_of(self.progress.step - 1) * stage.accumulate,
-        )
+        if self.processes.writes:
+            self._log.step(
+                self.progress.step,
+                config,
+                loss=total,
+                rate=rate,
+                norm=norm,
+                seconds=self.progress.seconds,
+                samples=stage.batch_of(self.progress.step - 1) * stage.accumulate,
+            )
 
     def _backward(self, batch: Batch, share: float = 1.0) -> float:
         """Add the gradient of a batch, which is ``share`` of the step's, part by part, and return its loss."""
@@ -220,15 +243,23 @@ class Trainer:
             kept_buffer.copy_(buffer)
 
     def validate(self) -> dict[str, float]:
-        """Return scores of the average on the held-out sets, noted in the log; empty without such sets."""
-        with torch.no_grad():
-            scores = self.task.validate(self.average)
-        if scores:
-            self._log.validation(self.progress.step, scores)
+        """Return scores of the average on the held-out sets, noted in the log; empty without such sets.
+
+        Of several processes one validates while the others wait.
+        """
+        scores: dict[str, float] = {}
+        if self.processes.writes:
+            with torch.no_grad(), acting_as(ALONE):
+                scores = self.task.validate(self.average)
+            if scores:
+                self._log.validation(self.progress.step, scores)
+        scores, self.finished = self.processes.from_first((scores, self.task.finished))
         return scores
 
     def save(self) -> None:
-        """Write the checkpoint that ``resume`` continues from."""
+        """Write the checkpoint that ``resume`` continues from, whatever the number of processes; one of them does."""
+        if not self.processes.writes:
+            return
         state = {
             "config": self.config.to_dict(),
             "store": self._store.sha256,
@@ -245,10 +276,23 @@ class Trainer:
     def resume(self) -> bool:
         """Continue from the checkpoint in the folder, bit for bit on the same machine; False where there is none.
 
+        The number of processes may be another than before: the samples of the steps to come are the same.
+
         Raises:
             WeightsError: The checkpoint is of another model, or not one of ours.
-            InputError: The store has changed since.
+            InputError: The store has changed since, or not all processes see the same checkpoint.
         """
+        found = self._read_checkpoint()
+        step = self.processes.from_first(self.progress.step)
+        if step != self.progress.step:
+            raise InputError(
+                "folder of the run",
+                expected="one that all machines share",
+                got=f"step {self.progress.step} in process {self.processes.rank} and {step} in process 0",
+            )
+        return found
+
+    def _read_checkpoint(self) -> bool:
         path = self.folder / CHECKPOINT
         if not path.exists():
             return False
@@ -269,6 +313,7 @@ class Trainer:
         self.optimiser.load_state_dict(state["optimiser"])
         self._generator.set_state(state["generator"].cpu())
         self.task.load_state_dict(state.get("task", {}))
+        self.finished = self.task.finished
         self.progress = Progress(int(state["step"]), float(state["seconds"]))
         for line in changed_settings(state["config"], self.config.to_dict()):
             self._report(f"setting changed since the checkpoint: {line}")
@@ -297,7 +342,9 @@ def _loss_of_workers_told() -> Iterator[None]:
         ) from error
 
 
-def _leave_interrupts_to_the_trainer(worker: int) -> None:
-    # A terminal sends Ctrl+C to the workers, too, and one that dies would take the run with it.
+def _leave_signals_to_the_trainer(worker: int) -> None:
+    # A terminal sends Ctrl+C to the workers, too, and torchrun SIGTERM; one that dies would take the run with it.
     del worker
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if hasattr(os, "setpgrp"):
+        os.setpgrp()

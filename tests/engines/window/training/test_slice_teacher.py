@@ -81,9 +81,9 @@ def test_boxes_are_tight() -> None:
 def test_the_losses_of_parts_are_that_of_the_batch() -> None:
     generator = torch.Generator().manual_seed(0)
     logits = torch.randn((4, *(8,) * 3), generator=generator)
-    answers = SliceAnswers(
-        1, torch.tensor([0, 3, 5, 7]), torch.rand((4, 8, 8), generator=generator), torch.ones(4, 8, 8)
-    )
+    inside = torch.ones(4, 8, 8)
+    probability = torch.rand((4, 8, 8), generator=generator)
+    answers = SliceAnswers(1, torch.tensor([0, 3, 5, 7]), probability, inside, inside.sum())
     whole = slice_loss(logits, answers, slice(0, 4))
     parts = sum(float(slice_loss(logits[n : n + 2], answers, slice(n, n + 2))) for n in (0, 2))
     assert abs(float(whole) - parts) < 1e-5

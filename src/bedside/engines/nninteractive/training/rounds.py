@@ -23,6 +23,7 @@ from bedside.engines.nninteractive.training.sampling import window_of_numbers
 from bedside.simulate.clicks import next_click
 from bedside.train.clicks import correction_clicks
 from bedside.train.precision import autocast
+from bedside.train.processes import current_processes
 
 ClickRule = Literal["exact", "fast"]
 """The middle of the largest connected error by its distance transform, on the CPU; or the deepest error by erosions, on
@@ -174,7 +175,8 @@ def without_clicked(prediction: Tensor, truth: Tensor, inside: Tensor, clicked: 
 
 
 def _exact_clicks(truth: Tensor, seen: Tensor, generator: torch.Generator) -> list[tuple[int, ...] | None]:
-    seeds = torch.randint(2**62, (len(truth),), generator=generator).tolist()
+    processes = current_processes()
+    seeds = processes.own(torch.randint(2**62, (processes.count * len(truth),), generator=generator)).tolist()
     found: list[tuple[int, ...] | None] = []
     for wanted, given, seed in zip(truth.cpu().numpy(), seen.cpu().numpy(), seeds, strict=True):
         click = next_click(wanted, given, np.random.default_rng(seed))

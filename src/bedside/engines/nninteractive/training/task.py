@@ -27,6 +27,7 @@ from bedside.train.config import TrainingConfig
 from bedside.train.losses import dynamic_prompt_loss
 from bedside.train.memory import check_memory, weight_bytes
 from bedside.train.precision import autocast
+from bedside.train.processes import current_processes
 from bedside.train.stages import Stage
 from bedside.train.task import Batch, Task
 from bedside.train.validation import divide_store, grid_dice
@@ -123,6 +124,13 @@ class DynamicTask(Task):
             raise InputError(
                 "training setting batch", expected=f"a multiple of {options.micro_batch}", got=config.batch
             )
+        count = current_processes().count
+        if options.micro_batch % count:
+            raise InputError(
+                "training setting options.micro_batch",
+                expected=f"a multiple of {count}, the number of processes",
+                got=options.micro_batch,
+            )
         self.micro_batch = options.micro_batch
         self.settings = interaction_settings(options.decay, options.painting)
         self._config, self._options, self._device = config, options, device
@@ -196,7 +204,7 @@ class DynamicTask(Task):
             part = slice(first, first + self.micro_batch)
             with autocast(self._device, config.precision):
                 logits = network(play.inputs[part])[:, 0].float()
-            share = len(logits) / len(truth)
+            share = len(logits) / (current_processes().count * len(truth))
             yield dynamic_prompt_loss(logits, truth[part], options.dice_weight) * share
 
     def validate(self, network: nn.Module) -> dict[str, float]:

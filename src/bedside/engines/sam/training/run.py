@@ -32,6 +32,7 @@ from bedside.train.digest import state_sha256
 from bedside.train.initial import read_tensors
 from bedside.train.log import LOSSES, VALIDATION, read_last_validation, read_losses
 from bedside.train.manifest import MANIFEST, create_manifest, describe_start
+from bedside.train.processes import current_processes
 from bedside.train.result import TrainingResult
 from bedside.train.staged import DONE, StagedRun
 from bedside.train.trainer import Trainer
@@ -92,8 +93,9 @@ class SystemRun:
                 ended = self._train_stage(step, config, folder, teacher, done)
                 if ended is None:
                     return False
-                content = json.dumps({**ended, "made_with": made_with}, indent=1)
-                write_text_atomically(folder / DONE, content + "\n")
+                if current_processes().writes:
+                    content = json.dumps({**ended, "made_with": made_with}, indent=1)
+                    write_text_atomically(folder / DONE, content + "\n")
             self.record["stages"][step.stage] = ended
             done += int(ended["step"])
         return True
@@ -147,13 +149,15 @@ class SystemRun:
         task = cast(SamTask, trainer.task)
         if config.options.kind == "distil":
             assert teacher is not None
-            task.teach(teacher, folder / EMBEDDINGS, self.report)
+            with current_processes().first_alone():
+                task.teach(teacher, folder / EMBEDDINGS, self.report)
         elif config.options.sampling.prompts == "content":
-            task.describe_contents(self._features(task, folder))
+            with current_processes().first_alone():
+                task.describe_contents(self._features(task, folder))
         if trainer.resume():
             self.report(f"going on from step {trainer.progress.step} of {config.steps} of stage {step.stage}")
         trainer.run(max(0.0, self.deadline - time.monotonic()) / 60)
-        if trainer.progress.step < config.steps and not task.finished:
+        if trainer.progress.step < config.steps and not trainer.finished:
             self.report(f"stopped at step {trainer.progress.step} of {config.steps} of stage {step.stage}")
             return None
         return {
@@ -292,8 +296,10 @@ def run_system(recipe: SamRecipe, staged: StagedRun) -> TrainingResult:
         _write_result(manifest, out)
     if complete:
         weights = out / WEIGHTS
-        manifest["result"]["tensors"] = run.export(manifest, weights)
-        _write_manifest(manifest, out)
+        if current_processes().writes:
+            manifest["result"]["tensors"] = run.export(manifest, weights)
+            _write_manifest(manifest, out)
+        current_processes().wait()
     else:
         report("the same command goes on from there; weights are exported when all stages are done")
     result = manifest["result"]
@@ -314,7 +320,8 @@ def _write_result(manifest: dict[str, Any], out: Path) -> None:
 
 
 def _write_manifest(manifest: Mapping[str, Any], out: Path) -> None:
-    write_text_atomically(out / MANIFEST, json.dumps(manifest, indent=2) + "\n")
+    if current_processes().writes:
+        write_text_atomically(out / MANIFEST, json.dumps(manifest, indent=2) + "\n")
 
 
 def _read_manifest(path: Path) -> dict[str, Any]:

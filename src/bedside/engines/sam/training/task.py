@@ -30,6 +30,7 @@ from bedside.engines.sam.training.teacher import EmbeddingBank, Teacher, views_o
 from bedside.train.config import TrainingConfig
 from bedside.train.memory import check_memory, samples_that_fit, saved_bytes
 from bedside.train.precision import autocast
+from bedside.train.processes import current_processes
 from bedside.train.stages import Stage
 from bedside.train.task import Batch, Task
 
@@ -74,7 +75,7 @@ class SamTask(Task):
         device: Where to train.
 
     Raises:
-        InputError: The model is of another family, or there is nothing to draw.
+        InputError: The model is of another family, there is nothing to draw, or the processes cannot divide the batch.
     """
 
     def __init__(self, config: TrainingConfig, store: Store, device: torch.device) -> None:
@@ -83,7 +84,7 @@ class SamTask(Task):
         self._store = store
         with torch.device("meta"):
             shapes = sam_network(config.model, settings.sampling.side)
-        self._part = settings.batch
+        self._part = settings.batch // current_processes().count
         self._truth_side = logits_side(shapes)
         self._takes_content = isinstance(shapes, McpMedSAM)
         if self._takes_content != (settings.sampling.prompts == "content"):
@@ -165,7 +166,7 @@ class SamTask(Task):
         with autocast(self._device, self._config.precision):
             saved = saved_bytes(network, lambda: self._answer(network, example))
         network.train(was_training)
-        batch = self._settings.batch
+        batch = self._part
         self._part = samples_that_fit(network, saved, batch, memory_gb)
         if self._part == batch:
             return None
@@ -192,14 +193,18 @@ class SamTask(Task):
         return answer(network, batch, texts)
 
     def losses(self, network: nn.Module, batch: Batch, generator: torch.Generator) -> Iterator[Tensor]:
-        """Yield the distance to the teacher's embedding, or the losses on masks, of each part of a batch."""
+        """Yield the distance to the teacher's embedding, or the losses on masks, of each part of a batch.
+
+        A process has one or more parts of the batch.
+        """
         del generator
-        samples = len(batch["image"])
+        own = len(batch["image"])
+        samples = own * current_processes().count
         with autocast(self._device, self._config.precision):
             if samples <= self._part:
                 yield self._loss(network, batch)
                 return
-            for first in range(0, samples, self._part):
+            for first in range(0, own, self._part):
                 part = {name: values[first : first + self._part] for name, values in batch.items()}
                 yield self._loss(network, part) * (len(part["image"]) / samples)
 

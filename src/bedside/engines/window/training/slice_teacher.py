@@ -15,6 +15,7 @@ from bedside.imaging.paint import CHANNELS
 from bedside.train.checkpoint import load_weights
 from bedside.train.initial import read_tensors
 from bedside.train.precision import LAST, autocast
+from bedside.train.processes import current_processes
 from bedside.weights.models import build_model, model_card
 from bedside.weights.store import find_weights
 
@@ -33,12 +34,14 @@ class SliceAnswers:
         index: int64 (batch,), which slice.
         probability: float32 (batch, grid, grid) of the object.
         inside: float32 (batch, grid, grid), 0 outside the image.
+        cells: float32 (), cells inside the images of the whole batch, whose samples other processes may have.
     """
 
     axis: int
     index: Tensor
     probability: Tensor
     inside: Tensor
+    cells: Tensor
 
 
 class SliceTeacher:
@@ -78,7 +81,10 @@ class SliceTeacher:
         axis = int(torch.randint(3, (1,), generator=generator))
         others = [1 + a for a in range(3) if a != axis]
         shown = truth.any(dim=others[1]).any(dim=others[0])
-        chance = torch.rand(shown.shape, generator=generator).to(truth.device)
+        processes = current_processes()
+        # Drawn for the whole batch, so that it does not matter how many processes share it.
+        chance = torch.rand((processes.count * len(shown), shown.shape[1]), generator=generator)
+        chance = processes.own(chance).to(truth.device)
         index = (shown * (1 + chance)).argmax(dim=1)
         inside = take_slices(batch["inside"], axis, index)
         image = normalise(take_slices(batch["image"][:, 0], axis, index)[:, None], inside)
@@ -88,7 +94,8 @@ class SliceTeacher:
         previous = torch.zeros_like(covered[:, :1])
         given = self._encoding.arrange(previous, covered, axis=1)
         inputs = torch.cat([image.expand(-1, COLOURS, -1, -1), *given], dim=1)
-        return SliceAnswers(axis, index, self._probability(inputs), inside.float())
+        inside = inside.float()
+        return SliceAnswers(axis, index, self._probability(inputs), inside, processes.sum(inside.sum()))
 
     def _probability(self, inputs: Tensor) -> Tensor:
         fine = F.interpolate(inputs, scale_factor=float(FINER), mode="bilinear", align_corners=False)
@@ -127,4 +134,4 @@ def slice_loss(logits: Tensor, answers: SliceAnswers, part: slice) -> Tensor:
     inside = answers.inside[part]
     values = F.binary_cross_entropy_with_logits(own, answers.probability[part], reduction="none")
     # Over all samples of the batch, so that the parts' losses add up to the batch's.
-    return (values * inside).sum() / answers.inside.sum().clamp(min=1)
+    return (values * inside).sum() / answers.cells.clamp(min=1)

@@ -27,6 +27,7 @@ from bedside.train.config import TrainingConfig
 from bedside.train.losses import segmentation_loss
 from bedside.train.memory import largest_micro_batch
 from bedside.train.precision import LAST, PrecisionChoice, autocast, measure_precision
+from bedside.train.processes import current_processes
 from bedside.train.sampling import SamplingConfig
 from bedside.train.stages import FINE_PARTS, LATE, Stage, plan_stages
 from bedside.train.task import Batch, Task, decay_groups, scaled_groups
@@ -73,7 +74,8 @@ class WindowTask(Task):
         device: Where to train.
 
     Raises:
-        InputError: The store has no object to train on, or the model is of another kind.
+        InputError: The store has no object to train on, the model is of another kind, or the processes cannot divide
+            the batch.
         WeightsError: A teacher is asked for and has no weights.
     """
 
@@ -87,10 +89,10 @@ class WindowTask(Task):
             if value and card.dimensions == 3:
                 raise InputError(name, expected="0 for volumes", got=value)
         self._encoding = card_encoding(card)
-        self.micro_batch = config.batch
+        self.micro_batch = _own_part(config)
         self.memory_format = LAST[2 + card.dimensions]
         self._config, self._device = config, device
-        self._part = config.batch
+        self._part = self.micro_batch
         self._precision = chosen_precision(config)
         kept, held = divide_store(store, config.held_out)
         self._teacher = _slice_teacher(config, device)
@@ -165,18 +167,22 @@ class WindowTask(Task):
 
     def fit_memory(self, network: nn.Module, memory_gb: float | None) -> str | None:
         """Take a batch in parts that fit."""
-        batch = self._config.batch
-        self.micro_batch = self._part = largest_micro_batch(network, self._config, self._device, memory_gb)
-        if self.micro_batch == batch:
+        asked = self.micro_batch
+        self.micro_batch = self._part = largest_micro_batch(network, self._config, self._device, memory_gb, asked)
+        if self.micro_batch == asked:
             return None
-        return f"each step takes its {batch} samples {self.micro_batch} at a time to stay below the memory"
+        count = current_processes().count
+        who = "each step" if count == 1 else "each process"
+        samples = self._config.batch // count
+        return f"{who} takes its {samples} samples {self.micro_batch} at a time to stay below the memory"
 
     def losses(self, network: nn.Module, batch: Batch, generator: torch.Generator) -> Iterator[Tensor]:
         """Yield soft Dice and cross-entropy after a random number of correction rounds, and the slices' teacher.
 
-        The parts' size changes neither the clicks nor the sum.
+        The parts' size changes neither the clicks nor the sum; of several processes each yields its part of the batch's
+        losses.
         """
-        config = self._config
+        config, processes = self._config, current_processes()
         probabilities = torch.tensor(self._rounds)
         rounds = int(torch.multinomial(probabilities, 1, generator=generator))
         batch = self._stage_sampler.finish(cast(PackedTable, batch[TABLE]).unpack())
@@ -189,12 +195,12 @@ class WindowTask(Task):
         inputs, _ = play_rounds(network, inputs, batch, rounds, self.precision.rounds, randomness, encoding, size)
         answers = self._teacher.answer(batch, generator) if self._teacher else None
         truth, inside = batch["truth"].float(), batch["inside"].float()
-        cells = inside.sum().clamp(min=1)
+        samples, cells = processes.count * len(inputs), processes.sum(inside.sum()).clamp(min=1)
         for first in range(0, len(inputs), size):
             part = slice(first, first + size)
             with autocast(self._device, self.precision.gradient):
                 logits = network(inputs[part])[:, 0].float()
-            samples_share = len(logits) / len(inputs)
+            samples_share = len(logits) / samples
             cells_share = inside[part].sum() / cells
             # Not read back, which would keep the device waiting.
             bce_weight = config.bce_weight * cells_share
@@ -233,6 +239,19 @@ def chosen_precision(config: TrainingConfig) -> PrecisionChoice | None:
         return None
     rounds = config.precision if config.round_precision == "same" else config.round_precision
     return PrecisionChoice(config.precision, rounds)
+
+
+def _own_part(config: TrainingConfig) -> int:
+    """Return samples that a process takes at once where the memory holds them.
+
+    Raises:
+        InputError: The processes cannot divide the batch so.
+    """
+    parts = current_processes().count * config.accumulate
+    if config.batch % parts:
+        expected = f"a multiple of {parts} ({current_processes().count} processes, accumulate {config.accumulate})"
+        raise InputError("batch", expected=expected, got=config.batch, fix="take another batch, or fewer processes")
+    return config.batch // parts
 
 
 def make_sampler(store: Store, config: TrainingConfig) -> Sampler:
