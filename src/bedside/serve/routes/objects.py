@@ -182,7 +182,11 @@ async def propose(service: ServiceOf, image: int, request: ProposalsRequest) -> 
 
 @router.post("/proposals/take")
 async def take_proposals(service: ServiceOf, image: int, request: TakeRequest) -> Change:
-    """Begin an object for each proposal that is accepted; ``opened`` says which they are."""
+    """Begin an object for each proposal that is accepted; ``opened`` says which they are.
+
+    The others are dropped with that. Removing just these objects in one change (``objects/remove``) brings all
+    proposals back, so that they can be taken again.
+    """
     change: Change = await service.hub.change(image, lambda opened: opened.take_proposals(request))
     return change
 
