@@ -129,7 +129,7 @@ def draw(browser: Any, scratch: Path, target: Path, names: Sequence[str] = ()) -
             desk.page.evaluate("bedside.actions.second.set({segmentOn: 'second'})")
             segment(desk, "lesion", {"kind": "point", "position": list(place), "positive": True, "frame": "index"})
             desk.go(place)
-            desk.page.get_by_role("button", name="Dismiss").first.click()
+            desk.wait("document.querySelector('.toast') === null")
             if name == "beside":
                 desk.page.keyboard.press("y")
             else:

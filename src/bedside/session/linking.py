@@ -102,7 +102,7 @@ class Linking(Stopping):
         linked = second if isinstance(second, LinkedImage) else None
         if linked is None:
             linked = link_images(self.image, open_image(second), register=register)  # type: ignore[arg-type]
-        if linked.grid != self.image.geometry:
+        if not linked.grid.matches(self.image.geometry):
             raise InputError("the second image", expected=f"linked to the grid of {self.image.shape}", got="another")
         self._second = self._begun(linked)
         return linked
