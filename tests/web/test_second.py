@@ -94,6 +94,7 @@ def test_it_is_seen_over_the_first_image_and_beside_it(desk: Desk, images: dict[
     linked(desk, images["nifti"], pet, by=by)
     desk.page.keyboard.press("c")
     desk.go(PLACE)
+    assert violations(desk) == []
     # What glows is bright, and its rim red, where the first image is grey.
     assert min(pixel(desk, PLACE)[:3]) > 150
     assert any(p[0] > p[2] + 80 for p in across(desk))
@@ -116,6 +117,7 @@ def test_it_is_seen_over_the_first_image_and_beside_it(desk: Desk, images: dict[
     alone = pixel(desk, PLACE)
     assert len(set(alone[:3])) == 1
     assert abs(alone[0] - grey[0]) < 20
+    assert violations(desk) == []
     views = desk.page.locator(".view-second")
     assert [views.nth(i).is_visible() for i in range(3)] == [True] * 3
     desk.page.mouse.move(*spot(desk, PLACE, "seconds"))
@@ -133,11 +135,22 @@ def test_it_is_seen_over_the_first_image_and_beside_it(desk: Desk, images: dict[
     desk.page.keyboard.press("y")
     desk.settle()
     assert not views.first.is_visible()
-    assert violations(desk) == []
     desk.page.get_by_role("button", name="Let go of the second image").click()
     desk.wait("bedside.store.get().second === null")
     assert desk.server.client.get(f"/api/images/{desk.image}/second").status_code == 404
     desk.page.keyboard.press("c")
+
+
+def test_its_line_is_whole_on_a_narrow_page(desk: Desk, images: dict[str, Path], pet: Path) -> None:
+    desk.page.set_viewport_size({"width": 1024, "height": 700})
+    linked(desk, images["nifti"], pet)
+    line = desk.page.get_by_role("toolbar", name="Second image")
+    edge = line.evaluate("bar => bar.getBoundingClientRect().right")
+    controls = line.locator("button, input, select")
+    boxes = [controls.nth(i).bounding_box() for i in range(controls.count())]
+    assert len(boxes) >= 10
+    assert all(box is not None and box["x"] + box["width"] <= edge for box in boxes)
+    line.get_by_role("button", name="Let go of the second image").click()
 
 
 def test_prompts_on_either_view_go_to_the_first_image(desk: Desk, images: dict[str, Path], pet: Path) -> None:
