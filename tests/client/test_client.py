@@ -13,11 +13,11 @@ import pytest
 
 import bedside
 from bedside.client import Client, RemoteSession
-from bedside.core.errors import FormatError, InputError, PromptError
+from bedside.core.errors import ChoiceError, FormatError, InputError, PromptError
 from bedside.core.geometry import Geometry
 from bedside.core.image import Image
-from bedside.core.prompts import Point
-from bedside.io import read_mask, write_image
+from bedside.core.prompts import Box, Point
+from bedside.io import read_image, read_mask, write_image
 from tests.support.ui_server import running_ui
 
 SHAPE = (12, 60, 72)
@@ -174,6 +174,65 @@ def test_errors_are_the_servers_own(server: Client, volume: RemoteSession, folde
     with pytest.raises(InputError):
         volume.save_segmentation(older, form="dicom-seg")
     assert older.read_bytes() == b"older"
+
+
+def moments(place: Path) -> Path:
+    """A file of two volumes, on the grid of the scan's middle."""
+    import nibabel
+
+    values = np.stack([np.full((72, 60, 12), v, np.int16) for v in (1, 2)], axis=-1)
+    nibabel.save(nibabel.Nifti1Image(values, np.diag([-0.8, -0.9, 3.0, 1.0])), place)
+    return place
+
+
+def test_what_there_is_to_choose_from_is_named_as_calls_take_it(
+    server: Client, volume: RemoteSession, folder: Path, tmp_path: Path
+) -> None:
+    path = moments(tmp_path / "moments.nii.gz")
+    for _ in range(2):
+        with pytest.raises(ChoiceError, match=r"name one: volume=0 \(.*\), volume=1 \(") as told:
+            server.open(path)
+        assert "REST" not in str(told.value)
+    assert server.open(path, volume=1).info["range"] == [2, 2]
+    with pytest.raises(ChoiceError, match=r"open '.*moments\.nii\.gz', where it lies now, and name one: volume=0"):
+        server.upload(path)
+    with pytest.raises(ChoiceError, match=r"name one: volume=0"):
+        volume.link(path)
+    with pytest.raises(ChoiceError, match=r"name one: prior_volume=0 \(.*\), prior_volume=1"):
+        volume.open_segmentation(folder / "scan.nii.gz", prior=path)
+
+
+def test_a_volume_is_no_picture(volume: RemoteSession, tmp_path: Path) -> None:
+    volume.add_point((30, 24, 6))
+    with pytest.raises(FormatError, match=r"^mask\.png: PNG cannot hold 3 axes; use one of \.mha, \.nii"):
+        volume.save_segmentation(tmp_path / "masks.png")
+    assert not (tmp_path / "masks.png").exists()
+
+
+def test_a_second_image_is_linked(server: Client, volume: RemoteSession, folder: Path, tmp_path: Path) -> None:
+    scan = read_image(folder / "scan.nii.gz")
+    hot = np.zeros(SHAPE, np.float32)
+    hot[4:8, 40:52, 50:62] = 300
+    write_image(tmp_path / "pet.nii.gz", Image(hot, scan.geometry))
+    assert volume.second is None
+    told = volume.link(tmp_path / "pet.nii.gz")
+    assert (told.name, told.overlap, told.shift) == ("pet.nii.gz", 1, None)
+    assert told.geometry.matches(scan.geometry)
+    assert volume.second == told
+    assert np.allclose(volume.second_slice(0, 5), hot[5], atol=0.01)
+    here = bedside.Session(folder / "scan.nii.gz")
+    here.link(tmp_path / "pet.nii.gz")
+    prompts = [Box((48, 38, 3), (64, 54, 9)), Point((70, 58, 6), positive=False)]
+    for prompt in prompts:
+        assert volume.add_on_second(prompt) == here.add_on_second(prompt)
+    assert np.array_equal(volume.mask, here.mask)
+    assert volume.mask[6, 46, 56]
+    assert not volume.mask[6, 24, 30]
+    with pytest.raises(InputError, match=r"the second image.*a volume"):
+        volume.link(folder / "a picture of größe.png")
+    volume.unlink()
+    with pytest.raises(InputError, match="has no second image"):
+        volume.add_on_second(Point((56, 46, 6)))
 
 
 def test_who_may_ask(told: dict[str, Any], server: Client, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

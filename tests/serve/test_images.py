@@ -363,12 +363,13 @@ def test_unknown_images_are_rejected_on_every_route(start: Start) -> None:
         "/api/images/{image}/proposals/take": {"proposals": [1]},
         "/api/images/{image}/objects/remove": {"objects": [1]},
     }
+    queries = {"/api/images/{image}/second/slice.npy": "?axis=0&index=0"}
     asked = 0
     for path, methods in document["paths"].items():
         if "{image}" not in path:
             continue
         for method in methods:
-            place = path.format(image=77, number=1, prompt=1)
+            place = path.format(image=77, number=1, prompt=1) + queries.get(path, "")
             problem = server.rejected(
                 method.upper(), place, 404, bodies.get(path, {} if method in ("post", "patch") else None)
             )

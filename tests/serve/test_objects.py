@@ -225,3 +225,9 @@ def test_proposals_are_seen_before_some_are_taken(start: Start, many: Path, tool
     assert set(np.unique(server.labels(image, (60, 120)))) == {0, 1}
     server.rejected("POST", f"{place}/objects/remove", 404, {"objects": [1, 9]})
     assert len(server.ok("GET", f"{place}/objects")["objects"]) == 1
+    # Taken back as a whole it can be taken again, as redo does.
+    again = server.ok("POST", f"{place}/proposals/take", {"proposals": [5, 2], "name": "square"})
+    for number, proposal in zip(again["opened"], (2, 5), strict=True):
+        np.testing.assert_array_equal(server.mask(image, number, (60, 120)), labels == proposal)
+    server.ok("POST", f"{place}/objects/remove", {"objects": again["opened"][:1]})
+    assert "search again" in server.rejected("POST", f"{place}/proposals/take", 400, {"proposals": [2]})["message"]

@@ -308,7 +308,8 @@ def serve(browser: Any, tmp_path: Path) -> Iterator[Callable[..., Server]]:
 def tab(browser: Any) -> Iterator[Callable[[Server], Desk]]:
     """Opens tabs; fails where the page threw an error that nobody caught."""
     desks: list[Desk] = []
-    context = browser.new_context(viewport={"width": 1366, "height": 768}, accept_downloads=True)
+    size = {"width": 1366, "height": 768}
+    context = browser.new_context(viewport=size, accept_downloads=True, color_scheme="dark")
 
     # The 3D view takes what the model and the tests could use; the test of it switches it on.
     context.add_init_script(

@@ -43,6 +43,27 @@ def volume(shape: tuple[int, int, int] = (40, 96, 112), seed: int = 3) -> NDArra
     return result
 
 
+HOT = (0.52, 0.30, 0.42)
+"""Centre of what glows in ``tracer``, as parts of the extent of ``volume`` (x, y, z); nothing is seen of it there."""
+HOT_MM = 9.0
+
+
+def tracer(path: Path, shape: tuple[int, int, int] = (40, 96, 112)) -> Path:
+    """A coarser image of the patient of ``volume`` as NIfTI, in which a ball glows that the other does not show."""
+    spacing, extent = np.array([2.4, 2.4, 4.0]), (np.array(shape[::-1]) - 1) * [0.8, 0.8, 2.5]
+    size = np.ceil(extent / spacing).astype(int) + 3
+    x, y, z = (axis * mm - 2.0 for axis, mm in zip(np.indices(size), spacing, strict=True))
+    body = ((x / extent[0] - 0.5) / 0.44) ** 2 + ((y / extent[1] - 0.5) / 0.36) ** 2 < 1
+    middle = np.array(HOT) * extent
+    glow = (x - middle[0]) ** 2 + (y - middle[1]) ** 2 + (z - middle[2]) ** 2
+    noise = np.random.default_rng(4).normal(0, 0.05, body.shape)
+    values = ndimage.gaussian_filter(np.where(glow < HOT_MM**2, 12.0, np.where(body, 1.2, 0.0)), 0.5) + noise
+    affine = np.diag([*(-spacing[:2]), spacing[2], 1.0])
+    affine[:3, 3] = [2.0, 2.0, -2.0]
+    nibabel.save(nibabel.Nifti1Image(values.clip(0).astype(np.float32), affine), path)
+    return path
+
+
 def oblique_affine(spacing: tuple[float, float, float], degrees: float = 25.0) -> NDArray[np.float64]:
     """An affine in RAS mm of an oblique, left-handed grid."""
     angle = np.deg2rad(degrees)

@@ -1,4 +1,4 @@
-"""Makes the pictures of docs/ui.md with the real page: ``python -m tests.web.pictures docs/pictures``.
+"""Makes the pictures of docs/ui.md with the real page: ``python -m tests.web.pictures docs/pictures [NAME ...]``.
 
 The images are computed phantoms; the masks are those of the bundled models.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from scipy import ndimage
 
 from tests.web import phantoms
 from tests.web.conftest import FLAGS, Desk, Server, chromium, missing
+from tests.web.test_second import link
 
 VIEWPORT = {"width": 1366, "height": 768}
 SIZE = (860, 484)
@@ -62,8 +64,8 @@ def scan(shape: tuple[int, int, int], seed: int) -> NDArray[np.int16]:
     return smooth
 
 
-def draw(browser: Any, scratch: Path, target: Path) -> None:
-    """The states of the page, one picture each."""
+def draw(browser: Any, scratch: Path, target: Path, names: Sequence[str] = ()) -> None:
+    """The states of the page, one picture each; of some of them alone where they are named."""
     shape = (60, 160, 180)
     volume = phantoms.write_nifti(scratch / "scan.nii.gz", scan(shape, 3))
     colours = ndimage.gaussian_filter(phantoms.colour_picture(420), (4, 4, 0))
@@ -77,14 +79,19 @@ def draw(browser: Any, scratch: Path, target: Path) -> None:
         "3d": (volume,),
         "worklist": (cases,),
         "proposals": (phantoms.write_picture(scratch / "cells.png", plate),),
+        "second": (volume,),
+        "beside": (volume,),
     }
     for number in range(1, 5):
         phantoms.write_nifti(cases / f"case{number:02d}.nii.gz", scan(shape, number))
+    tracer = phantoms.tracer(scratch / "pet.nii.gz", shape)
     for name, paths in states.items():
+        if names and name not in names:
+            continue
         folder = scratch / name
         folder.mkdir()
         server = Server(folder, *paths)
-        desk = Desk(browser.new_context(viewport=VIEWPORT).new_page(), server).visit()
+        desk = Desk(browser.new_context(viewport=VIEWPORT, color_scheme="dark").new_page(), server).visit()
         if paths:
             desk.wait("bedside.store.get().image")
             desk.loaded()
@@ -115,6 +122,18 @@ def draw(browser: Any, scratch: Path, target: Path) -> None:
             desk.wait("bedside.store.get().proposals !== null && bedside.store.get().task === null")
             desk.page.keyboard.press("j")
             desk.page.keyboard.press("Delete")
+        elif name in ("second", "beside"):
+            place = tuple(round(part * (n - 1)) for part, n in zip(phantoms.HOT, shape[::-1], strict=True))
+            link(desk, tracer)
+            desk.wait("bedside.store.get().second && bedside.store.get().loading === null")
+            desk.page.evaluate("bedside.actions.second.set({segmentOn: 'second'})")
+            segment(desk, "lesion", {"kind": "point", "position": list(place), "positive": True, "frame": "index"})
+            desk.go(place)
+            desk.wait("document.querySelector('.toast') === null")
+            if name == "beside":
+                desk.page.keyboard.press("y")
+            else:
+                rendered(desk)
         desk.page.mouse.move(900, 30)
         desk.settle()
         save(desk, target / f"ui-{name}.png")
@@ -124,13 +143,13 @@ def draw(browser: Any, scratch: Path, target: Path) -> None:
 def main() -> None:
     """Draw all."""
     reason = missing()
-    if reason or len(sys.argv) != 2:
+    if reason or len(sys.argv) < 2:
         raise SystemExit(reason or "name the folder: python -m tests.web.pictures docs/pictures")
     from playwright.sync_api import sync_playwright
 
     with tempfile.TemporaryDirectory() as scratch, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium(), args=list(FLAGS))
-        draw(browser, Path(scratch), Path(sys.argv[1]))
+        draw(browser, Path(scratch), Path(sys.argv[1]), sys.argv[2:])
         browser.close()
 
 

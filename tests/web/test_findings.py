@@ -98,6 +98,12 @@ def test_others_of_the_kind_are_looked_at_and_taken(desk: Desk, cells: Path) -> 
     desk.press("Control+z")
     assert [info["name"] for info in desk.state("objects")] == ["object 1"]
     assert len(np.unique(same_masks(desk))) == 2
+    # Redo brings all of them back, and undo takes them away again.
+    desk.press("Control+Shift+z")
+    assert len(desk.state("objects")) == 1 + len(wanted)
+    np.testing.assert_array_equal(same_masks(desk)[0] > 1, np.isin(labels, wanted))
+    desk.press("Control+z")
+    assert len(desk.state("objects")) == 1
     desk.clear()
 
 

@@ -46,10 +46,39 @@ def test_nobody_is_shut_out(desk: Desk, images: dict[str, Path], theme: str) -> 
         assert violations(desk) == []
         desk.page.keyboard.press("Escape")
         desk.page.locator("dialog").wait_for(state="detached")
-    for name in ("Model", "From file"):
+    for name in ("Model", "From file", "Link a second image"):
         desk.page.get_by_role("button", name=name).click()
         assert violations(desk) == []
         desk.page.keyboard.press("Escape")
+
+
+def test_the_theme_is_the_systems_until_one_is_chosen(desk: Desk) -> None:
+    shown = "document.documentElement.dataset.theme"
+    for scheme in ("light", "dark", "light"):
+        desk.page.emulate_media(color_scheme=scheme)
+        desk.wait(f"{shown} === '{scheme}'")
+    desk.page.get_by_role("button", name="Dark theme").click()
+    desk.wait(f"{shown} === 'dark'")
+    desk.visit()
+    desk.wait(f"{shown} === 'dark'")
+
+
+def test_messages_are_seen_in_front_of_a_dialog(desk: Desk) -> None:
+    desk.page.keyboard.press("?")
+    desk.page.locator("dialog[open]").wait_for()
+    desk.page.evaluate("bedside.actions.report(new Error('Something went wrong'))")
+    message = desk.page.locator(".toast-error", has_text="Something went wrong")
+    # It is what lies topmost there, and its button can be pressed.
+    box = message.bounding_box()
+    assert box is not None
+    middle = [box["x"] + box["width"] / 2, box["y"] + box["height"] / 2]
+    assert message.evaluate("(m, [x, y]) => m.contains(document.elementFromPoint(x, y))", middle)
+    message.get_by_role("button", name="Dismiss").click()
+    assert message.count() == 0
+    desk.page.evaluate("bedside.actions.report(new Error('Something else'))")
+    desk.page.keyboard.press("Escape")
+    desk.page.locator("dialog").wait_for(state="detached")
+    assert desk.page.locator(".toast-error", has_text="Something else").is_visible()
 
 
 @pytest.mark.parametrize(("width", "height"), [(1366, 768), (1024, 700), (1920, 1080)])

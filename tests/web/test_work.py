@@ -144,8 +144,13 @@ def test_work_outlives_a_killed_server(
     before = same_masks(desk)
     server.kill()
     desk.page.get_by_text("The server does not answer").first.wait_for()
+    desk.page.mouse.click(*desk.place("axial", CENTRE))
+    unsent = desk.page.get_by_text("Not sent: the server does not answer")
+    unsent.wait_for()
     server.start()
     desk.wait("bedside.store.get().connection === 'open'")
+    # What is no longer so is no longer said.
+    assert unsent.count() == 0
     desk.wait("bedside.store.get().objects.length === 1")
     until_same(desk, before)
     # The page that was open goes on, and one that is opened again finds the same.

@@ -9,6 +9,7 @@ import { listenForDrops, loadingCover, lostBanner } from "./panels/cover";
 import { emptyState } from "./panels/empty";
 import { objectsPanel } from "./panels/objects";
 import { promptsPanel } from "./panels/prompts";
+import { secondBar } from "./panels/second_bar";
 import { statusBar } from "./panels/status";
 import { optionBar, toolRail } from "./panels/toolbar";
 import { topbar } from "./panels/topbar";
@@ -67,6 +68,7 @@ document.body.append(
       "main",
       {},
       optionBar(store, actions),
+      secondBar(store, actions),
       h("div", { class: "stage" }, views.element, emptyState(store, actions), loadingCover(store)),
     ),
     side,

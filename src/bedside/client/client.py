@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Any, Self
 from urllib.parse import urlsplit
 
+from bedside.client.choices import choices_told
 from bedside.client.connection import Connection
 from bedside.client.session import RemoteSession
 from bedside.core.errors import FormatError, InputError
@@ -84,7 +85,8 @@ class Client:
         """
         asked: dict[str, Any] = {"path": str(Path(path).absolute())}
         asked.update({name: value for name, value in (("series", series), ("volume", volume)) if value is not None})
-        return RemoteSession(self._connection, self._connection.ask("POST", "/api/images", asked))
+        with choices_told(self._connection, asked["path"]):
+            return RemoteSession(self._connection, self._connection.ask("POST", "/api/images", asked))
 
     def upload(self, path: str | Path) -> RemoteSession:
         """Send an image to the server and open it.
@@ -94,6 +96,7 @@ class Client:
 
         Raises:
             FormatError: There is no such file, or it cannot be read as an image.
+            ChoiceError: It holds several images; the message says how to open one.
         """
         place = Path(path)
         files = sorted(p for p in place.rglob("*") if p.is_file()) if place.is_dir() else [place]
@@ -101,7 +104,8 @@ class Client:
             raise FormatError(f"{path}", expected="an existing file or folder", got="nothing there")
         home = place if place.is_dir() else place.parent
         body = _Form([(file.relative_to(home).as_posix(), file) for file in files])
-        content, _ = self._connection.fetch("POST", "/api/upload", body, body.headers)
+        with choices_told(self._connection):
+            content, _ = self._connection.fetch("POST", "/api/upload", body, body.headers)
         return RemoteSession(self._connection, json.loads(content))
 
     def images(self) -> tuple[RemoteSession, ...]:

@@ -12,7 +12,9 @@ from urllib.parse import urlencode
 import numpy as np
 from numpy.typing import NDArray
 
+from bedside.client.choices import choices_told
 from bedside.client.connection import Connection
+from bedside.client.linking import Linking
 from bedside.core.errors import InputError
 from bedside.core.files import write_bytes_atomically
 from bedside.core.geometry import Geometry
@@ -67,7 +69,7 @@ class RemoteObject:
         return cls(**known, box=None if box is None else Region(tuple(box["start"]), tuple(box["stop"])))
 
 
-class RemoteSession(Gestures):
+class RemoteSession(Gestures, Linking):
     """Objects, prompts and masks of an image on a server; what pages open beside it show at once.
 
     Prompts are those of ``Session``: ``add_point``, ``add_box``, ``add_scribble``, ``add_lasso``, ``set_mask`` and
@@ -317,20 +319,35 @@ class RemoteSession(Gestures):
             wanted = max((s for s in suffixes if name.endswith(s)), key=len).removeprefix(".")
         write_bytes_atomically(path, self._exported(wanted, policy))
 
-    def open_segmentation(self, path: str | Path, *, prior: str | Path | None = None) -> tuple[RemoteObject, ...]:
+    def open_segmentation(
+        self,
+        path: str | Path,
+        *,
+        prior: str | Path | None = None,
+        prior_series: str | None = None,
+        prior_volume: int | None = None,
+    ) -> tuple[RemoteObject, ...]:
         """Open a segmentation, by its path on the server's machine, onto the image: every label becomes an object.
 
         Args:
             path: A label map, a DICOM SEG, an RTSTRUCT or a list of labels.
             prior: Path of the earlier image that it was drawn on, which is registered to this one.
+            prior_series: Which DICOM series of the prior, where there are several.
+            prior_volume: Which volume of the prior, where there are several, from 0.
 
         Returns:
             The objects that were begun.
+
+        Raises:
+            FormatError: It cannot be read, or is no segmentation.
+            ChoiceError: The prior is one of several images and none was chosen.
         """
-        asked = {"path": str(Path(path).absolute())}
-        if prior is not None:
-            asked["prior"] = str(Path(prior).absolute())
-        change = self._post("/segmentation", asked)
+        place = None if prior is None else str(Path(prior).absolute())
+        asked: dict[str, Any] = {"path": str(Path(path).absolute()), "prior": place}
+        chosen = {"prior_series": prior_series, "prior_volume": prior_volume}
+        asked.update({name: value for name, value in chosen.items() if value is not None})
+        with choices_told(self._connection, place or "", "prior_"):
+            change = self._post("/segmentation", asked)
         return tuple(RemoteObject.of(told) for told in change["objects"] if told["id"] in change["opened"])
 
     @property

@@ -22,7 +22,7 @@ from bedside.serve.invalid import invalid_body
 from bedside.serve.leases import Leases
 from bedside.serve.metering import Allowances, Metering
 from bedside.serve.protocol import PROTOCOLS, Desk, Limits, Protocol
-from bedside.serve.routes import export, images, objects, pacs, segmentation, socket, start
+from bedside.serve.routes import export, images, objects, pacs, second, segmentation, socket, start
 from bedside.serve.security import App
 from bedside.serve.service import Service
 
@@ -43,7 +43,7 @@ def build_api(service: Service) -> FastAPI:
     )
     app.state.service = service
     app.openapi = lambda: _with_token(FastAPI.openapi(app))  # type: ignore[method-assign]
-    for routes in (start, images, objects, segmentation, export, pacs, socket):
+    for routes in (start, images, second, objects, segmentation, export, pacs, socket):
         app.include_router(routes.router)
     app.add_exception_handler(BedsideError, _rejected)
     app.add_exception_handler(RequestValidationError, _invalid)

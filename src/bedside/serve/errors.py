@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 from bedside.core.errors import (
     ArchiveError,
     BackendError,
     BedsideError,
     DependencyError,
+    FormatError,
     InputError,
     StoppedError,
     StorageError,
@@ -100,6 +104,17 @@ def status_of(error: BedsideError) -> int:
 def _without_options(text: str) -> str:
     """Return a message without the options of the command line, which a page has not: "volume" for "--volume"."""
     return re.sub(r"(?<![\w-])--([a-z][a-z-]*)", r"\1", re.sub(r" \(\w+= in Python\)", "", text))
+
+
+@contextmanager
+def named_as(path: Path, name: str) -> Iterator[None]:
+    """Say in errors what a file is called: where it lies for a moment tells nobody anything."""
+    try:
+        yield
+    except (FormatError, InputError) as error:
+        told = [t and t.replace(f"{path}", name) for t in (error.what, error.expected, error.got, error.fix)]
+        kind = FormatError if isinstance(error, FormatError) else InputError
+        raise kind(told[0] or name, expected=told[1], got=told[2], fix=told[3]) from error
 
 
 def problem_fields(error: Exception) -> dict[str, str | None]:

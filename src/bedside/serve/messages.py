@@ -123,13 +123,6 @@ class OpenRequest(Message):
     volume: Annotated[int, Field(ge=0, le=1_000_000)] | None = None
 
 
-class SegmentationRequest(Message):
-    """Open a segmentation by its path on this machine; ``prior`` is the other image that it was drawn on, if any."""
-
-    path: Annotated[str, Field(min_length=1, max_length=4096)]
-    prior: Annotated[str, Field(min_length=1, max_length=4096)] | None = None
-
-
 class SavedBeside(Message):
     """Where the masks of an image were saved, and what to know of them."""
 
@@ -229,11 +222,14 @@ class PromptRequest(Message):
         prompt: A point, box, scribble, lasso or mask, as {"kind": "point", "position": [x, y, z], "positive": true}.
         object: The object; the current one by default, which is begun where there is none yet.
         predict: False keeps it back, to be answered together with the next one.
+        on: Which image the model looks at: on the second one the prompt is answered at once, and what is kept is the
+            mask.
     """
 
     prompt: PromptFields
     object: int | None = None
     predict: bool = True
+    on: Literal["first", "second"] = "first"
 
 
 class BrushRequest(Message):
@@ -385,6 +381,7 @@ class ImageInfo(Message):
         window: Display window to begin with.
         presets: Display windows that suit the modality.
         nbytes: Size of the samples in memory.
+        linked: Whether it has a second image.
         notes: What to know of how the file was read (images left aside, orientations that differ).
         dicom_formats: The DICOM objects that its masks can be saved as; none where it is not from DICOM files.
         model_problem: Why the model that answered so far cannot be loaded; what it answered is shown all the same.
@@ -412,6 +409,7 @@ class ImageInfo(Message):
     window: WindowPreset
     presets: list[WindowPreset]
     nbytes: int
+    linked: bool
     notes: list[str]
     dicom_formats: list[str]
     state: WorkState

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -21,6 +22,7 @@ from bedside.serve.engines import Engines, SharedModel
 from bedside.serve.errors import LockedError, NotFoundError, NotOfferedError
 from bedside.serve.facts import Facts
 from bedside.serve.keeping import Keeper
+from bedside.serve.linking import Linking
 from bedside.serve.messages import BrushRequest, Change, ObjectCreate, ObjectUpdate, Patch, Suggestion, Superseded
 from bedside.serve.patches import crop as crop_mask
 from bedside.serve.patches import decode_bits, dtype_name, encode, encode_bits, paint_labels, whole_box
@@ -54,7 +56,7 @@ Outcome = Change | Superseded | Exception
 """What became of a request."""
 
 
-class OpenImage(Proposing):
+class OpenImage(Proposing, Linking):
     """An image, its session, and what is seen of it.
 
     Its methods that change something are called by one thread at a time and write the change to the workspace before
@@ -118,8 +120,9 @@ class OpenImage(Proposing):
 
     @property
     def nbytes(self) -> int:
-        """Memory that the image takes, with the session's dense mask."""
-        return int(self.image.array.nbytes + np.prod(self.image.shape, dtype=np.int64))
+        """Memory that the image takes, with the session's dense mask and a second image."""
+        second = self.second.linked.image.array.nbytes if self.has_second else 0
+        return int(self.image.array.nbytes + np.prod(self.image.shape, dtype=np.int64) + second)
 
     def found_at(self, other: OpenImage) -> None:
         """Take over what another place of the same image says of it: where its files are, and its header."""
@@ -160,7 +163,8 @@ class OpenImage(Proposing):
                 if place in waiting:
                     outcomes[place] = self._wait(number, prompt)
                 else:
-                    outcomes[place] = self._prompt(number, prompt, answers, len(waiting), queue)
+                    add = partial(self._add, prompt, answers)
+                    outcomes[place] = self._prompt(number, add, len(waiting), queue)
             except StoppedError as error:
                 self._take_back([p for p in waiting if isinstance(outcomes[p], Superseded)], number, begun)
                 return [o if isinstance(o, Exception | Change) else error for o in outcomes]
@@ -191,14 +195,18 @@ class OpenImage(Proposing):
         number = self._workspace.last_object(self.id) + 1
         return begin_object(self._session, number, colour=colour_of(number)).id
 
+    def _add(self, prompt: Prompt | PlacedPrompt, predict: bool, target: int) -> Region | None:
+        return self._session.add(prompt, predict=predict, object_id=target)
+
     def _prompt(
-        self, number: int | None, prompt: Prompt | PlacedPrompt, predict: bool, together: int, queue: float
+        self, number: int | None, add: Callable[[int], Region | None], together: int = 0, queue: float = 0.0
     ) -> Change:
+        """Have an object take a prompt; one that is begun for it is there only if it is answered."""
         target = self._target(number)
         begun = target is None
         target = target or self._begin()
         try:
-            change = self._changed(lambda: self._session.add(prompt, predict=predict, object_id=target), target)
+            change = self._changed(partial(add, target), target)
         except BaseException:
             if begun and not self.broken:
                 remove_object(self._session, target, never_was=True)
@@ -229,7 +237,7 @@ class OpenImage(Proposing):
         if len(axes) > 1 or region.clip(self.image.shape) != region:
             region = Region.empty(self.image.ndim)
         patch = decode_bits(request.bits, region.shape) if not region.is_empty else np.zeros(region.shape, np.uint8)
-        return self._prompt(target, brushed(self._session, target, region, patch), True, 0, 0.0)
+        return self._prompt(target, partial(self._add, brushed(self._session, target, region, patch), True))
 
     def step(self, number: int | None, redo: bool) -> Change:
         """Undo or redo the last prompt or removal of an object."""

@@ -43,7 +43,7 @@ class Opener:
         """
         seconds: dict[str, float] = {}
         with _timed(seconds, "read"):
-            image = self._read(item)
+            image = self.read(Path(item.path), item.series, item.volume)
         with _timed(seconds, "hash"):
             # Each time: a file may be replaced by one of equal size and time, and samples may lie in another file.
             record = self._workspace.found(item.id, ImageStamp.of(image))
@@ -54,9 +54,18 @@ class Opener:
         opened.seconds = seconds
         return opened
 
-    def _read(self, item: ItemRecord) -> Image:
-        """Read the image at an item, out of its archive where it lies in one."""
-        path = Path(item.path)
+    def read(self, path: Path, series: str | None = None, volume: int | None = None) -> Image:
+        """Return the image at a place, out of its archive where it lies in one.
+
+        Args:
+            path: A file, a folder of DICOM files, or a zip.
+            series: Which DICOM series, where there are several.
+            volume: Which volume, where there are several.
+
+        Raises:
+            BedsideError: It cannot be read.
+        """
+        named = path
         try:
             path.stat()
             if is_archive(path):
@@ -66,12 +75,12 @@ class Opener:
         except BedsideError:
             raise
         except OSError as error:
-            raise FormatError(f"{item.path} cannot be opened", got=error.strerror) from error
+            raise FormatError(f"{named} cannot be opened", got=error.strerror) from error
         read = read_uploaded if self._is_sent(path) else read_image
-        image = read(path, series=item.series, volume=item.volume)
+        image = read(path, series=series, volume=volume)
         if is_pyramid(image.array):
             raise InputError(
-                f"{item.path}: {' x '.join(map(str, image.shape[::-1]))} pixels",
+                f"{named}: {' x '.join(map(str, image.shape[::-1]))} pixels",
                 expected="an image that the page can show whole",
                 fix="use 'bedside segment' or Session, or open a coarser level or a part of it",
             )

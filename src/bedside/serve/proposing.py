@@ -45,6 +45,8 @@ class Proposing:
     _engines: Engines
     _looks: dict[int, ObjectLook]
     _proposals: Sequence[Likeness] = ()
+    _taken: tuple[tuple[int, ...], Sequence[Likeness]] = ((), ())
+    """The objects that were begun last, and the proposals that they were among."""
 
     def _target(self, number: int | None) -> int | None:
         raise NotImplementedError
@@ -91,7 +93,7 @@ class Proposing:
     def propose(self, request: ProposalsRequest, report: Report) -> Proposals:
         """Find others of the kind of a few, and keep them until they are taken, dropped or searched for again."""
         found = self._session.find_like(request.objects, threshold=request.threshold, report=report)
-        self._proposals = found
+        self._proposals, self._taken = found, ((), ())
         layers = [Layer(number, one.mask) for number, one in enumerate(found, start=1)]
         box = whole_box(layers, self.image.ndim)
         painted = paint_labels(layers, box, "keep")
@@ -126,11 +128,14 @@ class Proposing:
             )
         accepted = [self._proposals[number - 1] for number in sorted(set(request.proposals))]
         change = self._take(accepted, request.name)
-        self._proposals = ()
+        self._proposals, self._taken = (), (tuple(change.opened), self._proposals)
         return change
 
     def remove_objects(self, numbers: Sequence[int]) -> Change:
-        """Take objects away in one change; their events stay in the workspace."""
+        """Take objects away in one change; their events stay in the workspace.
+
+        Where they are just those that were taken of proposals last, these can be taken again.
+        """
         numbers = list(dict.fromkeys(numbers))
         region = Region.empty(self.image.ndim)
         for number in numbers:
@@ -139,7 +144,11 @@ class Proposing:
         for number in numbers:
             remove_object(self._session, number)
             self._looks.pop(number, None)
-        return self._changed(lambda: region, None, deleted=numbers)
+        change = self._changed(lambda: region, None, deleted=numbers)
+        begun, among = self._taken
+        if begun and set(begun) == set(numbers):
+            self._proposals, self._taken = among, ((), ())
+        return change
 
     def _take(self, found: Sequence[Likeness], name: str | None) -> Change:
         opened = self._session.take_like(found, first=self._workspace.last_object(self.id) + 1, name=name)

@@ -14,6 +14,7 @@ from bedside.core.labels import OverlapPolicy
 from bedside.core.mask import PackedMask
 from bedside.io.dicom.uid_map import UidMap
 from bedside.io.segmentations import Form, write_segments
+from bedside.serve.errors import named_as
 from bedside.serve.opened import OpenImage
 from bedside.serve.snapshot import Snapshot
 from bedside.session.segmentations import segments_of
@@ -71,7 +72,8 @@ class Writing:
         """Return the file, and what to know of it."""
         with scratch_folder(self.folder) as scratch:
             path = scratch / f"mask.{self.suffix}"
-            notes = self.to(path, objects, policy)
+            with named_as(path, path.name):
+                notes = self.to(path, objects, policy)
             return path.read_bytes(), notes
 
 

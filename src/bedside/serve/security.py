@@ -26,7 +26,7 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 OPEN_PATHS = ("/api/openapi.json",)
 """Paths below /api that hold nothing of the user's."""
-_UPLOADS = re.compile(r"/api/(upload|images/\d+/segmentation)")
+_UPLOADS = re.compile(r"/api/(upload|images/\d+/(segmentation|second))")
 """Where browsers send files."""
 UPLOAD_LIMIT = 8 * 2**30
 """Bytes of an upload, and of a zip once unpacked."""

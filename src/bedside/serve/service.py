@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from bedside.core.errors import BedsideError, ChoiceError
+from bedside.core.image import Image
 from bedside.serve.arriving import Arrivals
 from bedside.serve.cleaning import FETCHED, UNPACKED, UPLOADS, remove_unneeded, remove_unpacked
 from bedside.serve.engines import Engines
@@ -34,6 +35,7 @@ PREPARE_AFTER = 1.5
 """Seconds after an image was opened before the next is prepared, so that its own page is served first."""
 
 _CHOOSE = "choose one of them in the worklist (over REST: GET /api/worklist, then POST /api/worklist/ITEM/open)"
+_NAME = "name one by 'series' or 'volume': the worklist lists them now (over REST: GET /api/worklist)"
 
 log = logging.getLogger("bedside.serve")
 
@@ -84,8 +86,8 @@ class Service:
         self.folder = workspace.path.with_name(workspace.path.name + ".files")
         remove_unneeded(workspace, self.folder)
         self.worker = Worker()
-        opener = Opener(workspace, self.engines, config.model, self.folder / UNPACKED)
-        self.hub = Hub(workspace, opener, self.worker, config.budget, config.limit)
+        self._opener = Opener(workspace, self.engines, config.model, self.folder / UNPACKED)
+        self.hub = Hub(workspace, self._opener, self.worker, config.budget, config.limit)
         self.arrivals = Arrivals(self.uploads)
         self.uids = KeptUids(self.folder / UID_MAP)
         unpacked = self.folder / UNPACKED
@@ -158,6 +160,23 @@ class Service:
         if number not in self.items:
             self.items.append(number)
         return opened
+
+    async def read_beside(self, path: Path, series: str | None = None, volume: int | None = None) -> Image:
+        """Return the image at a place, to be had beside an open one and not on the worklist.
+
+        Raises:
+            ChoiceError: There are several; they are on the worklist now, with what tells them apart.
+            BedsideError: It cannot be read.
+        """
+        try:
+            image: Image = await self.hub.call(self._opener.read, path, series, volume)
+        except ChoiceError as error:
+            if volume is not None:
+                raise
+            number = await self.hub.call(self.workspace.item, str(path.absolute()), series, volume, path.name)
+            await self._offer(self.item(number), error.count)
+            raise ChoiceError(error.what, fix=_NAME) from error
+        return image
 
     async def looked_through(self, patience: float) -> None:
         """Wait a moment for folders to be looked through, so that the first answer knows the first image."""
@@ -305,6 +324,7 @@ def image_info(service: Service, opened: OpenImage) -> ImageInfo:
         window=facts.window,
         presets=facts.presets,
         nbytes=int(image.array.nbytes),
+        linked=opened.has_second,
         notes=list(image.metadata.get("notes", ())),
         dicom_formats=dicom_formats(image),
         state=record.state,

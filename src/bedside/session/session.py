@@ -36,6 +36,7 @@ from bedside.session.journal import (
     history,
     with_labels,
 )
+from bedside.session.linking import Linking
 from bedside.session.masks import Canvas, KeptMask
 from bedside.session.objects import ObjectState, SessionObject
 from bedside.session.opening import check_journal, open_image, open_segmenter
@@ -48,7 +49,7 @@ if TYPE_CHECKING:
     from bedside.engines.protocol import Capabilities, Segmenter
 
 
-class Session(Segmentations, Advice, Edits, Propagating, Finding):
+class Session(Segmentations, Advice, Edits, Propagating, Finding, Linking):
     """Objects on one image, each made from prompts, with undo, redo and a journal that can be saved.
 
     The journal is the truth: an object's mask is a function of the image, the model and the prompts in force, so
@@ -363,11 +364,8 @@ class Session(Segmentations, Advice, Edits, Propagating, Finding):
         Raises:
             PromptError: The model cannot take one of its prompts. The session stays as it was.
         """
-        placed: dict[int, PlacedPrompt] = {}
-        for item in journal.objects:
-            for event in item.events:
-                if isinstance(event, Prompted):
-                    placed[event.id] = self._place(event.prompt)
+        given = (event for item in journal.objects for event in item.events if isinstance(event, Prompted))
+        placed = {event.id: self._place(event.prompt) for event in given}
         # Prompt numbers of the two journals mean different prompts, so nothing remembered may be used.
         answers = Answers(self._segmenter, self.image.geometry, Canvas(self.image.shape), placed=placed)
         states: dict[int, ObjectState] = {}

@@ -18,6 +18,8 @@ import type {
   PromptList,
   Proposals,
   SavedBeside,
+  SecondInfo,
+  SecondRequest,
   ServerState,
   StudyQuery,
   Suggestion,
@@ -45,6 +47,13 @@ const GONE: Problem = {
   message: "The server does not answer",
 };
 
+let answered: () => void = () => undefined;
+
+/** Runs whenever the server answers, whatever it says. */
+export function whenAnswered(run: () => void): void {
+  answered = run;
+}
+
 async function send(path: string, options: RequestInit = {}): Promise<Response> {
   let response: Response;
   try {
@@ -53,6 +62,7 @@ async function send(path: string, options: RequestInit = {}): Promise<Response> 
     if (error instanceof DOMException && error.name === "AbortError") throw error;
     throw new ApiError(GONE, 0);
   }
+  answered();
   if (response.ok) return response;
   throw new ApiError(await problemOf(response), response.status);
 }
@@ -81,10 +91,10 @@ async function ask<T>(method: string, path: string, body?: object, signal?: Abor
   return (response.status === 204 ? undefined : await response.json()) as T;
 }
 
-async function post<T>(path: string, files: NamedFile[]): Promise<T> {
+async function post<T>(path: string, files: NamedFile[], method = "POST"): Promise<T> {
   const form = new FormData();
   for (const { file, path: name } of files) form.append("files", file, name);
-  return (await (await send(path, { method: "POST", body: form })).json()) as T;
+  return (await (await send(path, { method, body: form })).json()) as T;
 }
 
 const image = (id: number): string => `/api/images/${id}`;
@@ -111,6 +121,14 @@ export const api = {
     ask<Change>("PATCH", image(id), update),
   voxels: (id: number, signal: AbortSignal) => send(`${image(id)}/image.nii`, { signal }),
   picture: (id: number, signal: AbortSignal) => send(`${image(id)}/picture.png`, { signal }),
+
+  second: (id: number) => ask<SecondInfo>("GET", `${image(id)}/second`),
+  linkSecond: (id: number, request: SecondRequest) => ask<SecondInfo>("PUT", `${image(id)}/second`, request),
+  uploadSecond: (id: number, files: NamedFile[], register: boolean) =>
+    post<SecondInfo>(`${image(id)}/second?${new URLSearchParams({ register: String(register) })}`, files, "PUT"),
+  unlinkSecond: (id: number) => ask<void>("DELETE", `${image(id)}/second`),
+  secondVoxels: (id: number, signal: AbortSignal) => send(`${image(id)}/second/image.nii`, { signal }),
+
   labels: (id: number) => ask<LabelPatch>("GET", `${image(id)}/labels`),
 
   openSegmentation: (id: number, path: string, prior?: string) =>

@@ -279,6 +279,8 @@ export interface ImageInfo {
   window: WindowPreset;
   presets: WindowPreset[];
   nbytes: number;
+  /** Whether it has a second image. */
+  linked: boolean;
   /** What to know of how the file was read. */
   notes: string[];
   /** DICOM objects that its masks can be saved as; none where it is not from DICOM files. */
@@ -294,6 +296,39 @@ export interface ImageInfo {
   objects: ObjectInfo[];
   seconds: Record<string, number>;
 }
+
+/** The second image of an open one, where it lies in the world of the first. */
+export interface SecondInfo {
+  name: string;
+  path: string;
+  shape: number[];
+  spacing: number[];
+  origin: number[];
+  direction: number[][];
+  modality: string | null;
+  stored_dtype: string;
+  range: number[];
+  percentiles: Record<string, number>;
+  window: WindowPreset;
+  presets: WindowPreset[];
+  /** Millimetres and degrees; null where the files' places were taken. */
+  shift: number | null;
+  turn: number | null;
+  /** Part of the first image that it covers. */
+  overlap: number;
+  notes: string[];
+}
+
+/** Where a second image is on the server's machine. */
+export interface SecondRequest {
+  path: string;
+  series: string | null;
+  volume: number | null;
+  register: boolean;
+}
+
+/** Which image the model looks at. */
+export type On = "first" | "second";
 
 /** What studies are searched for by; an empty field stands for anything. */
 export interface StudyQuery {
@@ -340,7 +375,7 @@ export interface TransferInfo {
 }
 
 export type SocketRequest =
-  | { type: "prompt"; request: string; object: number | null; prompt: SentPrompt; predict: boolean }
+  | { type: "prompt"; request: string; object: number | null; prompt: SentPrompt; predict: boolean; on: On }
   | { type: "brush"; request: string; object: number | null; box: Box; bits: string }
   | { type: "undo" | "redo"; request: string; object: number | null }
   | { type: "remove"; request: string; prompt: number }

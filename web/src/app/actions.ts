@@ -1,6 +1,6 @@
 /** What a person can do: every button, key and gesture ends here. */
 
-import { ApiError, api } from "../api/client";
+import { ApiError, api, whenAnswered } from "../api/client";
 import type {
   Box,
   Change,
@@ -18,22 +18,29 @@ import { encodeBits } from "../masks/bits";
 import { boxOf, type Region } from "../masks/region";
 import { type AppStore, currentObject, type PendingPrompt } from "../state/app";
 import type { NamedFile } from "../ui/files";
-import { toast } from "../ui/toast";
+import { dismiss, toast } from "../ui/toast";
 import { FindingActions } from "./finding";
 import { PacsActions } from "./pacs";
+import { SecondActions } from "./second";
 import { Timings } from "./timing";
 import { Workplace } from "./workplace";
+
+/** What messages are about that are no longer true once the server answers. */
+const GONE = "server";
 
 export class Actions {
   readonly timings = new Timings();
   readonly pacs = new PacsActions(this);
   readonly finding = new FindingActions(this);
+  readonly second = new SecondActions(this);
   private place: Workplace | null = null;
   private requests = 0;
   private opening = 0;
   private lost = false;
 
-  constructor(readonly store: AppStore) {}
+  constructor(readonly store: AppStore) {
+    whenAnswered(() => dismiss(GONE));
+  }
 
   get workplace(): Workplace | null {
     return this.place;
@@ -152,6 +159,8 @@ export class Actions {
       proposals: null,
       carried: null,
       taken: null,
+      untaken: null,
+      second: null,
       pointer: null,
       cursor: place.geometry.centre,
       window: { level: info.window.level, width: info.window.width },
@@ -164,6 +173,7 @@ export class Actions {
     await Promise.all([reading, info.objects.length > 0 ? place.refresh() : null]);
     if (!still()) return;
     this.store.set({ painted: this.store.get().painted + 1 });
+    if (info.linked) void this.second.take();
     // The first frame draws; at the second it has been handed to the screen. Benchmarks read it.
     requestAnimationFrame(() => requestAnimationFrame(() => performance.mark("bedside:image")));
   }
@@ -225,10 +235,15 @@ export class Actions {
 
   /** Sends a prompt to the current object; `gesture` is when the pointer went up. */
   prompt(prompt: SentPrompt, gesture = performance.now()): void {
-    const { current } = this.store.get();
+    const { current, second } = this.store.get();
     if (this.rejectLocked()) return;
     this.store.set({ suggestion: null });
-    this.request((request) => ({ type: "prompt", request, object: current, prompt, predict: true }), prompt, gesture);
+    const on = second?.segmentOn ?? "first";
+    this.request(
+      (request) => ({ type: "prompt", request, object: current, prompt, predict: true, on }),
+      prompt,
+      gesture,
+    );
   }
 
   /** The box of the object's mask becomes exactly `mask`. */
@@ -246,7 +261,7 @@ export class Actions {
   }
 
   redo(): void {
-    this.walk("redo");
+    if (!this.finding.redo()) this.walk("redo");
   }
 
   private walk(type: "undo" | "redo"): void {
@@ -311,7 +326,12 @@ export class Actions {
     const message = make(request);
     this.timings.begin(request, gesture);
     if (!this.place.send(message)) {
-      toast("error", "Not sent: the server does not answer. Start `bedside ui` again; earlier work is saved.");
+      toast(
+        "error",
+        "Not sent: the server does not answer. Start `bedside ui` again; earlier work is saved.",
+        undefined,
+        GONE,
+      );
       return;
     }
     const object = "object" in message ? message.object : null;
@@ -383,6 +403,7 @@ export class Actions {
   private connection(place: Workplace, status: SocketStatus): void {
     if (place !== this.place) return;
     if (status === "lost") this.lost = true;
+    if (status === "open") dismiss(GONE);
     this.store.set({ connection: status, ...(status === "lost" ? { pending: [] } : {}) });
   }
 
@@ -467,7 +488,7 @@ export class Actions {
     });
   }
 
-  private async try(action: () => Promise<void>): Promise<void> {
+  async try(action: () => Promise<void>): Promise<void> {
     try {
       await action();
     } catch (error) {
@@ -478,7 +499,8 @@ export class Actions {
   /** Tells a person what went wrong and what to do. */
   report(error: unknown): void {
     if (error instanceof DOMException && error.name === "AbortError") return;
-    if (error instanceof ApiError) toast("error", saidOf(error.problem), error.problem.fix ?? undefined);
+    if (error instanceof ApiError)
+      toast("error", saidOf(error.problem), error.problem.fix ?? undefined, error.status === 0 ? GONE : undefined);
     else toast("error", error instanceof Error ? error.message : String(error));
   }
 }

@@ -79,10 +79,15 @@ export class FindingActions {
     if (numbers.length === 0) return this.discard();
     const example = store.get().objects.find(({ visible, voxels }) => visible && voxels > 0);
     this.discard();
-    await this.actions.change(async (id) => {
-      const change = await api.takeProposals(id, numbers, kindOf(example?.name ?? "object"));
-      const count = change.opened.length;
-      store.set({ taken: { objects: change.opened, version: change.version } });
+    await this.begin(numbers, kindOf(example?.name ?? "object"));
+  }
+
+  private begin(proposals: number[], name: string): Promise<void> {
+    return this.actions.change(async (id) => {
+      const change = await api.takeProposals(id, proposals, name);
+      const { opened: objects, version } = change;
+      this.actions.store.set({ taken: { objects, proposals, name, version }, untaken: null });
+      const count = objects.length;
       toast("done", `${count} ${count === 1 ? "object" : "objects"} begun; Ctrl+Z takes all of them away`);
       return change;
     });
@@ -98,7 +103,20 @@ export class FindingActions {
     const { taken, version } = this.actions.store.get();
     if (!taken || taken.version !== version) return false;
     this.actions.store.set({ taken: null });
-    void this.actions.change((id) => api.removeObjects(id, taken.objects));
+    void this.actions.change(async (id) => {
+      const change = await api.removeObjects(id, taken.objects);
+      this.actions.store.set({ untaken: { ...taken, version: change.version } });
+      return change;
+    });
+    return true;
+  }
+
+  /** Begins them again, if nothing has changed since; false where there is no such thing. */
+  redo(): boolean {
+    const { untaken, version } = this.actions.store.get();
+    if (!untaken || untaken.version !== version) return false;
+    this.actions.store.set({ untaken: null });
+    void this.begin(untaken.proposals, untaken.name);
     return true;
   }
 

@@ -4,6 +4,7 @@ import { openEditDialog } from "../panels/edit_dialog";
 import { openHelp } from "../panels/help";
 import { openOpenDialog } from "../panels/open_dialog";
 import { openSaveDialog } from "../panels/save_dialog";
+import { openSecondDialog } from "../panels/second_dialog";
 import { arrangeNext, chooseTool, sendShapedBox, suggestOrAccept } from "../panels/toolbar";
 import { presets } from "../panels/window_menu";
 import type { AppStore } from "../state/app";
@@ -91,6 +92,13 @@ function alone(event: KeyboardEvent, store: AppStore, actions: Actions, views: V
       return true;
     case "U":
       if (state.image.dimensions === 3) arrangeNext(store);
+      return true;
+    case "Y":
+      if (state.second) actions.second.nextMode();
+      else openSecondDialog(store, actions);
+      return true;
+    case "Q":
+      actions.second.switchImage();
       return true;
     case "R":
       views.resetCameras();

@@ -1,9 +1,10 @@
 /** The open image: its grid, voxels and labels, and the line to the server. */
 
 import { ApiError, api } from "../api/client";
-import type { Change, ImageInfo, SocketReply, SocketRequest } from "../api/messages";
+import type { Change, ImageInfo, SecondInfo, SocketReply, SocketRequest } from "../api/messages";
 import { ImageSocket, type SocketStatus } from "../api/socket";
 import { Geometry } from "../image/geometry";
+import type { Second } from "../image/second";
 import { readAll, type Voxels, voxelsOfNifti, voxelsOfPicture } from "../image/voxels";
 import { decodeBits, decodeLabels } from "../masks/bits";
 import { LabelVolume } from "../masks/labels";
@@ -24,6 +25,8 @@ export class Workplace {
   voxels: Voxels | null = null;
   /** Which proposal is where, while some are looked at. */
   proposals: LabelVolume | null = null;
+  /** The second image, where one is linked. */
+  second: Second | null = null;
   private readonly masks = new Map<number, ObjectMask>();
   private readonly socket: ImageSocket;
   private readonly aborter = new AbortController();
@@ -58,6 +61,13 @@ export class Workplace {
       const response = await api.voxels(this.id, signal);
       this.voxels = voxelsOfNifti(await readAll(response, progress), this.geometry.size);
     }
+  }
+
+  /** Reads the second image that the server has linked. */
+  async loadSecond(info: SecondInfo, progress: (fraction: number) => void): Promise<void> {
+    const geometry = new Geometry({ ...info, spacing_known: true });
+    const response = await api.secondVoxels(this.id, this.aborter.signal);
+    this.second = { voxels: voxelsOfNifti(await readAll(response, progress), geometry.size), geometry };
   }
 
   close(): void {

@@ -48,6 +48,8 @@ const KEYS: [string, [string, string][]][] = [
       ["Page Up, Page Down", "Slice"],
       ["R", "Fit to the view"],
       ["U", "Views two by two, in a row, or one large"],
+      ["Y", "Second image: link one; over, beside, hidden"],
+      ["Q", "Segment on the first or the second image"],
       ["V, C, I", "Masks, crosshair, smoothing"],
       [", .", "Previous and next image"],
       ["O, Ctrl S", "Open, save"],

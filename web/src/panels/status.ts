@@ -24,7 +24,7 @@ export function statusBar(store: AppStore, actions: Actions): HTMLElement {
     moving.textContent = total === null ? transfer.what : `${transfer.what}: ${done} of ${total}`;
   });
   const line = h("span", { class: "connection" });
-  store.watch(["pointer", "cursor", "image", "painted"], () => {
+  store.watch(["pointer", "cursor", "image", "painted", "second"], () => {
     const place = actions.workplace;
     const { pointer, cursor, image } = store.get();
     if (!place?.voxels || !image) {
@@ -41,7 +41,10 @@ export function statusBar(store: AppStore, actions: Actions): HTMLElement {
     const id = place.labels.at(index);
     const object = store.get().objects.find((candidate) => candidate.id === id);
     const unit = image.modality === "CT" ? " HU" : "";
-    under.textContent = `Value ${Number(value.toPrecision(5))}${unit}${object ? `, ${object.name}` : ""}`;
+    const { second } = store.get();
+    const other = second ? actions.second.valueAt(pointer ?? cursor) : null;
+    const beside = other === null ? "" : `, ${second?.info.modality ?? "second"} ${Number(other.toPrecision(4))}`;
+    under.textContent = `Value ${Number(value.toPrecision(5))}${unit}${beside}${object ? `, ${object.name}` : ""}`;
   });
   store.watch(["pending", "loading", "current", "objects", "task"], () => {
     const state = store.get();
@@ -49,7 +52,9 @@ export function statusBar(store: AppStore, actions: Actions): HTMLElement {
     const busy = state.pending.length > 0 || state.task !== null;
     const progress = state.pending.find((one) => one.progress)?.progress;
     const far = progress ? `: ${progress.done} of ${progress.of} predictions` : "";
-    const answers = state.pending.length > 0 ? `${state.image?.model ?? "The model"} answers for ${name}${far}` : "";
+    const on = state.second?.segmentOn === "second" ? " on the second image" : "";
+    const model = state.image?.model ?? "The model";
+    const answers = state.pending.length > 0 ? `${model} answers for ${name}${on}${far}` : "";
     work.textContent = state.task ? taskText(state.task) : answers;
     work.classList.toggle("busy", busy);
     stop.hidden = !busy;

@@ -49,7 +49,7 @@ export function toolRail(store: AppStore, actions: Actions): HTMLElement {
   const like = railButton("alike", "Find like", "K", () => void actions.finding.find());
   const undo = railButton("undo", "Undo", "Ctrl Z", () => actions.undo());
   const redo = railButton("redo", "Redo", "Ctrl Y", () => actions.redo());
-  store.watch(["tool", "image", "objects", "current", "taken", "version"], () => {
+  store.watch(["tool", "image", "objects", "current", "taken", "untaken", "version"], () => {
     const state = store.get();
     for (const { entry, button } of buttons) {
       reject(button, rejection(entry, state), `${entry.hint} (${entry.key})`);
@@ -63,7 +63,8 @@ export function toolRail(store: AppStore, actions: Actions): HTMLElement {
     reject(like, likeRejection(state), "Find all that is like the objects that are shown (K)");
     const taken = state.taken?.version === state.version;
     reject(undo, object?.can_undo || taken ? null : "Nothing to undo", "Undo (Ctrl+Z)");
-    reject(redo, object?.can_redo ? null : "Nothing to redo", "Redo (Ctrl+Shift+Z or Ctrl+Y)");
+    const untaken = state.untaken?.version === state.version;
+    reject(redo, object?.can_redo || untaken ? null : "Nothing to redo", "Redo (Ctrl+Shift+Z or Ctrl+Y)");
   });
   const group = (...children: HTMLElement[]): HTMLElement => h("div", { class: "tool-group" }, ...children);
   const all = buttons.map(({ button }) => button);

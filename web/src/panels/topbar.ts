@@ -10,6 +10,7 @@ import { openModelDialog } from "./model_dialog";
 import { openOpenDialog } from "./open_dialog";
 import { pacsDialog } from "./pacs_dialog";
 import { openSaveDialog } from "./save_dialog";
+import { openSecondDialog, secondRejection } from "./second_dialog";
 import { windowMenu } from "./window_menu";
 
 export function topbar(store: AppStore, actions: Actions): HTMLElement {
@@ -32,7 +33,7 @@ export function topbar(store: AppStore, actions: Actions): HTMLElement {
   );
   const theme = h("button", {
     class: "icon-button",
-    onclick: () => store.set({ theme: store.get().theme === "dark" ? "light" : "dark" }),
+    onclick: () => store.set({ chosenTheme: store.get().theme === "dark" ? "light" : "dark" }),
   });
   const openPacs = pacsDialog(store, actions);
   const pacs = h(
@@ -45,16 +46,36 @@ export function topbar(store: AppStore, actions: Actions): HTMLElement {
   store.watch(["server"], () => {
     pacs.hidden = !store.get().server?.pacs;
   });
+  const second = h(
+    "button",
+    {
+      class: "icon-button",
+      "aria-label": "Link a second image",
+      "aria-keyshortcuts": "Y",
+      onclick: () => openSecondDialog(store, actions),
+    },
+    icon("pair"),
+  );
   const windows = windowMenu(store);
   store.watch(["image"], () => {
     const { image } = store.get();
     model.hidden = save.hidden = windows.hidden = !image;
+    second.hidden = image?.dimensions !== 3;
+    second.title = secondRejection(store) ?? "Link a second image, as PET beside CT (Y)";
     fill(
       about,
       image ? [h("strong", { class: "image-name", title: image.path }, image.name), ...chips(store, actions)] : [],
     );
     fill(model, h("span", { class: "muted" }, "Model"), image?.model ?? "", icon("chevron"));
   });
+  // The system's own, until one is chosen here.
+  const light = matchMedia("(prefers-color-scheme: light)");
+  const follow = (): void => {
+    const { chosenTheme } = store.get();
+    store.set({ theme: chosenTheme || (light.matches ? "light" : "dark") });
+  };
+  light.addEventListener("change", follow);
+  store.watch(["chosenTheme"], follow);
   store.watch(["theme"], () => {
     const dark = store.get().theme === "dark";
     document.documentElement.dataset.theme = store.get().theme;
@@ -79,6 +100,7 @@ export function topbar(store: AppStore, actions: Actions): HTMLElement {
     ),
     pacs,
     about,
+    second,
     h("div", { class: "spacer" }),
     windows,
     model,

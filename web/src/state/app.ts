@@ -6,8 +6,10 @@ import type {
   Item,
   ModelInfo,
   ObjectInfo,
+  On,
   PromptInfo,
   Proposal,
+  SecondInfo,
   SentPrompt,
   ServerState,
   TransferInfo,
@@ -16,6 +18,7 @@ import type {
 import type { SocketStatus } from "../api/socket";
 import type { Vec3 } from "../image/geometry";
 import type { PlaneName } from "../image/planes";
+import type { ColourMap } from "../image/second";
 import type { DisplayWindow } from "../image/window";
 import type { Region } from "../masks/region";
 import type { Store } from "./store";
@@ -27,6 +30,20 @@ export type Layout = "all" | PlaneName | "rendering";
 /** How all views of a volume lie: two by two, the planes in a row, or the axial one large with the others beside it. */
 export type Arrangement = "grid" | "row" | "main";
 export const ARRANGEMENTS: readonly Arrangement[] = ["grid", "row", "main"];
+
+/** How a second image is shown: over the first, in views of its own beside it, or not. */
+export type SecondMode = "overlay" | "beside" | "off";
+export const SECOND_MODES: readonly SecondMode[] = ["overlay", "beside", "off"];
+
+/** A second image and how it is shown. */
+export interface SecondLook {
+  info: SecondInfo;
+  mode: SecondMode;
+  window: DisplayWindow;
+  colours: ColourMap;
+  /** Which image the model looks at. */
+  segmentOn: On;
+}
 
 /** Something that takes a while, told in the status bar and over the views. */
 export interface Loading {
@@ -57,6 +74,14 @@ export interface Task {
   done: number;
   total: number | null;
   stop: () => void;
+}
+
+/** Proposals that became objects: what undo takes away and redo brings back, at one version of the image. */
+export interface Taken {
+  objects: number[];
+  proposals: number[];
+  name: string;
+  version: number;
 }
 
 /** Proposals that are looked at. */
@@ -106,13 +131,20 @@ export interface AppState {
   layout: Layout;
   arrangement: Arrangement;
   theme: Theme;
+  /** As it was chosen in the page; empty where the system's own is followed. */
+  chosenTheme: Theme | "";
 
+  second: SecondLook | null;
+  /** Of a second image over the first. */
+  secondOpacity: number;
   task: Task | null;
   proposals: Found | null;
   /** A mask that was carried along, until something else changes. */
   carried: { object: number; version: number; info: Carried } | null;
   /** Objects that proposals became, until something else changes. */
-  taken: { objects: number[]; version: number } | null;
+  taken: Taken | null;
+  /** What undo took away of these, until something else changes. */
+  untaken: Taken | null;
   transfer: Underway | null;
   /** Whether the list of studies says who the patients are. */
   identify: boolean;
@@ -152,10 +184,14 @@ export const INITIAL: AppState = {
   layout: "all",
   arrangement: "grid",
   theme: "dark",
+  chosenTheme: "",
+  second: null,
+  secondOpacity: 0.6,
   task: null,
   proposals: null,
   carried: null,
   taken: null,
+  untaken: null,
   transfer: null,
   identify: false,
   saveOnDone: false,
@@ -169,7 +205,7 @@ export function currentObject(state: Readonly<AppState>): ObjectInfo | null {
 
 /** Settings that outlive the page. */
 const KEPT = [
-  "theme",
+  "chosenTheme",
   "fill",
   "crosshair",
   "smooth",
@@ -179,6 +215,7 @@ const KEPT = [
   "identify",
   "saveOnDone",
   "arrangement",
+  "secondOpacity",
 ] as const;
 type Kept = Pick<AppState, (typeof KEPT)[number]>;
 
@@ -190,6 +227,7 @@ export function loadSettings(): Partial<Kept> {
       ([key, value]) => KEPT.some((kept) => kept === key) && typeof value === typeof INITIAL[key as keyof Kept],
     );
     const settings = Object.fromEntries(known) as Partial<Kept>;
+    if (!["", "dark", "light"].includes(settings.chosenTheme ?? "")) delete settings.chosenTheme;
     if (settings.arrangement && !ARRANGEMENTS.includes(settings.arrangement)) delete settings.arrangement;
     return settings;
   } catch {

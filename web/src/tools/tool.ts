@@ -1,5 +1,6 @@
 /** What a tool is: it takes the pointer's gestures on a view and draws what it is about to do. */
 
+import type { On } from "../api/messages";
 import type { Actions } from "../app/actions";
 import type { Workplace } from "../app/workplace";
 import type { Vec3 } from "../image/geometry";
@@ -29,6 +30,8 @@ export interface Stage {
   readonly plane: Plane;
   readonly slice: number;
   readonly projection: Projection;
+  /** Which image the view shows. */
+  readonly shows: On;
   setCamera(camera: Camera): void;
   /** Draw again, of this view alone. */
   redraw(): void;

@@ -38,24 +38,26 @@ export class MoveTool implements Tool {
   }
 }
 
-/** Right widens the window, down raises its level. */
+/** Right widens the window, down raises its level; that of the image which the view shows. */
 export class WindowTool implements Tool {
   cursor = "ns-resize";
   private from: { pointer: Pointer; window: DisplayWindow } | null = null;
 
   down(stage: Stage, pointer: Pointer): void {
-    this.from = { pointer, window: stage.store.get().window };
+    const { window, second } = stage.store.get();
+    this.from = { pointer, window: second && stage.shows === "second" ? second.window : window };
   }
 
   move(stage: Stage, pointer: Pointer): void {
-    const { image } = stage.store.get();
+    const { image, second } = stage.store.get();
     if (!this.from || !image || image.colour) return;
+    const shown = second && stage.shows === "second" ? second.info : image;
     const { pointer: start, window } = this.from;
     const { width, height } = stage.projection;
-    const range = image.range[1] - image.range[0];
-    stage.store.set({
-      window: draggedWindow(window, (pointer.x - start.x) / width, (pointer.y - start.y) / height, range),
-    });
+    const range = shown.range[1] - shown.range[0];
+    const dragged = draggedWindow(window, (pointer.x - start.x) / width, (pointer.y - start.y) / height, range);
+    if (stage.shows === "second") stage.actions.second.set({ window: dragged });
+    else stage.store.set({ window: dragged });
   }
 
   up(): void {

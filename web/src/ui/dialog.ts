@@ -2,6 +2,7 @@
 
 import { h } from "./dom";
 import { icon } from "./icons";
+import { holdToasts } from "./toast";
 
 export function openDialog(title: string, ...content: (Node | string | null)[]): HTMLDialogElement {
   document.querySelector<HTMLDialogElement>("dialog[open]")?.close();
@@ -21,12 +22,17 @@ export function openDialog(title: string, ...content: (Node | string | null)[]):
     ),
     h("div", { class: "dialog-body" }, ...content.filter((part) => part !== null)),
   );
-  dialog.addEventListener("close", () => dialog.remove());
+  dialog.addEventListener("close", () => {
+    // Another may be open already, with the messages in it.
+    holdToasts(document.querySelector<HTMLElement>("dialog[open]") ?? document.body);
+    dialog.remove();
+  });
   dialog.addEventListener("click", (event) => {
     if (event.target === dialog) dialog.close();
   });
   document.body.append(dialog);
   dialog.showModal();
+  holdToasts(dialog);
   return dialog;
 }
 

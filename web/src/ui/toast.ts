@@ -9,14 +9,27 @@ const SECONDS: Record<ToastKind, number> = { info: 5, done: 4, error: 15 };
 
 let polite: HTMLElement | null = null;
 let urgent: HTMLElement | null = null;
+let corner: HTMLElement | null = null;
 
 export function toastRegions(): HTMLElement {
   polite = h("div", { role: "status", class: "toasts" });
   urgent = h("div", { role: "alert", class: "toasts" });
-  return h("div", { class: "toast-corner" }, urgent, polite);
+  corner = h("div", { class: "toast-corner" }, urgent, polite);
+  return corner;
 }
 
-export function toast(kind: ToastKind, what: string, fix?: string): void {
+/** Puts the messages into an open dialog, which all outside lies dimmed and dead behind; or back onto the page. */
+export function holdToasts(host: HTMLElement): void {
+  if (corner && corner.parentElement !== host) host.append(corner);
+}
+
+/** Takes away what is no longer so: the messages about a subject. */
+export function dismiss(about: string): void {
+  for (const message of document.querySelectorAll(`.toast[data-about="${CSS.escape(about)}"]`)) message.remove();
+}
+
+/** Says something for a while; `about` names a subject by which it can be dismissed. */
+export function toast(kind: ToastKind, what: string, fix?: string, about?: string): void {
   const region = kind === "error" ? urgent : polite;
   if (!region) return;
   const close = h(
@@ -26,7 +39,7 @@ export function toast(kind: ToastKind, what: string, fix?: string): void {
   );
   const message = h(
     "div",
-    { class: `toast toast-${kind}` },
+    { class: `toast toast-${kind}`, "data-about": about },
     h(
       "div",
       { class: "toast-text" },

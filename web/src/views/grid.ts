@@ -11,6 +11,8 @@ import { RenderingView } from "./rendering";
 export class Views {
   readonly element: HTMLElement;
   readonly planes: Record<PlaneName, PlaneView>;
+  /** The second image on the same planes, while it is shown beside the first. */
+  readonly seconds: Record<Exclude<PlaneName, "picture">, PlaneView>;
   private readonly rendering: RenderingView;
   private shown: Workplace | null = null;
 
@@ -25,6 +27,13 @@ export class Views {
       sagittal: view("sagittal"),
       picture: view("picture"),
     };
+    const beside = (name: Exclude<PlaneName, "picture">): PlaneView => {
+      const made = new PlaneView(name, store, actions, "second");
+      PlaneView.pair(this.planes[name], made);
+      return made;
+    };
+    // In the order of the first image's views.
+    this.seconds = { axial: beside("axial"), sagittal: beside("sagittal"), coronal: beside("coronal") };
     this.rendering = new RenderingView(store);
     const { axial, coronal, sagittal, picture } = this.planes;
     this.element = h(
@@ -35,8 +44,9 @@ export class Views {
       coronal.element,
       this.rendering.element,
       picture.element,
+      ...Object.values(this.seconds).map((view) => view.element),
     );
-    store.watch(["image", "layout", "arrangement", "painted"], () => this.arrange());
+    store.watch(["image", "layout", "arrangement", "painted", "second"], () => this.arrange());
   }
 
   resetCameras(): void {
@@ -48,20 +58,26 @@ export class Views {
   }
 
   private arrange(): void {
-    const { image, layout, arrangement } = this.store.get();
+    const { image, layout, arrangement, second } = this.store.get();
     const place = this.actions.workplace;
     this.element.hidden = !image;
     const flat = image?.dimensions === 2;
     for (const [name, view] of Object.entries(this.planes))
       view.element.hidden = flat ? name !== "picture" : name === "picture" || (layout !== "all" && layout !== name);
     const together = !flat && layout === "all";
-    this.rendering.element.hidden = together ? arrangement === "row" : flat || layout !== "rendering";
+    // Two images are seen plane by plane, the second one's below the first one's; one plane alone side by side.
+    const beside = !flat && second?.mode === "beside" && layout !== "rendering";
+    for (const [name, view] of Object.entries(this.seconds))
+      view.element.hidden = !beside || (layout !== "all" && layout !== name);
+    this.rendering.element.hidden = together ? beside || arrangement === "row" : flat || layout !== "rendering";
     this.element.classList.toggle("single", !together);
+    this.element.classList.toggle("paired", beside);
     for (const name of ARRANGEMENTS)
-      this.element.classList.toggle(`arranged-${name}`, together && arrangement === name);
+      this.element.classList.toggle(`arranged-${name}`, together && !beside && arrangement === name);
     if (place === this.shown) return;
     this.shown = place;
     for (const [name, view] of Object.entries(this.planes)) view.show(flat === (name === "picture") ? place : null);
+    for (const view of Object.values(this.seconds)) view.show(flat ? null : place);
     this.rendering.show(flat ? null : place);
   }
 }

@@ -1,14 +1,16 @@
 /** Puts a slice and the objects on it onto a canvas. */
 
-import type { ObjectInfo } from "../api/messages";
+import type { ObjectInfo, On } from "../api/messages";
 import type { Workplace } from "../app/workplace";
 import type { Plane } from "../image/planes";
 import { type Cut, contours, cutSize, imagePixels, labelledRectangle, labelPixels } from "../image/slice";
 import { colourer, type DisplayWindow } from "../image/window";
 import type { LabelVolume } from "../masks/labels";
-import type { Found } from "../state/app";
+import type { Found, SecondLook } from "../state/app";
 import { shown } from "../state/proposals";
 import type { Projection } from "./camera";
+import { SecondLayer } from "./second_layer";
+import { Sheet } from "./sheet";
 
 /**
  * Canvases that stay in memory: slices are small, and where the processor does a graphics card's work a round through it
@@ -24,6 +26,8 @@ export interface Look {
   masksShown: boolean;
   smooth: boolean;
   proposals: Found | null;
+  second: SecondLook | null;
+  secondOpacity: number;
 }
 
 export function rgb(colour: string): [number, number, number] {
@@ -34,6 +38,7 @@ export function rgb(colour: string): [number, number, number] {
 /** Pixels of the last cut, kept so that what did not change is not cut again. */
 export class SlicePainter {
   private readonly image = new Sheet();
+  private readonly second = new SecondLayer();
   private readonly objects = new Layer();
   private readonly proposals = new Layer();
 
@@ -44,16 +49,24 @@ export class SlicePainter {
     slice: number,
     projection: Projection,
     look: Look,
+    shows: On,
   ): void {
     const { voxels } = place;
     if (!voxels) return;
     const cut = projection.visible(devicePixelRatio);
     if (cut.u1 <= cut.u0 || cut.v1 <= cut.v0) return;
     const where = [plane.name, slice, cut.u0, cut.v0, cut.u1, cut.v1, cut.step].join();
-    this.image.update(`${where},${look.window.level},${look.window.width}`, cut, () =>
-      imagePixels(voxels, plane, cut, slice, colourer(voxels.samples, look.window)),
-    );
-    this.image.draw(context, projection, cut, look.smooth);
+    if (shows === "first") {
+      this.image.update(`${where},${look.window.level},${look.window.width}`, cut, () =>
+        imagePixels(voxels, plane, cut, slice, colourer(voxels.samples, look.window)),
+      );
+      this.image.draw(context, projection, cut, look.smooth);
+    }
+    if (look.second && (shows === "second" || look.second.mode === "overlay")) {
+      const { window, colours } = look.second;
+      const opacity = shows === "second" ? 1 : look.secondOpacity;
+      this.second.paint(context, place, { plane, slice, cut, where, projection }, { window, colours, opacity, shows });
+    }
     const on = { context, plane, slice, projection, cut, where };
     if (look.masksShown) this.objects.paint(on, place.labels, look.objects, look.current, look.fill);
     if (look.proposals && place.proposals)
@@ -82,7 +95,7 @@ interface Coloured {
 }
 
 /** Where a layer is painted. */
-interface Surface {
+export interface Surface {
   context: CanvasRenderingContext2D;
   plane: Plane;
   slice: number;
@@ -160,30 +173,4 @@ function fillPixels(pixels: Uint16Array, objects: Coloured[]): Uint32Array<Array
     if (label < table.length) result[i] = table[label];
   }
   return result;
-}
-
-/** A canvas off the screen that holds the pixels of a cut. */
-class Sheet {
-  private readonly canvas = document.createElement("canvas");
-  private key = "";
-
-  update(key: string, cut: Cut, pixels: () => Uint32Array<ArrayBuffer>): void {
-    if (key === this.key) return;
-    this.key = key;
-    const [width, height] = cutSize(cut);
-    if (this.canvas.width !== width || this.canvas.height !== height) {
-      this.canvas.width = width;
-      this.canvas.height = height;
-    }
-    const data = new ImageData(new Uint8ClampedArray(pixels().buffer), width, height);
-    this.canvas.getContext("2d", { willReadFrequently: true })?.putImageData(data, 0, 0);
-  }
-
-  draw(context: CanvasRenderingContext2D, projection: Projection, cut: Cut, smooth: boolean): void {
-    const [width, height] = cutSize(cut);
-    const [x, y] = projection.toScreen(cut.u0 - 0.5, cut.v0 - 0.5);
-    context.imageSmoothingEnabled = smooth;
-    context.imageSmoothingQuality = "low";
-    context.drawImage(this.canvas, x, y, width * cut.step * projection.scaleU, height * cut.step * projection.scaleV);
-  }
 }

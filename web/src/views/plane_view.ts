@@ -1,7 +1,9 @@
 /** One plane of the image on the screen: slice, objects, prompts, crosshair, and the pointer that works on them. */
 
+import type { On } from "../api/messages";
 import type { Actions } from "../app/actions";
 import type { Workplace } from "../app/workplace";
+import type { Vec3 } from "../image/geometry";
 import { indexToPlane, type Plane, type PlaneName, planeLetters, planeOf, planeToIndex } from "../image/planes";
 import { type AppStore, currentObject } from "../state/app";
 import { rejection, toolEntry } from "../tools/catalogue";
@@ -42,6 +44,9 @@ export class PlaneView {
   private readonly right = new WindowTool();
   private readonly middle = new MoveTool();
   private readonly proposing = new ProposalTool();
+  private readonly imageText = h("span", { class: "view-image" });
+  /** The view of the other image on the same plane: they look at the same place. */
+  private twin: PlaneView | null = null;
   private place: Workplace | null = null;
   private plane: Plane | null = null;
   private camera: Camera = { u: 0, v: 0, zoom: 1 };
@@ -56,13 +61,17 @@ export class PlaneView {
     readonly name: PlaneName,
     private readonly store: AppStore,
     private readonly actions: Actions,
+    readonly shows: On = "first",
   ) {
     const letter = (side: string): HTMLElement => h("span", { class: `letter letter-${side}`, "aria-hidden": "true" });
     this.letters = { left: letter("left"), right: letter("right"), top: letter("top"), bottom: letter("bottom") };
     this.enlarge = h("button", { class: "icon-button view-enlarge", onclick: () => this.toggleLayout() });
     this.element = h(
       "section",
-      { class: `view view-${name}`, "aria-label": TITLES[name] },
+      {
+        class: `view view-${name}${shows === "second" ? " view-second" : ""}`,
+        "aria-label": shows === "second" ? `${TITLES[name]}, second image` : TITLES[name],
+      },
       this.canvas,
       h(
         "div",
@@ -70,6 +79,7 @@ export class PlaneView {
         name === "picture"
           ? null
           : h("span", { class: "view-name", style: `color:${PLANE_COLOURS[name]}` }, TITLES[name]),
+        this.imageText,
         this.sliceText,
       ),
       this.enlarge,
@@ -98,12 +108,22 @@ export class PlaneView {
         "theme",
         "image",
         "proposals",
+        "second",
+        "secondOpacity",
       ],
       // In a frame already: waiting for the next would show the answer later.
       () => this.draw(),
     );
-    store.watch(["cursor", "image", "layout"], () => this.describe());
+    store.watch(["cursor", "image", "layout", "second"], () => this.describe());
+    // Where the pointer is on the other image.
+    store.watch(["pointer"], () => this.twin && !this.element.hidden && !this.pointer && this.redraw());
     new ResizeObserver(() => this.redraw()).observe(this.element);
+  }
+
+  /** Two views of a plane, of the first image and of the second, that show the same place at the same size. */
+  static pair(one: PlaneView, other: PlaneView): void {
+    one.twin = other;
+    other.twin = one;
   }
 
   /** Shows an image; null shows nothing. */
@@ -115,8 +135,16 @@ export class PlaneView {
   }
 
   resetCamera(): void {
-    if (this.place && this.plane) this.camera = fitted(this.plane, this.place.geometry);
+    if (this.place && this.plane) this.look(fitted(this.plane, this.place.geometry));
+    else this.redraw();
+  }
+
+  private look(camera: Camera): void {
+    this.camera = camera;
     this.redraw();
+    if (!this.twin) return;
+    this.twin.camera = camera;
+    this.twin.redraw();
   }
 
   zoomBy(factor: number): void {
@@ -124,8 +152,7 @@ export class PlaneView {
     if (!stage) return;
     const { u, v } = this.onPlane();
     const [x, y] = stage.projection.toScreen(u, v);
-    this.camera = zoomed(stage.projection, factor, x, y);
-    this.redraw();
+    this.look(zoomed(stage.projection, factor, x, y));
   }
 
   /** Where a voxel (continuous index) lies on the page, in CSS pixels; for tests and for keys. */
@@ -178,10 +205,8 @@ export class PlaneView {
       plane,
       slice: this.slice,
       projection: new Projection(this.camera, plane, place.geometry, clientWidth, clientHeight),
-      setCamera: (camera) => {
-        this.camera = camera;
-        this.redraw();
-      },
+      shows: this.shows,
+      setCamera: (camera) => this.look(camera),
       redraw: () => this.redraw(),
     };
   }
@@ -205,9 +230,11 @@ export class PlaneView {
     if (!stage) return;
     context.setTransform(devicePixelRatio, 0, 0, devicePixelRatio, 0, 0);
     const state = this.store.get();
-    this.painter.paint(context, stage.place, stage.plane, stage.slice, stage.projection, state);
+    this.painter.paint(context, stage.place, stage.plane, stage.slice, stage.projection, state, this.shows);
     if (state.crosshair && stage.place.geometry.ndim === 3) this.drawCrosshair(context, stage);
     this.drawMarks(context, stage);
+    if (state.pointer && !this.pointer && state.second?.mode === "beside")
+      this.drawPointer(context, stage, state.pointer);
     if (!state.proposals) toolEntry(state.tool).tool.draw?.(stage, context, this.pointer);
   }
 
@@ -232,6 +259,25 @@ export class PlaneView {
     line(across, x + gap, y, width, y);
     line(along, x, 0, x, y - gap);
     line(along, x, y + gap, x, height);
+    context.restore();
+  }
+
+  /** Where the pointer is, on the view of the other image. */
+  private drawPointer(context: CanvasRenderingContext2D, stage: Stage, pointer: Vec3): void {
+    const { u, v, slice } = indexToPlane(stage.plane, stage.place.geometry, pointer);
+    if (Math.round(slice) !== stage.slice) return;
+    const [x, y] = stage.projection.toScreen(u, v);
+    context.save();
+    for (const [colour, width] of [
+      ["#000", 3],
+      ["#fff", 1.25],
+    ] as const) {
+      context.strokeStyle = colour;
+      context.lineWidth = width;
+      context.beginPath();
+      context.arc(x, y, 6, 0, 2 * Math.PI);
+      context.stroke();
+    }
     context.restore();
   }
 
@@ -265,6 +311,14 @@ export class PlaneView {
     this.enlarge.setAttribute("aria-label", title);
     this.enlarge.hidden = this.name === "picture";
     if (!place || !plane) return;
+    const { image, second } = this.store.get();
+    const both = second?.mode === "beside";
+    this.imageText.hidden = !both;
+    this.imageText.textContent = !second
+      ? ""
+      : this.shows === "second"
+        ? (second.info.modality ?? second.info.name)
+        : (image?.modality ?? "first image");
     const count = place.geometry.size[plane.through];
     const position = this.slice;
     this.sliceText.textContent = count > 1 ? `${position + 1} / ${count}` : "";
@@ -420,8 +474,7 @@ export class PlaneView {
     const stage = this.stage();
     if (!stage) return;
     if (event.ctrlKey || event.metaKey || stage.place.geometry.size[stage.plane.through] === 1) {
-      this.camera = zoomed(stage.projection, Math.exp(-event.deltaY * 0.002), event.offsetX, event.offsetY);
-      this.redraw();
+      this.look(zoomed(stage.projection, Math.exp(-event.deltaY * 0.002), event.offsetX, event.offsetY));
       return;
     }
     // A notch of a wheel is about 100, a touchpad sends small parts of it.

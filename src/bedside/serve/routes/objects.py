@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 from fastapi import APIRouter
 from fastapi.responses import StreamingResponse
 
+from bedside.core.placed import PlacedPrompt
 from bedside.core.region import Region
 from bedside.serve.edit_messages import (
     EditRequest,
@@ -179,7 +182,11 @@ async def propose(service: ServiceOf, image: int, request: ProposalsRequest) -> 
 
 @router.post("/proposals/take")
 async def take_proposals(service: ServiceOf, image: int, request: TakeRequest) -> Change:
-    """Begin an object for each proposal that is accepted; ``opened`` says which they are."""
+    """Begin an object for each proposal that is accepted; ``opened`` says which they are.
+
+    The others are dropped with that. Removing just these objects in one change (``objects/remove``) brings all
+    proposals back, so that they can be taken again.
+    """
     change: Change = await service.hub.change(image, lambda opened: opened.take_proposals(request))
     return change
 
@@ -206,7 +213,15 @@ async def add_prompt(service: ServiceOf, image: int, request: PromptRequest) -> 
     """Add a prompt and answer it."""
     opened = await service.hub.get(image)
     prompt = read_prompt(request.prompt, opened.image)
+    if request.on == "second":
+        work = partial(_on_second, number=request.object, prompt=prompt)
+        change: Change = await service.hub.change(image, work, asks=True)
+        return change
     return await service.hub.prompt(image, request.object, prompt, request.predict)
+
+
+def _on_second(opened: OpenImage, number: int | None, prompt: PlacedPrompt) -> Change:
+    return opened.prompt_on_second(number, prompt)
 
 
 @router.delete("/prompts/{prompt}")

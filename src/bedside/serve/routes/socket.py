@@ -84,7 +84,11 @@ async def _take(service: Service, image: int, listener: Listener, text: str) -> 
         origin = Origin(listener, request.request)
         if isinstance(request, SocketPrompt):
             prompt = read_prompt(request.prompt, opened.image)
-            service.hub.request(opened, origin, request.object, (prompt, request.predict))
+            if request.on == "second":
+                number = request.object
+                service.hub.request(opened, origin, number, lambda: opened.prompt_on_second(number, prompt), asks=True)
+            else:
+                service.hub.request(opened, origin, request.object, (prompt, request.predict))
         elif isinstance(request, SocketBrush):
             service.hub.request(opened, origin, request.object, lambda: opened.brush(request))
         elif isinstance(request, SocketRemove):
