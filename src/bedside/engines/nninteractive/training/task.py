@@ -29,7 +29,7 @@ from bedside.train.memory import check_memory, weight_bytes
 from bedside.train.precision import autocast
 from bedside.train.stages import Stage
 from bedside.train.task import Batch, Task
-from bedside.train.validation import divide_store, grid_dice
+from bedside.train.validation import grid_dice
 from bedside.weights.card import WeightsCard
 
 SMALL_GRID = 64
@@ -126,7 +126,7 @@ class DynamicTask(Task):
         self.micro_batch = options.micro_batch
         self.settings = interaction_settings(options.decay, options.painting)
         self._config, self._options, self._device = config, options, device
-        kept, held = divide_store(store, config.held_out)
+        kept, held = store.divide(config.held_out)
         self._sampler = CropSampler(
             kept, options.grid, config.seed, options.click_share, options.painting, options.train_share
         )

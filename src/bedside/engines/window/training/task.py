@@ -30,7 +30,7 @@ from bedside.train.precision import LAST, PrecisionChoice, autocast, measure_pre
 from bedside.train.sampling import SamplingConfig
 from bedside.train.stages import FINE_PARTS, LATE, Stage, plan_stages
 from bedside.train.task import Batch, Task, decay_groups, scaled_groups
-from bedside.train.validation import divide_store, grid_dice
+from bedside.train.validation import grid_dice
 from bedside.weights.models import build_model, model_card
 
 VALIDATION_ROUNDS = 4
@@ -92,7 +92,7 @@ class WindowTask(Task):
         self._config, self._device = config, device
         self._part = config.batch
         self._precision = chosen_precision(config)
-        kept, held = divide_store(store, config.held_out)
+        kept, held = store.divide(config.held_out)
         self._teacher = _slice_teacher(config, device)
         self._sampler = make_sampler(kept, config)
         self._late_sampler = make_sampler(kept, config.late_config()) if config.late else self._sampler
