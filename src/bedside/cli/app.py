@@ -30,6 +30,7 @@ VERBS = {
     "challenge2024": "Answer a folder of cases of the CVPR 2024 challenge: boxes to label maps.",
     "challenge2025": "Answer a folder of cases of the CVPR 2025 competition: boxes and clicks to label maps.",
     "models": "List the models that Bedside knows.",
+    "cache": "Keep embeddings of the SAM family: compute before, list, prune, verify.",
     "weights": "Look into the weights of models, and bring in those that others publish.",
     "info": "Show this machine, the runtimes, models and formats, or the images at a path.",
 }
