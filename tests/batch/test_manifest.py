@@ -1,7 +1,7 @@
 from __future__ import annotations
 
+import importlib
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -119,13 +119,40 @@ def test_parquet_asks_for_its_library(tmp_path: Path, monkeypatch: pytest.Monkey
         read_manifest(tmp_path / "m.parquet")
 
 
-def test_parquet_is_read_where_it_can_be(tmp_path: Path, table: Callable[..., Path]) -> None:
-    arrow = pytest.importorskip("pyarrow")
-    parquet = pytest.importorskip("pyarrow.parquet")
-    rows = [{"image": "a.png", "box": BOX, "label": 3}, {"image": "b.png", "box": BOX, "label": None}]
+@pytest.fixture
+def parquet() -> Any:
+    pytest.importorskip("pyarrow", reason="Parquet needs pyarrow, which the extra dev brings")
+    return importlib.import_module("pyarrow.parquet")
+
+
+def test_parquet_says_what_json_says(tmp_path: Path, parquet: Any) -> None:
+    arrow = importlib.import_module("pyarrow")
+    rows: list[dict[str, Any]] = [
+        {"image": "a.png", "box": [1.0, 2.0, 30.0, 40.0], "point": None, "label": 3, "Object": "left kidney"},
+        {"image": "b.png", "box": None, "point": [[1.0, 2.0], [3.5, 4.0]], "label": None, "Object": None},
+    ]
     parquet.write_table(arrow.Table.from_pylist(rows), tmp_path / "m.parquet")
     (tmp_path / "m.jsonl").write_text("\n".join(map(json.dumps, rows)))
-    assert read_manifest(tmp_path / "m.parquet").rows == read_manifest(tmp_path / "m.jsonl").rows
+    read = read_manifest(tmp_path / "m.parquet")
+    assert read.rows == read_manifest(tmp_path / "m.jsonl").rows
+    assert [type(row) for row in read.rows] == [Row, Row]
+
+
+def test_parquet_of_texts_says_what_csv_says(tmp_path: Path, parquet: Any) -> None:
+    arrow = importlib.import_module("pyarrow")
+    columns = {"image": ["a.png", "", "c.png"], "box": [BOX, BOX, "4,4,2,2"], "patient": ["P1", "P2", "P3"]}
+    parquet.write_table(arrow.table(columns), tmp_path / "m.parquet")
+    table = csv(tmp_path, f'image,box,patient\na.png,"{BOX}",P1\n,"{BOX}",P2\nc.png,"4,4,2,2",P3\n')
+    read, expected = read_manifest(tmp_path / "m.parquet"), read_manifest(table)
+    assert read.unused == expected.unused == ("patient",)
+    assert [type(row) for row in read.rows] == [Row, BadRow, BadRow]
+    assert [str(row) for row in read.rows] == [str(row) for row in expected.rows]
+
+
+def test_what_is_no_parquet_is_told_in_one_line(tmp_path: Path, parquet: Any) -> None:
+    (tmp_path / "m.parquet").write_text(f'image,box\na.png,"{BOX}"\n')
+    with pytest.raises(FormatError, match="expected Parquet"):
+        read_manifest(tmp_path / "m.parquet")
 
 
 @pytest.mark.parametrize(("sign", "said"), [(";", "semicolons"), ("\t", "tabs"), ("|", "bars")])

@@ -11,6 +11,7 @@ from PIL import Image as Picture
 from bedside.core.geometry import Geometry
 from bedside.core.image import Image
 from bedside.core.prompts import Box
+from bedside.data.store_manifest import read_manifest
 from bedside.io import write_image, write_mask
 from bedside.io.challenge import read_case, read_labels
 
@@ -100,3 +101,52 @@ def test_bad_input_is_one_line(cli: Callable[..., Any], study: Path, options: tu
     assert message in err
     assert err.count("\n") == 1
     assert not list(study.glob("out/*"))
+
+
+def test_a_training_store(cli: Callable[..., Any], study: Path) -> None:
+    options = ("--labels", study / "labels", "--data-set", "S", "--modality", "CT", "--licence", "CC0",
+               "--structure", "3=spleen", "--structure", "12=liver")  # fmt: skip
+    command = ("prepare", "store", study / "images", *options, "-o", study / "store")
+    status, out, err = cli(*command)
+    assert (status, err) == (0, "")
+    assert out.startswith(f"2 cases in 1 shards in {study / 'store'} (")
+    (stored,) = read_manifest(study / "store").sets
+    assert (stored.name, stored.licence, stored.modalities, stored.cases) == ("S", "CC0", ("CT",), 2)
+    assert stored.structures == {"3": "spleen", "12": "liver"}
+    assert stored.spacing == pytest.approx((0.7, 2.5))
+    # Two labels in each of two scans, and supervoxels.
+    assert stored.objects == 4
+    assert stored.superpixels > 4
+    before = (study / "store" / "manifest.json").read_bytes()
+    assert cli(*command).out == out
+    assert (study / "store" / "manifest.json").read_bytes() == before
+
+
+def test_a_training_store_without_what_cannot_be_read(cli: Callable[..., Any], study: Path) -> None:
+    (study / "images" / "p2.nii.gz").write_bytes(b"no image")
+    command = ("prepare", "store", study / "images", "--labels", study / "labels", "-o", study / "store")
+    status, out, err = cli(*command, "--no-superpixels")
+    assert status == 1
+    assert out.startswith("1 cases in ")
+    assert err.startswith("images/p2: ")
+    assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--jobs", 0), "--jobs: expected at least 1"),
+        (("--shard-mb", 0), "--shard-mb: expected more than 0"),
+        (("--structure", "1=a"), "expected --labels with them"),
+        (("--labels", "labels", "--structure", "a"), "--structure: expected a label and its name"),
+        (("-o", "images/p1.nii.gz"), "expected a folder to write to, got a file"),
+    ],
+)
+def test_wrong_options_of_a_training_store(
+    cli: Callable[..., Any], study: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[Any, ...], message: str
+) -> None:
+    monkeypatch.chdir(study)
+    status, _, err = cli("prepare", "store", "images", "-o", "out", *arguments)
+    assert status == 2
+    assert message in err
+    assert err.count("\n") == 1

@@ -26,10 +26,11 @@ VERBS = {
     "evaluate": "Measure models on labelled images, or answers to the challenges.",
     "train": "Train a model.",
     "reproduce": "Do a training again from its manifest, and say whether the same came out.",
-    "prepare": "Make training data of what was annotated, or cases of the challenges.",
+    "prepare": "Make training data of folders or of what was annotated, or cases of the challenges.",
     "challenge2024": "Answer a folder of cases of the CVPR 2024 challenge: boxes to label maps.",
     "challenge2025": "Answer a folder of cases of the CVPR 2025 competition: boxes and clicks to label maps.",
     "models": "List the models that Bedside knows.",
+    "cache": "Keep embeddings of the SAM family: compute before, list, prune, verify.",
     "weights": "Look into the weights of models, and bring in those that others publish.",
     "info": "Show this machine, the runtimes, models and formats, or the images at a path.",
 }

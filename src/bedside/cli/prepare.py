@@ -1,7 +1,8 @@
-"""``bedside prepare``: images and label maps to cases of the challenges, what was annotated to training data."""
+"""``bedside prepare``: images and labels to cases of the challenges or a training store, annotations to data sets."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar
@@ -14,13 +15,15 @@ from bedside.core.errors import InputError
 if TYPE_CHECKING:
     from bedside.challenge.cases import Preparation
     from bedside.challenge.intensity import IntensityWindow
+    from bedside.data.sources import Source
 
 Value = TypeVar("Value")
 
 prepare = typer.Typer(
     add_completion=False,
     rich_markup_mode=None,
-    help="Make cases of the challenges (.npz) from images and label maps, or training data of what was annotated.",
+    help="Make cases of the challenges (.npz) or a training store from images and label maps, or training data of what "
+    "was annotated.",
     no_args_is_help=True,
 )
 
@@ -149,8 +152,8 @@ def _prepare(
     from rich.console import Console
 
     from bedside.challenge.cases import make_case
-    from bedside.challenge.pairs import find_pairs
     from bedside.challenge.writing import write_case
+    from bedside.data.pairs import find_pairs
     from bedside.evaluate.runner import progress_bar
 
     for folder in (output, truth):
@@ -189,3 +192,102 @@ def training(
     with opened_workspace(workspace) as work:
         outcome = prepare_training(work, chosen(work, folder, done), output, name=name)
     return tell(outcome, f"in {output}")
+
+
+@prepare.command("store", short_help="Pack folders of images and labels into a training store, for bedside train.")
+def store(
+    sources: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="SOURCE...",
+            help="Folders: data sets with set.json, cases of the challenges (.npz), or with --labels one of images.",
+        ),
+    ],
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="Folder of the store.")],
+    labels: Annotated[
+        Path | None, typer.Option("--labels", metavar="DIR", help="Label files with the images' names, SEG too.")
+    ] = None,
+    data_set: Annotated[
+        str | None, typer.Option("--data-set", metavar="NAME", help="Name of a set without set.json, not the folder's.")
+    ] = None,
+    licence: Annotated[str | None, typer.Option("--licence", help="Of a set without set.json.")] = None,
+    modality: Annotated[str | None, typer.Option("--modality", help="Of a set without set.json: CT, MR, ...")] = None,
+    structure: Annotated[
+        list[str], typer.Option("--structure", metavar="LABEL=NAME", help="What a label is, with --labels. Repeatable.")
+    ] = [],  # noqa: B006
+    instances: Annotated[
+        bool, typer.Option("--instances", help="With --labels: each value is an object of its own.")
+    ] = False,
+    series: SeriesOption = None,
+    jobs: Annotated[int, typer.Option("--jobs", metavar="N", help="Processes.")] = 1,
+    shard_mb: Annotated[float, typer.Option("--shard-mb", metavar="MB", help="Source files of a shard.")] = 16.0,
+    no_superpixels: Annotated[
+        bool, typer.Option("--no-superpixels", help="Leave out superpixels, which recipes draw as objects, too.")
+    ] = False,
+) -> int:
+    """A training store in compressed shards, on disk or to be copied to object storage; 'bedside train --data DIR'.
+
+    The same command goes on where it was stopped. Cases that cannot be read are named and left out, with exit status 1.
+    """
+    from rich.console import Console
+
+    from bedside.data.sharding import make_store, plan_shards
+    from bedside.evaluate.runner import progress_bar
+
+    if jobs < 1:
+        raise InputError("--jobs", expected="at least 1", got=jobs)
+    if not 0 < shard_mb < float("inf"):
+        raise InputError("--shard-mb", expected="more than 0", got=shard_mb)
+    if output.exists() and not output.is_dir():
+        raise InputError(f"{output}", expected="a folder to write to", got="a file")
+    found = _found_sources(sources, labels, data_set, licence, modality, structure, instances, series)
+    plans = plan_shards(found, shard_mb=shard_mb, superpixels=not no_superpixels)
+    with progress_bar(Console(stderr=True), len(plans)) as advance:
+        manifest = make_store(plans, output, jobs=jobs, sources=found, advance=advance)
+    failed = [f"{shard.set_name}/{f.case}: {f.message}" for shard in manifest.shards for f in shard.failed]
+    for line in failed:
+        print(line, file=sys.stderr)
+    size, cases = sum(s.bytes for s in manifest.shards) / 1e9, sum(s.cases for s in manifest.sets)
+    print(f"{cases} cases in {len(manifest.shards)} shards in {output} ({size:.3g} GB)")
+    return 1 if failed else 0
+
+
+def _found_sources(
+    folders: list[Path],
+    labels: Path | None,
+    name: str | None,
+    licence: str | None,
+    modality: str | None,
+    structures: list[str],
+    instances: bool,
+    series: str | None,
+) -> list[Source]:
+    from bedside.data.pairs import find_pairs
+    from bedside.data.sources import find_sources, pair_source
+
+    if labels is None:
+        if structures or instances or series is not None:
+            raise InputError("--structure, --instances and --series", expected="--labels with them", got="none")
+        return [s for folder in folders for s in find_sources(folder, name=name, licence=licence, modality=modality)]
+    if len(folders) != 1:
+        raise InputError("--labels", expected="one folder of images", got=len(folders))
+    named = dict(_structure(text) for text in structures)
+    return [
+        pair_source(
+            find_pairs(folders[0], labels),
+            name or folders[0].resolve().name,
+            str(folders[0]),
+            licence=licence,
+            modality=modality,
+            label_kind="instance" if instances else "semantic",
+            structures=named,
+            series=series,
+        )
+    ]
+
+
+def _structure(text: str) -> tuple[str, str]:
+    value, equals, name = text.partition("=")
+    if not (equals and value.isdecimal() and name):
+        raise InputError("--structure", expected="a label and its name, as 1=liver", got=f"'{text}'")
+    return str(int(value)), name

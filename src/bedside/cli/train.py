@@ -20,7 +20,10 @@ Advance = Callable[[int, int], None]
 def train(
     recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="Name of a recipe, as bedside-2d, or a YAML file.")],
     data: Annotated[
-        Path, typer.Option("--data", help="Folder of data sets, of which only 'train' is used, or a packed store.")
+        str,
+        typer.Option(
+            "--data", metavar="PATH", help="Folder of data sets, of which only 'train' is used; or a store, s3:// too."
+        ),
     ],
     out: Annotated[Path, typer.Option("--out", help="Folder of the run; one that was stopped goes on from there.")],
     steps: Annotated[int | None, typer.Option(metavar="N", help="Steps, instead of the recipe's.")] = None,

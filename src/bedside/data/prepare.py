@@ -6,6 +6,7 @@ Needs nibabel, Pillow and scikit-image; training itself does not.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from bedside.core.errors import DependencyError, FormatError, InputError
-from bedside.data.catalogue import Case, DataSet, find_data_sets, select_data_sets
+from bedside.data.catalogue import Case, DataSet, LabelKind, find_data_sets, select_data_sets
 from bedside.data.store import Item, ItemInfo, write_store
 from bedside.data.supervoxels import reduce_volume, supervoxel_maps
 
@@ -83,39 +84,83 @@ def training_sets(data: Path) -> list[DataSet]:
 
 
 def _set_items(data_set: DataSet, generator: np.random.Generator) -> Iterator[Item]:
-    modality = data_set.modality
     for case in sorted(data_set.cases, key=lambda c: c.labels_path):
-        image, labels, spacing = _load(case, known=_spacing_known(data_set.details, case.id))
-        name = f"{data_set.name}/{case.id}"
-        maps, kinds = _object_maps(labels, data_set.label_kind)
-        info = ItemInfo(name, data_set.name, "image", modality, spacing, kinds)
-        yield Item(info, image, maps, object_table(maps))
-        for number, (plane, plane_spacing) in enumerate(_planes(image, labels, spacing, generator)):
-            reduced, scale = _reduce(plane, SUPERPIXEL_SIDE)
-            superpixels = superpixel_maps(reduced)
-            info = ItemInfo(
-                f"{name}#{number}",
-                data_set.name,
-                "superpixel",
-                modality,
-                tuple(s * scale for s in plane_spacing) if plane_spacing else None,
-                ("superpixel",) * len(superpixels),
-            )
-            yield Item(info, reduced, superpixels, object_table(superpixels))
-        if labels.ndim == 3:
-            yield _supervoxel_item(name, data_set, image, spacing)
+        image, labels, spacing = load_case(case, known=spacing_is_known(data_set.details, case.id))
+        origin = CaseOrigin(data_set.name, case.id, data_set.modality, data_set.label_kind)
+        yield from case_items(origin, image, labels, spacing, generator)
 
 
-def _supervoxel_item(name: str, data_set: DataSet, image: NDArray[Any], spacing: tuple[float, ...] | None) -> Item:
+@dataclass(frozen=True)
+class CaseOrigin:
+    """What a case is, beside its arrays.
+
+    Attributes:
+        set_name: Dataset that it belongs to.
+        id: Name within the set.
+        modality: As the set or the case states it.
+        label_kind: Meaning of the label values.
+    """
+
+    set_name: str
+    id: str
+    modality: str
+    label_kind: LabelKind
+
+
+def case_items(
+    origin: CaseOrigin,
+    image: NDArray[Any],
+    labels: NDArray[np.uint16],
+    spacing: tuple[float, ...] | None,
+    generator: np.random.Generator,
+    *,
+    superpixels: bool = True,
+) -> Iterator[Item]:
+    """Yield what a store holds of one case: the case itself, and reduced copies that carry superpixels or supervoxels.
+
+    Args:
+        origin: What it is.
+        image: (y, x), (y, x, 3) or (z, y, x), uint8, int16 or float32.
+        labels: Of the image's spatial shape.
+        spacing: mm in array order, or None where unknown.
+        generator: Draws the slices that get superpixels.
+        superpixels: Whether to make reduced copies.
+
+    Raises:
+        DependencyError: scikit-image, which superpixels need, is not installed.
+    """
+    name = f"{origin.set_name}/{origin.id}"
+    maps, kinds = _object_maps(labels, origin.label_kind)
+    info = ItemInfo(name, origin.set_name, "image", origin.modality, spacing, kinds)
+    yield Item(info, image, maps, object_table(maps))
+    if not superpixels:
+        return
+    for number, (plane, plane_spacing) in enumerate(_planes(image, labels, spacing, generator)):
+        reduced, scale = _reduce(plane, SUPERPIXEL_SIDE)
+        made = superpixel_maps(reduced)
+        info = ItemInfo(
+            f"{name}#{number}",
+            origin.set_name,
+            "superpixel",
+            origin.modality,
+            tuple(s * scale for s in plane_spacing) if plane_spacing else None,
+            ("superpixel",) * len(made),
+        )
+        yield Item(info, reduced, made, object_table(made))
+    if labels.ndim == 3:
+        yield _supervoxel_item(name, origin, image, spacing)
+
+
+def _supervoxel_item(name: str, origin: CaseOrigin, image: NDArray[Any], spacing: tuple[float, ...] | None) -> Item:
     """Return a reduced copy of a volume that carries supervoxels."""
     reduced, reduced_spacing = reduce_volume(image, spacing)
     maps = supervoxel_maps(reduced, reduced_spacing)
     kinds = ("supervoxel",) * len(maps)
-    info = ItemInfo(f"{name}#volume", data_set.name, "supervoxel", data_set.modality, reduced_spacing, kinds)
+    info = ItemInfo(f"{name}#volume", origin.set_name, "supervoxel", origin.modality, reduced_spacing, kinds)
     return Item(info, reduced, maps, object_table(maps))
 
 
-def _spacing_known(description: Mapping[str, Any], case: str) -> bool:
+def spacing_is_known(description: Mapping[str, Any], case: str) -> bool:
     """Return whether the set states a spacing for the case; volumes do unless the set says that it is not known."""
     if not description.get("spacing_known", True):
         return False
@@ -125,8 +170,12 @@ def _spacing_known(description: Mapping[str, Any], case: str) -> bool:
     return True
 
 
-def _load(case: Case, *, known: bool) -> tuple[NDArray[Any], NDArray[np.uint16], tuple[float, ...] | None]:
-    """Return image, labels and spacing (array order, None where it is not ``known``) of a case, as its files lie."""
+def load_case(case: Case, *, known: bool) -> tuple[NDArray[Any], NDArray[np.uint16], tuple[float, ...] | None]:
+    """Return image, labels and spacing (array order, None where it is not ``known``) of a case, as its files lie.
+
+    Raises:
+        FormatError: A file cannot be read, or the two do not fit together.
+    """
     try:
         image, labels, spacing = (_load_png if case.image_path.suffix == ".png" else _load_nifti)(case)
     except (OSError, ValueError, EOFError) as error:

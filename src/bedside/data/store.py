@@ -4,21 +4,23 @@ A store is a folder of ``part-NNN.npz`` files. A part holds whole items; each it
 objects, and a table with one row an object, so that training never scans a map to find what is in it.
 
 Arrays are not compressed, so that they are mapped into memory and a store may be larger than that: what is read of an
-image is what a window shows. Compressed parts, as earlier versions wrote them, are read whole.
+image is what a window shows. Compressed parts, the shards of ``shards`` among them, are read whole.
 """
 
 from __future__ import annotations
 
+import copy
 import hashlib
+import io
 import json
 import math
 import struct
 import zipfile
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,6 +39,8 @@ ALIGNMENT = 64
 LOCAL_HEADER, NAME_LENGTH = 30, 26
 """Bytes before a member's name in a zip, and where the lengths of its name and of what follows are (PKWARE APPNOTE,
 4.3.7)."""
+COMPRESSION_LEVEL = 1
+"""Of deflate: higher ones take much longer for little."""
 
 
 @dataclass(frozen=True)
@@ -102,10 +106,25 @@ def write_store(folder: Path, items: Iterable[Item], part_bytes: int = 256_000_0
     return paths
 
 
-def _write_part(path: Path, item: Item | None, rest: Iterator[Item], part_bytes: int) -> Item | None:
+def write_part(path: Path, items: Iterable[Item], *, compress: bool = False) -> None:
+    """Write items into one part, which is not made atomically; the same items give the same bytes.
+
+    Args:
+        path: Of the part.
+        items: Taken one after the other, so that one at a time is in memory.
+        compress: Whether to compress arrays by deflate; they are then read whole.
+    """
+    iterator = iter(items)
+    _write_part(path, next(iterator, None), iterator, math.inf, compress=compress)
+
+
+def _write_part(
+    path: Path, item: Item | None, rest: Iterator[Item], part_bytes: float, *, compress: bool = False
+) -> Item | None:
     """Fill one part, starting with ``item``; returns the item that no longer fits."""
     infos: list[dict[str, Any]] = []
-    with zipfile.ZipFile(path, "w") as archive:
+    method = zipfile.ZIP_DEFLATED if compress else zipfile.ZIP_STORED
+    with zipfile.ZipFile(path, "w", method, compresslevel=COMPRESSION_LEVEL if compress else None) as archive:
         while item is not None:
             for field in ("image", "maps", "objects"):
                 _write_array(archive, f"{len(infos)}/{field}.npy", np.ascontiguousarray(getattr(item, field)))
@@ -138,9 +157,16 @@ class Store:
     Args:
         folder: Folder written by ``write_store``.
 
+    Attributes:
+        items: What it holds, in the order of its parts.
+        sha256: Of the bytes of its parts.
+
     Raises:
         FormatError: The folder holds no store, or one of another version.
     """
+
+    items: Sequence[Item]
+    sha256: str
 
     def __init__(self, folder: str | Path) -> None:
         paths = sorted(Path(folder).glob("part-*.npz"))
@@ -148,13 +174,103 @@ class Store:
             raise FormatError(
                 "training store", expected=f"part-000.npz in {folder}", got="none", fix="make one with: bedside train"
             )
-        self.items: list[Item] = []
+        items: list[Item] = []
         digest = hashlib.sha256()
         for path in paths:
             content = _mapped(path)
             digest.update(content.data)
-            self.items.extend(_read_part(path, content))
-        self.sha256 = digest.hexdigest()
+            items.extend(_read_part(str(path), path, content))
+        self.items, self.sha256 = items, digest.hexdigest()
+
+    @classmethod
+    def of(cls, items: Sequence[Item], sha256: str) -> Store:
+        """Return a store of items that were read."""
+        store = cls.__new__(cls)
+        store.items, store.sha256 = items, sha256
+        return store
+
+    def at(self, number: int) -> Store:
+        """Return the items that training sample ``number`` is drawn from: all of them, whichever it is."""
+        del number
+        return self
+
+    def divide(self, held_out: Collection[str]) -> tuple[Store, Store]:
+        """Return the store without the sets called ``held_out``, and with them alone; no array is copied."""
+        kept, held = copy.copy(self), copy.copy(self)
+        kept.items = [item for item in self.items if item.info.set_name not in held_out]
+        held.items = [item for item in self.items if item.info.set_name in held_out]
+        return kept, held
+
+
+Made = TypeVar("Made")
+
+
+class Visible(Generic[Made]):
+    """What a sampler makes of the items that a sample is drawn from, made again where those change.
+
+    Copies of a sampler share it, so that none keeps items that are not drawn from any more.
+
+    Args:
+        store: Where the items are.
+        make: Makes of them what the sampler needs.
+    """
+
+    def __init__(self, store: Store, make: Callable[[Sequence[Item]], Made]) -> None:
+        self._store, self._make = store, make
+        self._shown = store.at(0)
+        self._made = make(self._shown.items)
+
+    def at(self, number: int) -> Made:
+        """Return what was made of the items for training sample ``number``."""
+        shown = self._store.at(number)
+        if shown is not self._shown:
+            self._shown, self._made = shown, self._make(shown.items)
+        return self._made
+
+
+def read_part(path: Path, *, check: bool = True) -> list[Item]:
+    """Return the items of one part, mapped into memory where they are not compressed.
+
+    Args:
+        path: Of the part.
+        check: Whether to compare each array with its checksum, which reads all of it.
+
+    Raises:
+        FormatError: It is damaged, no part, or of another version.
+    """
+    return list(_read_part(str(path), path, _mapped(path), check=check))
+
+
+def read_part_bytes(content: bytes, name: str) -> Iterator[Item]:
+    """Yield the items of a part that is in memory, one at a time decompressed.
+
+    Args:
+        content: Of a whole part.
+        name: What errors call it.
+
+    Raises:
+        FormatError: It is damaged, no part, or of another version.
+    """
+    return _read_part(name, io.BytesIO(content), np.frombuffer(content, dtype=np.uint8))
+
+
+def read_one(file: IO[bytes], number: int, name: str) -> Item:
+    """Return one item of a compressed part; nothing is read but the part's directory and the item itself.
+
+    Args:
+        file: A part that can be sought in.
+        number: Of the item, from 0.
+        name: What errors call the part.
+
+    Raises:
+        FormatError: It is damaged, no part, or of another version, or has no such item.
+    """
+    try:
+        with zipfile.ZipFile(file) as archive:
+            fields = _read_header(archive, name)[number]
+            return _read_item(archive, number, fields, np.zeros(0, dtype=np.uint8), check=True)
+    except _DAMAGED as error:
+        raise _told(error, name) from error
 
 
 def _mapped(path: Path) -> NDArray[np.uint8]:
@@ -165,39 +281,57 @@ def _mapped(path: Path) -> NDArray[np.uint8]:
     return np.asarray(np.memmap(path, dtype=np.uint8, mode="c"))
 
 
-def _read_part(path: Path, content: NDArray[np.uint8]) -> Iterator[Item]:
+_DAMAGED = (
+    zipfile.BadZipFile, zlib.error, struct.error, LookupError, TypeError, ValueError, EOFError, NotImplementedError,
+)  # fmt: skip
+"""What reading a damaged part raises."""
+
+
+def _told(error: Exception, name: str) -> FormatError:
+    if isinstance(error, FormatError):
+        return error
+    return FormatError(name, expected="a part of a training store", got=f"{type(error).__name__}: {error}")
+
+
+def _read_part(
+    name: str, source: Path | IO[bytes], content: NDArray[np.uint8], *, check: bool = True
+) -> Iterator[Item]:
     try:
-        yield from _read_archive(path, content)
-    except (zipfile.BadZipFile, zlib.error, struct.error, KeyError, TypeError, ValueError, EOFError) as error:
-        if isinstance(error, FormatError):
-            raise
-        raise FormatError(
-            str(path), expected="a part of a training store", got=f"{type(error).__name__}: {error}"
-        ) from error
+        with zipfile.ZipFile(source) as archive:
+            for number, fields in enumerate(_read_header(archive, name)):
+                yield _read_item(archive, number, fields, content, check=check)
+    except _DAMAGED as error:
+        raise _told(error, name) from error
 
 
-def _read_archive(path: Path, content: NDArray[np.uint8]) -> Iterator[Item]:
-    with zipfile.ZipFile(path) as archive:
-        header = json.loads(archive.read("header.json"))
-        if header.get("format") != "bedside-store" or header.get("version") != FORMAT_VERSION:
-            raise FormatError(
-                str(path), expected=f"a training store of version {FORMAT_VERSION}", got=header.get("version")
-            )
-        for number, fields in enumerate(header["items"]):
-            fields_read = ("image", "maps", "objects")
-            arrays = {field: _read_array(archive, f"{number}/{field}.npy", content) for field in fields_read}
-            spacing = fields.pop("spacing")
-            kinds = tuple(fields.pop("map_kinds"))
-            info = ItemInfo(**fields, spacing=tuple(spacing) if spacing else None, map_kinds=kinds)
-            yield Item(info, **arrays)
+def _read_header(archive: zipfile.ZipFile, name: str) -> list[dict[str, Any]]:
+    """Return what a part says of each of its items."""
+    header = json.loads(archive.read("header.json"))
+    if header.get("format") != "bedside-store" or header.get("version") != FORMAT_VERSION:
+        raise FormatError(name, expected=f"a training store of version {FORMAT_VERSION}", got=header.get("version"))
+    items: list[dict[str, Any]] = header["items"]
+    return items
 
 
-def _read_array(archive: zipfile.ZipFile, name: str, content: NDArray[np.uint8]) -> NDArray[Any]:
+def _read_item(
+    archive: zipfile.ZipFile, number: int, fields: dict[str, Any], content: NDArray[np.uint8], *, check: bool
+) -> Item:
+    arrays = {
+        field: _read_array(archive, f"{number}/{field}.npy", content, check=check)
+        for field in ("image", "maps", "objects")
+    }
+    spacing, kinds = fields.pop("spacing"), tuple(fields.pop("map_kinds"))
+    return Item(ItemInfo(**fields, spacing=tuple(spacing) if spacing else None, map_kinds=kinds), **arrays)
+
+
+def _read_array(archive: zipfile.ZipFile, name: str, content: NDArray[np.uint8], *, check: bool) -> NDArray[Any]:
     """Return an array of a part: a view of its bytes ``content``, or a copy where it is compressed."""
     member = archive.getinfo(name)
     with archive.open(member) as file:
         if member.compress_type != zipfile.ZIP_STORED:
             compressed: NDArray[Any] = np.lib.format.read_array(file, allow_pickle=False)
+            if file.read(1):
+                raise ValueError(f"{name} does not hold what its header says")
             return compressed
         if np.lib.format.read_magic(file) != (1, 0):
             raise ValueError(f"{name} is not in NumPy's format 1.0")
@@ -208,6 +342,6 @@ def _read_array(archive: zipfile.ZipFile, name: str, content: NDArray[np.uint8])
     whole = content[begin : begin + member.file_size]
     if fortran or dtype.hasobject or header + math.prod(shape) * dtype.itemsize != len(whole):
         raise ValueError(f"{name} does not hold what its header says")
-    if zlib.crc32(whole.data) != member.CRC:
+    if check and zlib.crc32(whole.data) != member.CRC:
         raise zipfile.BadZipFile(f"bad checksum of {name}")
     return whole[header:].view(dtype).reshape(shape)

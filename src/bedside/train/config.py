@@ -76,6 +76,9 @@ class TrainingConfig:
         validate_every: Steps between validations and checkpoints.
         validation_samples: Samples of a validation.
         sampling: How samples are drawn.
+        stream_gb: Space on the disk, in billions of bytes, that a sharded store may take unpacked; a larger one is
+            streamed. It decides which samples a run sees, as the seed does.
+        stream_reuse: How often a case of a streamed store is drawn while its shard is unpacked, on average.
         initial: Starting weights where the command names none, see ``initial.initial_path``.
         architecture: Arguments of the model's ``build`` that replace what its card describes, for experiments; None for
             none. The weights then serve through their graph alone, and the runtime "torch" rejects them.
@@ -110,6 +113,8 @@ class TrainingConfig:
     validate_every: int = 1000
     validation_samples: int = 200
     sampling: SamplingConfig = field(default_factory=SamplingConfig)
+    stream_gb: float = 20.0
+    stream_reuse: float = 4.0
     initial: str = "none"
     architecture: Any = None
     options: Any = None
@@ -125,6 +130,8 @@ class TrainingConfig:
         for name in (*free, "dice_weight", "bce_weight", "slice_teacher_weight"):
             _check(self, name, 0 <= getattr(self, name) < math.inf, "0 or more")
         _check(self, "learning_rate", 0 < self.learning_rate < math.inf, "more than 0")
+        for name in ("stream_gb", "stream_reuse"):
+            _check(self, name, 0 < getattr(self, name) < math.inf, "more than 0")
         _check(self, "cooldown", 0 <= self.cooldown <= 1, "between 0 and 1")
         _check(self, "coarse_share", 0 <= self.coarse_share < 1, "from 0 to below 1")
         if self.coarse_share and self.sampling.grid % 64:

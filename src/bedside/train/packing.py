@@ -1,4 +1,8 @@
-"""The training store of a run: packed from a folder of datasets, or one that was packed before."""
+"""The training store of a run: packed from a folder of datasets, one that was packed before, or a sharded one.
+
+There is one form that samples are drawn from: parts that are mapped into memory. A sharded store is unpacked to it, in
+whole where it fits into the space that the run may take, else a part at a time (``data.streaming``).
+"""
 
 from __future__ import annotations
 
@@ -11,9 +15,12 @@ from typing import Any
 
 from bedside.core.errors import InputError
 from bedside.core.files import write_text_atomically
+from bedside.data.addresses import Address
 from bedside.data.catalogue import DataSet
 from bedside.data.prepare import prepare_store, training_sets
 from bedside.data.store import FORMAT_VERSION, Store
+from bedside.data.store_manifest import StoreManifest, is_sharded, read_manifest
+from bedside.data.streaming import StreamedStore, Streaming, unpack
 from bedside.train.processes import Processes
 
 PARTS = "part-*.npz"
@@ -42,19 +49,29 @@ class SetSummary:
     superpixels: int
 
 
-def open_store(data: Path, folder: Path, report: Callable[[str], None], *, keep: bool = False) -> Store:
+def open_store(
+    data: Address,
+    folder: Path,
+    report: Callable[[str], None],
+    *,
+    keep: bool = False,
+    streaming: Streaming | None = None,
+) -> Store:
     """Return the store that ``data`` is, or the one packed from it into ``folder`` where that is not done yet.
 
     Args:
-        data: A packed store, or a folder of datasets, see ``training_sets``.
-        folder: Where a store is packed.
+        data: A packed store, a folder of datasets, see ``training_sets``, or the address of a sharded store.
+        folder: Where a store is packed, or shards are unpacked.
         report: Called with a line for every set that is packed.
         keep: Reject to replace a store that was packed from other files, because a run depends on it.
+        streaming: How much of a sharded store may be unpacked at a time; None for all of it.
 
     Raises:
         InputError: ``data`` does not exist, holds no set, or one that must not be trained on; or the store is kept.
         FormatError: A file cannot be read.
     """
+    if isinstance(data, str) or (not is_store(data) and is_sharded(data)):
+        return _open_sharded(data, folder, report, keep, streaming)
     if is_store(data):
         return Store(data)
     sets = training_sets(data)
@@ -75,7 +92,13 @@ def open_store(data: Path, folder: Path, report: Callable[[str], None], *, keep:
 
 
 def open_shared_store(
-    data: Path, folder: Path, report: Callable[[str], None], processes: Processes, *, keep: bool = False
+    data: Address,
+    folder: Path,
+    report: Callable[[str], None],
+    processes: Processes,
+    *,
+    keep: bool = False,
+    streaming: Streaming | None = None,
 ) -> Store:
     """Return ``open_store`` for several processes, of which one packs while the others wait.
 
@@ -84,8 +107,9 @@ def open_shared_store(
         FormatError: A file cannot be read.
     """
     with processes.first_alone():
-        if processes.writes or is_store(data):
-            return open_store(data, folder, report, keep=keep)
+        # What process 0 has unpacked of a sharded store the others find there.
+        if processes.writes or isinstance(data, str) or is_store(data) or is_sharded(data):
+            return open_store(data, folder, report, keep=keep, streaming=streaming)
         if not is_store(folder):
             raise InputError(
                 "packed store",
@@ -96,13 +120,51 @@ def open_shared_store(
         return Store(folder)
 
 
-def is_store(folder: Path) -> bool:
+def _open_sharded(
+    address: Address, folder: Path, report: Callable[[str], None], keep: bool, streaming: Streaming | None
+) -> Store:
+    manifest = read_manifest(address)
+    record = _sharded_record(manifest)
+    before = _read_record(folder)
+    if keep and before and before != record:
+        raise InputError(
+            "data differ from those the run began with", fix="use another --out, the same data, or --restart"
+        )
+    if before != record:
+        for path in folder.glob(PARTS):
+            path.unlink()
+        folder.mkdir(parents=True, exist_ok=True)
+        write_text_atomically(folder / RECORD, json.dumps(record, indent=1) + "\n")
+    size = sum(shard.unpacked for shard in manifest.shards) / 1e9
+    if streaming is not None and size * 1e9 > streaming.buffer_bytes:
+        report(
+            f"streaming {len(manifest.shards)} shards of {address}: {streaming.buffer_bytes / 1e9:g} of {size:.3g} GB"
+        )
+        return StreamedStore(address, manifest, folder, streaming)
+    report(f"unpacking {len(manifest.shards)} shards of {address} into {folder}: {size:.3g} GB")
+    paths = {unpack(address, shard, folder) for shard in manifest.shards if shard.cases}
+    for path in set(folder.glob(PARTS)) - paths:
+        path.unlink()
+    return Store(folder)
+
+
+def _sharded_record(manifest: StoreManifest) -> dict[str, Any]:
+    return {
+        "format": "bedside-store-source",
+        "sharded": manifest.sha256,
+        "sets": [{"name": s.name, "licence": s.licence, "split": "train"} for s in manifest.sets],
+    }
+
+
+def is_store(folder: Address) -> bool:
     """Return whether ``folder`` holds a packed store."""
-    return next(folder.glob(PARTS), None) is not None
+    return isinstance(folder, Path) and next(folder.glob(PARTS), None) is not None
 
 
 def summarise(store: Store, folder: Path) -> list[SetSummary]:
     """Return what ``store``, which lies in ``folder``, holds of each dataset, sorted by name."""
+    if isinstance(store, StreamedStore):
+        return [SetSummary(s.name, s.licence, s.cases, s.objects, s.superpixels) for s in store.sets]
     licences = {entry["name"]: entry["licence"] for entry in _read_record(folder).get("sets", [])}
     cases, objects, superpixels = Counter[str](), Counter[str](), Counter[str]()
     for item in store.items:

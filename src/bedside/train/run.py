@@ -16,6 +16,8 @@ import torch
 from bedside.core.engines import engine_spec, resolve
 from bedside.core.errors import InputError
 from bedside.core.files import write_text_atomically
+from bedside.data.addresses import as_address
+from bedside.data.streaming import Streaming
 from bedside.train.checkpoint import CHECKPOINT
 from bedside.train.config import TrainingConfig
 from bedside.train.devices import resolve_device
@@ -58,7 +60,8 @@ def run_training(
 
     Args:
         recipe: Name of a recipe, a YAML file, or settings.
-        data: Folder of datasets (its ``train`` alone where it has one), or a packed store.
+        data: Folder of datasets (its ``train`` alone where it has one), a packed store, or a sharded one in a folder or
+            in object storage, see ``data.addresses``.
         out: Folder of the run: checkpoint, log, manifest, the packed store and the exported weights.
         overrides: Settings that replace the recipe's, by dotted name.
         device: "auto" (CUDA where there is any), "cpu" or "cuda".
@@ -89,7 +92,7 @@ def run_training(
         loaded = load_recipe(recipe) if isinstance(recipe, str | Path) else recipe
         config = loaded.with_overrides(overrides or {})
         name = Path(recipe).stem if isinstance(recipe, str | Path) else config.model
-        data, out = Path(data), Path(out)
+        data, out = as_address(data), Path(out)
         _check_numbers(minutes, threads)
         if out.exists() and not out.is_dir():
             raise InputError("folder of the run", expected="a folder", got=f"the file {out}")
@@ -103,8 +106,9 @@ def run_training(
                     _clear(out)
         if where.type == "cpu" and sys.platform == "linux" and (hint := cpu_hint(os.environ)):
             report(hint)
-        store = open_shared_store(data, out / STORE, report, processes, keep=bool(_checkpoints(out)))
-        sets = summarise(store, data if is_store(data) else out / STORE)
+        keep = bool(_checkpoints(out))
+        store = open_shared_store(data, out / STORE, report, processes, keep=keep, streaming=_streaming(config))
+        sets = summarise(store, data if isinstance(data, Path) and is_store(data) else out / STORE)
         check_held_out(config.held_out, sets, report)
         if not isinstance(config, TrainingConfig):
             config = config.starting_from(source) if source else config
@@ -139,6 +143,13 @@ def run_training(
 
 def _nothing(*_: object) -> None:
     """Take the place of ``report`` and ``advance`` in processes that do not write."""
+
+
+def _streaming(config: TrainingConfig | StagedRecipe) -> Streaming | None:
+    """Return how a sharded store is streamed; trainings that go through stages read all of it."""
+    if not isinstance(config, TrainingConfig):
+        return None
+    return Streaming(config.stream_gb * 1e9, config.stream_reuse, config.seed)
 
 
 def recipe_initial(config: TrainingConfig | StagedRecipe) -> str:

@@ -10,6 +10,7 @@ from bedside.core.image import Image
 from bedside.engines.loaded import EngineRequest
 from bedside.engines.protocol import Capabilities, Segmenter
 from bedside.engines.sam.content import CLIP_SIDE, CROP_SIDE
+from bedside.engines.sam.embeddings import KeptEncoder, chosen_store
 from bedside.engines.sam.policy import SlicePolicy
 from bedside.engines.sam.slices import Network, SliceSegmenter
 from bedside.engines.sam.system import System
@@ -22,7 +23,7 @@ from bedside.engines.sam.systems import (
     rep_medsam,
     swin_lite_medsam,
 )
-from bedside.runtime.backend import Graph, Precision
+from bedside.runtime.backend import Graph, Precision, thread_limit
 from bedside.weights.card import file_sha256
 from bedside.weights.store import PARTS, TOWER, WeightsFiles, installed_weights
 
@@ -101,7 +102,24 @@ def open_network(request: EngineRequest, files: WeightsFiles, system: System) ->
                 got="none",
             )
         system = replace(system, prompter=mcp_medsam.ContentPrompter(opened(TOWER, {"crops": (1, 3, clip, clip)})))
-    return Network(system, opened(PARTS[0], {"image": (1, 3, system.side, system.side)}), opened(PARTS[1], prompts))
+    encoder = opened(PARTS[0], {"image": (1, 3, system.side, system.side)})
+    if (store := chosen_store()) is not None:
+        encoder = KeptEncoder(encoder, store, _maker(request, files, encoder))
+    return Network(system, encoder, opened(PARTS[1], prompts))
+
+
+def _maker(request: EngineRequest, files: WeightsFiles, encoder: Graph) -> dict[str, str]:
+    """Return what decides an embedding beside the pixels that the encoder sees."""
+    return {
+        "model": request.card.name,
+        "weights": files.card.sha256,
+        "graph": file_sha256(files.part_named(PARTS[0]).graph),
+        "runtime": f"{request.backend.name} {request.backend.version()}",
+        "device": encoder.device,
+        "precision": encoder.precision,
+        # Sums of several threads are taken in another order.
+        "threads": str(thread_limit()),
+    }
 
 
 class Experts:

@@ -120,6 +120,18 @@ class SliceSegmenter:
         answers = [answer for prompt in newest if isinstance(prompt, Box) for answer in self._follow(prompt, clock)]
         return self._combine(answers, before, clock)
 
+    def encode(self, image: Image) -> int:
+        """Take an image and encode it, or every slice of a volume, where a store keeps that; returns how many.
+
+        Raises:
+            BackendError: The network for this image cannot be loaded.
+        """
+        self.set_image(image)
+        count = 1 if image.ndim == 2 else image.shape[self._axis]
+        for index in range(count):
+            self._encode(index, Clock())
+        return count
+
     def _ready(self) -> tuple[Image, Network]:
         if self._image is None or self._network is None:
             raise InputError("prediction", expected="an image first", got="none", fix="call set_image before predict")

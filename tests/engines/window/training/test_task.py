@@ -24,7 +24,7 @@ from bedside.train.config import TrainingConfig
 from bedside.train.memory import OVERHEAD, activation_bytes, weight_bytes
 from bedside.train.stages import Stage
 from bedside.train.trainer import Trainer
-from bedside.train.validation import divide_store, grid_dice
+from bedside.train.validation import grid_dice
 
 CPU = torch.device("cpu")
 TOLERANCE = 1e-3
@@ -347,7 +347,7 @@ def test_images_have_no_teacher_of_slices(config: TrainingConfig, store: Store) 
 
 
 def test_dividing_a_store_copies_nothing(store: Store) -> None:
-    kept, held = divide_store(store, ("held",))
+    kept, held = store.divide(("held",))
     assert {i.info.set_name for i in kept.items} == {"one", "two"}
     assert {i.info.set_name for i in held.items} == {"held"}
     assert len(kept.items) + len(held.items) == len(store.items)

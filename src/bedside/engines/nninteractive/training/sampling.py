@@ -7,7 +7,7 @@ voxel on every axis, and nothing is drawn from a global generator.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from bedside.core.errors import InputError
 from bedside.core.region import Region, mask_region
-from bedside.data.store import Item, Store
+from bedside.data.store import Item, Store, Visible
 from bedside.engines.nninteractive.channels import box_region
 from bedside.engines.nninteractive.cube import sample_image, sample_nearest
 from bedside.engines.nninteractive.nonzero import nonzero_statistics
@@ -98,15 +98,9 @@ class CropSampler:
     ) -> None:
         self._grid, self._seed, self._click_share = grid, seed, click_share
         self._solid = painting == "solid"
+        self._share = share
         self._crops: dict[str, Crop] = {}
-        self._pool: dict[str, list[Item]] = {}
-        for item in store.items:
-            # Map 0 holds whole labels, which is what the competition asks for.
-            usable = item.axes == 3 and item.info.variant == "image" and (item.objects[:, 0] == 0).any()
-            if usable and name_share(item.info.name) < share:
-                self._pool.setdefault("" if self._solid else item.info.set_name, []).append(item)
-        if not self._pool:
-            raise InputError("training store", expected="at least one volume with an object", got="none")
+        self._visible = Visible(store, self._volumes_of)
 
     def sample(self, index: int) -> CropSample:
         """Return the sample with number ``index``.
@@ -116,14 +110,28 @@ class CropSampler:
         """
         generator = np.random.default_rng((self._seed, index))
         for _ in range(MAXIMUM_TRIES):
-            sample = self._try(generator)
+            sample = self._try(self._visible.at(index), generator)
             if sample is not None and sample.truth.any():
                 return sample
         raise InputError("training store", expected="objects large enough to sample", got=f"{MAXIMUM_TRIES} misses")
 
-    def _try(self, generator: np.random.Generator) -> CropSample | None:
-        items = self._pool[sorted(self._pool)[generator.integers(len(self._pool))]]
-        crop = self._crop(items[generator.integers(len(items))])
+    def _volumes_of(self, items: Sequence[Item]) -> dict[str, list[Item]]:
+        """Return the labelled volumes by set; what was measured of others is forgotten."""
+        volumes: dict[str, list[Item]] = {}
+        for item in items:
+            # Map 0 holds whole labels, which is what the competition asks for.
+            usable = item.axes == 3 and item.info.variant == "image" and (item.objects[:, 0] == 0).any()
+            if usable and name_share(item.info.name) < self._share:
+                volumes.setdefault("" if self._solid else item.info.set_name, []).append(item)
+        if not volumes:
+            raise InputError("training store", expected="at least one volume with an object", got="none")
+        kept = {item.info.name for own in volumes.values() for item in own}
+        self._crops = {name: crop for name, crop in self._crops.items() if name in kept}
+        return volumes
+
+    def _try(self, volumes: Mapping[str, Sequence[Item]], generator: np.random.Generator) -> CropSample | None:
+        items = volumes[sorted(volumes)[int(generator.integers(len(volumes)))]]
+        crop = self._crop(items[int(generator.integers(len(items)))])
         if not len(crop.values):
             return None
         truth = crop.labels == crop.values[generator.integers(len(crop.values))]

@@ -30,7 +30,7 @@ from bedside.train.precision import autocast
 from bedside.train.processes import current_processes
 from bedside.train.stages import Stage
 from bedside.train.task import Batch, Task
-from bedside.train.validation import divide_store, grid_dice
+from bedside.train.validation import grid_dice
 from bedside.weights.card import WeightsCard
 
 SMALL_GRID = 64
@@ -134,7 +134,7 @@ class DynamicTask(Task):
         self.micro_batch = options.micro_batch
         self.settings = interaction_settings(options.decay, options.painting)
         self._config, self._options, self._device = config, options, device
-        kept, held = divide_store(store, config.held_out)
+        kept, held = store.divide(config.held_out)
         self._sampler = CropSampler(
             kept, options.grid, config.seed, options.click_share, options.painting, options.train_share
         )

@@ -28,10 +28,12 @@ def split_store(store: Store, held_out: tuple[str, ...], share: float, seed: int
         chosen = generator.permutation(len(ordered))[: int(len(ordered) * share)]
         held |= {(set_name, ordered[int(n)]) for n in chosen}
     kept_store, held_store = copy.copy(store), copy.copy(store)
-    kept_store.items, held_store.items = [], []
+    kept_items: list[Item] = []
+    held_items: list[Item] = []
     for item in store.items:
         out = item.info.set_name in held_out or (item.info.set_name, _case(item)) in held
-        (held_store if out else kept_store).items.append(item)
+        (held_items if out else kept_items).append(item)
+    kept_store.items, held_store.items = kept_items, held_items
     return kept_store, held_store
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +13,7 @@ from torch import Tensor
 from bedside.core.errors import InputError
 from bedside.core.prompts import Box
 from bedside.core.region import mask_region
-from bedside.data.store import MAP_KINDS, Item, Store
+from bedside.data.store import MAP_KINDS, Item, Store, Visible
 from bedside.engines.window.encodings import PromptEncoding
 from bedside.engines.window.sampling.gatherings import UNION_CHANCE, gather_parts
 from bedside.engines.window.sampling.insertion import insert_shape
@@ -68,16 +69,10 @@ class PlaneSampler(Sampler):
 
     def __init__(self, store: Store, config: SamplingConfig, seed: int, encoding: PromptEncoding | None = None) -> None:
         super().__init__(config, seed, encoding)
-        self._pools: dict[str, dict[str, list[Item]]] = {"image": {}, "superpixel": {}}
-        for item in store.items:
-            if len(item.objects) and item.info.variant in self._pools:
-                self._pools[item.info.variant].setdefault(item.info.set_name, []).append(item)
-        if not self._pools["image"]:
-            raise InputError("training store", expected="at least one object", got="none")
-        self._chances = {variant: _set_chances(pool) for variant, pool in self._pools.items()}
+        self._visible = Visible(store, _pools_of)
 
-    def _try(self, generator: np.random.Generator) -> Drawn | None:
-        seen = self._draw(generator)
+    def _try(self, number: int, generator: np.random.Generator) -> Drawn | None:
+        seen = self._draw(self._visible.at(number), generator)
         if seen is None or int(seen.truth.sum()) < MINIMUM_CELLS:
             return None
         truth, mode = seen.truth, seen.mode
@@ -97,19 +92,15 @@ class PlaneSampler(Sampler):
     def _change(self, image: Tensor, table: Table) -> Tensor:
         return change_planes(image, table)
 
-    def _draw(self, generator: np.random.Generator) -> Seen | None:
+    def _draw(self, pools: Mapping[str, Pool], generator: np.random.Generator) -> Seen | None:
         config = self._config
         source = generator.random()
-        superpixel = source < config.superpixel_share and bool(self._pools["superpixel"])
+        superpixel = source < config.superpixel_share and bool(pools["superpixel"].items)
         source -= config.superpixel_share
         inserted = 0 <= source < config.inserted_share
         if 0 <= source - config.inserted_share < config.synthetic_share:
             return _draw_synthetic(config, generator)
-        variant = "superpixel" if superpixel else "image"
-        number = int(np.searchsorted(self._chances[variant], generator.random(), side="right"))
-        items = self._pools[variant][sorted(self._pools[variant])[number]]
-        item = items[generator.integers(len(items))]
-        drawn = _draw_object(item, generator)
+        drawn = _draw_object(pools["superpixel" if superpixel else "image"].pick(generator), generator)
         if drawn is None:
             return None
         plane, mask, spacing, others = drawn
@@ -139,6 +130,42 @@ class PlaneSampler(Sampler):
         if mode == "mistake" and others is not None and not inserted:
             neighbours = (sample_plane(others, positions, cell, zeros=True)[0] > 0.5).numpy()
         return Seen(mode, image, truth, inside, box, neighbours)
+
+
+@dataclass(frozen=True, eq=False)
+class Pool:
+    """Items of one variant.
+
+    Attributes:
+        items: With an object, by set, in the order of the sets' names.
+        chances: Cumulated chances of the sets.
+    """
+
+    items: Sequence[Sequence[Item]]
+    chances: NDArray[np.float64]
+
+    def pick(self, generator: np.random.Generator) -> Item:
+        """Draw a set, then one of its items."""
+        items = self.items[int(np.searchsorted(self.chances, generator.random(), side="right"))]
+        return items[int(generator.integers(len(items)))]
+
+
+def _pools_of(items: Sequence[Item]) -> dict[str, Pool]:
+    """Return the items that have an object, by variant.
+
+    Raises:
+        InputError: There is no image with one.
+    """
+    found: dict[str, dict[str, list[Item]]] = {"image": {}, "superpixel": {}}
+    for item in items:
+        if len(item.objects) and item.info.variant in found:
+            found[item.info.variant].setdefault(item.info.set_name, []).append(item)
+    if not found["image"]:
+        raise InputError("training store", expected="at least one object", got="none")
+    return {
+        variant: Pool([by_set[name] for name in sorted(by_set)], _set_chances(by_set))
+        for variant, by_set in found.items()
+    }
 
 
 def _set_chances(pool: dict[str, list[Item]]) -> NDArray[np.float64]:

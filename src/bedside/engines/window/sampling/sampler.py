@@ -110,14 +110,14 @@ class Sampler(ABC):
     def _draw_sample(self, number: int) -> Drawn:
         generator = np.random.default_rng((self._seed, number))
         for _ in range(MAXIMUM_TRIES):
-            drawn = self._try(generator)
+            drawn = self._try(number, generator)
             if drawn is not None:
                 return drawn
         raise InputError("training store", expected="objects large enough to sample", got=f"{MAXIMUM_TRIES} misses")
 
     @abstractmethod
-    def _try(self, generator: np.random.Generator) -> Drawn | None:
-        """Return what was drawn of a sample, or None where it is of no use."""
+    def _try(self, number: int, generator: np.random.Generator) -> Drawn | None:
+        """Return what was drawn of sample ``number``, or None where it is of no use."""
 
     @abstractmethod
     def _draw_appearance(self, colour: NDArray[np.bool_], draws: Draws) -> Arrays:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
 from bedside.core.errors import InputError
-from bedside.data.store import Item, Store
+from bedside.data.store import Item, Store, Visible
 from bedside.engines.window.encodings import PromptEncoding
 from bedside.engines.window.sampling.extrusion import draw_profile, extrude
 from bedside.engines.window.sampling.insertion import insert_shape
@@ -54,20 +54,15 @@ class VolumeSampler(Sampler):
 
     def __init__(self, store: Store, config: SamplingConfig, seed: int, encoding: PromptEncoding | None = None) -> None:
         super().__init__(config, seed, encoding)
-        self._pools: dict[str, ItemsBySet] = {"image": {}, "supervoxel": {}, "plane": plane_pool(store.items)}
-        for item in store.items:
-            if len(item.objects) and item.axes == 3:
-                self._pools[item.info.variant].setdefault(item.info.set_name, []).append(item)
-        if not self._pools["image"]:
-            raise InputError("training store", expected="at least one volume with an object", got="none")
+        self._visible = Visible(store, _pools_of)
 
-    def _try(self, generator: np.random.Generator) -> Drawn | None:
+    def _try(self, number: int, generator: np.random.Generator) -> Drawn | None:
         config = self._config
         kind = generator.random()
         mode = (
             "wide" if kind < config.wide_share else "close" if kind < config.wide_share + config.close_share else "box"
         )
-        seen = self._draw(mode, generator)
+        seen = self._draw(mode, self._visible.at(number), generator)
         if seen is None or int(seen[1].sum()) < MINIMUM_CELLS:
             return None
         image, truth, inside = seen
@@ -81,7 +76,7 @@ class VolumeSampler(Sampler):
     def _change(self, image: Tensor, table: Table) -> Tensor:
         return change_volumes(image, table)
 
-    def _draw(self, mode: str, generator: np.random.Generator) -> Seen | None:
+    def _draw(self, mode: str, pools: Mapping[str, ItemsBySet], generator: np.random.Generator) -> Seen | None:
         config = self._config
         source = generator.random()
         if source < config.synthetic_share:
@@ -89,20 +84,35 @@ class VolumeSampler(Sampler):
             return None if made is None else (made[0][0], made[1], np.ones((config.grid,) * 3, dtype=np.bool_))
         source -= config.synthetic_share
         if source < config.inserted_share:
-            return self._insert(mode, generator)
+            return self._insert(mode, pools, generator)
         source -= config.inserted_share
-        if source < config.extruded_share and self._pools["plane"]:
-            return draw_extruded(pick_item(self._pools["plane"], generator), mode, config, generator)
-        supervoxel = source - config.extruded_share < config.superpixel_share and bool(self._pools["supervoxel"])
+        if source < config.extruded_share and pools["plane"]:
+            return draw_extruded(pick_item(pools["plane"], generator), mode, config, generator)
+        supervoxel = source - config.extruded_share < config.superpixel_share and bool(pools["supervoxel"])
         return draw_volume(
-            pick_item(self._pools["supervoxel" if supervoxel else "image"], generator), mode, config, generator
+            pick_item(pools["supervoxel" if supervoxel else "image"], generator), mode, config, generator
         )
 
-    def _insert(self, mode: str, generator: np.random.Generator) -> Seen:
+    def _insert(self, mode: str, pools: Mapping[str, ItemsBySet], generator: np.random.Generator) -> Seen:
         """Return a shape in a window of a volume."""
-        image, _, inside = draw_volume(pick_item(self._pools["image"], generator), "box", self._config, generator)
+        image, _, inside = draw_volume(pick_item(pools["image"], generator), "box", self._config, generator)
         image, truth = insert_shape(image[None], mode, generator)
         return image[0], truth * inside, inside
+
+
+def _pools_of(items: Sequence[Item]) -> dict[str, ItemsBySet]:
+    """Return the volumes that have an object, by variant, and the planes that can be continued.
+
+    Raises:
+        InputError: There is no labelled volume.
+    """
+    pools: dict[str, ItemsBySet] = {"image": {}, "supervoxel": {}, "plane": plane_pool(items)}
+    for item in items:
+        if len(item.objects) and item.axes == 3:
+            pools[item.info.variant].setdefault(item.info.set_name, []).append(item)
+    if not pools["image"]:
+        raise InputError("training store", expected="at least one volume with an object", got="none")
+    return pools
 
 
 def draw_volume(item: Item, mode: str, config: SamplingConfig, generator: np.random.Generator) -> Seen:

@@ -31,7 +31,7 @@ from bedside.train.processes import current_processes
 from bedside.train.sampling import SamplingConfig
 from bedside.train.stages import FINE_PARTS, LATE, Stage, plan_stages
 from bedside.train.task import Batch, Task, decay_groups, scaled_groups
-from bedside.train.validation import divide_store, grid_dice
+from bedside.train.validation import grid_dice
 from bedside.weights.models import build_model, model_card
 
 VALIDATION_ROUNDS = 4
@@ -94,7 +94,7 @@ class WindowTask(Task):
         self._config, self._device = config, device
         self._part = self.micro_batch
         self._precision = chosen_precision(config)
-        kept, held = divide_store(store, config.held_out)
+        kept, held = store.divide(config.held_out)
         self._teacher = _slice_teacher(config, device)
         self._sampler = make_sampler(kept, config)
         self._late_sampler = make_sampler(kept, config.late_config()) if config.late else self._sampler

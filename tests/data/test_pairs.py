@@ -3,10 +3,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bedside.challenge.pairs import case_name, find_pairs
 from bedside.core.errors import FormatError, InputError
 from bedside.core.geometry import Geometry
 from bedside.core.image import Image
+from bedside.data.pairs import case_name, find_pairs
 from bedside.io import write_image, write_mask
 
 ARRAY = np.zeros((4, 5, 6), np.int16)

@@ -39,7 +39,8 @@ class Pair:
         Raises:
             FormatError: A file cannot be read, or the two do not lie on one grid.
         """
-        image, mask = read_image(self.image, series=series), read_mask(self.labels)
+        image = read_image(self.image, series=series)
+        mask = read_mask(self.labels, reference=image)
         if mask.shape != image.shape:
             raise FormatError(f"labels {self.labels}", expected=f"shape {image.shape}", got=mask.shape)
         if image.ndim == 3 and not _same_place(image.geometry, mask.geometry):
