@@ -121,8 +121,13 @@ def test_the_packages_own_client_works_as_always(
     assert client.auth_valid_token()
 
     info = client.info()
-    assert {name: one["dimension"] for name, one in info["models"].items()} == {"bedside-2d": 2, "bedside-3d": 3}
-    assert {one["type"] for one in info["models"].values()} == {"deepgrow"}
+    models = {name: (one["type"], one["dimension"]) for name, one in info["models"].items()}
+    assert models == {
+        "bedside-2d": ("deepgrow", 2),
+        "bedside-3d": ("deepgrow", 3),
+        "bedside-2d-scribbles": ("scribbles", 2),
+        "bedside-3d-scribbles": ("scribbles", 3),
+    }
     assert info["datastore"] == {"total": 2, "completed": 0, "label_tags": {}}
 
     # Every answer is the mask of a session that got the same clicks; the last click is then taken back.
@@ -231,8 +236,26 @@ def test_boxes_and_clicks_mean_the_same_in_volumes_and_pictures(
     np.testing.assert_array_equal(mask_in(same, ".png", tmp_path), found)
 
 
+@pytest.mark.parametrize("dtype", ["uint8", "uint16"])
+@pytest.mark.parametrize("compress", [True, False])
+def test_a_file_has_the_samples_that_were_asked_for(
+    serve: Callable[..., Any], folder: Path, tmp_path: Path, dtype: str, compress: bool
+) -> None:
+    """OHIF takes what follows the header for samples of the dtype that it named, and unpacks only an even number."""
+    server = serve(folder)
+    asked = {"foreground": [CENTRE], "result_extension": ".nrrd", "result_dtype": dtype, "result_compress": compress}
+    answer = infer(server, "image=case 1&output=image", **asked)
+    mask = mask_in(answer, ".nrrd", tmp_path)
+    assert (mask.sum(), mask.dtype) == (5 * 14 * 18, np.dtype(dtype))
+    head, _, samples = answer.content.partition(b"\n\n")
+    fields = dict(line.split(b": ", 1) for line in head.split(b"\n")[1:] if b": " in line and b":=" not in line)
+    assert fields[b"encoding"] == (b"gzip" if compress else b"raw")
+    if not compress:
+        np.testing.assert_array_equal(np.frombuffer(samples, np.dtype(dtype).newbyteorder("<")).reshape(SHAPE), mask)
+
+
 def test_a_series_is_named_by_its_uid_and_answered_as_dicom(start: Start, tmp_path: Path) -> None:
-    pytest.importorskip("highdicom")
+    highdicom = pytest.importorskip("highdicom")
     import pydicom
 
     files = write_series(tmp_path / "study" / "series", (4, 16, 20))
@@ -246,6 +269,17 @@ def test_a_series_is_named_by_its_uid_and_answered_as_dicom(start: Start, tmp_pa
     assert seg.Modality == "SEG"
     assert seg.ReferencedSeriesSequence[0].SeriesInstanceUID == uid
     assert [one.SegmentLabel for one in seg.SegmentSequence] == ["liver"]
+    # Frame by frame the mask that the same clicks give as a file.
+    asked = {"foreground": [[10, 8, 2]], "label": "liver", "result_extension": ".nrrd"}
+    mask = mask_in(infer(server, f"image={uid}&output=image", **asked), ".nrrd", tmp_path)
+    assert mask.any()
+    slices = sorted((pydicom.dcmread(one) for one in files), key=lambda one: float(one.ImagePositionPatient[2]))
+    frames = highdicom.seg.segread(tmp_path / "seg.dcm").get_pixels_by_source_instance(
+        [str(one.SOPInstanceUID) for one in slices],
+        ignore_spatial_locations=False,
+        assert_missing_frames_are_empty=True,
+    )
+    np.testing.assert_array_equal(frames[..., 0], mask)
     # OHIF saves samples without a header; a viewer without DICOM gets the series as one file.
     raw = np.zeros((4, 16, 20), np.uint8)
     raw[2, 8, 10] = 1

@@ -9,15 +9,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import numpy as np
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import FileResponse
 from starlette.datastructures import UploadFile
 
 from bedside.core.errors import ChoiceError, FormatError, InputError
 from bedside.core.files import scratch_folder
-from bedside.io import write_image, write_mask
-from bedside.io.isolated import read_uploaded
+from bedside.io import write_image
 from bedside.serve.allowance import Allowance
 from bedside.serve.arriving import arriving
 from bedside.serve.cleaning import UNPACKED
@@ -27,17 +25,14 @@ from bedside.serve.errors import NotFoundError, NotOfferedError, TooLargeError
 from bedside.serve.opened import OpenImage
 from bedside.serve.places import safe_relative
 from bedside.serve.routes.common import attachment
-from bedside.serve.routes.sent import receive
+from bedside.serve.sent_labels import sent_labels
 from bedside.serve.service import Service
-from bedside.session.segmentations import read_file
 
 STRATEGIES = {
     "quality": "The image whose mask the model itself thinks worst of; then those that nobody has begun",
     "first": "The first image without a final label",
     "random": "Any image without a final label",
 }
-_RAW = ".bin"
-"""Suffix of samples without a header, one byte a voxel, as OHIF sends them."""
 Info = dict[str, Any]
 
 
@@ -267,23 +262,5 @@ def _save(
     service: Service, store: Datastore, opened: OpenImage, image: str, tag: str, file: UploadFile, params: Info
 ) -> None:
     """Keep a mask that was sent, once it is known to be one of its image."""
-    with scratch_folder(service.folder / UNPACKED) as scratch:
-        receive([file], scratch)
-        (path,) = [found for found in scratch.rglob("*") if found.is_file()]
-        if path.name.endswith(_RAW):
-            samples = np.fromfile(path, np.uint8)
-            if samples.size != np.prod(opened.image.shape):
-                raise InputError("label", expected=f"one byte a voxel of {opened.image.shape}", got=samples.size)
-            path = scratch / "label.nii.gz"
-            write_mask(path, samples.reshape(opened.image.shape), opened.image.geometry)
-        try:
-            found = read_file(path, opened.image, volume=service.item(opened.item).volume, sent=True)
-            wrong = isinstance(found, tuple)
-            if not isinstance(found, tuple) and not found.segments:
-                # Without a voxel nothing of it lies elsewhere; it still is a mask of an image of its size.
-                wrong = read_uploaded(path, mask=True).shape != opened.image.shape
-        except (FormatError, InputError) as error:
-            raise InputError("label", expected=error.expected, got=error.got, fix="send a mask of the image") from error
-        if wrong:
-            raise InputError("label", expected=f"a mask of the image's shape {opened.image.shape}", got="another")
+    with sent_labels(service, opened, file) as (path, _):
         store.save_label(image, tag, path, params)

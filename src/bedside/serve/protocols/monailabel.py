@@ -1,8 +1,9 @@
 """The protocol of MONAI Label's server, as clients of ``monailabel`` 0.8 speak it.
 
 A request for a mask states all prompts of an object: clicks as ``foreground`` and ``background``, a box as ``roi``, in
-the order (x, y, z) of the voxels of the image's file. The mask comes as a file, alone or as one part of a form beside
-what is said of it. Images are those of a datastore, of a session, or sent with the request.
+the order (x, y, z) of the voxels of the image's file. Models of the type "scribbles" are sent a label map with what was
+painted on the object and on the background. The mask comes as a file, alone or as one part of a form beside what is
+said of it. Images are those of a datastore, of a session, or sent with the request.
 """
 
 from __future__ import annotations
@@ -19,14 +20,11 @@ from fastapi.responses import FileResponse
 from starlette.datastructures import FormData, UploadFile
 
 from bedside import __version__
-from bedside.core.errors import InputError, PromptError
-from bedside.core.files import scratch_folder
-from bedside.core.prompts import Box, Point, Prompt
+from bedside.core.errors import InputError
+from bedside.core.prompts import Prompt
 from bedside.io import writers
-from bedside.io.segmentations import Form, write_segments
 from bedside.serve import requested
 from bedside.serve.arriving import arriving
-from bedside.serve.cleaning import UNPACKED
 from bedside.serve.clients import Client, leased, offered_kinds, open_sent
 from bedside.serve.datastore import LAYERED, Datastore, suffix_of
 from bedside.serve.datastore_routes import (
@@ -41,20 +39,26 @@ from bedside.serve.datastore_routes import (
 )
 from bedside.serve.errors import NotFoundError, NotOfferedError, TokenError
 from bedside.serve.leases import Lease, LeaseError
+from bedside.serve.mask_files import MaskForm, mask_file
+from bedside.serve.monai_prompts import clicks_in, scribbles_in
 from bedside.serve.opened import OpenImage
 from bedside.serve.protocol import PROTOCOLS, Desk, Problem, Protocol, in_field
+from bedside.serve.requested import CLICKS, PAINTED
 from bedside.serve.routes.common import attachment
 from bedside.serve.routes.sent import sent_files
+from bedside.serve.sent_labels import sent_labels
 from bedside.serve.service import Service
-from bedside.session.segmentations import segments_of
 from bedside.weights.models import model_card
 
 LABEL = "object"
 """What an object is called whose request names none."""
+SCRIBBLES = "-scribbles"
+"""What the name of a model ends with that takes a label map: the type of a model says what clients send it."""
 _LONGEST = 200
-_FAR = 1e9
 _PER_CLIENT = 32
 Info = dict[str, Any]
+_TYPES = {"deepgrow": "", "scribbles": SCRIBBLES}
+"""Types of models, by which clients know what to send, and what the names of such models end with."""
 
 
 def _problem(error: Exception) -> Problem:
@@ -63,63 +67,10 @@ def _problem(error: Exception) -> Problem:
     return 404 if isinstance(error, NotFoundError | NotOfferedError | LeaseError) else status, body
 
 
-# What requests say
-
-
-def _numbers(value: object, counts: tuple[int, ...], what: str) -> list[float]:
-    numbers = value if isinstance(value, list) else []
-    fine = all(isinstance(n, int | float) and not isinstance(n, bool) and abs(n) < _FAR for n in numbers)
-    if not fine or len(numbers) not in counts:
-        raise PromptError(what, expected=f"{' or '.join(map(str, counts))} numbers", got=repr(value)[:80])
-    return numbers
-
-
-def prompts_in(params: Mapping[str, Any], axes: int) -> list[Prompt]:
-    """Return the prompts that a request states: the box, then clicks on the object, then those on the background.
-
-    Args:
-        params: Of the request. ``roi`` is (x0, x1, y0, y1, z0, z1) in volumes and (x0, y0, x1, y1) in pictures, both
-            ends part of the box and in any order; clients of volumes show pictures as volumes of one slice.
-        axes: Of the image.
-
-    Raises:
-        PromptError: They are none, or not of this form.
-    """
-    found: list[Prompt] = []
-    if params.get("roi"):
-        ends = _numbers(params["roi"], (6,) if axes == 3 else (4, 6), "roi")
-        pairs = [ends[0::2], ends[1::2]] if len(ends) == 4 else [ends[0:2], ends[2:4], ends[4:6]]
-        low, high = zip(*[(min(pair), max(pair) + 1) for pair in pairs[:axes]], strict=True)
-        found.append(Box(low, high))
-    for field, positive in (("foreground", True), ("background", False)):
-        clicks = params.get(field) or []
-        if not isinstance(clicks, list):
-            raise PromptError(field, expected="a list of points", got=repr(clicks)[:80])
-        places = [_numbers(click, (3,) if axes == 3 else (2, 3), field) for click in clicks]
-        found += [Point(tuple(place[:axes]), positive) for place in places]
-    if not found:
-        raise PromptError("request", expected="points in 'foreground', or a box in 'roi'", got="none")
-    return found
-
-
 def _named(params: Mapping[str, Any]) -> str:
-    name = params.get("label")
+    name = params.get("label") or params.get("selected_label_name")
     plain = " ".join(name.split())[:_LONGEST] if isinstance(name, str) and name.isprintable() else ""
     return plain or LABEL
-
-
-# What is answered
-
-
-def _mask_file(service: Service, opened: OpenImage, number: int, suffix: str, dicom: bool) -> bytes:
-    """Return an object's mask as a file of a format, 1 where it is, or as DICOM SEG."""
-    seen = opened.snapshot.object(number)
-    found = segments_of([(1, seen.info.name, seen.info.colour, seen.mask)], opened.image, opened.model)
-    form: Form = "dicom-seg" if dicom else "file"
-    with scratch_folder(service.folder / UNPACKED) as scratch:
-        path = scratch / f"mask{suffix}"
-        write_segments(path, found, opened.image, form=form, volume=service.item(opened.item).volume)
-        return path.read_bytes()
 
 
 def _suffix(params: Mapping[str, Any], opened: OpenImage, path: str) -> str:
@@ -137,6 +88,17 @@ def _suffix(params: Mapping[str, Any], opened: OpenImage, path: str) -> str:
     return ".nii.gz" if opened.image.ndim > 2 else ".png"
 
 
+def _mask_form(params: Mapping[str, Any], opened: OpenImage, path: str, dicom: bool) -> MaskForm:
+    """Return how the file is written: OHIF reads samples of the dtype that it asks for, and not every packed one."""
+    dtype = params.get("result_dtype") or "uint8"
+    if dtype not in ("uint8", "uint16"):
+        raise InputError("result_dtype", expected="uint8 or uint16", got=repr(dtype)[:80])
+    if dicom and not opened.image.metadata.get("series_uid"):
+        raise InputError("dicom_seg", expected="an image of a DICOM series", got="another image")
+    suffix = ".dcm" if dicom else _suffix(params, opened, path)
+    return MaskForm(suffix, dicom, dtype, compressed=params.get("result_compress") is not False)
+
+
 def _form(params: Info, name: str, body: bytes) -> Response:
     """Return a form of two parts, what is said and the file."""
     border = f"bedside{secrets.token_hex(16)}"
@@ -147,21 +109,28 @@ def _form(params: Info, name: str, body: bytes) -> Response:
     return Response(whole, media_type=f"multipart/form-data; boundary={border}")
 
 
+def _painted(service: Service, opened: OpenImage, label: UploadFile, params: Info) -> list[Prompt]:
+    with sent_labels(service, opened, label) as (_, found):
+        return scribbles_in(params, found.segments, opened.image.ndim)
+
+
 def _infos(service: Service, store: Datastore) -> Info:
-    names, _, _ = offered_kinds(service)
+    names, kinds, _ = offered_kinds(service)
     models = {
-        name: {
-            "type": "deepgrow",
+        f"{name}{end}": {
+            "type": kind,
             "labels": [LABEL],
             "dimension": axes,
             "description": model_card(name).summary,
             "config": {},
         }
+        for kind, end in _TYPES.items()
+        if kind != "scribbles" or "scribble" in kinds
         for name, axes in zip(names, (2, 3), strict=True)
     }
     return {
         "name": "Bedside",
-        "description": "Masks from points and boxes, on a CPU. Not a medical device.",
+        "description": "Masks from points, boxes and scribbles, on a CPU. Not a medical device.",
         "version": __version__,
         "labels": [LABEL],
         "models": models,
@@ -280,34 +249,40 @@ def _infer_routes(router: APIRouter, desk: Desk, store: Datastore) -> None:
         session_id: str = "",
         output: Literal["image", "json", "all", "dicom_seg"] = "all",
     ) -> Response:
-        names, _, _ = await service.hub.call(offered_kinds, service)
-        if model not in names:
+        names, kinds, _ = await service.hub.call(offered_kinds, service)
+        plain = model.removesuffix(SCRIBBLES)
+        painted = plain != model
+        if plain not in names or (painted and "scribble" not in kinds):
             raise NotFoundError("model", expected=f"one of {', '.join(names)}", got=repr(model)[:80])
         async with request.form(max_files=2, max_fields=8) as form, AsyncExitStack() as looked_at:
-            params = object_in(form.get("params"), "params")
-            if form.get("label"):
-                raise NotOfferedError("a mask as a prompt", expected="points or a box", got="a label")
+            params, label = object_in(form.get("params"), "params"), form.get("label")
+            if label and not painted:
+                fix = f"choose '{model}{SCRIBBLES}' for scribbles"
+                raise NotOfferedError("a mask as a prompt", expected="points or a box", got="a label", fix=fix)
+            if painted and not isinstance(label, UploadFile):
+                raise InputError("label", expected="a label map with scribbles", got="no file")
             opened = await asked(form, image, session_id, looked_at)
-            axes = opened.image.ndim
-            if axes == 3 and names.index(model) == 0 and names[0] != names[1]:
-                raise InputError(f"model '{model}'", expected="a picture", got="a volume", fix=f"choose '{names[1]}'")
-            dicom = output == "dicom_seg"
-            if dicom and not opened.image.metadata.get("series_uid"):
-                raise InputError("dicom_seg", expected="an image of a DICOM series", got="another image")
-            suffix = ".dcm" if dicom else _suffix(params, opened, service.item(opened.item).path)
-            name = _named(params)
-            number = await requested.answer(service, opened.id, name, prompts_in(params, axes))
+            if opened.image.ndim == 3 and names.index(plain) == 0 and names[0] != names[1]:
+                fix = f"choose '{names[1]}{SCRIBBLES if painted else ''}'"
+                raise InputError(f"model '{model}'", expected="a picture", got="a volume", fix=fix)
+            name, path = _named(params), service.item(opened.item).path
+            written = _mask_form(params, opened, path, output == "dicom_seg")
+            if isinstance(label, UploadFile):
+                prompts = await service.hub.call(_painted, service, opened, label, params)
+            else:
+                prompts = clicks_in(params, opened.image.ndim)
+            number = await requested.answer(service, opened.id, name, prompts, PAINTED if painted else CLICKS)
         opened = await service.hub.get(opened.id)
         quality = opened.snapshot.object(number).info.quality
         said = {"label_names": {name: 1}, "model": opened.model, "quality": quality}
         if output == "json":
             return Response(json.dumps(said), media_type="application/json")
-        body = await service.hub.call(_mask_file, service, opened, number, suffix, dicom)
+        body = await service.hub.call(mask_file, service, opened, number, written)
         # No name that tells of the patient, and none that another answer has: clients keep files under it.
-        title = f"{secrets.token_hex(8)}{suffix}"
+        title = f"{secrets.token_hex(8)}{written.suffix}"
         if output == "all":
             return _form(said, title, body)
-        media = "application/dicom" if dicom else "application/octet-stream"
+        media = "application/dicom" if written.dicom else "application/octet-stream"
         return Response(body, media_type=media, headers=attachment(title))
 
 
