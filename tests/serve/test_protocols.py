@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -135,10 +136,34 @@ def test_a_package_that_is_missing_is_named_to_the_client(start: Start, monkeypa
     assert "pip install 'bedside[clients]'" in answer.json()["detail"]
 
 
-def test_the_page_alone_knows_no_protocol(start: Start) -> None:
+@pytest.mark.parametrize("name", NAMES)
+def test_a_server_of_the_page_alone_says_what_to_start_for_clients(start: Start, tmp_path: Path, name: str) -> None:
+    (tmp_path / "page").mkdir()
+    (tmp_path / "page" / "index.html").write_text("<!doctype html><title>page</title>")
     server = start()
-    assert not server.client.post("/claim").is_success
-    assert server.client.get(HEALTH).headers.get("content-type") != "application/json"
+    asked = [*_requests(name, server), ("GET", HEALTH), ("GET", "/metrics")]
+    for method, path in asked:
+        answer = httpx.request(method, server.url + path.replace("*", "x"), headers={"Accept": "application/json"})
+        assert answer.status_code == 404, (method, path)
+        assert answer.json()["kind"] == "NotFoundError"
+        assert "bedside serve" in answer.json()["fix"], (method, path)
+
+
+@pytest.mark.parametrize("clients", [None, Clients(SMALL)])
+def test_what_nobody_answers_is_told_to_programs_and_shown_to_people(
+    start: Start, tmp_path: Path, clients: Clients | None
+) -> None:
+    (tmp_path / "page").mkdir()
+    (tmp_path / "page" / "index.html").write_text("<!doctype html><title>page</title>")
+    server = start(clients=clients)
+    for method in ("GET", "POST", "DELETE", "HEAD"):
+        answer = server.client.request(method, "/v2/else")
+        assert answer.status_code == 404
+        assert answer.headers["content-type"] == "application/json"
+        assert method == "HEAD" or (answer.json()["what"], answer.json()["fix"]) == ("/v2/else", None)
+    browser = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
+    assert "<title>page</title>" in server.client.get("/v2/else", headers=browser).text
+    assert "<title>page</title>" in server.client.get("/").text
 
 
 def test_health_needs_no_token_and_says_nothing_of_the_work(guarded: Any) -> None:

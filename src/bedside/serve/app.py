@@ -114,8 +114,12 @@ class Application:
                 # Logged and answered already; raised once more it would take the connection down with it.
                 if not answer.begun:
                     raise
-        else:
+        elif self._page.serves(scope):
             await self._page(scope, receive, send)
+        else:
+            path = scope["path"]
+            known = clients is None and await asyncio.to_thread(_is_of_a_protocol, path)
+            await _say(send, 404, problem_fields(NotFoundError(path[:200], fix=_START_SERVE if known else None)))
 
     async def _live(self, receive: Receive, send: Send) -> None:
         await receive()
@@ -146,6 +150,18 @@ class Application:
 
         self.service = self._make()
         return self.service
+
+
+def _is_of_a_protocol(path: str) -> bool:
+    """Return whether another program asks for a path, of a server that answers none; imports the protocols."""
+    from bedside.serve.metering import METRICS
+    from bedside.serve.protocol import Limits
+    from bedside.serve.protocol import doors as find_doors
+
+    return path in (HEALTH, METRICS) or door_at(find_doors(Limits(), False), path) is not None
+
+
+_START_SERVE = "'bedside ui' has the page only; start 'bedside serve' for clients of other programs"
 
 
 async def _say(send: Send, status: int, body: Mapping[str, Any] | str) -> None:

@@ -40,7 +40,7 @@ def is_built(folder: Path = FOLDER) -> bool:
 
 
 class Page:
-    """Serves the files of a folder; addresses without a suffix are the page's own and get its index.
+    """Serves the files of a folder; a browser that is led to an address without a suffix gets its index.
 
     Args:
         folder: The built page.
@@ -49,13 +49,20 @@ class Page:
     def __init__(self, folder: Path = FOLDER) -> None:
         self._folder = folder.resolve()
 
+    def serves(self, scope: Scope) -> bool:
+        """Return whether a request is one for the page: its files, or an address that a person opens in a browser."""
+        # Programs ask for JSON or for anything: a page would look to them like success.
+        accepted = b", ".join(value for name, value in scope["headers"] if name == b"accept")
+        opened = scope["method"] == "GET" and b"text/html" in accepted
+        return scope["path"] == "/" or opened or self._file(scope["path"]) is not None
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         del receive
         if scope["method"] not in ("GET", "HEAD"):
             await _answer(send, 405, b"only GET\n", "text/plain")
             return
-        path = self._file(scope["path"])
+        path = self._file(scope["path"]) or self._index(scope["path"])
         if path is not None:
             # Names of built files hold a hash of their content; the index must be asked for again.
             lasting = path.parent.name == "assets"
@@ -75,8 +82,11 @@ class Page:
         except (OSError, ValueError):
             # Longer than names may be, or with a zero byte.
             return None
+        return None
+
+    def _index(self, path: str) -> Path | None:
         index = self._folder / "index.html"
-        return index if "." not in name and index.is_file() else None
+        return index if "." not in path and index.is_file() else None
 
 
 async def _answer(
