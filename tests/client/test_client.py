@@ -143,6 +143,44 @@ def test_a_picture_is_sent(server: Client, folder: Path, tmp_path: Path) -> None
     assert server.version == bedside.__version__
 
 
+COLOURS = (np.random.default_rng(2).random((40, 50, 3)) * 200).astype(np.uint8)
+
+
+@pytest.mark.parametrize("spacing", [None, (0.8, 0.9, 2.7)])
+@pytest.mark.parametrize("colour", [False, True])
+def test_an_image_is_sent_from_memory(server: Client, spacing: Any, colour: bool) -> None:
+    array = COLOURS if colour else np.random.default_rng(1).normal(0, 1, (6, 40, 50))
+    if colour:
+        array[10:30, 12:40] += 40
+    else:
+        array[2:4, 10:30, 12:40] += 30
+    image = Image.from_array(array, spacing if spacing is None else spacing[: 2 if colour else 3])
+    session, here = server.send(image, "../größe: 1"), bedside.Session(image)
+    assert session.name.startswith("größe- 1.")
+    assert session.geometry.spacing_known is (spacing is not None)
+    assert session.geometry.spacing == image.geometry.spacing
+    for one in (session, here):
+        one.add_box((12, 10) if colour else (12, 10, 2), (40, 30) if colour else (40, 30, 4))
+        one.add_object(label=300)
+        one.add_point((20, 20) if colour else (20, 20, 3))
+    assert np.array_equal(session.label_map(), here.label_map())
+    assert session.label_map().dtype == here.label_map().dtype
+    assert [one.grade for one in session.objects] == [one.grade for one in here.objects]
+    # The same samples are the same image, with the work on it.
+    assert [one.voxels for one in server.send(image, "../größe: 1").objects] == [one.voxels for one in here.objects]
+
+
+def test_a_label_map_of_many_objects_is_that_of_a_few(volume: RemoteSession, monkeypatch: pytest.MonkeyPatch) -> None:
+    volume.add_box((19, 13, 2), (45, 37, 10))
+    volume.add_object()
+    volume.add_box((10, 10, 2), (35, 30, 8))
+    apart = [volume.label_map(policy) for policy in ("keep", "overwrite")]
+    monkeypatch.setattr("bedside.client.session._APART", 1)
+    for policy, few in zip(("keep", "overwrite"), apart, strict=True):
+        np.testing.assert_array_equal(volume.label_map(policy), few)
+    assert not np.array_equal(*apart)
+
+
 def test_errors_are_the_servers_own(server: Client, volume: RemoteSession, folder: Path, tmp_path: Path) -> None:
     with pytest.raises(PromptError, match="outside"):
         volume.add_point((500, 2, 2))

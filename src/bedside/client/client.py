@@ -7,6 +7,7 @@ import os
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import urlsplit
@@ -15,9 +16,12 @@ from bedside.client.choices import choices_told
 from bedside.client.connection import Connection
 from bedside.client.session import RemoteSession
 from bedside.core.errors import FormatError, InputError
+from bedside.core.image import Image
+from bedside.io import write_image
 
 CHUNK = 2**20
 TOKEN_VARIABLE = "BEDSIDE_TOKEN"
+_LONGEST_NAME = 60
 LONGEST = 900.0
 """Seconds to wait for a response: more than a server allows for a prediction."""
 
@@ -107,6 +111,24 @@ class Client:
         with choices_told(self._connection):
             content, _ = self._connection.fetch("POST", "/api/upload", body, body.headers)
         return RemoteSession(self._connection, json.loads(content))
+
+    def send(self, image: Image, name: str = "image") -> RemoteSession:
+        """Send an image from memory and open it; of one that was sent before, the work is there again.
+
+        Args:
+            image: Its samples and grid are sent, and nothing else that is known of it.
+            name: What it is called in the page.
+
+        Raises:
+            FormatError: It is of a dtype that no file holds.
+        """
+        # MetaImage keeps every digit of a spacing that is known; the others say that none is.
+        unknown = ".npz" if image.is_colour else ".nii"
+        with TemporaryDirectory(prefix="bedside-") as folder:
+            plain = "".join(c if c.isalnum() or c in " -_" else "-" for c in name)[:_LONGEST_NAME].strip(" -")
+            path = Path(folder) / f"{plain or 'image'}{'.mha' if image.geometry.spacing_known else unknown}"
+            write_image(path, image)
+            return self.upload(path)
 
     def images(self) -> tuple[RemoteSession, ...]:
         """Return the images that are open on the server."""

@@ -25,6 +25,10 @@ from bedside.io.dicom.objects import ObjectFormat
 from bedside.serve.patches import decode_bits
 from bedside.session.gestures import Gestures
 from bedside.session.journal import Journal
+from bedside.session.objects import Grade, grade_of
+
+_APART = 32
+"""Objects whose masks are asked for one after another; the label map of more comes in one piece."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +64,11 @@ class RemoteObject:
     visible: bool
     locked: bool
     box: Region | None
+
+    @property
+    def grade(self) -> Grade | None:
+        """The estimate in a word, as ``SessionObject.grade``; None where there is no estimate."""
+        return grade_of(self.quality)
 
     @classmethod
     def of(cls, told: Mapping[str, Any]) -> RemoteObject:
@@ -265,23 +274,41 @@ class RemoteSession(Gestures, Linking):
 
     def mask_of(self, object_id: int) -> NDArray[np.uint8]:
         """Return an object's mask, uint8 0/1 of the image's spatial shape."""
-        patch = self._get(f"/objects/{object_id}/mask")
-        region = Region(tuple(patch["start"]), tuple(patch["stop"]))
+        region, patch = self._patch_of(object_id)
         mask = np.zeros(self.shape, np.uint8)
-        if not region.is_empty:
-            mask[region.slices] = decode_bits(patch["bits"], region.shape)
+        mask[region.slices] = patch
         return mask
 
     def label_map(self, policy: OverlapPolicy = "keep") -> NDArray[Any]:
-        """Return all objects in one map of the image's spatial shape, each with the value of its label."""
+        """Return all objects in one map of the image's spatial shape, each with the value of its label.
+
+        Args:
+            policy: Who gets a voxel that several objects claim: "keep" the earlier, "overwrite" the later.
+        """
         from bedside.io.reading import read_mask
 
-        if not self.objects:
+        objects = self.objects
+        if not objects:
             return np.zeros(self.shape, np.uint8)
-        with TemporaryDirectory(prefix="bedside-") as folder:
-            path = Path(folder) / "labels.npz"
-            path.write_bytes(self._exported("npz", policy))
-            return read_mask(path).array
+        if policy not in ("keep", "overwrite") or len(objects) > _APART:
+            with TemporaryDirectory(prefix="bedside-") as folder:
+                path = Path(folder) / "labels.npz"
+                path.write_bytes(self._exported("npz", policy))
+                return read_mask(path).array
+        # What is sent is as large as the objects and not as the image.
+        labels = np.zeros(self.shape, np.uint8 if max(one.label for one in objects) <= 255 else np.uint16)
+        oldest_first = sorted(objects, key=lambda one: one.id)
+        for one in oldest_first if policy == "overwrite" else oldest_first[::-1]:
+            region, patch = self._patch_of(one.id)
+            labels[region.slices][patch != 0] = one.label
+        return labels
+
+    def _patch_of(self, object_id: int) -> tuple[Region, NDArray[np.uint8]]:
+        patch = self._get(f"/objects/{object_id}/mask")
+        region = Region(tuple(patch["start"]), tuple(patch["stop"]))
+        if region.is_empty:
+            return Region.empty(len(self.shape)), np.zeros((0,) * len(self.shape), np.uint8)
+        return region, decode_bits(patch["bits"], region.shape)
 
     def save_segmentation(
         self,

@@ -13,6 +13,13 @@ GOOD, FAIR = 0.85, 0.65
 """Estimated DSC from which a mask is good, and from which it is worth a look; the page's are the same."""
 
 
+def grade_of(quality: float | None) -> Grade | None:
+    """Return an estimated DSC in a word; None where there is no estimate."""
+    if quality is None:
+        return None
+    return "good" if quality >= GOOD else "check" if quality >= FAIR else "doubtful"
+
+
 @dataclass(frozen=True)
 class SessionObject:
     """One object of a session, as clients see it.
@@ -42,9 +49,7 @@ class SessionObject:
     @property
     def grade(self) -> Grade | None:
         """The estimate in a word, because its number promises more than it holds; None where there is no estimate."""
-        if self.quality is None:
-            return None
-        return "good" if self.quality >= GOOD else "check" if self.quality >= FAIR else "doubtful"
+        return grade_of(self.quality)
 
 
 @dataclass(frozen=True)
