@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
+import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +14,15 @@ import pytest
 from numpy.typing import NDArray
 
 from bedside import Box, InitialMask, Lasso, Point, Scribble, Session
-from bedside.core.errors import InputError, PromptError
+from bedside.core.errors import BedsideError, InputError, PromptError
 from bedside.core.image import Image
+from tests.support.ui_server import running_ui
 
 SOURCE = Path(__file__).parents[2] / "plugins" / "napari" / "src"
 if str(SOURCE) not in sys.path:
     sys.path.insert(0, str(SOURCE))
 
-from napari_bedside.work import TOOLS, Tool, Work, spacing_of  # noqa: E402
+from napari_bedside.work import TOOLS, Tool, Work, at_server, spacing_of  # noqa: E402
 
 
 class Layer:
@@ -136,7 +139,7 @@ def test_spacing_is_that_of_the_layer_however_it_is_turned() -> None:
     assert spacing_of(layer, 3) == pytest.approx((0.7, 0.5, 3.0))
     seen: list[Image] = []
 
-    def make(image: Image, model: str | None) -> Session:
+    def make(image: Image, name: str, model: str | None) -> Session:
         seen.append(image)
         return Session(image, model)
 
@@ -160,6 +163,92 @@ def test_what_cannot_be_segmented_is_said_and_changes_nothing() -> None:
         work.add("box", np.array([[5, 6.1, 6.1], [5, 6.4, 6.4]]))
     assert not work.labels.any()
     assert not work.session().objects
+
+
+@pytest.fixture(scope="module")
+def told(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
+    """The line of JSON that ``bedside ui`` prints."""
+    with running_ui(tmp_path_factory.mktemp("server")) as line:
+        wait_for(line)
+        yield line
+
+
+def wait_for(told: dict[str, Any]) -> None:
+    for _ in range(100):
+        try:
+            at_server(told["opened_url"])
+            return
+        except InputError:
+            time.sleep(0.1)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["volume", "picture in colours"])
+def test_a_server_answers_as_napari_itself(told: dict[str, Any], kind: str) -> None:
+    three = kind == "volume"
+    layer = Layer(volume(), np.diag([3.0, 0.8, 0.7])) if three else Layer(picture() // 2, np.diag([0.5, 0.5]), rgb=True)
+    here, there = Work(layer), Work(layer, make=at_server(told["url"], told["token"]))
+    for tool in TOOLS:
+        places = np.array(DRAWN[tool][0])[:, 0 if three else 1 :]
+        for work in (here, there):
+            work.session().add_object()
+            work.add(tool, places)
+        np.testing.assert_array_equal(there.labels, here.labels, err_msg=tool)
+    assert [one.voxels for one in there.session().objects] == [one.voxels for one in here.session().objects]
+    for work in (here, there):
+        work.labels[(5, 3, 3) if three else (3, 3)] = 2
+        assert work.take_edits() == [(0, 2)]
+        work.undo(0, 1)
+        work.undo(0, 3)
+        work.redo(0, 3)
+    np.testing.assert_array_equal(there.labels, here.labels)
+    # The same layer once more has the work of before.
+    again = Work(layer, make=at_server(told["opened_url"]))
+    again.session()
+    np.testing.assert_array_equal(again.labels, here.labels)
+
+
+@pytest.mark.slow
+def test_points_in_time_are_sent_when_they_are_worked_on(told: dict[str, Any]) -> None:
+    series = np.stack([volume() + n for n in range(3)])
+    there, here = Work(Layer(series), make=at_server(told["opened_url"])), Work(Layer(series))
+    for work in (here, there):
+        assert work.add("point", np.array([[1, 5, 14, 18]])) == 1
+    assert [there.begun(step) is None for step in range(3)] == [True, False, True]
+    np.testing.assert_array_equal(there.labels, here.labels)
+    assert there.labels[1].any()
+
+
+@pytest.mark.slow
+def test_a_server_that_went_is_said_and_one_that_came_back_goes_on(tmp_path: Path) -> None:
+    layer, click = Layer(volume() + 5), np.array(DRAWN["point"][0])
+    with running_ui(tmp_path) as told:
+        wait_for(told)
+        with pytest.raises(BedsideError, match="no access"):
+            at_server(told["url"], "another-token-of-length")
+        with pytest.raises(InputError, match="as http"):
+            at_server("localhost:1", told["token"])
+        work = Work(layer, make=at_server(told["url"], told["token"]))
+        work.add("point", click)
+        before = work.labels.copy()
+    port = int(told["url"].rstrip("/").rpartition(":")[2])
+    with pytest.raises(InputError, match="running 'bedside ui'"):
+        work.add("point", click + 1)
+    work.labels[0, 0, :3] = 1
+    with pytest.raises(InputError, match="running 'bedside ui'"):
+        work.take_edits()
+    with running_ui(tmp_path, port) as told:
+        wait_for(told)
+        # The edit that could not be sent is sent now, before the click.
+        work.add("point", click + np.array([0, 1, 1]))
+        kinds = list(work.session().prompts(1).values())
+    assert [kind if isinstance(kind, str) else kind.kind for kind in kinds] == ["point", "mask", "point"]
+    here = Work(layer)
+    here.add("point", click)
+    np.testing.assert_array_equal(before, here.labels)
+    here.labels[0, 0, :3] = 1
+    here.add("point", click + np.array([0, 1, 1]))
+    np.testing.assert_array_equal(work.labels, here.labels)
 
 
 def test_the_manifest_is_one_of_napari() -> None:
@@ -238,6 +327,40 @@ def test_objects_signs_and_brush_of_the_panel(panel: Any) -> None:
     assert panel.labels.data[0, 0, 0] == 1
     assert len(panel.work.session().objects[0].prompts) == before + 1
     assert first.any()
+
+
+@pytest.mark.slow
+def test_the_panel_predicts_at_a_server_that_is_named(panel: Any, told: dict[str, Any]) -> None:
+    panel.points.add([5, 14, 18])
+    settle()
+    here = panel.labels.data.copy()
+    warned: list[str] = []
+    panel.warn = warned.append
+    panel.server.setText("http://127.0.0.1:1")
+    panel.token.setText("a-token-of-length")
+    old = panel.work
+    panel.begin()
+    assert panel.work is old
+    (said,) = warned
+    assert "expected a running 'bedside ui'" in said
+    panel.server.setText(told["url"])
+    panel.token.setText(told["token"])
+    panel.begin()
+    assert len(warned) == 1
+    assert not panel.labels.data.any()
+    panel.points.add([5, 14, 18])
+    settle()
+    np.testing.assert_array_equal(panel.labels.data, here)
+    assert panel.objects.count() == 1
+    with panel.labels.block_history():
+        panel.labels.paint((0, 0, 0), 1)
+    assert panel.labels.data[0, 0, 0] == 1
+    panel.undo()
+    np.testing.assert_array_equal(panel.labels.data, here)
+    # What was done at the server is there again, and in the list.
+    panel.begin()
+    np.testing.assert_array_equal(panel.labels.data, here)
+    assert panel.objects.count() == 1
 
 
 @pytest.mark.parametrize("active", ["points", "shapes", "labels", None])

@@ -15,9 +15,9 @@ SOURCE = Path(__file__).parents[2] / "src"
 
 
 @contextmanager
-def running_ui(folder: Path) -> Iterator[dict[str, Any]]:
+def running_ui(folder: Path, port: int = 0) -> Iterator[dict[str, Any]]:
     """Start a server whose workspace, token and cache lie in a folder; yield the line of JSON that it prints."""
-    command = [sys.executable, "-m", "bedside", "ui", "--no-browser", "--port", "0", "--json"]
+    command = [sys.executable, "-m", "bedside", "ui", "--no-browser", "--port", str(port), "--json"]
     command += ["--token-file", str(folder / "token"), "--workspace", str(folder / "work.sqlite")]
     environment = {**os.environ, "PYTHONPATH": str(SOURCE), "XDG_CACHE_HOME": str(folder / "cache")}
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)

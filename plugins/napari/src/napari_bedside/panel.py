@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -16,6 +16,7 @@ from qtpy.QtWidgets import (
     QComboBox,
     QHBoxLayout,
     QLabel,
+    QLineEdit,
     QListWidget,
     QListWidgetItem,
     QPushButton,
@@ -24,7 +25,7 @@ from qtpy.QtWidgets import (
 )
 
 from bedside.core.errors import BedsideError
-from napari_bedside.work import TOOLS, Tool, Work
+from napari_bedside.work import TOOLS, Tool, Work, at_server, in_process
 
 KEYS: dict[str, Tool] = {"P": "point", "B": "box", "S": "scribble", "L": "lasso"}
 """Shortcuts of the tools, those of Bedside's page."""
@@ -42,22 +43,23 @@ class Panel(QWidget):
 
     Args:
         napari_viewer: The viewer.
-        make_work: Makes what is behind an image layer.
     """
 
-    def __init__(self, napari_viewer: Any, make_work: Any = Work) -> None:
+    def __init__(self, napari_viewer: Any) -> None:
         super().__init__()
-        self.viewer, self._make = napari_viewer, make_work
+        self.viewer = napari_viewer
+        self.warn: Callable[[str], object] = show_warning
         self.work: Work | None = None
         self.points: Points | None = None
         self.shapes: Shapes | None = None
         self.labels: Labels | None = None
         self.tool: Tool = "point"
         self._busy = False
+        self._listed = 0
         self._build()
         self.viewer.layers.events.inserted.connect(self._list_layers)
         self.viewer.layers.events.removed.connect(self._list_layers)
-        self.viewer.dims.events.current_step.connect(self._list_objects)
+        self.viewer.dims.events.current_step.connect(self._moved)
         self._bind(self.viewer)
         self._list_layers()
 
@@ -73,6 +75,11 @@ class Panel(QWidget):
     def _build(self) -> None:
         self.layers = QComboBox()
         self.time = QCheckBox("first axis is time")
+        self.server, self.token = QLineEdit(), QLineEdit()
+        self.server.setPlaceholderText("in napari; or http://127.0.0.1:8765")
+        self.server.setToolTip("Address that 'bedside ui' or 'bedside serve' prints; empty to predict within napari")
+        self.token.setPlaceholderText("token, where the address has none")
+        self.token.setEchoMode(QLineEdit.EchoMode.Password)
         self.start = QPushButton("Segment this layer")
         self.start.clicked.connect(self.begin)
         self.negative = QCheckBox("negative: not the object")
@@ -95,7 +102,15 @@ class Panel(QWidget):
         for button in (another, undo, redo):
             below.addWidget(button)
         whole = QVBoxLayout(self)
-        for widget in (QLabel("Image layer"), self.layers, self.time, self.start):
+        for widget in (
+            QLabel("Image layer"),
+            self.layers,
+            self.time,
+            QLabel("Predict"),
+            self.server,
+            self.token,
+            self.start,
+        ):
             whole.addWidget(widget)
         whole.addLayout(tools)
         for widget in (self.negative, QLabel("Objects"), self.objects):
@@ -112,19 +127,27 @@ class Panel(QWidget):
         if self.layers.findText(chosen) >= 0:
             self.layers.setCurrentText(chosen)
 
-    def _list_objects(self, _: Any = None) -> None:
+    def _list_objects(self) -> None:
+        session = None if self.work is None else self.work.begun(self.step)
+        objects = () if session is None else session.objects
+        current = None if session is None else session.current
         self.objects.blockSignals(True)
         self.objects.clear()
-        if self.work is not None:
-            session = self.work.session(self.step)
-            for one in session.objects:
-                grade = "" if one.grade is None else f", {one.grade}"
-                item = QListWidgetItem(f"{one.label}: {one.name}, {one.voxels} voxels{grade}")
-                item.setData(Qt.ItemDataRole.UserRole, one.id)
-                self.objects.addItem(item)
-                if session.current is not None and one.id == session.current.id:
-                    self.objects.setCurrentItem(item)
+        for one in objects:
+            grade = "" if one.grade is None else f", {one.grade}"
+            item = QListWidgetItem(f"{one.label}: {one.name}, {one.voxels} voxels{grade}")
+            item.setData(Qt.ItemDataRole.UserRole, one.id)
+            self.objects.addItem(item)
+            if current is not None and one.id == current.id:
+                self.objects.setCurrentItem(item)
         self.objects.blockSignals(False)
+
+    def _moved(self, _: Any = None) -> None:
+        """List the objects of another point in time; those of another slice are the same."""
+        if self.work is not None and self.work.time and self.step != self._listed:
+            self._listed = self.step
+            with self._told():
+                self._list_objects()
 
     # What a user does
 
@@ -132,20 +155,23 @@ class Panel(QWidget):
     def step(self) -> int:
         """The point in time that is shown."""
         assert self.work is not None
-        return self.work.step_of(self._shown_place()) if self.work.time else 0
+        return self._step_of(self.work)
 
-    def _shown_place(self) -> Any:
-        assert self.work is not None
-        return self.work.layer.world_to_data(self.viewer.dims.point[-self.work.layer.ndim :])
+    def _step_of(self, work: Work) -> int:
+        return work.step_of(work.layer.world_to_data(self.viewer.dims.point[-work.layer.ndim :])) if work.time else 0
 
     def begin(self) -> None:
         """Begin to segment the layer that is chosen, on layers of the panel's own."""
         with self._told():
             if not self.layers.currentText():
-                show_warning("Bedside: open an image first")
+                self.warn("Bedside: open an image first")
                 return
             layer = self.viewer.layers[self.layers.currentText()]
-            self.work = self._make(layer, True if self.time.isChecked() else None)
+            make = at_server(self.server.text(), self.token.text()) if self.server.text().strip() else in_process
+            work = Work(layer, True if self.time.isChecked() else None, make=make)
+            # Sent now, and not with the first click; what was done of it before is there again.
+            work.session(self._step_of(work))
+            self.work, self._listed = work, self._step_of(work)
             name = layer.name
             placed = {
                 key: getattr(layer, key)
@@ -194,11 +220,14 @@ class Panel(QWidget):
                 self._show()
 
     def _select(self, item: QListWidgetItem | None) -> None:
-        if item is not None and self.work is not None:
+        if item is None or self.work is None:
+            return
+        with self._told():
             session = self.work.session(self.step)
             session.select(item.data(Qt.ItemDataRole.UserRole))
-            if self.labels is not None and session.current is not None:
-                self.labels.selected_label = session.current.label
+            current = session.current
+            if self.labels is not None and current is not None:
+                self.labels.selected_label = current.label
 
     def _colour(self) -> None:
         colour = _COLOURS[not self.negative.isChecked()]
@@ -219,10 +248,8 @@ class Panel(QWidget):
         places = np.array(layer.data[-1])
         tool: Tool = "point" if layer is self.points else self.tool if self.tool != "point" else "box"
         with self._told():
-            step = self.work.add(tool, places, not self.negative.isChecked())
-            if self.work.time and step != self.step:
-                return
-        self._show()
+            self.work.add(tool, places, not self.negative.isChecked())
+            self._show()
         # The layer goes on with what was drawn until its event is over.
         QTimer.singleShot(0, self._clear)
 
@@ -254,4 +281,4 @@ class Panel(QWidget):
         try:
             yield
         except BedsideError as error:
-            show_warning(f"Bedside: {error}")
+            self.warn(f"Bedside: {error}")

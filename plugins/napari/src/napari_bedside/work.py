@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
@@ -9,10 +10,45 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bedside import Box, Geometry, Image, InitialMask, Lasso, Point, Scribble, Session
+from bedside.client import Client, RemoteSession
 from bedside.core.errors import InputError, PromptError
 
 Tool = Literal["point", "box", "scribble", "lasso"]
 TOOLS: tuple[Tool, ...] = ("point", "box", "scribble", "lasso")
+
+
+AnySession = Session | RemoteSession
+MakeSession = Callable[[Image, str, str | None], AnySession]
+"""Makes a session of an image, its name, and the name of a model, None for the one that Bedside chooses."""
+
+
+def in_process(image: Image, name: str, model: str | None) -> Session:
+    """Return a session in this process."""
+    del name
+    return Session(image, model)
+
+
+def at_server(address: str, token: str = "") -> MakeSession:
+    """Return what makes sessions on a server.
+
+    Args:
+        address: Of 'bedside ui' or 'bedside serve', as "http://127.0.0.1:8765"; with its token, as they print it, too.
+        token: Secret of the server's start, where the address has none.
+
+    Raises:
+        BedsideError: Nothing of Bedside answers there, or the token is wrong.
+    """
+    server = Client(address.strip(), token=token.strip() or None)
+
+    def make(image: Image, name: str, model: str | None) -> RemoteSession:
+        session = server.send(image, name)
+        if model is not None:
+            session.set_model(model)
+        return session
+
+    # Nothing in napari says that a panel has gone.
+    weakref.finalize(make, server.disconnect)
+    return make
 
 
 def spacing_of(layer: Any, axes: int) -> tuple[float, ...] | None:
@@ -33,7 +69,7 @@ class Work:
         layer: An image layer: a picture or a volume, grey or RGB, over time where it has an axis more.
         time: Whether its first axis is time; by default where it has an axis more than a picture or volume.
         model: Name of a model; by default the bundled one for pictures or for volumes.
-        make: Makes a session of an image and the name of a model.
+        make: Makes the sessions, in this process or on a server.
 
     Raises:
         InputError: The layer has too many axes, or too few.
@@ -44,7 +80,7 @@ class Work:
         layer: Any,
         time: bool | None = None,
         model: str | None = None,
-        make: Callable[[Image, str | None], Session] = Session,
+        make: MakeSession = in_process,
     ) -> None:
         most = 2 if layer.rgb else 3
         self.time = layer.ndim > most if time is None else time
@@ -56,7 +92,7 @@ class Work:
                 got=f"{layer.ndim} axes{' and RGB' if layer.rgb else ''}",
             )
         self.layer, self._model, self._make = layer, model, make
-        self._sessions: dict[int, Session] = {}
+        self._sessions: dict[int, AnySession] = {}
         self.labels: NDArray[np.uint16] = np.zeros(self._data.shape[: layer.ndim], np.uint16)
         """Every object's label at its voxels, of the layer's shape: what a Labels layer shows."""
         self._shown = self.labels.copy()
@@ -65,16 +101,23 @@ class Work:
     def _data(self) -> Any:
         return self.layer.data[0] if self.layer.multiscale else self.layer.data
 
-    def session(self, step: int = 0) -> Session:
-        """Return the session of a point in time, begun when it is first asked for."""
+    def session(self, step: int = 0) -> AnySession:
+        """Return the session of a point in time, begun when it is first asked for; a server may know objects of it."""
         if step not in self._sessions:
             array = np.asarray(self._data[step] if self.time else self._data)
             if self.layer.rgb:
                 array = array[..., :3]
             spatial = array.shape[: self.axes]
             image = Image(array, Geometry.create(spatial, spacing_of(self.layer, self.axes)))
-            self._sessions[step] = self._make(image, self._model)
+            name = f"{self.layer.name} {step}" if self.time else str(self.layer.name)
+            self._sessions[step] = self._make(image, name, self._model)
+            if self._sessions[step].objects:
+                self._paint(step)
         return self._sessions[step]
+
+    def begun(self, step: int = 0) -> AnySession | None:
+        """Return the session of a point in time where there is one: to look at one does not send it to a server."""
+        return self._sessions.get(step)
 
     def step_of(self, place: Sequence[float]) -> int:
         """Return the point in time of a place in the layer's coordinates."""
