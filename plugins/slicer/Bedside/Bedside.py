@@ -4,7 +4,7 @@ from pathlib import Path
 
 import qt
 import slicer
-import vtk
+from BedsideLib.markups import CLASSES, corners_in, points_in, stroke_in
 from BedsideLib.server import Server, ServerError
 from slicer.ScriptedLoadableModule import ScriptedLoadableModule, ScriptedLoadableModuleWidget
 
@@ -167,16 +167,11 @@ class BedsideWidget(ScriptedLoadableModuleWidget):
 
     def _place(self, kind, positive):
         self._need_picture()
-        classes = {
-            "point": "vtkMRMLMarkupsFiducialNode",
-            "stroke": "vtkMRMLMarkupsCurveNode",
-            "box": "vtkMRMLMarkupsROINode",
-        }
-        node = slicer.mrmlScene.AddNewNodeByClass(classes[kind], f"Bedside {kind} {'on' if positive else 'off'}")
+        node = slicer.mrmlScene.AddNewNodeByClass(CLASSES[kind], f"Bedside {kind} {'on' if positive else 'off'}")
         node.CreateDefaultDisplayNodes()
         self.markups.append((node, kind, positive))
         selection = slicer.app.applicationLogic().GetSelectionNode()
-        selection.SetReferenceActivePlaceNodeClassName(classes[kind])
+        selection.SetReferenceActivePlaceNodeClassName(CLASSES[kind])
         selection.SetActivePlaceNodeID(node.GetID())
         interaction = slicer.app.applicationLogic().GetInteractionNode()
         interaction.SetPlaceModePersistence(kind == "stroke")
@@ -190,17 +185,14 @@ class BedsideWidget(ScriptedLoadableModuleWidget):
     def _predict(self):
         number, mask = self._number(), None
         for node, kind, positive in list(self.markups):
-            if kind == "box":
-                mask = self.picture.add_box(number, self._corners(node))
+            drawn = {"box": corners_in, "stroke": stroke_in, "point": points_in}[kind](node)
+            if kind == "box" and drawn:
+                mask = self.picture.add_box(number, drawn)
+            elif kind == "stroke" and len(drawn) > 1:
+                mask = self.picture.add_scribble(number, drawn, positive)
             else:
-                points = slicer.util.arrayFromMarkupsControlPoints(node, world=True)
-                if kind == "stroke" and len(points) > 1:
-                    curve = node.GetCurvePointsWorld()
-                    points = [curve.GetPoint(k) for k in range(curve.GetNumberOfPoints())]
-                    mask = self.picture.add_scribble(number, points, positive)
-                else:
-                    for point in points:
-                        mask = self.picture.add_point(number, point, positive)
+                for point in drawn:
+                    mask = self.picture.add_point(number, point, positive)
             self.markups.remove((node, kind, positive))
             slicer.mrmlScene.RemoveNode(node)
         if mask is None:
@@ -209,13 +201,6 @@ class BedsideWidget(ScriptedLoadableModuleWidget):
         self._show(number, mask)
         told = self.picture.objects[number]
         self._say(f"{told['name']}: {told['volume']:.1f} {told['unit']}")
-
-    @staticmethod
-    def _corners(node):
-        matrix, size = vtk.vtkMatrix4x4(), node.GetSize()
-        matrix.DeepCopy(node.GetObjectToWorldMatrix())
-        signs = [(x, y, z) for x in (-0.5, 0.5) for y in (-0.5, 0.5) for z in (-0.5, 0.5)]
-        return [matrix.MultiplyPoint([s[k] * size[k] for k in range(3)] + [1.0])[:3] for s in signs]
 
     def step(self, way):
         """Undo or redo a prompt of the chosen segment."""
