@@ -368,6 +368,7 @@ def test_wrong_input_is_told_in_one_line_and_changes_nothing(
     cases: list[tuple[int, str, httpx.Response]] = [
         (400, "an image, a session or a file", infer(server, "image=", foreground=[CENTRE])),
         (404, "one of the datastore", infer(server, "image=case 9", foreground=[CENTRE])),
+        (404, "without their suffix: 'case 1'", infer(server, "image=case 1.nii.gz", foreground=[CENTRE])),
         (404, "lease", infer(server, "session_id=none", foreground=[CENTRE])),
         (404, "one of bedside-2d, bedside-3d", infer(server, "image=case 1", model="deepedit", foreground=[CENTRE])),
         (400, "choose 'bedside-3d'", infer(server, "image=case 1", model="bedside-2d", foreground=[CENTRE])),

@@ -89,7 +89,9 @@ class Datastore:
         """
         found = self.images().get(name)
         if found is None:
-            raise NotFoundError("image", expected="one of the datastore", got=repr(name)[:80])
+            plain = name.removesuffix(suffix_of(name))
+            fix = f"images are called without their suffix: '{plain}'"[:200] if plain in self.images() else None
+            raise NotFoundError("image", expected="one of the datastore", got=repr(name)[:80], fix=fix)
         return found
 
     def add(self, name: str, file: Path) -> str:
