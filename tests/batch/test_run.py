@@ -16,6 +16,7 @@ import pytest
 
 import bedside
 from bedside.io import read_mask, write_mask
+from tests.support.bucket import running_bucket
 
 Cli = Callable[..., Any]
 Table = Callable[..., Path]
@@ -228,3 +229,35 @@ def test_bad_options_are_one_line(
     assert message in err
     assert err.count("\n") == 1
     assert not list(tmp_path.glob("out/*"))
+
+
+def test_images_in_object_storage_are_segmented_as_those_on_the_disk(
+    cli: Cli, study: Path, table: Table, tmp_path: Path
+) -> None:
+    with running_bucket("hospital") as bucket:
+        import fsspec
+
+        storage = fsspec.filesystem("s3")
+        storage.put(str(study / "p0.png"), "hospital/day1/p0.png")
+        manifest = table(
+            {"image": f"{bucket}/day1/p0.png", "box": FIRST},
+            {"image": f"{bucket}/day1/none.png", "box": FIRST},
+            {"image": "p0.png", "box": FIRST, "output": "here.png"},
+        )
+        folder = tmp_path / "masks"
+        outcome = cli("batch", manifest, "-o", folder)
+        assert outcome.status == 1
+        assert [line["status"] for line in lines(folder)] == ["made", "failed", "made"]
+        assert "none.png" in lines(folder)[1]["message"]
+        np.testing.assert_array_equal(read_mask(folder / "p0.png").array, read_mask(folder / "here.png").array)
+        before = stamps(folder)
+        assert [line["status"] for line in again(cli, manifest, folder)] == ["kept", "failed", "kept"]
+        assert stamps(folder) == before
+        # The image changes: its mask is made again.
+        storage.put(str(study / "p1.png"), "hospital/day1/p0.png")
+        assert [line["status"] for line in again(cli, manifest, folder)] == ["made", "failed", "kept"]
+
+
+def again(cli: Cli, manifest: Path, folder: Path) -> list[Mapping[str, str]]:
+    cli("batch", manifest, "-o", folder)
+    return lines(folder)

@@ -13,6 +13,7 @@ import numpy as np
 from bedside.batch.manifest import Row
 from bedside.batch.plan import Item
 from bedside.batch.record import Made, ObjectFound, Settings, begin, finish
+from bedside.core.addresses import fetched
 from bedside.core.errors import BedsideError, InputError
 from bedside.core.image import Image
 from bedside.core.placed import PlacedPrompt
@@ -71,9 +72,15 @@ def make(item: Item, mark: str, settings: Settings, load: Callable[[str], Segmen
         RowError: A row of several is wrong.
         BedsideError: The image cannot be read, nothing was found, or the mask cannot be written.
     """
+    # A copy of what lies elsewhere stays until the end: large images are read as they are looked at.
+    with fetched(item.rows[0].image) as place:
+        return _make(item, place, mark, settings, load)
+
+
+def _make(item: Item, place: Path, mark: str, settings: Settings, load: Callable[[str], Segmenter]) -> Made:
     began = time.perf_counter()
     first = item.rows[0]
-    image = read_image(first.image, series=first.series, volume=first.volume)
+    image = read_image(place, series=first.series, volume=first.volume)
     notes = list(image.metadata.get("notes", ()))
     journal = _journal(first, image, notes)
     objects = [] if journal is not None else list(_objects(item.rows, image, notes))

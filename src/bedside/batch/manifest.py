@@ -12,6 +12,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, get_args
 
+from bedside.core.addresses import Address, below
 from bedside.core.errors import BedsideError, DependencyError, FormatError, InputError
 from bedside.core.labels import check_label
 from bedside.core.prompts import Frame
@@ -36,7 +37,7 @@ class Row:
 
     Attributes:
         number: Place in the table, from 1; the line of names is not counted.
-        image: Image file or DICOM folder.
+        image: Image file or DICOM folder; text where it is a URL.
         flags: Prompts of the object.
         journal: Journal (JSON) with the prompts of all objects of the image.
         mask: Mask whose labels are the objects and whose connected parts are their boxes.
@@ -48,7 +49,7 @@ class Row:
     """
 
     number: int
-    image: Path
+    image: Address
     flags: PromptFlags
     journal: Path | None = None
     mask: Path | None = None
@@ -59,9 +60,9 @@ class Row:
     output: str | None = None
 
 
-def as_given(path: Path, home: Path) -> str:
+def as_given(path: Address, home: Path) -> str:
     """Return a path as a manifest in the folder ``home`` has it: a folder moved as a whole changes none."""
-    return str(path.relative_to(home)) if path.is_relative_to(home) else str(path)
+    return str(path.relative_to(home)) if isinstance(path, Path) and path.is_relative_to(home) else str(path)
 
 
 @dataclass(frozen=True)
@@ -228,9 +229,10 @@ def _row(number: int, record: Record, folder: Path, frame: Frame, from_masks: bo
 
 
 def _understood(number: int, given: Mapping[str, Any], folder: Path, frame: Frame, from_masks: bool) -> Row:
-    path = _file(given, "image", folder)
-    if path is None:
-        raise InputError("image", expected="a path", got="nothing")
+    text = _text_of(given, "image")
+    if text is None:
+        raise InputError("image", expected="a path or URL", got="nothing")
+    path = below(folder, text) if "://" in text else _path(text, "image", folder)
     chosen = _text_of(given, "frame") or frame
     if chosen not in get_args(Frame):
         raise InputError("frame", expected=f"one of {', '.join(get_args(Frame))}", got=repr(chosen))

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bedside.batch.manifest import BadRow, Manifest, Row, as_given
+from bedside.core.addresses import Address, address_name, below, remote_files
 from bedside.core.errors import BedsideError, InputError
 from bedside.core.tables import plain_cell
 from bedside.io.registry import WRITERS, all_suffixes
@@ -76,16 +77,16 @@ def plan(manifest: Manifest, folder: Path, home: Path, suffix: str | None) -> tu
         raise InputError("--suffix", expected=f"one of {', '.join(_suffixes())}", got=f"'{suffix}'")
     failures: dict[int, Failure] = {}
     grouped: dict[Path, list[Row]] = defaultdict(list)
-    images = {_place(row.image) for row in manifest.rows if isinstance(row, Row)}
+    images = {_image_place(row.image) for row in manifest.rows if isinstance(row, Row)}
     broken: dict[tuple[str, str | None], int] = {}
     for row in manifest.rows:
         if isinstance(row, BadRow):
             failures[row.number] = Failure(row.number, row.image, row.output or "", row.message)
-            broken.setdefault((str(home / row.image), row.output), row.number)
+            broken.setdefault((str(below(home, row.image)), row.output), row.number)
             continue
         try:
             output = output_of(row, folder, home, suffix)
-            if not row.image.exists():
+            if not _is_there(row.image):
                 raise InputError(f"{row.image}", expected="an existing file or folder", got="nothing there")
             if _place(output) in images:
                 raise InputError(f"output {output}", expected="another file than an image of the manifest")
@@ -128,10 +129,11 @@ def output_of(row: Row, folder: Path, home: Path, suffix: str | None) -> Path:
 
 def _named_after(row: Row, home: Path, suffix: str | None) -> Path:
     image, base = Path(os.path.normpath(row.image)), Path(os.path.normpath(home))
-    relative = image.relative_to(base) if image.is_relative_to(base) else Path(image.name)
+    here = isinstance(row.image, Path)
+    relative = image.relative_to(base) if here and image.is_relative_to(base) else Path(address_name(row.image))
     name = relative.name
     longest = max((s for s in (*_suffixes(), *PICTURES, ".dcm") if name.lower().endswith(s)), key=len, default="")
-    own = "" if row.image.is_dir() else longest
+    own = "" if isinstance(row.image, Path) and row.image.is_dir() else longest
     stem = name[: len(name) - len(own)] or name
     if row.series is not None:
         stem += "-" + "".join(c if c.isalnum() or c in "._-" else "_" for c in row.series)
@@ -150,11 +152,19 @@ def _place(path: Path) -> Path:
     return Path(os.path.realpath(path))
 
 
+def _image_place(image: Address) -> Address:
+    return _place(image) if isinstance(image, Path) else image
+
+
+def _is_there(image: Address) -> bool:
+    return image.exists() if isinstance(image, Path) else bool(remote_files(image))
+
+
 def _trouble(output: Path, rows: Sequence[Row]) -> dict[int, tuple[str, str]]:
     """Return why rows make no mask together, a message and a status by number; nothing where they do."""
     of = defaultdict(list)
     for row in rows:
-        of[_place(row.image), row.series, row.volume].append(row.number)
+        of[_image_place(row.image), row.series, row.volume].append(row.number)
     if len(of) > 1:
         return {
             row.number: (

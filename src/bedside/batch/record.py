@@ -13,6 +13,7 @@ from typing import Any
 
 from bedside.batch.manifest import as_given
 from bedside.batch.plan import Item
+from bedside.core.addresses import Address, remote_files
 from bedside.core.errors import InputError
 from bedside.core.files import write_text_atomically
 from bedside.weights.card import file_sha256
@@ -112,8 +113,10 @@ def fingerprint(item: Item, settings: Settings, home: Path) -> str:
     return hashlib.sha256(json.dumps(whole, sort_keys=True, default=partial(as_given, home=home)).encode()).hexdigest()
 
 
-def _identity(path: Path) -> list[Any]:
+def _identity(path: Address) -> list[Any]:
     """Return path, size and time of change of a file, or of all files in a folder."""
+    if isinstance(path, str):
+        return [path, remote_files(path)]
     found = path.stat()
     if not path.is_dir():
         return [path, found.st_size, found.st_mtime_ns]
@@ -170,7 +173,7 @@ def finish(item: Item, mark: str, made: Made) -> None:
         "state": "done",
         "fingerprint": mark,
         "mask_sha256": file_sha256(item.output),
-        "image": _identity(first.image) if not first.image.is_dir() else [first.image],
+        "image": [first.image] if isinstance(first.image, str) or first.image.is_dir() else _identity(first.image),
         "rows": [asdict(row) for row in item.rows],
         **asdict(made),
     }

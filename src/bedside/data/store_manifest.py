@@ -7,8 +7,8 @@ import json
 from dataclasses import asdict, dataclass, field
 from typing import Any, Self
 
+from bedside.core.addresses import Address, exists, read_file
 from bedside.core.errors import FormatError
-from bedside.data.addresses import Address, exists, read_file
 
 MANIFEST = "manifest.json"
 FORMAT = "bedside-sharded-store"

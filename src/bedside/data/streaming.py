@@ -17,9 +17,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from bedside.core.addresses import Address, read_file
 from bedside.core.errors import FormatError, InputError
 from bedside.core.files import atomic_path
-from bedside.data.addresses import Address, read_file
 from bedside.data.schedule import SetSchedule, plan_schedule
 from bedside.data.store import Item, Store, read_part, read_part_bytes, write_part
 from bedside.data.store_manifest import Shard, StoredSet, StoreManifest

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bedside.core.addresses import Address
 from bedside.core.errors import InputError
 from bedside.core.files import write_text_atomically
-from bedside.data.addresses import Address
 from bedside.data.catalogue import DataSet
 from bedside.data.prepare import prepare_store, training_sets
 from bedside.data.store import FORMAT_VERSION, Store

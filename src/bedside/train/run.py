@@ -13,10 +13,10 @@ from typing import Any
 
 import torch
 
+from bedside.core.addresses import as_address
 from bedside.core.engines import engine_spec, resolve
 from bedside.core.errors import InputError
 from bedside.core.files import write_text_atomically
-from bedside.data.addresses import as_address
 from bedside.data.streaming import Streaming
 from bedside.train.checkpoint import CHECKPOINT
 from bedside.train.config import TrainingConfig
@@ -61,7 +61,7 @@ def run_training(
     Args:
         recipe: Name of a recipe, a YAML file, or settings.
         data: Folder of datasets (its ``train`` alone where it has one), a packed store, or a sharded one in a folder or
-            in object storage, see ``data.addresses``.
+            in object storage, see ``core.addresses``.
         out: Folder of the run: checkpoint, log, manifest, the packed store and the exported weights.
         overrides: Settings that replace the recipe's, by dotted name.
         device: "auto" (CUDA where there is any), "cpu" or "cuda".
