@@ -6,8 +6,11 @@ import hashlib
 import json
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from bedside.core.errors import WeightsError
 from bedside.weights.card import CARD_FORMAT, WeightsCard, file_sha256, read_card, results_path
@@ -85,6 +88,23 @@ def test_a_card_is_parsed_once_and_again_when_it_changed(tmp_path: Path) -> None
     assert read_card(path) is read_card(path)
     replace(CARD, version="1.2.1").save(path)
     assert read_card(path).version == "1.2.1"
+
+
+plain = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text()
+nested = st.recursive(plain, lambda of: st.lists(of) | st.dictionaries(st.text(), of))
+
+
+@given(settings=st.dictionaries(st.text(), nested))
+def test_settings_are_json_whatever_they_hold(tmp_path_factory: pytest.TempPathFactory, settings: Any) -> None:
+    path = tmp_path_factory.mktemp("card") / "m.json"
+    replace(CARD, training=settings).save(path)
+    assert json.loads(path.read_text(encoding="utf-8"))["training"] == settings
+    assert WeightsCard.load(path).training == settings
+
+
+def test_a_list_of_numbers_takes_one_line(tmp_path: Path) -> None:
+    replace(CARD, calibration={"expected": [0.1, 0.2, 0.3]}).save(tmp_path / "m.json")
+    assert '"expected": [0.1, 0.2, 0.3]\n' in (tmp_path / "m.json").read_text(encoding="utf-8")
 
 
 def test_bundled_cards_are_small() -> None:

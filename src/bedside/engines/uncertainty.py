@@ -174,10 +174,12 @@ def fit_calibration(expected: NDArray[np.float64], found: NDArray[np.float64], k
             total = last[1] + weight
             pools[-1] = [(last[0] * last[1] + mean * weight) / total, total, last[2] + count]
     values = [mean for mean, _, count in pools for _ in range(int(count))]
-    kept = [i for i, place in enumerate(places) if i == 0 or place > places[i - 1] + 1e-6]
+    kept = [i for i, place in enumerate(places) if i == 0 or place > places[i - 1] + 1e-4]
     if len(kept) < 2:
         raise InputError("calibration", expected="at least 20 answers of different quality", got=len(expected))
-    return Calibration(tuple(places[i] for i in kept), tuple(min(max(values[i], 0.0), 1.0) for i in kept))
+    # Five digits are more than the data tell, and keep cards small.
+    rounded = [(round(places[i], 5), round(min(max(values[i], 0.0), 1.0), 5)) for i in kept]
+    return Calibration(tuple(place for place, _ in rounded), tuple(value for _, value in rounded))
 
 
 def probabilities(logits: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -124,7 +124,18 @@ def _read_card(path: Path, changed: int, size: int) -> WeightsCard:
 
 
 def _write(path: Path, content: Mapping[str, Any]) -> None:
-    write_text_atomically(path, json.dumps(content, indent=1) + "\n")
+    write_text_atomically(path, _indented(content) + "\n")
+
+
+def _indented(value: Any, margin: str = "") -> str:
+    """Return JSON with a line for each entry, but lists of plain values in one: curves have dozens of numbers."""
+    inner = margin + " "
+    if isinstance(value, Mapping) and value:
+        rows = [f"{inner}{json.dumps(name)}: {_indented(of, inner)}" for name, of in value.items()]
+        return "{\n" + ",\n".join(rows) + f"\n{margin}}}"
+    if isinstance(value, list | tuple) and any(isinstance(of, Mapping | list | tuple) for of in value):
+        return "[\n" + ",\n".join(inner + _indented(of, inner) for of in value) + f"\n{margin}]"
+    return json.dumps(value)
 
 
 class _Results:
