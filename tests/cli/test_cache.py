@@ -94,7 +94,8 @@ def test_a_folder_is_encoded_before_and_masks_are_the_same(
     command = ("cache", "precompute", "lite-medsam", images, "--folder", tmp_path / "kept")
     status, out, err = cli(*command)
     assert status == 1
-    assert out == f"2 slices are kept in {tmp_path / 'kept'}\n"
+    assert out.startswith("2 slices encoded or found; there are 2 embeddings (")
+    assert out.endswith(f" in {tmp_path / 'kept'}\n")
     assert "broken.png" in err
     files = sorted((tmp_path / "kept").glob("*/*"))
     assert len(files) == 2
@@ -106,3 +107,11 @@ def test_a_folder_is_encoded_before_and_masks_are_the_same(
     assert sorted((tmp_path / "kept").glob("*/*")) == files
     assert [path.stat().st_ino for path in files] == times
     assert (tmp_path / "with.png").read_bytes() == (tmp_path / "without.png").read_bytes()
+
+
+@pytest.mark.parametrize("arguments", [("list",), ("verify",), ("prune", "--gb", "1")])
+def test_a_folder_that_is_not_there_is_named(cli: Any, tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    status, _, err = cli("cache", *arguments, "--folder", tmp_path / "none")
+    assert status == 2
+    assert "expected an existing folder" in err
+    assert not (tmp_path / "none").exists()

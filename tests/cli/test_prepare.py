@@ -150,3 +150,13 @@ def test_wrong_options_of_a_training_store(
     assert status == 2
     assert message in err
     assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize("output", ["images", "images/store", "labels", "."])
+def test_a_training_store_lies_beside_its_sources(cli: Callable[..., Any], study: Path, output: str) -> None:
+    before = sorted(study.rglob("*"))
+    command = ("prepare", "store", study / "images", "--labels", study / "labels", "-o", study / output)
+    status, _, err = cli(*command)
+    assert status == 2
+    assert "expected a folder beside the sources" in err
+    assert sorted(study.rglob("*")) == before

@@ -244,3 +244,50 @@ def test_a_case_says_what_else_decides(tmp_path: Path) -> None:
     assert len(set(plans)) == 3
     assert plan_shards([pair_source([pair], "a", "o")], superpixels=False)[0].fingerprint not in plans
     assert isinstance(pair_source([pair], "a", "o").cases[0], PairedFiles)
+
+
+@pytest.mark.parametrize("there", ["manifest.json", "notes.txt", "run/checkpoint.pt"])
+def test_a_folder_with_something_else_is_left_as_it_is(tmp_path: Path, there: str) -> None:
+    (tmp_path / "store" / there).parent.mkdir(parents=True)
+    (tmp_path / "store" / there).write_text("{}")
+    with pytest.raises(InputError, match="expected a new or empty folder, or the store of an earlier run"):
+        make_sharded(tmp_path, {"many": 2})
+    assert [p.relative_to(tmp_path / "store").as_posix() for p in (tmp_path / "store").rglob("*") if p.is_file()] == [
+        there
+    ]
+
+
+def test_what_others_put_beside_shards_stays(tmp_path: Path) -> None:
+    shards = tmp_path / "store" / "shards"
+    (shards / "v1.0").mkdir(parents=True)
+    for name in ("notes.json", "a.npz", "list.json"):
+        (shards / name).write_text("[1]")
+    make_sharded(tmp_path, {"many": 4})
+    make_sharded(tmp_path, {"many": 2})
+    names = {path.name for path in shards.iterdir()}
+    assert names == {"v1.0", "notes.json", "a.npz", "list.json", "many-00000.npz", "many-00000.json"}
+
+
+def test_a_file_in_place_of_the_shards_is_named(tmp_path: Path) -> None:
+    (tmp_path / "store").mkdir()
+    (tmp_path / "store" / "shards").write_text("")
+    with pytest.raises(InputError, match="shards: expected a folder, got a file"):
+        make_sharded(tmp_path, {"many": 2})
+
+
+def test_the_store_of_other_sets_is_not_replaced(tmp_path: Path) -> None:
+    before = make_sharded(tmp_path, {"many": 2, "some": 2})
+    with pytest.raises(InputError, match="expected one that has a set of the sources, got one of many, some"):
+        make_sharded(tmp_path, {"other": 2})
+    assert read_manifest(tmp_path / "store") == before
+    assert {s.name for s in make_sharded(tmp_path, {"many": 2, "more": 1}).sets} == {"many", "more"}
+
+
+def test_a_damaged_shard_is_made_again(tmp_path: Path) -> None:
+    manifest = make_sharded(tmp_path, {"many": 4})
+    path = tmp_path / "store" / manifest.shards[1].file
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 255
+    path.write_bytes(content)
+    assert make_sharded(tmp_path, {"many": 4}) == manifest
+    assert hashlib.sha256(path.read_bytes()).hexdigest() == manifest.shards[1].sha256

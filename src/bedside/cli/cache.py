@@ -59,7 +59,11 @@ def precompute(
         except BedsideError as error:
             failed += 1
             print(f"{path}: {error}", file=sys.stderr)
-    print(f"{slices} slices are kept in {store.folder}")
+    entries = list(store.entries())
+    left = f"{len(entries)} embeddings ({sum(entry.bytes for entry in entries) / 1e6:.1f} MB) in {store.folder}"
+    print(f"{slices} slices encoded or found; there are {left}")
+    if slices > len(entries):
+        print(f"fewer than were encoded: no more than {store.limit / 1e9:g} GB are kept", file=sys.stderr)
     return 1 if failed else 0
 
 
@@ -70,7 +74,7 @@ def list_kept(folder: FolderOption = None) -> None:
     from bedside.engines.sam.embeddings import read_maker
 
     counts, sizes = Counter[tuple[str, str, str]](), Counter[tuple[str, str, str]]()
-    for entry in _store(folder).entries():
+    for entry in _store(folder, there=True).entries():
         made = read_maker(entry.path)
         key = (made.get("model", "?"), made.get("weights", "?")[:12], made.get("runtime", "?"))
         counts[key] += 1
@@ -88,7 +92,7 @@ def prune(
     """Remove embeddings, those used longest ago first, until no more than --gb is left."""
     if not 0 <= gb < float("inf"):
         raise InputError("--gb", expected="0 or more", got=gb)
-    store = _store(folder)
+    store = _store(folder, there=True)
     removed = store.prune(gb * 1e9)
     left = sum(entry.bytes for entry in store.entries())
     print(f"{removed} removed, {left / 1e6:.1f} MB left")
@@ -106,7 +110,7 @@ def verify(
     from bedside.engines.sam.embeddings import read_embedding
 
     sound, damaged = 0, []
-    for entry in _store(folder).entries():
+    for entry in _store(folder, there=True).entries():
         if read_embedding(entry.path) is None:
             damaged.append(entry.path)
             if remove:
@@ -119,7 +123,7 @@ def verify(
     return 1 if damaged else 0
 
 
-def _store(folder: Path | None) -> EmbeddingStore:
+def _store(folder: Path | None, *, there: bool = False) -> EmbeddingStore:
     import os
 
     from bedside.engines.sam.embeddings import FOLDER_VARIABLE, EmbeddingStore, chosen_limit
@@ -130,6 +134,8 @@ def _store(folder: Path | None) -> EmbeddingStore:
     place = folder if folder is not None else Path(named or "")
     if place.exists() and not place.is_dir():
         raise InputError("folder of embeddings", expected="a folder", got=f"the file {place}")
+    if there and not place.exists():
+        raise InputError("folder of embeddings", expected="an existing folder", got=f"{place}")
     return EmbeddingStore(place, chosen_limit())
 
 

@@ -13,7 +13,7 @@ from bedside.core.errors import InputError, WeightsError
 
 def calibrate(
     name: Annotated[str, typer.Argument(metavar="NAME", help="Model, as 'bedside models' lists it.")],
-    data: Annotated[Path, typer.Option("--data", metavar="DIR", help="Labelled data sets, none of them kept for val.")],
+    data: Annotated[Path, typer.Option("--data", metavar="DIR", help="Labelled data sets, with train and val.")],
     sets: Annotated[list[str] | None, typer.Option("--set", help="Data set, may be repeated. [default: all]")] = None,
     objects: Annotated[int, typer.Option("--objects", help="Most objects of a case.")] = 3,
     cases: Annotated[int, typer.Option("--cases", help="Most cases of a set.")] = 10,
@@ -39,8 +39,9 @@ def calibrate(
     from bedside.weights.store import WeightsFiles, find_weights
 
     card = model_card(name)
-    if cases < 1:
-        raise InputError("--cases", expected="1 or more", got=cases)
+    for option, number in (("--cases", cases), ("--objects", objects)):
+        if number < 1:
+            raise InputError(option, expected="1 or more", got=number)
     files = find_weights(name) if weights is None else WeightsFiles.in_folder(name, weights)
     if not files.complete:
         raise WeightsError(f"weights of '{name}'", expected=f"a complete set in {weights}", got="files missing")
@@ -62,10 +63,9 @@ def calibrate(
         print("|---|---|---|---|---|---|")
         for row in rows:
             what = f"{row.user} clicks" if row.user else "nothing"
-            print(
-                f"| {start_title(row.start)} | {what} | {row.predictions} | {row.told:.3f} | {row.found:.3f} "
-                f"| {row.error:.3f} |"
-            )
+            if row.predictions:
+                numbers = f"{row.predictions} | {row.told:.3f} | {row.found:.3f} | {row.error:.3f}"
+                print(f"| {start_title(row.start)} | {what} | {numbers} |")
         return
     with progress_bar(Console(stderr=True), total) as advance:
         curve, answers = fit(name, files, chosen, device=device, selection=selection, advance=advance)

@@ -240,6 +240,11 @@ def store(
         raise InputError("--shard-mb", expected="more than 0", got=shard_mb)
     if output.exists() and not output.is_dir():
         raise InputError(f"{output}", expected="a folder to write to", got="a file")
+    place = output.resolve()
+    for folder in (*sources, *((labels,) if labels is not None else ())):
+        given = folder.resolve()
+        if place == given or place in given.parents or given in place.parents:
+            raise InputError(f"{output}", expected="a folder beside the sources", got=f"one with {folder} in common")
     found = _found_sources(sources, labels, data_set, licence, modality, structure, instances, series)
     plans = plan_shards(found, shard_mb=shard_mb, superpixels=not no_superpixels)
     with progress_bar(Console(stderr=True), len(plans)) as advance:

@@ -24,7 +24,7 @@ from bedside.data.objects import stable_generator
 from bedside.data.prepare import CaseOrigin, case_items
 from bedside.data.sources import Source, SourceCase, case_bytes, case_stamp, check_names
 from bedside.data.store import FORMAT_VERSION, Item, write_part
-from bedside.data.store_manifest import MANIFEST, SHARDS, Failure, Shard, StoredSet, StoreManifest
+from bedside.data.store_manifest import MANIFEST, SHARDS, Failure, Shard, StoredSet, StoreManifest, read_manifest
 
 SHARD_MB = 16.0
 """Source files of a shard, in millions of bytes."""
@@ -123,10 +123,11 @@ def make_store(
         advance: Called with the name of each shard that is there.
 
     Raises:
-        InputError: Not one case can be read.
+        InputError: Not one case can be read, or the folder is none for these sets, see ``check_folder``.
         StorageError: The disk is full.
         WorkerError: A process ended before its time.
     """
+    check_folder(folder, sources)
     (folder / SHARDS).mkdir(parents=True, exist_ok=True)
     missing = [plan for plan in plans if not is_made(plan, folder)]
     for name in sorted({plan.name for plan in plans} - {plan.name for plan in missing}):
@@ -142,21 +143,58 @@ def make_store(
         raise InputError("sources", expected="a case that can be read", got=failed[0].message if failed else "none")
     manifest = StoreManifest(_describe(sources, shards), shards)
     write_text_atomically(folder / MANIFEST, manifest.to_json())
-    kept = {name for shard in shards for name in (shard.file, shard.record)}
-    for path in (folder / SHARDS).glob("[!.]*.*"):
-        if f"{SHARDS}/{path.name}" not in kept:
+    kept = {shard.name for shard in shards}
+    for path in (folder / SHARDS).glob("*.json"):
+        # Those of an earlier plan; what has no record of ours was put there by somebody else.
+        if path.stem not in kept and _is_record(path):
+            path.with_suffix(".npz").unlink(missing_ok=True)
             path.unlink()
     return manifest
 
 
+def check_folder(folder: Path, sources: Sequence[Source]) -> None:
+    """Make sure that a folder is empty, new, or a store that has one of these sets.
+
+    Raises:
+        InputError: It holds something else, which would be lost or mixed up.
+    """
+    try:
+        there = sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise InputError(f"{folder}", expected="a folder to write to", got=str(error)) from error
+    wanted = "a new or empty folder, or the store of an earlier run"
+    if MANIFEST in there:
+        try:
+            held = {s.name for s in read_manifest(folder).sets}
+        except FormatError as error:
+            raise InputError(f"{folder}", expected=wanted, got=f"a {MANIFEST} that is none of a store") from error
+        if held and held.isdisjoint(source.name for source in sources):
+            got = f"one of {', '.join(sorted(held))}"
+            raise InputError(f"store {folder}", expected="one that has a set of the sources", got=got)
+    elif there != [SHARDS] and there:
+        raise InputError(f"{folder}", expected=wanted, got=f"a folder with {there[0]}")
+    if (folder / SHARDS).exists() and not (folder / SHARDS).is_dir():
+        raise InputError(f"{folder / SHARDS}", expected="a folder", got="a file")
+
+
+def _is_record(path: Path) -> bool:
+    try:
+        return Shard.from_dict(json.loads(path.read_text(encoding="utf-8"))).name == path.stem
+    except (OSError, ValueError, LookupError, TypeError):
+        return False
+
+
 def is_made(plan: ShardPlan, folder: Path) -> bool:
-    """Return whether a shard is there, whole, of the same sources, and with all of its cases."""
+    """Return whether a shard is there, undamaged, of the same sources, and with all of its cases."""
     try:
         shard = _read_record(folder, plan)
-        size = (folder / shard.file).stat().st_size
+        if shard.fingerprint != plan.fingerprint or shard.failed:
+            return False
+        return (folder / shard.file).stat().st_size == shard.bytes and _digest(folder / shard.file) == shard.sha256
     except (FormatError, OSError):
         return False
-    return shard.fingerprint == plan.fingerprint and size == shard.bytes and not shard.failed
 
 
 def make_shard(plan: ShardPlan, folder: Path) -> Shard:

@@ -204,7 +204,8 @@ def unpack(address: Address, shard: Shard, folder: Path) -> Path:
                 content = read_file(address, shard.file)
                 if (found := hashlib.sha256(content).hexdigest()) != shard.sha256:
                     wanted = f"sha256 {shard.sha256[:12]}..., as its manifest says"
-                    raise FormatError(f"{address}/{shard.file}", expected=wanted, got=f"{found[:12]}...")
+                    fix = "run the same 'bedside prepare store' again, which makes damaged shards anew"
+                    raise FormatError(f"{address}/{shard.file}", expected=wanted, got=f"{found[:12]}...", fix=fix)
                 with atomic_path(target) as temporary:
                     write_part(temporary, read_part_bytes(content, f"{address}/{shard.file}"))
     with contextlib.suppress(OSError):

@@ -168,8 +168,8 @@ def _store_folder(
     Raises:
         InputError: There is none, or it is another.
     """
-    folder = data if data is not None else source / STORE
-    if data is None and not (source.is_dir() and is_store(folder)):
+    folder = data if data is not None else (source if source.is_dir() else source.parent) / STORE
+    if data is None and not is_store(folder):
         raise InputError("data of the run", expected="its store, or --data", got="none beside the manifest")
     if not is_store(folder):
         open_store(folder, out / STORE, report)
