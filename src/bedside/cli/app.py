@@ -21,6 +21,7 @@ VERBS = {
     "batch": "Segment many images from a table of prompts.",
     "convert": "Convert masks between label maps, DICOM SEG and RTSTRUCT.",
     "edit": "Fill, smooth, grow, shrink, combine and clean masks.",
+    "surface": "Write surfaces of masks, STL or PLY.",
     "export": "Write what was annotated in the page: for nnU-Net, MONAI, BIDS, and as a table.",
     "pacs": "Find, fetch and store studies in a hospital's archive, and receive what it sends.",
     "evaluate": "Measure models on labelled images, or answers to the challenges.",
