@@ -55,7 +55,7 @@ def test_options_reach_the_trainer(cli: Callable[..., Any], calls: list[dict[str
     (call,) = calls
     assert {k: v for k, v in call.items() if k not in ("report", "advance")} == {
         "recipe": "bedside-2d",
-        "data": Path("d"),
+        "data": "d",
         "out": Path("o"),
         "overrides": {"sampling.grid": 64, "held_out": ["a", "b"], "steps": 7},
         "device": "cpu",

@@ -110,8 +110,9 @@ def test_curves_by_kind_are_fitted_and_checked(tmp_path) -> None:
     assert Calibration.from_dict(written.calibration).found
     assert replace(written, calibration={}, data=(), metrics={}) == replace(bare, data=(), metrics={})
     rows = [line.split("|")[1:-1] for line in run("--check").splitlines()[2:]]
-    assert len(rows) == len(STARTS) * (1 + len(USERS))
-    assert sum(int(row[2]) for row in rows) > 0
+    # No row where a user clicked nothing.
+    assert len(STARTS) * 2 <= len(rows) <= len(STARTS) * (1 + len(USERS))
+    assert all(int(row[2]) > 0 for row in rows)
     assert WeightsCard.load(files.card_path) == written
 
 

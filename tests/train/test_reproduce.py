@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -148,8 +149,9 @@ def test_what_is_rejected(window_run: Path, store: Store, tmp_path: Path) -> Non
         reproduce(tmp_path / "odd.json", tmp_path / "again")
     with pytest.raises(InputError, match="one without a run"):
         reproduce(window_run, window_run)
+    shutil.copy(window_run / "manifest.json", tmp_path / "alone.json")
     with pytest.raises(InputError, match="its store, or --data"):
-        reproduce(window_run / "manifest.json", tmp_path / "again")
+        reproduce(tmp_path / "alone.json", tmp_path / "again")
     write_store(tmp_path / "other", store.items[:-1])
     with pytest.raises(InputError, match="training store: expected the one of the run"):
         reproduce(window_run, tmp_path / "again", data=tmp_path / "other")

@@ -35,10 +35,8 @@ def execute(arguments: Sequence[str], dispatch: Callable[[list[str]], int] | Non
     try:
         status = (dispatch or _dispatch)(list(arguments))
         sys.stdout.flush()
-    except ChoiceError as error:
-        return _reject(str(error).replace(f" ({error.option}= in Python)", ""))
-    except BedsideError as error:
-        return _leave_quietly(error) if isinstance(error, ToldError) else _reject(str(error))
+    except (BedsideError, MemoryError) as error:
+        return _tell(error)
     except BrokenPipeError:
         return _broken_pipe()
     except OSError as error:
@@ -74,6 +72,15 @@ def _dispatch(arguments: list[str]) -> int:
     from bedside.cli.app import invoke
 
     return invoke(arguments)
+
+
+def _tell(error: BedsideError | MemoryError) -> int:
+    if isinstance(error, MemoryError):
+        return _reject("memory: expected more than there is; close other programs, or give a smaller image")
+    if isinstance(error, ToldError):
+        return _leave_quietly(error)
+    said = str(error)
+    return _reject(said.replace(f" ({error.option}= in Python)", "") if isinstance(error, ChoiceError) else said)
 
 
 def _reject(message: str) -> int:

@@ -11,7 +11,7 @@ import contextlib
 import hashlib
 import os
 import sys
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -132,7 +132,8 @@ class StreamedStore(Store):
             # Another process may have removed it to make room, before it is mapped.
             with contextlib.suppress(FileNotFoundError):
                 return read_part(unpacked_path(self._folder, shard), check=False)
-        raise FormatError(f"{shard.name}", expected="room for it", got="none", fix="raise stream_gb")
+        # Others need the room for theirs, again and again: this one is kept in memory.
+        return list(_packed_items(self._address, shard))
 
     def _unpack_ahead(self, coming: Sequence[Shard], keep: Collection[Shard]) -> None:
         """Unpack what comes next in a thread of this process; a loader's workers are made by fork, which has none."""
@@ -201,16 +202,22 @@ def unpack(address: Address, shard: Shard, folder: Path) -> Path:
     if not target.exists():
         with _locked(folder / f".{shard.name}.lock"):
             if not target.exists():
-                content = read_file(address, shard.file)
-                if (found := hashlib.sha256(content).hexdigest()) != shard.sha256:
-                    wanted = f"sha256 {shard.sha256[:12]}..., as its manifest says"
-                    fix = "run the same 'bedside prepare store' again, which makes damaged shards anew"
-                    raise FormatError(f"{address}/{shard.file}", expected=wanted, got=f"{found[:12]}...", fix=fix)
+                items = _packed_items(address, shard)
                 with atomic_path(target) as temporary:
-                    write_part(temporary, read_part_bytes(content, f"{address}/{shard.file}"))
+                    write_part(temporary, items)
     with contextlib.suppress(OSError):
         os.utime(target)
     return target
+
+
+def _packed_items(address: Address, shard: Shard) -> Iterable[Item]:
+    """Return the items of a shard as it was packed, held against its checksum."""
+    content = read_file(address, shard.file)
+    if (found := hashlib.sha256(content).hexdigest()) != shard.sha256:
+        wanted = f"sha256 {shard.sha256[:12]}..., as its manifest says"
+        fix = "run the same 'bedside prepare store' again, which makes damaged shards anew"
+        raise FormatError(f"{address}/{shard.file}", expected=wanted, got=f"{found[:12]}...", fix=fix)
+    return read_part_bytes(content, f"{address}/{shard.file}")
 
 
 @contextmanager

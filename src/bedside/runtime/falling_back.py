@@ -19,7 +19,7 @@ def load_by(backend: Backend, load: Callable[[Backend], Loaded]) -> Loaded:
     """Return what ``load`` makes by a runtime.
 
     Raises:
-        BackendError: The runtime is installed and cannot be imported.
+        BackendError: The runtime is installed and cannot be imported, or memory does not suffice.
     """
     try:
         return load(backend)
@@ -30,6 +30,8 @@ def load_by(backend: Backend, load: Callable[[Backend], Loaded]) -> Loaded:
             got=str(error)[:200],
             fix="install it again",
         ) from error
+    except MemoryError as error:
+        raise BackendError(f"runtime '{backend.name}'", expected="memory to load a model", got="too little") from error
 
 
 def load_by_first(candidates: Iterable[Backend], load: Callable[[Backend], Loaded], device: Device) -> Loaded:

@@ -87,8 +87,12 @@ class TorchBackend:
         """
         del shape
         from safetensors import SafetensorError
-        from safetensors.torch import load_file
 
+        try:
+            from safetensors.torch import load_file
+        except (ImportError, OSError) as error:
+            # With too little memory its libraries cannot be mapped.
+            raise BackendError("torch cannot be loaded", got=(str(error).splitlines() or ["no reason"])[0]) from error
         from bedside.weights.packed import unpack
 
         chosen = "cuda" if device == "cuda" else "cpu"
