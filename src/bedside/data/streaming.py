@@ -215,7 +215,7 @@ def _packed_items(address: Address, shard: Shard) -> Iterable[Item]:
     content = read_file(address, shard.file)
     if (found := hashlib.sha256(content).hexdigest()) != shard.sha256:
         wanted = f"sha256 {shard.sha256[:12]}..., as its manifest says"
-        fix = "run the same 'bedside prepare store' again, which makes damaged shards anew"
+        fix = "run the same 'bedside prepare store' again, which makes damaged shards again"
         raise FormatError(f"{address}/{shard.file}", expected=wanted, got=f"{found[:12]}...", fix=fix)
     return read_part_bytes(content, f"{address}/{shard.file}")
 

@@ -162,7 +162,7 @@ class Service:
         return opened
 
     async def read_beside(self, path: Path, series: str | None = None, volume: int | None = None) -> Image:
-        """Return the image at a place, to be had beside an open one and not on the worklist.
+        """Return the image at a place, to be shown beside an open one, and not put on the worklist.
 
         Raises:
             ChoiceError: There are several; they are on the worklist now, with what tells them apart.
