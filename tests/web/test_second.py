@@ -221,6 +221,9 @@ def test_what_cannot_be_linked_is_said(
     write_series(study / "a", (4, 40, 44))
     write_series(study / "b", (5, 40, 44))
     desk = tab(serve(images["nifti"], images["png"])).visit().loaded()
+    desk.settle()
+    # What another test has linked to this image.
+    desk.page.evaluate("bedside.actions.second.unlink()")
     said = desk.page.locator(".toast-error")
     link(desk, images["png"], by="worklist")
     said.get_by_text("the second image: expected a volume, got a picture of two axes", exact=False).wait_for()
