@@ -234,8 +234,12 @@ def test_what_cannot_be_linked_is_said(
     desk.page.keyboard.press("y")
     options = desk.page.get_by_label("Image of the worklist").locator("option")
     assert options.count() == 3
-    desk.page.keyboard.press("Escape")
-    desk.open(images["png"])
+
+
+def test_a_picture_takes_no_second_image(
+    serve: Callable[..., Server], tab: Callable[[Server], Desk], images: dict[str, Path]
+) -> None:
+    desk = tab(serve(images["png"])).visit().loaded()
     assert not desk.page.get_by_role("button", name="Link a second image").is_visible()
     desk.page.keyboard.press("y")
     desk.page.get_by_text("A picture has no place in the patient").wait_for()
