@@ -11,7 +11,6 @@ from bedside.core.addresses import (
     address_name,
     as_address,
     below,
-    exists,
     fetched,
     read_file,
     remote_files,
@@ -36,8 +35,6 @@ def test_files_of_a_folder(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / "b").write_bytes(b"content")
     assert read_file(tmp_path, "a/b") == b"content"
-    assert exists(tmp_path, "a/b")
-    assert not exists(tmp_path, "a/c")
     with pytest.raises(FormatError, match=r"a/c: expected a readable file"):
         read_file(tmp_path, "a/c")
 

@@ -7,8 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from bedside.core.errors import FormatError, InputError
+from bedside.data.store_manifest import is_sharded
 from bedside.train.packing import RECORD, SetSummary, check_held_out, is_store, open_store, summarise
 
 
@@ -27,6 +30,29 @@ def test_packs_once_and_again_when_a_file_changes(make_data: Callable[..., Path]
     assert lines == [f"using the store packed before in {folder}"]
     (data / "2d" / "flat" / "1.image.png").write_bytes((data / "2d" / "flat" / "0.image.png").read_bytes())
     assert open_store(data, folder, quiet).sha256 != first.sha256
+
+
+foreign = st.one_of(
+    st.binary(max_size=40),
+    st.recursive(
+        st.none() | st.integers() | st.text(max_size=9),
+        lambda of: st.lists(of, max_size=3) | st.dictionaries(st.sampled_from(["format", "sets", "version", "a"]), of),
+    ).map(lambda value: json.dumps(value).encode()),
+)
+
+
+@given(content=foreign)
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_a_manifest_of_others_makes_no_sharded_store(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "manifest.json").write_bytes(content)
+    assert not is_sharded(tmp_path)
+
+
+def test_datasets_with_a_manifest_of_their_own_are_packed(make_data: Callable[..., Path], tmp_path: Path) -> None:
+    data = make_data()
+    sha256 = open_store(data, tmp_path / "a", quiet).sha256
+    (data / "manifest.json").write_text('{"sets": [{"name": "flat", "cases": []}]}')
+    assert open_store(data, tmp_path / "b", quiet).sha256 == sha256
 
 
 def test_the_same_files_give_the_same_store(make_data: Callable[..., Path], tmp_path: Path) -> None:

@@ -107,15 +107,6 @@ def open_file(address: Address, name: str) -> Iterator[IO[bytes]]:
         yield file
 
 
-def exists(address: Address, name: str) -> bool:
-    """Return whether an address holds the file ``name``; what cannot be reached holds nothing."""
-    try:
-        with open_file(address, name):
-            return True
-    except FormatError:
-        return False
-
-
 def _opened(address: Address, name: str) -> Any:
     if isinstance(address, Path):
         return (address / name).open("rb")

@@ -7,7 +7,7 @@ import json
 from dataclasses import asdict, dataclass, field
 from typing import Any, Self
 
-from bedside.core.addresses import Address, exists, read_file
+from bedside.core.addresses import Address, read_file
 from bedside.core.errors import FormatError
 
 MANIFEST = "manifest.json"
@@ -153,8 +153,12 @@ class StoreManifest:
 
 
 def is_sharded(address: Address) -> bool:
-    """Return whether an address holds a sharded store."""
-    return exists(address, MANIFEST)
+    """Return whether an address holds a sharded store, of any version; datasets may have a manifest of their own."""
+    try:
+        values = json.loads(read_file(address, MANIFEST))
+    except (FormatError, ValueError, RecursionError):
+        return False
+    return isinstance(values, dict) and values.get("format") == FORMAT
 
 
 def read_manifest(address: Address) -> StoreManifest:
