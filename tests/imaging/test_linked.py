@@ -128,7 +128,7 @@ def test_what_is_to_be_known_is_noted() -> None:
     assert 0 < small.overlap < 1e-3
 
 
-@pytest.mark.parametrize(("axis", "index"), [(3, 0), (-1, 0), (0, 6), (2, -1)])
-def test_a_slice_that_is_none_is_rejected(axis: int, index: int) -> None:
+@pytest.mark.parametrize(("axis", "index"), [(3, 0), (-1, 0), (0, 6), (2, -1), (0, 1.5)])
+def test_a_slice_that_is_none_is_rejected(axis: int, index: Any) -> None:
     with pytest.raises(InputError, match=r"axis of a slice|number of a slice"):
         link_images(volume(), volume()).slice(axis, index)

@@ -98,3 +98,11 @@ def test_importing_and_listing_loads_no_library() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("read", ["read_image", "read_mask"])
+def test_an_empty_name_is_not_the_working_directory(read: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    io.write_image(tmp_path / "a.png", Image.from_array(np.zeros((4, 5), np.uint8)))
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(FormatError, match="expected a path, got an empty name"):
+        getattr(io, read)("")

@@ -4,7 +4,7 @@ A store is a folder of ``part-NNN.npz`` files. A part holds whole items; each it
 objects, and a table with one row an object, so that training never scans a map to find what is in it.
 
 Arrays are not compressed, so that they are mapped into memory and a store may be larger than that: what is read of an
-image is what a window shows. Compressed parts, the shards of ``shards`` among them, are read whole.
+image is what a window shows. Compressed parts, the shards of ``sharding`` among them, are read whole.
 """
 
 from __future__ import annotations

@@ -60,7 +60,7 @@ class LinkedImage:
 
         if axis not in (0, 1, 2):
             raise InputError("axis of a slice", expected="0, 1 or 2, in array order", got=repr(axis)[:40])
-        if not 0 <= index < self.grid.shape[axis]:
+        if not isinstance(index, int | np.integer) or not 0 <= index < self.grid.shape[axis]:
             raise InputError("number of a slice", expected=f"0 to {self.grid.shape[axis] - 1}", got=repr(index)[:40])
         ranges = [np.arange(n) for n in self.grid.shape]
         ranges[axis] = np.array([index])

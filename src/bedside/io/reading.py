@@ -31,7 +31,14 @@ def read_image(path: str | Path, *, series: str | int | None = None, volume: int
         FormatError: The file is missing, damaged, not what its name says, or ambiguous.
         InputError: ``series`` is given for a format that has none.
     """
-    return _read(Path(path), ReadOptions(None if series is None else str(series), volume))
+    return _read(_named(path), ReadOptions(None if series is None else str(series), volume))
+
+
+def _named(path: str | Path) -> Path:
+    # Path("") is the working directory, which nobody asked for.
+    if path == "":
+        raise FormatError("image", expected="a path", got="an empty name")
+    return Path(path)
 
 
 def read_mask(
@@ -52,13 +59,14 @@ def read_mask(
         FormatError: As ``read_image``, or values that are no labels (colours, fractions, negative).
         InputError: ``series`` is given for a format that has none.
     """
-    with translated(Path(path)):
-        found = read_object(Path(path), reference) if kind_of(Path(path)) is not None else None
+    place = _named(path)
+    with translated(place):
+        found = read_object(place, reference) if kind_of(place) is not None else None
     if found is not None:
         told = {"notes": list(found.notes)} if found.notes else {}
         return Image(found.label_map(), found.geometry, source=str(path), metadata=told)
     try:
-        image = _read(Path(path), ReadOptions(None if series is None else str(series), volume, labels=True))
+        image = _read(place, ReadOptions(None if series is None else str(series), volume, labels=True))
     except ChoiceError as error:
         if error.option != "volume" or volume is not None:
             raise
