@@ -4,11 +4,12 @@ import errno
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 
 import bedside
 from bedside.cli import app, inventory
@@ -166,3 +167,19 @@ def test_help_is_whole_sentences(verb: list[str], capsys: pytest.CaptureFixture[
     assert "..." not in shown.replace("[ARGS]...", "").replace("[PATH]...", "").replace(", ...", "")
     assert "list[" not in shown
     assert "<path>" not in shown
+
+
+def parameters(command: Any) -> Iterator[Any]:
+    yield from command.params
+    for inner in getattr(command, "commands", {}).values():
+        yield from parameters(inner)
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_no_path_of_any_verb_is_a_url(verb: str) -> None:
+    command = typer.main.get_command(app.app).get_command(None, verb)
+    paths = [p for p in parameters(command) if "pathlib.Path" in repr(p.type_descriptor.annotation)]
+    for parameter in paths:
+        with pytest.raises(InputError, match="expected a path on this machine, got s3://bucket/name"):
+            parameter.process_value(None, ["a", "s3://bucket/name"] if parameter.nargs != 1 else "s3://bucket/name")
+    assert paths or verb in ("models", "info")

@@ -45,7 +45,9 @@ def test_a_folder_gets_a_file_for_each_label(cli: Callable[..., Any], mask: Path
     ("arguments", "said"),
     [
         (("-o", "s.obj"), "expected a name that ends in .stl or .ply"),
-        (("-o", "s.stl", "--label", "3"), "--label: expected of 1, 7, got 3"),
+        (("-o", "s.stl", "--label", "3"), "--label: expected labels of the mask (1, 7), got 3"),
+        (("-o", "s.stl", "--format", "ply"), "--format: expected that of s.stl"),
+        (("-o", "s3://bucket/out"), "--output: expected a path on this machine, got s3://bucket/out"),
         (("-o", "s.stl", "--smooth", "-1"), "from 0 to 100 mm"),
         (("-o", "s.stl", "--smooth", "50"), "less than the object is thick"),
         (("-o", "none/s.stl"), "no folder"),

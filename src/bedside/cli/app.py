@@ -84,13 +84,31 @@ TYPES = {"path": "PATH", "str": "TEXT", "int": "N", "float": "X"}
 
 
 def _without_types(command: Any) -> Any:
-    """Show arguments by their names alone and values of options by a word: Python's types tell a user nothing."""
+    """Show arguments by their names alone and values of options by a word: Python's types tell a user nothing.
+
+    What is to be a path takes no URL: of "s3://bucket/out" a folder called "s3:" would be made.
+    """
     for parameter in command.params:
         argument = parameter.param_type_name == "argument"
         parameter.display_type = partial(_plain_type, parameter.display_type, "" if argument else None)
+        if "pathlib.Path" in repr(parameter.type_descriptor.annotation):
+            name = parameter.metavar if argument else parameter.opts[-1]
+            parameter.process_value = partial(_on_this_machine, parameter.process_value, name)
     for inner in getattr(command, "commands", {}).values():
         _without_types(inner)
     return command
+
+
+def _on_this_machine(process: Callable[[Any, Any], Any], name: str, context: Any, value: Any) -> Any:
+    """Return the value of a path as the command gets it.
+
+    Raises:
+        InputError: It is a URL.
+    """
+    for text in [value] if isinstance(value, str) else value if isinstance(value, list | tuple) else []:
+        if isinstance(text, str) and "://" in text:
+            raise InputError(name, expected="a path on this machine", got=text, fix="copy it first or afterwards")
+    return process(context, value)
 
 
 def _plain_type(typed: Callable[[Any], str], instead: str | None, context: Any) -> str:

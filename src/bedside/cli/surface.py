@@ -36,12 +36,12 @@ def surface(
     smooth: Annotated[
         float, typer.Option("--smooth", metavar="MM", help="Round the steps of the voxels off, by so many mm.")
     ] = 0.0,
-    form: Annotated[Form, typer.Option("--format", help="Of the files in a folder.")] = Form.STL,
+    form: Annotated[Form | None, typer.Option("--format", help="Of the files in a folder. [default: stl]")] = None,
     image: BelongsOption = None,
 ) -> None:
     """Write the surface of a mask as triangles in millimetres (LPS): of all labels in one file, or of each in a folder.
 
-    Nothing is simplified. The same voxels give the same surface.
+    Nothing is simplified. The same voxels give the same surface. Needs scikit-image: pip install 'bedside[evaluate]'.
     """
     from bedside.imaging.surface import mask_surface
     from bedside.io import read_image
@@ -52,6 +52,8 @@ def surface(
     if single:
         check_paths(mask, output, image, dicom=False)
         surface_writer(output)
+        if form is not None and output.suffix.lower() != f".{form}":
+            raise InputError("--format", expected=f"that of {output}, or a folder as --output", got=form.value)
     elif output.exists() and not output.is_dir():
         raise InputError(f"{output}", expected="a folder to write to", got="a file")
     found = read_segments(mask, None if image is None else read_image(image))
@@ -59,11 +61,15 @@ def surface(
         raise InputError(f"{mask}", expected="a mask with three axes", got=f"one with {found.geometry.ndim}")
     if missing := sorted(set(label) - {segment.label for segment in found.segments}):
         there = ", ".join(str(segment.label) for segment in found.segments)
-        raise InputError("--label", expected=f"of {there or 'none'}", got=", ".join(map(str, missing)))
+        raise InputError(
+            "--label", expected=f"labels of the mask ({there or 'none'})", got=", ".join(map(str, missing))
+        )
     chosen = [s for s in found.segments if not s.is_empty and (not label or s.label in label)]
     if not chosen:
         raise InputError(f"{mask}", expected="a label with a voxel", got="none")
-    parts = [(output, _united(chosen))] if single else [(output / f"{_file_name(s)}.{form}", s) for s in chosen]
+    parts = (
+        [(output, _united(chosen))] if single else [(output / f"{_file_name(s)}.{form or Form.STL}", s) for s in chosen]
+    )
     made = [(path, mask_surface(s.patch, s.region, found.geometry, smooth)) for path, s in parts]
     if not single:
         output.mkdir(parents=True, exist_ok=True)

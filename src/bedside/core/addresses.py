@@ -16,6 +16,8 @@ from bedside.core.errors import DependencyError, FormatError
 
 Address = Path | str
 """A folder on this machine, or a URL as text."""
+INSTALL = "for s3:// run: pip install 'bedside[s3]'"
+"""What to do where storage cannot be read for want of a package."""
 CLIENTS = {"aiobotocore", "aiohttp", "botocore", "fsspec", "s3fs"}
 """Packages whose errors say that object storage cannot be read: not all of them are ``OSError``."""
 
@@ -119,13 +121,13 @@ def _system(address: str) -> tuple[Any, str]:
     try:
         import fsspec
     except ImportError as error:
-        raise DependencyError(f"{address} needs fsspec", fix="install it with: pip install fsspec") from error
+        raise DependencyError(f"{address} needs fsspec", fix=INSTALL) from error
     try:
         # Asked for each time: connections do not outlive the fork of a worker. fsspec keeps one a process itself.
         return cast(tuple[Any, str], fsspec.core.url_to_fs(address))
     except (ImportError, ValueError) as error:
         raise DependencyError(
-            f"{address}", expected="a kind of storage that can be read", got=_line(error), fix="install its package"
+            f"{address}", expected="a kind of storage that can be read", got=_line(error), fix=INSTALL
         ) from error
 
 

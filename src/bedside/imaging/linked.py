@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 LITTLE = 0.1
 """Part of the first image below which a note says how little of it the second one covers."""
+_SMALLEST = 0.01
+"""Part that is told as a number at least."""
 _PLACES = 24
 """Places along each axis at which it is looked whether two grids overlap."""
 
@@ -153,7 +155,8 @@ def link_images(image: Image, second: Image, *, register: bool = False) -> Linke
             fix="choose an image of the same part of the patient" + ("" if register else ", or ask for registration"),
         )
     if overlap < LITTLE:
-        notes.append(f"the second image covers {max(overlap, 0.01):.0%} of the first one alone")
+        part = f"{overlap:.0%}" if overlap >= _SMALLEST else f"less than {_SMALLEST:.0%}"
+        notes.append(f"the second image covers {part} of the first one alone")
     return replace(linked, overlap=overlap, notes=tuple(notes))
 
 
@@ -187,7 +190,7 @@ def _some_places(grid: Geometry) -> NDArray[np.float64]:
 
 def _centre(grid: Geometry) -> str:
     middle = grid.index_to_world([(n - 1) / 2 for n in grid.shape[::-1]])
-    return f"({', '.join(f'{v:.0f}' for v in middle)})"
+    return f"({', '.join(str(round(v)) for v in middle)})"
 
 
 def _told(motion: RigidMotion) -> str:
